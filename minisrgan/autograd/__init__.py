@@ -1,0 +1,25 @@
+"""Automatic differentiation: tensors, operations as forward and backward pairs, and the walk back through the graph.
+
+Read in this order: `tensor`, `function`, `engine`; then `modes` and `gradcheck`.
+"""
+
+from minisrgan.autograd.engine import grad
+from minisrgan.autograd.function import Function, Gradients
+from minisrgan.autograd.modes import anomaly_mode, enable_grad, is_grad_enabled, no_grad
+from minisrgan.autograd.tensor import OPERATORS, Axis, Operand, Scalar, Tensor, zeros_like
+
+__all__ = [
+    "OPERATORS",
+    "Axis",
+    "Function",
+    "Gradients",
+    "Operand",
+    "Scalar",
+    "Tensor",
+    "anomaly_mode",
+    "enable_grad",
+    "grad",
+    "is_grad_enabled",
+    "no_grad",
+    "zeros_like",
+]

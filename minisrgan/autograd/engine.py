@@ -1,0 +1,255 @@
+"""Reverse-mode differentiation: walk the graph once, results before inputs, and let each node pass its gradient on.
+
+    dL/dx = sum over every y that x went into of  dL/dy * dy/dx
+
+A node's gradient is complete when all that it went into have been visited; a topological order guarantees that, in
+time linear in the number of nodes, however many paths lead through them. Both walks are loops, not recursion: a graph
+may be deeper than Python's stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from minisrgan.autograd import modes
+from minisrgan.autograd.function import Function, check_finite
+from minisrgan.autograd.tensor import Operand, Tensor
+from minisrgan.backend import array_module
+from minisrgan.errors import GradientError, ShapeError
+
+Vertex: TypeAlias = Function | Tensor  # a node, or a leaf
+
+
+def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, retain_graph: bool | None) -> None:
+    """Add the gradient of every leaf to its `.grad`; see `Tensor.backward`."""
+    for leaf, grad, owned in _propagate([root], [grad_output], None, create_graph, retain_graph):
+        assert isinstance(leaf, Tensor)
+        if leaf.grad is not None and (create_graph or leaf.grad.requires_grad):
+            leaf.grad = leaf.grad + grad
+        elif leaf.grad is not None:
+            leaf.grad.data += grad.data
+        elif owned or create_graph:
+            leaf.grad = grad
+        else:
+            leaf.grad = Tensor(grad.data.copy())  # borrowed: another tensor holds the same array
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+) -> tuple[Tensor, ...]:
+    """Return dL/dx for each of the inputs, leaving every `.grad` as it is.
+
+    outputs       a tensor or several, whose gradients add up
+    inputs        the tensors to differentiate by: leaves or any result on the way
+    grad_outputs  dL/d(output) for each output; may be left out for scalars, where it is 1
+    create_graph  record the computation, so that the result can be differentiated again
+    Errors        GradientError where an input is not in the graph of the outputs.
+
+    Only the part of the graph between inputs and outputs is computed.
+
+    >>> from minisrgan import Tensor
+    >>> x = Tensor([3.0], requires_grad=True)
+    >>> (dx,) = grad((x ** 3).sum(), x, create_graph=True); dx.item()        # 3 x^2
+    27.0
+    >>> (ddx,) = grad(dx.sum(), x); ddx.item()                               # 6 x
+    18.0
+    """
+    roots, targets = _as_list(outputs), _as_list(inputs)
+    seeds = [None] * len(roots) if grad_outputs is None else _as_list(grad_outputs)
+    if len(seeds) != len(roots):
+        raise ShapeError(
+            "grad", expected=f"{len(roots)} grad_outputs", got=str(len(seeds)), fix="give one for each output"
+        )
+    vertices = [_vertex(x) for x in targets]
+    found: dict[int, Tensor] = {}
+    for vertex, gradient, _ in _propagate(roots, seeds, vertices, create_graph, retain_graph):
+        found[id(vertex)] = gradient
+    for position, vertex in enumerate(vertices):
+        if id(vertex) not in found:
+            raise GradientError(
+                "grad",
+                expected=f"input {position} to be part of the outputs' graph",
+                got="no path from the outputs leads to it",
+                fix="check requires_grad, a detach() or a no_grad block between them",
+            )
+    return tuple(found[id(vertex)] for vertex in vertices)
+
+
+def _propagate(
+    roots: Sequence[Tensor],
+    seeds: Sequence[Any],
+    targets: Sequence[Vertex] | None,
+    create_graph: bool,
+    retain_graph: bool | None,
+) -> list[tuple[Vertex, Tensor, bool]]:
+    """Return (vertex, gradient, owned) of every target, or of every leaf where targets is None.
+
+    The table holds, for each vertex reached, its gradient so far and whether the engine owns that array. The first
+    gradient to arrive may be borrowed (an addition hands the same array to both sides), a second is added into a new
+    array, which is then owned, and later ones are added in place.
+    """
+    retain_graph = create_graph if retain_graph is None else retain_graph
+    order = _topological_order([_vertex(root) for root in roots])
+    wanted = None if targets is None else {id(target) for target in targets}
+    useful = _leading_to(order, wanted)
+    table: dict[int, tuple[Tensor, bool]] = {}
+    for root, seed in zip(roots, seeds, strict=True):
+        _accumulate(table, _vertex(root), _seed(root, seed), False, create_graph)
+
+    results: list[tuple[Vertex, Tensor, bool]] = []
+    with modes.enable_grad() if create_graph else modes.no_grad():
+        while order:
+            vertex = order.pop()
+            if id(vertex) not in table:
+                continue
+            gradient, owned = table.pop(id(vertex))
+            for hook in list(vertex._hooks if isinstance(vertex, Tensor) else vertex.hooks):
+                replaced = hook(gradient)
+                if replaced is not None:
+                    gradient, owned = replaced, False
+            if id(vertex) in wanted if wanted is not None else isinstance(vertex, Tensor):
+                results.append((vertex, gradient, owned))
+            if isinstance(vertex, Tensor) or id(vertex) not in useful:
+                continue
+            vertex.needs_grad = tuple(parent is not None and id(parent) in useful for parent in vertex.parents)
+            if not any(vertex.needs_grad):
+                continue
+            seen = {id(gradient.data)}
+            for parent, part in zip(vertex.parents, _gradients(vertex, gradient, create_graph), strict=True):
+                if parent is not None and part is not None and id(parent) in useful:
+                    # A view, or an array that came in or went out already, belongs to somebody else as well.
+                    fresh = part.data.base is None and id(part.data) not in seen
+                    seen.add(id(part.data))
+                    _accumulate(table, parent, part, fresh, create_graph)
+            if not retain_graph:
+                vertex.release()
+    return results
+
+
+def _topological_order(roots: Sequence[Vertex]) -> list[Vertex]:
+    """List every vertex that the roots were computed from, each after all of its own parents."""
+    order: list[Vertex] = []
+    seen: set[int] = set()
+    stack: list[tuple[Vertex, bool]] = [(root, False) for root in roots]
+    while stack:
+        vertex, parents_done = stack.pop()
+        if parents_done:
+            order.append(vertex)
+        elif id(vertex) not in seen:
+            seen.add(id(vertex))
+            stack.append((vertex, True))
+            stack.extend((parent, False) for parent in _parents(vertex))
+    return order
+
+
+def _leading_to(order: Sequence[Vertex], wanted: set[int] | None) -> set[int]:
+    """Return the ids of the vertices through which a wanted one (any leaf where wanted is None) is reached."""
+    if wanted is None:
+        wanted = {id(vertex) for vertex in order if isinstance(vertex, Tensor)}
+    useful = set(wanted)
+    for vertex in order:
+        if any(id(parent) in useful for parent in _parents(vertex)):
+            useful.add(id(vertex))
+    return useful
+
+
+def _gradients(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tensor | None, ...]:
+    """Ask a node for the gradients of its inputs, and check that they fit."""
+    if node.backward_fused is not None and not create_graph:
+        arrays = node.backward_fused(grad_y.data)
+        arrays = arrays if isinstance(arrays, tuple) else (arrays,)
+        parts: Any = tuple(None if array is None else Tensor(array) for array in arrays)
+    else:
+        parts = node.backward(grad_y)
+        parts = parts if isinstance(parts, tuple) else (parts,)
+    if len(parts) != len(node.parents):
+        raise GradientError(
+            f"backward of {node.name}",
+            expected=f"{len(node.parents)} gradients, one for each input",
+            got=str(len(parts)),
+            fix="return None for an input without a gradient",
+        )
+    for position, (part, shape) in enumerate(zip(parts, node.shapes, strict=True)):
+        if part is None or node.parents[position] is None:
+            continue
+        if part.shape != shape or part.dtype != grad_y.dtype:
+            raise GradientError(
+                f"backward of {node.name}",
+                expected=f"for input {position}, a gradient of its shape {shape}, {grad_y.dtype}",
+                got=f"{part.shape}, {part.dtype}",
+                fix="sum the gradient over the axes along which the input was broadcast",
+            )
+        if modes.is_anomaly_enabled():
+            check_finite(
+                part.data, f"backward of {node.name}", f"a finite gradient of input {position}", node.line or "unknown"
+            )
+    return parts
+
+
+def _accumulate(
+    table: dict[int, tuple[Tensor, bool]], vertex: Vertex, part: Tensor, fresh: bool, create_graph: bool
+) -> None:
+    """Add a gradient to what has arrived at a vertex."""
+    if id(vertex) not in table:
+        table[id(vertex)] = (part, fresh)
+        return
+    so_far, owned = table[id(vertex)]
+    if owned and not create_graph:
+        so_far.data += part.data
+    else:
+        table[id(vertex)] = (so_far + part, True)
+
+
+def _seed(root: Tensor, seed: Any) -> Tensor:
+    """Return dL/d(root): what was given, or 1 for a scalar."""
+    if not root.requires_grad:
+        raise GradientError(
+            "backward",
+            expected="a tensor computed from one that requires a gradient",
+            got=f"a tensor of shape {root.shape} without history",
+            fix="set requires_grad=True on an input, and compute outside no_grad",
+        )
+    if seed is None:
+        if root.size != 1:
+            raise GradientError(
+                "backward",
+                expected="a scalar, or grad_output",
+                got=f"a tensor of shape {root.shape}",
+                fix="take .sum() or .mean() first, or pass the gradient of the result",
+            )
+        return Tensor(array_module(root.data).ones_like(root.data))
+    given = seed if isinstance(seed, Tensor) else Tensor(seed)
+    if given.shape != root.shape or given.dtype != root.dtype:
+        raise ShapeError(
+            "backward",
+            expected=f"grad_output of the result's shape {root.shape}, {root.dtype}",
+            got=f"{given.shape}, {given.dtype}",
+            fix="pass dL/dy, one number for each element of y",
+        )
+    return given
+
+
+def _vertex(tensor: Tensor) -> Vertex:
+    return tensor if tensor._node is None else tensor._node
+
+
+def _parents(vertex: Vertex) -> list[Vertex]:
+    if isinstance(vertex, Tensor):
+        return []
+    if vertex.released:
+        raise GradientError(
+            "backward",
+            expected="a graph that has not been used up",
+            got=f"a part of it, {vertex.name}, that an earlier backward released",
+            fix="pass retain_graph=True to the first backward, or compute the result again",
+        )
+    return [parent for parent in vertex.parents if parent is not None]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]

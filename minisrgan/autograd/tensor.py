@@ -1,0 +1,270 @@
+"""Tensor: an array that remembers how it was computed.
+
+A Tensor is a handle: its numbers (`data`), and the node of the graph that made them. Everything it can compute comes
+from `minisrgan.ops`, which puts the functions behind the signs (`+`, `*`, `@` ...) into `OPERATORS` when it is
+imported; the engine itself knows no mathematics.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from minisrgan.backend import Array, array_module, device_of, is_array, to_device, to_numpy
+from minisrgan.errors import DTypeError, GradientError, ShapeError
+
+if TYPE_CHECKING:
+    from minisrgan.autograd.function import Function
+
+Scalar: TypeAlias = int | float
+Operand: TypeAlias = "Tensor | Array | Scalar"
+Axis: TypeAlias = int | tuple[int, ...] | None
+Hook: TypeAlias = Callable[["Tensor"], "Tensor | None"]
+
+OPERATORS: dict[str, Callable[..., Tensor]] = {}
+
+
+class Tensor:
+    """An array of float32 or float64 with a place in the graph.
+
+    array          an array of NumPy or CuPy (shared, not copied), or numbers in lists (float32)
+    requires_grad  whether `backward` shall leave a gradient in `.grad`
+    Errors         DTypeError for integers and other types: minisrgan never changes a dtype silently.
+
+    >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([[2. 4.]
+            [6. 8.]], shape (2, 2), float32)
+    """
+
+    __slots__ = ("__weakref__", "_hooks", "_node", "data", "grad", "requires_grad")
+    __array_ufunc__ = None  # array + tensor asks the Tensor, instead of adding element by element
+
+    def __init__(self, array: Any, requires_grad: bool = False) -> None:
+        if isinstance(array, Tensor):
+            array = array.data
+        if not is_array(array):
+            array = _from_numbers(array)
+        if array.dtype not in (np.float32, np.float64):
+            fix = "image.astype(np.float32) / 255" if array.dtype == np.uint8 else "array.astype(np.float32)"
+            raise DTypeError(
+                "Tensor", expected="float32 or float64", got=str(array.dtype), fix=f"convert it yourself: {fix}"
+            )
+        self.data: Array = array
+        self.requires_grad = requires_grad
+        self.grad: Tensor | None = None
+        self._node: Function | None = None
+        self._hooks: list[Hook] = []
+
+    # What it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self.data.dtype
+
+    @property
+    def device(self) -> str:
+        """``cpu``, ``cuda:0`` ..."""
+        return device_of(self.data)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by hand and not by an operation that is recorded."""
+        return self._node is None
+
+    def __len__(self) -> int:
+        """Return the length of the first axis."""
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Walk along the first axis."""
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        """Show numbers, shape and dtype."""
+        numbers = str(self.data).replace("\n", "\n       ")
+        grad = f", made by {self._node.name}" if self._node else ", requires_grad" if self.requires_grad else ""
+        device = "" if self.device == "cpu" else f", {self.device}"
+        return f"Tensor({numbers}, shape {self.shape}, {self.dtype}{device}{grad})"
+
+    # Ways out of the graph
+
+    def numpy(self) -> Array:
+        """Return the numbers as a NumPy array: shared memory on the CPU, a copy from a GPU."""
+        return to_numpy(self.data)
+
+    def item(self) -> float:
+        """Return the single element as a Python float."""
+        if self.size != 1:
+            raise ShapeError("item", expected="one element", got=str(self.shape), fix="index, or take a mean, first")
+        return float(self.data.reshape(()))
+
+    def detach(self) -> Tensor:
+        """Return the same numbers without their history."""
+        return Tensor(self.data)
+
+    def to(self, device: str) -> Tensor:
+        """Return a leaf on another device (``cpu``, ``cuda``, ``cuda:N``), without history."""
+        return Tensor(to_device(self.data, device), self.requires_grad)
+
+    # Gradients
+
+    def backward(
+        self, grad_output: Operand | None = None, create_graph: bool = False, retain_graph: bool | None = None
+    ) -> None:
+        """Add dL/dx to the `.grad` of every leaf x that this tensor was computed from.
+
+        grad_output   dL/d(self); may be left out for a scalar, where it is 1
+        create_graph  record the backward pass too, so that gradients can be differentiated again
+        retain_graph  keep what the forward pass saved, for a second backward; as create_graph unless given
+        """
+        from minisrgan.autograd.engine import backward  # the engine is built on Tensors, so it is imported late
+
+        backward(self, grad_output, create_graph, retain_graph)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this tensor in `.grad`, although it is not a leaf."""
+        if self._node is None:
+            return
+        keeper = weakref.ref(self)  # the graph must not keep its results alive
+
+        def keep(grad: Tensor) -> None:
+            tensor = keeper()
+            if tensor is not None:
+                tensor.grad = grad
+
+        self._node.hooks.append(keep)
+
+    def register_hook(self, hook: Hook) -> Callable[[], None]:
+        """Call ``hook(grad)`` when this tensor's gradient is complete; what it returns, if anything, replaces it.
+
+        Returns a function that removes the hook.
+
+        >>> x = Tensor([1.0], requires_grad=True)
+        >>> remove = x.register_hook(lambda grad: grad * 10.0)
+        >>> (x * 2.0).sum().backward(); x.grad.item()
+        20.0
+        >>> remove()
+        """
+        if not self.requires_grad:
+            raise GradientError(
+                "register_hook", expected="a tensor that gets a gradient", got="requires_grad False", fix="set it"
+            )
+        hooks = self._hooks if self._node is None else self._node.hooks
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    # Signs
+
+    def __add__(self, other: Operand) -> Tensor:
+        """Return self + other."""
+        return OPERATORS["add"](self, other)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Operand) -> Tensor:
+        """Return self * other."""
+        return OPERATORS["multiply"](self, other)
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: Operand) -> Tensor:
+        """Return self - other."""
+        return OPERATORS["subtract"](self, other)
+
+    def __rsub__(self, other: Operand) -> Tensor:
+        """Return other - self."""
+        return OPERATORS["subtract"](other, self)
+
+    def __truediv__(self, other: Operand) -> Tensor:
+        """Return self / other."""
+        return OPERATORS["divide"](self, other)
+
+    def __rtruediv__(self, other: Operand) -> Tensor:
+        """Return other / self."""
+        return OPERATORS["divide"](other, self)
+
+    def __neg__(self) -> Tensor:
+        """Return -self."""
+        return OPERATORS["negative"](self)
+
+    def __pow__(self, exponent: Scalar) -> Tensor:
+        """Return self ** exponent, for a Python number."""
+        return OPERATORS["power"](self, exponent)
+
+    def __abs__(self) -> Tensor:
+        """Return the absolute value."""
+        return OPERATORS["absolute"](self)
+
+    def __matmul__(self, other: Tensor | Array) -> Tensor:
+        """Return the matrix product self @ other."""
+        return OPERATORS["matmul"](self, other)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        """Return the part that a slice, an integer or an array of integers names."""
+        return OPERATORS["getitem"](self, index)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Sum over axes, all of them by default."""
+        return OPERATORS["sum"](self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Average over axes, all of them by default."""
+        return OPERATORS["mean"](self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Take the maximum over axes, all of them by default."""
+        return OPERATORS["max"](self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: int) -> Tensor:
+        """Read the same elements in another shape; one length may be -1."""
+        return OPERATORS["reshape"](self, shape)
+
+    def transpose(self, *axes: int) -> Tensor:
+        """Permute the axes, reversing them by default."""
+        return OPERATORS["transpose"](self, axes or None)
+
+
+def _from_numbers(value: Any) -> Array:
+    """Turn a number, or lists of numbers, into float32; refuse what is not numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(
+            "Tensor", expected="rows of one length", got=str(error), fix="make every inner list equally long"
+        ) from error
+    if array.dtype.kind not in "if":
+        raise DTypeError(
+            "Tensor", expected="an array or numbers", got=type(value).__name__, fix="give a NumPy or CuPy array"
+        )
+    # A NumPy float64 scalar was float64 before it came here; Python numbers have no dtype and take the default.
+    return array if isinstance(value, np.floating) else array.astype(np.float32)
+
+
+def zeros_like(tensor: Tensor) -> Tensor:
+    """Return zeros of the same shape, dtype and device."""
+    return Tensor(array_module(tensor.data).zeros_like(tensor.data))

@@ -1,0 +1,144 @@
+"""Arrays and where they live: the only file besides ``kernels/cuda*.py`` that may import CuPy.
+
+A device is a property of an array, not a global setting: `array_module` asks an array which library made it, and code
+that computes writes ``xp.exp(x)`` for both. CuPy is imported only when somebody asks for a CUDA device by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minisrgan.errors import ArgumentError, DeviceError
+
+# An array of NumPy or of CuPy. CuPy ships no types, and what ``xp`` computes is of whichever library was asked, so a
+# type checker can know no more than this; the name tells the reader.
+Array: TypeAlias = Any
+
+# What a convolution may take for its columns. About 1 MB stays in a core's own cache, which is where im2col wins on a
+# CPU; a GPU has no such edge and wants few, large products.
+_CPU_WORKSPACE, _CUDA_WORKSPACE = 1 << 20, 256 << 20
+_workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
+
+
+def array_module(array: Array) -> Any:
+    """Return the module that made an array, ``numpy`` or ``cupy``: the ``xp`` of every kernel.
+
+    >>> array_module(np.ones(3)).__name__
+    'numpy'
+    """
+    # An array that is not NumPy's can only exist if CuPy has been imported already.
+    return np if isinstance(array, np.ndarray) else sys.modules["cupy"]
+
+
+def is_array(value: object) -> bool:
+    """Tell whether a value is an array of NumPy or of CuPy.
+
+    >>> is_array(np.ones(3)), is_array([1.0])
+    (True, False)
+    """
+    cupy = sys.modules.get("cupy")
+    return isinstance(value, np.ndarray) or (cupy is not None and isinstance(value, cupy.ndarray))
+
+
+def device_of(array: Array) -> str:
+    """Name the device of an array: ``cpu``, ``cuda:0``, ``cuda:1`` ...
+
+    >>> device_of(np.ones(3))
+    'cpu'
+    """
+    return "cpu" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
+
+
+def to_device(array: Array, device: str) -> Array:
+    """Return an array on a device, itself where it is there already.
+
+    device   ``cpu``, ``cuda`` (the first GPU) or ``cuda:N``
+    Errors   DeviceError where CuPy or the GPU is missing; ArgumentError for another name.
+
+    >>> x = np.ones(3)
+    >>> to_device(x, "cpu") is x
+    True
+    """
+    kind, _, number = device.partition(":")
+    if device == "cpu":
+        return to_numpy(array)
+    if kind != "cuda" or (number and not number.isdigit()):
+        raise ArgumentError("device", expected="cpu, cuda or cuda:N", got=repr(device), fix="name one of these")
+    cupy = _import_cupy(device)
+    with cupy.cuda.Device(int(number or 0)):
+        return cupy.asarray(array)
+
+
+def to_numpy(array: Array) -> Array:
+    """Return an array in the CPU's memory, itself where it is there already.
+
+    >>> to_numpy(np.ones(2))
+    array([1., 1.])
+    """
+    return array if isinstance(array, np.ndarray) else array.get()
+
+
+def _import_cupy(device: str) -> Any:
+    """Import CuPy for a device that was asked for, or say what is missing."""
+    try:
+        import cupy
+
+        count = cupy.cuda.runtime.getDeviceCount()
+    except ImportError as error:
+        raise DeviceError(
+            f"device {device}",
+            expected="CuPy, which drives the GPU",
+            got=f"no usable cupy package ({error})",
+            fix='pip install "minisrgan[cuda12]" or "minisrgan[cuda13]", or use device cpu',
+        ) from error
+    except Exception as error:  # CuPy raises classes of its own, which cannot be named here without importing it
+        raise DeviceError(
+            f"device {device}",
+            expected="a CUDA driver and a GPU",
+            got=f"{type(error).__name__}: {error}",
+            fix="check the driver with nvidia-smi, or use device cpu",
+        ) from error
+    number = int(device.partition(":")[2] or 0)
+    if number >= count:
+        raise DeviceError(
+            f"device {device}",
+            expected=f"a number below {count}, for {count} GPUs",
+            got=str(number),
+            fix="use cuda:0, or device cpu",
+        )
+    return cupy
+
+
+def workspace_bytes(xp: Any = np) -> int:
+    """Return how many bytes of temporary columns a convolution may hold at a time.
+
+    >>> workspace_bytes() == 1 << 20
+    True
+    """
+    chosen = _workspace.get()
+    return chosen if chosen is not None else _CPU_WORKSPACE if xp is np else _CUDA_WORKSPACE
+
+
+@contextlib.contextmanager
+def workspace(size: int) -> Iterator[None]:
+    """Set the workspace of convolutions, in bytes, for the block it governs.
+
+    Smaller is slower but never wrong: a block is at least one output pixel.
+
+    >>> with workspace(4096):
+    ...     workspace_bytes()
+    4096
+    """
+    if size < 1:
+        raise ArgumentError("workspace", expected="at least 1 byte", got=str(size), fix="give a size in bytes")
+    token = _workspace.set(size)
+    try:
+        yield
+    finally:
+        _workspace.reset(token)

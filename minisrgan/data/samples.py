@@ -1,0 +1,60 @@
+"""Photographs that come with scikit-image, for notebooks and demos without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from minisrgan.backend import Array
+from minisrgan.errors import DataError
+from minisrgan.images import read_image
+
+_FILES = {"astronaut": "astronaut.png", "coffee": "coffee.png", "chelsea": "chelsea.png", "rocket": "rocket.jpg"}
+
+
+def sample_photos(names: Iterable[str] = tuple(_FILES)) -> dict[str, Array]:
+    """Colour photographs out of the installed scikit-image, by name, each uint8 (H, W, 3).
+
+    They are read from the files of the installed package; nothing is downloaded. As scikit-image documents them:
+
+    ==========  =========  =================================================================================
+    name        size       author and terms
+    ==========  =========  =================================================================================
+    astronaut   512 x 512  NASA (Eileen Collins), public domain, no known copyright restrictions
+    coffee      400 x 600  Rachel Michetti, courtesy of Pikolo Espresso Bar, CC0, no copyright restrictions
+    chelsea     300 x 451  Stefan van der Walt, CC0, no copyright restrictions
+    rocket      427 x 640  SpaceX, released into the public domain
+    ==========  =========  =================================================================================
+
+    Errors  DataError for another name, if scikit-image is not installed, or if its package came without the file
+
+    >>> {name: photo.shape for name, photo in sample_photos(["coffee", "chelsea"]).items()}
+    {'coffee': (400, 600, 3), 'chelsea': (300, 451, 3)}
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    if unknown := [name for name in names if name not in _FILES]:
+        raise DataError(
+            "sample_photos",
+            expected=f"names out of {', '.join(_FILES)}",
+            got=", ".join(map(repr, unknown)),
+            fix="read photographs of your own with minisrgan.images.read_image",
+        )
+    # The package is looked up and not imported: that takes no time, and its own loader may reach for the network.
+    package = find_spec("skimage")
+    if package is None or package.origin is None:
+        raise DataError(
+            "sample_photos",
+            expected="scikit-image, which brings the sample photographs",
+            got="no installed scikit-image",
+            fix='pip install "minisrgan[course]"',
+        )
+    paths = {name: Path(package.origin).parent / "data" / _FILES[name] for name in names}
+    if missing := [path.name for path in paths.values() if not path.is_file()]:
+        raise DataError(
+            "sample_photos",
+            expected="a scikit-image whose package contains the sample photographs",
+            got=f"{Path(package.origin).parent} without {', '.join(missing)}",
+            fix='reinstall it from PyPI: pip install --force-reinstall --no-deps "scikit-image>=0.22"',
+        )
+    return {name: read_image(path) for name, path in paths.items()}

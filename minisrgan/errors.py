@@ -1,0 +1,102 @@
+"""The errors of minisrgan: one family, and every message says what, where, expected, got and what to do.
+
+A message is four short lines, so that a student finds the wrong number at a glance::
+
+    ShapeError in conv2d, at generator.blocks.3.conv1
+      expected  an input with 64 channels on its last axis, since weight (3, 3, 64, 64) takes 64
+      got       (16, 24, 24, 3)
+      fix       batches are (N, H, W, C). This looks like the photo itself; did a layer before it get skipped?
+
+Where an error passes through modules on its way up, each puts its own name in front of ``path``
+(see `minisrgan.nn.Module.__call__`), which is how an operation that knows nothing of modules can name one.
+"""
+
+from __future__ import annotations
+
+
+class MinisrganError(Exception):
+    """The base of every error that minisrgan raises on purpose.
+
+    what      the operation, function, file or option that refuses
+    expected  what it takes
+    got       what it was given, as short as will do
+    fix       what to do about it
+
+    >>> error = ShapeError("relu", expected="a batch", got="()", fix="add an axis")
+    >>> error.inside("act"); error.inside("blocks"); error.inside("generator")
+    >>> print(error)
+    ShapeError in relu, at generator.blocks.act
+      expected  a batch
+      got       ()
+      fix       add an axis
+    """
+
+    def __init__(self, what: str, *, expected: str, got: str, fix: str) -> None:
+        super().__init__(what, expected, got, fix)
+        self.what = what
+        self.expected = expected
+        self.got = got
+        self.fix = fix
+        self.path = ""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by keyword, so that an error raised in a worker process arrives whole."""
+        return (_rebuild, (type(self), self.what, self.expected, self.got, self.fix, self.path))
+
+    def inside(self, name: str) -> None:
+        """Put the name of an enclosing module in front of the path."""
+        self.path = f"{name}.{self.path}" if self.path else name
+
+    def __str__(self) -> str:
+        """Lay the four parts out, one a line."""
+        at = f", at {self.path}" if self.path else ""
+        lines = [f"{type(self).__name__} in {self.what}{at}"]
+        for label, text in (("expected", self.expected), ("got", self.got), ("fix", self.fix)):
+            lines.append(f"  {label:<9} " + text.replace("\n", "\n" + " " * 12))
+        return "\n".join(lines)
+
+
+def _rebuild(cls: type[MinisrganError], what: str, expected: str, got: str, fix: str, path: str) -> MinisrganError:
+    error = cls(what, expected=expected, got=got, fix=fix)
+    error.path = path
+    return error
+
+
+class ShapeError(MinisrganError, ValueError):
+    """An array has the wrong rank, channel count or size."""
+
+
+class DTypeError(MinisrganError, TypeError):
+    """An array has the wrong kind of numbers, or two arrays have different ones."""
+
+
+class ArgumentError(MinisrganError, ValueError):
+    """An argument that is not an array has a value that makes no sense."""
+
+
+class DeviceError(MinisrganError, RuntimeError):
+    """Arrays of two devices meet, or a device cannot be had."""
+
+
+class GradientError(MinisrganError, RuntimeError):
+    """A gradient cannot be computed, or came out wrong."""
+
+
+class NonFiniteError(MinisrganError, ArithmeticError):
+    """A number became infinite or NaN where that ends the work."""
+
+
+class ImageError(MinisrganError, ValueError):
+    """A picture cannot be read, written or used."""
+
+
+class DataError(MinisrganError, ValueError):
+    """A folder of photographs cannot be trained on."""
+
+
+class WeightsError(MinisrganError, ValueError):
+    """Stored weights are missing, damaged or of another model."""
+
+
+class ConfigError(MinisrganError, ValueError):
+    """A training configuration contradicts itself or names what does not exist."""

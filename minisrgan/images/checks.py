@@ -1,0 +1,49 @@
+"""What counts as an image here: an array that looks like ``(H, W)`` or ``(H, W, C)``, checked before it is used."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minisrgan.backend import Array
+from minisrgan.errors import DTypeError, ShapeError
+
+
+def require_image(what: str, image: Array, *, dtypes: tuple[str, ...] = ("uint8",), rgb: bool = True) -> None:
+    """Refuse what is not an image: wrong kind of numbers, wrong rank, no pixels.
+
+    what    the function that asks, named in the error
+    dtypes  the dtypes that it takes
+    rgb     whether a last axis must hold 3 channels; otherwise any number will do
+
+    Raises ShapeError and DTypeError.
+
+    >>> require_image("psnr", np.zeros((4, 6, 3), np.uint8))
+    >>> require_image("psnr", np.zeros((4, 6, 3)))
+    Traceback (most recent call last):
+    minisrgan.errors.DTypeError: DTypeError in psnr
+      expected  an image of dtype uint8
+      got       float64
+      fix       for values 0..1: np.round(image * 255).clip(0, 255).astype(np.uint8)
+    """
+    if not isinstance(image, np.ndarray):
+        raise DTypeError(
+            what,
+            expected="an image as a NumPy array",
+            got=type(image).__name__,
+            fix="read files with minisrgan.images.read_image; convert anything else with np.asarray",
+        )
+    if image.dtype.name not in dtypes:
+        raise DTypeError(
+            what,
+            expected=f"an image of dtype {' or '.join(dtypes)}",
+            got=image.dtype.name,
+            fix="for values 0..1: np.round(image * 255).clip(0, 255).astype(np.uint8)",
+        )
+    channels_fit = image.ndim == 2 or (image.ndim == 3 and (image.shape[2] == 3 or not rgb))
+    if not channels_fit or image.size == 0:
+        raise ShapeError(
+            what,
+            expected=f"one image with pixels, (H, W) or (H, W, {'3' if rgb else 'C'})",
+            got=str(image.shape),
+            fix="take one image out of a batch with batch[0]; drop a single channel with image[..., 0]",
+        )

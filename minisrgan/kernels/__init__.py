@@ -1,0 +1,27 @@
+"""Fast array code without autograd: what `minisrgan.ops` calls once the formula is settled.
+
+Every function takes and returns plain arrays, of NumPy or of CuPy, and asks the array which.
+"""
+
+from minisrgan.kernels.activation import prelu, prelu_gradient
+from minisrgan.kernels.conv import conv2d, conv2d_input_gradient, conv2d_weight_gradient, output_size
+from minisrgan.kernels.layout import pixel_shuffle, pixel_unshuffle
+from minisrgan.kernels.norm import channel_moments, channel_sums, normalize, normalize_gradient
+from minisrgan.kernels.pool import first_maximum, max_pool
+
+__all__ = [
+    "channel_moments",
+    "channel_sums",
+    "conv2d",
+    "conv2d_input_gradient",
+    "conv2d_weight_gradient",
+    "first_maximum",
+    "max_pool",
+    "normalize",
+    "normalize_gradient",
+    "output_size",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "prelu",
+    "prelu_gradient",
+]

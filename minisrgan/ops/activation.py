@@ -1,0 +1,214 @@
+"""Activations: what makes a stack of convolutions more than one convolution."""
+
+from __future__ import annotations
+
+from minisrgan import kernels
+from minisrgan.autograd import Function, Gradients, Tensor
+from minisrgan.backend import Array, array_module
+from minisrgan.errors import ArgumentError, ShapeError
+from minisrgan.ops.checks import mask
+
+
+class PReLU(Function):
+    """The node of `prelu`."""
+
+    def forward(self, x: Array, slope: Array) -> Array:
+        self.save(x, slope)
+        return kernels.prelu(x, slope)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        x, slope = self.saved
+        positive = mask(x.data > 0, x.data)
+        grad_x = grad_y * (positive + slope * (1 - positive))
+        grad_slope = grad_y * (x * (1 - positive))
+        if slope.size == 1:
+            return grad_x, grad_slope.sum().reshape(1)
+        return grad_x, grad_slope.sum(axis=tuple(range(x.ndim - 1)))
+
+    def backward_fused(self, grad_y: Array) -> tuple[Array, ...]:
+        x, slope = self.saved_arrays
+        return kernels.prelu_gradient(grad_y, x, slope)
+
+
+def prelu(x: Tensor, weight: Tensor) -> Tensor:
+    """Parametric ReLU: a leaky ReLU that learns its slope a, the weight.
+
+    Formula     y = max(x, 0) + a * min(x, 0)
+    Gradient    dy/dx = 1 where x > 0, else a            dy/da = min(x, 0)
+                so grad_x = grad_y * (1 or a), and grad_a sums grad_y * min(x, 0) over every axis but the channels.
+                At x = 0 the function has a kink; we take the left slope, a.
+    Shapes      x, y (..., C); a (C,), one slope a channel, or (1,), one in all.
+    Errors      ShapeError if a has neither C entries nor one.
+    Source      He et al. 2015, arXiv 1502.01852, eq. 1 and 3; SRGAN sec. 2.1 uses it throughout the generator.
+
+    >>> x = Tensor([[-2.0, 3.0]], requires_grad=True)
+    >>> slope = Tensor([0.5, 0.5], requires_grad=True)
+    >>> y = prelu(x, slope); y.numpy()
+    array([[-1.,  3.]], dtype=float32)
+    >>> y.sum().backward(); slope.grad.numpy()
+    array([-2.,  0.], dtype=float32)
+    """
+    if x.ndim < 1 or weight.shape not in ((1,), x.shape[-1:]):
+        raise ShapeError(
+            "prelu",
+            expected=f"a weight of {x.shape[-1:]}, one slope a channel, or (1,), one in all",
+            got=f"weight {weight.shape} for x {x.shape}",
+            fix="channels are the last axis of x",
+        )
+    return PReLU.apply(x, weight)
+
+
+class LeakyReLU(Function):
+    """The node of `leaky_relu`.
+
+    It keeps y rather than x: both have the same sign, and the layer that follows keeps y anyway.
+    """
+
+    def forward(self, x: Array, negative_slope: float) -> Array:
+        xp = array_module(x)
+        self.negative_slope = negative_slope
+        y = xp.maximum(x, 0)
+        y += negative_slope * xp.minimum(x, 0)
+        self.save(y)
+        return y
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        (y,) = self.saved_arrays
+        return grad_y * (mask(y > 0, y) * (1 - self.negative_slope) + self.negative_slope)
+
+
+def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
+    """Leaky ReLU: lets a little through below zero, so that the discriminator's gradient never dies.
+
+    Formula     y = max(x, 0) + a * min(x, 0), a the negative slope
+    Gradient    dy/dx = 1 where x > 0, else a. At x = 0 the function has a kink; we take the left slope, a.
+    Shapes      x, y any one shape.
+    Errors      ArgumentError if the slope is negative.
+    Source      SRGAN sec. 2.1, a = 0.2, throughout the discriminator.
+
+    >>> x = Tensor([-2.0, 3.0], requires_grad=True)
+    >>> y = leaky_relu(x); y.numpy()
+    array([-0.4,  3. ], dtype=float32)
+    >>> y.sum().backward(); x.grad.numpy()
+    array([0.2, 1. ], dtype=float32)
+    """
+    if not negative_slope >= 0:
+        raise ArgumentError(
+            "leaky_relu", expected="negative_slope >= 0", got=str(negative_slope), fix="prelu takes any slope"
+        )
+    return LeakyReLU.apply(x, negative_slope=float(negative_slope))
+
+
+class ReLU(Function):
+    """The node of `relu`. It keeps y, which says where x was positive."""
+
+    def forward(self, x: Array) -> Array:
+        y = array_module(x).maximum(x, 0)
+        self.save(y)
+        return y
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        (y,) = self.saved_arrays
+        return grad_y * mask(y > 0, y)
+
+
+def relu(x: Tensor) -> Tensor:
+    """Rectified linear unit.
+
+    Formula     y = max(x, 0)
+    Gradient    dy/dx = 1 where x > 0, else 0. At x = 0 the function has a kink; we take 0.
+    Shapes      x, y any one shape.
+    Errors      DTypeError if x is not a float tensor.
+    Source      Simonyan and Zisserman 2014, arXiv 1409.1556: after every convolution of VGG19.
+
+    >>> x = Tensor([-2.0, 3.0], requires_grad=True)
+    >>> relu(x).sum().backward(); x.grad.numpy()
+    array([0., 1.], dtype=float32)
+    """
+    return ReLU.apply(x)
+
+
+class Sigmoid(Function):
+    """The node of `sigmoid`."""
+
+    def forward(self, x: Array) -> Array:
+        xp = array_module(x)
+        small = xp.exp(-xp.abs(x))  # at most 1: never overflows
+        y = mask(x >= 0, x) * (1 - small) + small
+        y /= 1 + small  # 1 / (1 + e^-x) where x >= 0, else e^x / (1 + e^x)
+        self.save(y)
+        return y
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        (y,) = self.saved
+        return grad_y * (y * (1.0 - y))
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """Logistic function: a logit as a probability.
+
+    Formula     y = 1 / (1 + e^-x)
+    Gradient    dy/dx = y (1 - y)
+    Shapes      x, y any one shape.
+    Errors      DTypeError if x is not a float tensor.
+    Source      SRGAN fig. 4 ends the discriminator with it; ours returns the logit x, and the losses use softplus.
+
+    >>> sigmoid(Tensor([-1000.0, 0.0, 1000.0])).numpy()
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
+    return Sigmoid.apply(x)
+
+
+class Tanh(Function):
+    """The node of `tanh`."""
+
+    def forward(self, x: Array) -> Array:
+        y = array_module(x).tanh(x)
+        self.save(y)
+        return y
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        (y,) = self.saved
+        return grad_y * (1.0 - y * y)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """Hyperbolic tangent.
+
+    Formula     y = (e^x - e^-x) / (e^x + e^-x)
+    Gradient    dy/dx = 1 - y^2
+    Shapes      x, y any one shape.
+    Errors      DTypeError if x is not a float tensor.
+
+    >>> x = Tensor([0.0], requires_grad=True)
+    >>> tanh(x).backward(); x.grad.item()
+    1.0
+    """
+    return Tanh.apply(x)
+
+
+class Softplus(Function):
+    """The node of `softplus`."""
+
+    def forward(self, x: Array) -> Array:
+        xp = array_module(x)
+        self.save(x)
+        return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        (x,) = self.saved
+        return grad_y * sigmoid(x)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Smooth maximum of 0 and x; softplus(-x) is -ln sigmoid(x), without ever taking the logarithm of 0.
+
+    Formula     y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)
+    Gradient    dy/dx = 1 / (1 + e^-x) = sigmoid(x)
+    Shapes      x, y any one shape.
+    Errors      DTypeError if x is not a float tensor.
+
+    >>> softplus(Tensor([-1000.0, 0.0, 1000.0])).numpy().tolist()
+    [0.0, 0.6931471824645996, 1000.0]
+    """
+    return Softplus.apply(x)

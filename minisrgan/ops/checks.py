@@ -1,0 +1,76 @@
+"""What the operations ask of their inputs before they compute, so that NumPy never has to complain three calls deep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minisrgan.autograd import Operand
+from minisrgan.backend import Array, array_module
+from minisrgan.errors import ArgumentError, DTypeError, ShapeError
+
+
+def require_images(op: str, x: Any) -> None:
+    """Ask for a batch (N, H, W, C) with at least one image."""
+    shape = getattr(x, "shape", None)
+    if shape is None:
+        raise DTypeError(op, expected="a Tensor (N, H, W, C)", got=type(x).__name__, fix="wrap it: Tensor(...)")
+    if len(shape) != 4:
+        fix = "add the batch axis: photo[None]" if len(shape) == 3 else "batches are (N, H, W, C)"
+        raise ShapeError(op, expected="a batch of images (N, H, W, C)", got=f"{len(shape)} axes, {shape}", fix=fix)
+    if 0 in shape:
+        raise ShapeError(
+            op, expected="at least one image of one pixel", got=str(shape), fix="this batch is empty; skip it"
+        )
+
+
+def require_channels(op: str, x: Any, channels: int, why: str) -> None:
+    """Ask for a number of channels on the last axis."""
+    shape = x.shape
+    if shape[-1] == channels:
+        return
+    if len(shape) == 4 and shape[1] == channels:
+        fix = "this looks like (N, C, H, W); batches are (N, H, W, C): x.transpose(0, 2, 3, 1)"
+    elif shape[-1] in (1, 3, 4):
+        fix = "batches are (N, H, W, C). This looks like the photo itself; did a layer before it get skipped?"
+    else:
+        fix = "batches are (N, H, W, C); compare the layer before with this one"
+    raise ShapeError(
+        op, expected=f"an input with {channels} channels on its last axis, since {why}", got=str(shape), fix=fix
+    )
+
+
+def require_integer(op: str, name: str, value: Any, least: int) -> None:
+    """Ask for an integer that is not too small."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(op, expected=f"{name} as an integer >= {least}", got=repr(value), fix="give one number")
+
+
+def broadcast_shape(op: str, a: Operand, b: Operand) -> tuple[int, ...]:
+    """Return the shape that two inputs broadcast to, or say which axis stands in the way."""
+    shape_a, shape_b = getattr(a, "shape", ()), getattr(b, "shape", ())
+    try:
+        return np.broadcast_shapes(shape_a, shape_b)
+    except ValueError:
+        raise ShapeError(
+            op,
+            expected="shapes that agree from the last axis backwards, or are 1 there",
+            got=f"{shape_a} and {shape_b}",
+            fix="reshape one of them; a number a channel is (C,), and meets the last axis of (N, H, W, C)",
+        ) from None
+
+
+def normalized_axes(op: str, axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+    """Return axes as a sorted tuple of numbers from 0, all of them for None."""
+    axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    if any(not -ndim <= a < ndim for a in axes) or len({a % ndim for a in axes}) != len(axes):
+        raise ArgumentError(
+            op, expected=f"different axes from {-ndim} to {ndim - 1}", got=str(axis), fix=f"the input has {ndim} axes"
+        )
+    return tuple(sorted(a % ndim for a in axes))
+
+
+def mask(condition: Array, like: Array) -> Array:
+    """Return a condition as numbers 0 and 1 of the dtype of ``like``."""
+    return array_module(like).asarray(condition, dtype=like.dtype)

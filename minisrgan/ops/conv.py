@@ -1,0 +1,212 @@
+"""Convolution, and the two operations that are its gradients.
+
+A convolution is linear in its input and in its weight. Its gradient in the input is a transposed convolution, that in
+the weight a third operation; and the gradients of those two are the three again:
+
+    op                               gradient in the first input           gradient in the second
+    conv2d(x, w)                     conv2d_transpose(g, w)                conv2d_weight_gradient(x, g)
+    conv2d_transpose(y, w)           conv2d(g, w)                          conv2d_weight_gradient(g, y)
+    conv2d_weight_gradient(x, y)     conv2d_transpose(y, g)                conv2d(x, g)
+
+so that any number of derivatives needs no further code.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from minisrgan import kernels
+from minisrgan.autograd import Function, Gradients, Tensor
+from minisrgan.backend import Array
+from minisrgan.errors import ShapeError
+from minisrgan.ops.checks import require_channels, require_images, require_integer
+
+
+Size: TypeAlias = tuple[int, int]
+
+
+class Conv2d(Function):
+    """The node of `conv2d`."""
+
+    def forward(self, x: Array, weight: Array, bias: Array | None = None, *, stride: int, padding: int) -> Array:
+        self.options: dict[str, Any] = {"stride": stride, "padding": padding}
+        self.save(x, weight)
+        return kernels.conv2d(x, weight, bias, **self.options)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        x, weight = self.saved
+        grad_x = grad_weight = grad_bias = None
+        if self.needs_grad[0]:
+            grad_x = conv2d_transpose(grad_y, weight, output_size=_image_size(self.shapes[0]), **self.options)
+        if self.needs_grad[1]:
+            grad_weight = conv2d_weight_gradient(x, grad_y, kernel_size=_kernel_size(self.shapes[1]), **self.options)
+        if len(self.shapes) == 2:
+            return grad_x, grad_weight
+        if self.needs_grad[2]:
+            grad_bias = grad_y.sum(axis=(0, 1, 2))
+        return grad_x, grad_weight, grad_bias
+
+
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
+    """Slide a kernel over the images and take its product with what lies under it.
+
+    Formula     y[n, h, w, o] = b[o] + sum_{i, j, c} x[n, s*h + i - p, s*w + j - p, c] weight[i, j, c, o]
+                with stride s, and zeros outside the image, p rows and columns of them counted
+    Gradient    x[n, s*h+i-p, ...] meets weight[i, j, c, o] on its way to y[n, h, w, o] and nowhere else, so
+                grad_weight[i, j, c, o] sums x * grad_y over n, h, w (`conv2d_weight_gradient`),
+                grad_x sums weight * grad_y over the outputs whose window covers it (`conv2d_transpose`),
+                grad_b[o] sums grad_y[n, h, w, o] over n, h, w.
+    Shapes      x (N, H, W, C), weight (kh, kw, C, O), bias (O,), y (N, H', W', O), H' = (H + 2p - kh) // s + 1
+    Errors      ShapeError for another rank, other channels, an empty batch, or a kernel larger than the padded image.
+    Source      SRGAN sec. 2.1 and fig. 4. As in all of deep learning, this is correlation: the kernel is not turned.
+
+    >>> x = Tensor([[[[1.0], [2.0], [3.0]]]])                        # one image of one row and three columns
+    >>> weight = Tensor([[[[10.0]], [[1.0]]]], requires_grad=True)   # one row, two columns
+    >>> y = conv2d(x, weight); y.numpy().ravel()
+    array([12., 23.], dtype=float32)
+    >>> y.sum().backward(); weight.grad.numpy().ravel()
+    array([3., 5.], dtype=float32)
+    """
+    _check("conv2d", x, weight, bias, stride, padding, weight_axis=2)
+    for size, kernel, name in zip(x.shape[1:3], weight.shape[:2], ("rows", "columns"), strict=True):
+        if size + 2 * padding < kernel:
+            raise ShapeError(
+                "conv2d",
+                expected=f"at least {kernel} {name}, padding counted, for a kernel of {kernel}",
+                got=f"{size} + 2 * {padding}, input {x.shape}",
+                fix="use a larger crop, or more padding",
+            )
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    return Conv2d.apply(*inputs, stride=stride, padding=padding)
+
+
+class Conv2dTranspose(Function):
+    """The node of `conv2d_transpose`."""
+
+    def forward(self, x: Array, weight: Array, *, output_size: Size, stride: int, padding: int) -> Array:
+        self.options: dict[str, Any] = {"stride": stride, "padding": padding}
+        self.save(x, weight)
+        return kernels.conv2d_input_gradient(x, weight, output_size, **self.options)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        x, weight = self.saved
+        grad_x = grad_weight = None
+        if self.needs_grad[0]:
+            grad_x = conv2d(grad_y, weight, **self.options)
+        if self.needs_grad[1]:
+            grad_weight = conv2d_weight_gradient(grad_y, x, kernel_size=_kernel_size(self.shapes[1]), **self.options)
+        return grad_x, grad_weight
+
+
+def conv2d_transpose(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    output_size: Size | None = None,
+) -> Tensor:
+    """Spread every pixel over the window it would have been convolved from: the adjoint of `conv2d`.
+
+    Formula     y[n, s*h + i - p, s*w + j - p, c] += sum_o x[n, h, w, o] weight[i, j, c, o], from y = b
+                which makes <conv2d(u, weight), x> = <u, conv2d_transpose(x, weight)> for every u
+    Gradient    grad_x = conv2d(grad_y, weight); grad_weight = conv2d_weight_gradient(grad_y, x), the roles exchanged;
+                grad_b sums grad_y over n, h, w.
+    Shapes      x (N, H, W, O), weight (kh, kw, C, O): the weight of the convolution it transposes, bias (C,),
+                y (N, H', W', C), H' = s*(H - 1) + kh - 2p, or up to s - 1 more where output_size (H', W') says so
+    Errors      ShapeError for another rank, other channels, or an output_size that conv2d would not bring to (H, W).
+    Source      Dumoulin and Visin 2016, arXiv 1603.07285, sec. 4.
+
+    >>> x = Tensor([[[[1.0], [2.0]]]])
+    >>> conv2d_transpose(x, Tensor([[[[10.0]], [[1.0]]]]), stride=2).numpy().ravel()
+    array([10.,  1., 20.,  2.], dtype=float32)
+    """
+    _check("conv2d_transpose", x, weight, bias, stride, padding, weight_axis=3)
+    sizes, kernel = x.shape[1:3], weight.shape[:2]
+    least = tuple(stride * (n - 1) + k - 2 * padding for n, k in zip(sizes, kernel, strict=True))
+    size = least if output_size is None else tuple(output_size)
+    if min(size) < 1 or any(not low <= n < low + stride for low, n in zip(least, size, strict=True)):
+        raise ShapeError(
+            "conv2d_transpose",
+            expected=f"an output_size from {least} to {tuple(n + stride - 1 for n in least)}, each at least 1",
+            got=str(size),
+            fix="the output must be a size that conv2d would bring back to the input's",
+        )
+    y = Conv2dTranspose.apply(x, weight, output_size=size, stride=stride, padding=padding)
+    return y if bias is None else y + bias
+
+
+class Conv2dWeightGradient(Function):
+    """The node of `conv2d_weight_gradient`."""
+
+    def forward(self, x: Array, grad_y: Array, *, kernel_size: Size, stride: int, padding: int) -> Array:
+        self.options: dict[str, Any] = {"stride": stride, "padding": padding}
+        self.save(x, grad_y)
+        return kernels.conv2d_weight_gradient(x, grad_y, kernel_size, **self.options)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        x, y = self.saved
+        grad_x = grad_of_grad = None
+        if self.needs_grad[0]:
+            grad_x = conv2d_transpose(y, grad_y, output_size=_image_size(self.shapes[0]), **self.options)
+        if self.needs_grad[1]:
+            grad_of_grad = conv2d(x, grad_y, **self.options)
+        return grad_x, grad_of_grad
+
+
+def conv2d_weight_gradient(
+    x: Tensor, grad_y: Tensor, *, kernel_size: Size, stride: int = 1, padding: int = 0
+) -> Tensor:
+    """Gradient of a convolution in its weight.
+
+    Formula     y[i, j, c, o] = sum_{n, h, w} x[n, s*h + i - p, s*w + j - p, c] grad_y[n, h, w, o]
+    Gradient    linear in both inputs: with G the gradient that comes back, of the weight's shape,
+                grad_x = conv2d_transpose(grad_y, G) and the gradient in grad_y is conv2d(x, G).
+    Shapes      x (N, H, W, C), grad_y (N, H', W', O), y (kh, kw, C, O)
+    Errors      ShapeError if grad_y does not have the size that conv2d gives x.
+
+    >>> x, grad_y = Tensor([[[[1.0], [2.0], [3.0]]]]), Tensor([[[[1.0], [1.0]]]])
+    >>> conv2d_weight_gradient(x, grad_y, kernel_size=(1, 2)).numpy().ravel()
+    array([3., 5.], dtype=float32)
+    """
+    op = "conv2d_weight_gradient"
+    require_images(op, x)
+    require_images(op, grad_y)
+    require_integer(op, "stride", stride, 1)
+    require_integer(op, "padding", padding, 0)
+    sizes = (kernels.output_size(n, k, stride, padding) for n, k in zip(x.shape[1:3], kernel_size, strict=True))
+    expected = (x.shape[0], *sizes)
+    if grad_y.shape[:3] != expected:
+        raise ShapeError(
+            op,
+            expected=f"grad_y ({', '.join(map(str, expected))}, O), as conv2d gives {x.shape}",
+            got=str(grad_y.shape),
+            fix="check kernel_size, stride and padding",
+        )
+    return Conv2dWeightGradient.apply(x, grad_y, kernel_size=tuple(kernel_size), stride=stride, padding=padding)
+
+
+def _image_size(shape: tuple[int, ...]) -> Size:
+    return shape[1], shape[2]
+
+
+def _kernel_size(shape: tuple[int, ...]) -> Size:
+    return shape[0], shape[1]
+
+
+def _check(
+    op: str, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, weight_axis: int
+) -> None:
+    """Check the inputs of a convolution whose input channels lie on one axis of the weight and outputs on the other."""
+    require_images(op, x)
+    if weight.ndim != 4:
+        raise ShapeError(
+            op, expected="weight (kh, kw, in, out)", got=str(weight.shape), fix="transpose a weight (out, in, kh, kw)"
+        )
+    require_integer(op, "stride", stride, 1)
+    require_integer(op, "padding", padding, 0)
+    channels, outputs = weight.shape[weight_axis], weight.shape[5 - weight_axis]
+    require_channels(op, x, channels, f"weight {weight.shape} takes {channels}")
+    if bias is not None and bias.shape != (outputs,):
+        raise ShapeError(op, expected=f"bias ({outputs},)", got=str(bias.shape), fix="one number an output channel")

@@ -1,0 +1,81 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from minisrgan.autograd import OPERATORS, Function, Gradients, Tensor
+from minisrgan.backend import Array
+from minisrgan.errors import ShapeError
+from minisrgan.ops.checks import require_channels
+from minisrgan.ops.reduction import sum_to
+
+
+class Matmul(Function):
+    """The node of `matmul`."""
+
+    def forward(self, a: Array, b: Array) -> Array:
+        self.save(a, b)
+        return a @ b
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        a, b = self.saved
+        return (
+            sum_to(grad_y @ _turned(b), self.shapes[0]) if self.needs_grad[0] else None,  # (n, k) @ (k, m)
+            sum_to(_turned(a) @ grad_y, self.shapes[1]) if self.needs_grad[1] else None,  # (m, n) @ (n, k)
+        )
+
+
+def _turned(x: Tensor) -> Tensor:
+    """Swap the last two axes."""
+    return x.transpose(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
+
+
+def matmul(a: Tensor | Array, b: Tensor | Array) -> Tensor:
+    """Matrix product; also written ``a @ b``.
+
+    Formula     y[i, k] = sum_j a[i, j] b[j, k]
+    Gradient    grad_a = grad_y b^T and grad_b = a^T grad_y: every a[i, j] met b[j, k] on its way to y[i, k].
+    Shapes      a (..., n, m), b (..., m, k), y (..., n, k); leading axes broadcast, and their gradients are summed.
+    Errors      ShapeError if an input has fewer than two axes, or the inner lengths differ.
+
+    >>> a = Tensor([[1.0, 2.0]], requires_grad=True)
+    >>> y = matmul(a, Tensor([[3.0], [4.0]])); y.item()
+    11.0
+    >>> y.backward(); a.grad.numpy()
+    array([[3., 4.]], dtype=float32)
+    """
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        raise ShapeError(
+            "matmul",
+            expected="(..., n, m) @ (..., m, k)",
+            got=f"{a.shape} @ {b.shape}",
+            fix="give a vector a second axis with reshape; transpose where the inner lengths differ",
+        )
+    return Matmul.apply(a, b)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Fully connected layer.
+
+    Formula     y = x W + b
+    Gradient    grad_x = grad_y W^T, grad_W = x^T grad_y, grad_b = sum of grad_y over all rows.
+    Shapes      x (N, in), W (in, out), b (out,), y (N, out)
+    Errors      ShapeError if x does not have ``in`` entries a row.
+    Source      SRGAN fig. 4: the two dense layers at the end of the discriminator.
+
+    >>> linear(Tensor([[1.0, 2.0]]), Tensor([[3.0], [4.0]]), Tensor([0.5])).numpy()
+    array([[11.5]], dtype=float32)
+    """
+    if weight.ndim != 2 or x.ndim < 2:
+        raise ShapeError(
+            "linear", expected="x (N, in) and weight (in, out)", got=f"{x.shape} and {weight.shape}", fix="flatten x"
+        )
+    require_channels("linear", x, weight.shape[0], f"weight {weight.shape} takes {weight.shape[0]}")
+    y = matmul(x, weight)
+    if bias is None:
+        return y
+    if bias.shape != weight.shape[1:]:
+        raise ShapeError("linear", expected=f"bias {weight.shape[1:]}", got=str(bias.shape), fix="one number an output")
+    return y + bias
+
+
+OPERATORS.update(matmul=matmul)

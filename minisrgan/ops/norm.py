@@ -1,0 +1,123 @@
+"""Batch normalisation: in training by the statistics of the batch, in evaluation by running ones."""
+
+from __future__ import annotations
+
+import math
+
+from minisrgan import kernels
+from minisrgan.autograd import Function, Gradients, Tensor
+from minisrgan.backend import Array
+from minisrgan.errors import ShapeError
+from minisrgan.ops.checks import require_channels
+
+
+class BatchNormTraining(Function):
+    """The node of `batch_norm` in training mode."""
+
+    def forward(
+        self, x: Array, weight: Array, bias: Array, running: tuple[Array, Array] | None, momentum: float, eps: float
+    ) -> Array:
+        mean, var = kernels.channel_moments(x)
+        if running is not None:
+            count = math.prod(x.shape[:-1])
+            for kept, new in zip(running, (mean, var * (count / (count - 1))), strict=True):  # n - 1: see batch_norm
+                kept *= 1 - momentum
+                kept += momentum * new
+        inv_std = 1 / (var + eps) ** 0.5
+        self.eps = eps
+        self.save(x, weight, mean, inv_std)
+        return kernels.normalize(x, mean, inv_std, weight, bias)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        x, weight, _, _ = self.saved
+        axes = tuple(range(x.ndim - 1))
+        centred = x - x.mean(axis=axes)  # again from x, as the statistics are functions of x too
+        inv_std = ((centred * centred).mean(axis=axes) + self.eps) ** -0.5
+        x_hat = centred * inv_std
+        grad_bias, grad_weight = grad_y.sum(axis=axes), (grad_y * x_hat).sum(axis=axes)
+        count = math.prod(x.shape[:-1])
+        grad_x = weight * inv_std * (grad_y - grad_bias * (1 / count) - x_hat * (grad_weight * (1 / count)))
+        return grad_x, grad_weight, grad_bias
+
+    def backward_fused(self, grad_y: Array) -> tuple[Array, ...]:
+        x, weight, mean, inv_std = self.saved_arrays
+        return kernels.normalize_gradient(grad_y, x, mean, inv_std, weight)
+
+
+class BatchNormEvaluation(Function):
+    """The node of `batch_norm` in evaluation mode: the statistics are constants, so it is one scale and one shift."""
+
+    def forward(self, x: Array, weight: Array, bias: Array, running: tuple[Array, Array], eps: float) -> Array:
+        self.mean, self.inv_std = running[0].copy(), 1 / (running[1] + eps) ** 0.5  # copies: training goes on
+        self.save(x, weight)
+        return kernels.normalize(x, self.mean, self.inv_std, weight, bias)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        x, weight = self.saved
+        axes = tuple(range(x.ndim - 1))
+        return (
+            grad_y * (weight * self.inv_std) if self.needs_grad[0] else None,
+            (grad_y * ((x - self.mean) * self.inv_std)).sum(axis=axes) if self.needs_grad[1] else None,
+            grad_y.sum(axis=axes) if self.needs_grad[2] else None,
+        )
+
+
+def batch_norm(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Array | None,
+    running_var: Array | None,
+    *,
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Bring every channel to mean 0 and variance 1, then scale and shift it by learned numbers.
+
+    Formula     x_hat = (x - mean) / sqrt(var + eps)            y = weight * x_hat + bias
+                training: mean and var are those of the batch over all axes but the channels, var divided by n;
+                          running <- (1 - momentum) * running + momentum * batch, in place, with var divided by n - 1
+                evaluation: mean and var are the running ones, constants
+    Gradient    grad_bias = sum grad_y, grad_weight = sum grad_y * x_hat, over all axes but the channels.
+                evaluation: grad_x = grad_y * weight / sqrt(var + eps)
+                training: mean and var depend on x as well. From x_hat = (x - mean) / std, with sums over n,
+                    dmean = sum(dx)/n and dstd = sum(dx * x_hat)/n, so dx_hat = (dx - dmean - x_hat * dstd) / std:
+                    the part of dx along 1 and along x_hat is removed. That map is symmetric, hence its own adjoint:
+                    grad_x = weight / std * (grad_y - grad_bias / n - x_hat * grad_weight / n)
+    Shapes      x, y (..., C); weight, bias and the running arrays (C,). n is the number of values of a channel.
+    Errors      ShapeError if the channels differ, or a channel has a single value in training: its variance is 0.
+    Source      Ioffe and Szegedy 2015, arXiv 1502.03167, alg. 1 and 2. Running variance by n - 1: their alg. 2 step 10.
+
+    >>> import numpy as np
+    >>> x, mean, var = Tensor([[1.0], [3.0]]), np.zeros(1, np.float32), np.ones(1, np.float32)
+    >>> one, zero = Tensor([1.0]), Tensor([0.0])
+    >>> batch_norm(x, one, zero, mean, var, training=True).numpy().round(3).ravel()
+    array([-1.,  1.], dtype=float32)
+    >>> mean, var                                    # 0.9 * 0 + 0.1 * 2, and 0.9 * 1 + 0.1 * 2 (n - 1 = 1)
+    (array([0.2], dtype=float32), array([1.1], dtype=float32))
+    """
+    if x.ndim < 2:
+        raise ShapeError("batch_norm", expected="(..., C)", got=str(x.shape), fix="batches are (N, H, W, C) or (N, C)")
+    channels = weight.shape[0] if weight.ndim == 1 else -1
+    require_channels("batch_norm", x, channels, f"weight {weight.shape} has one number a channel")
+    for name, array in (("bias", bias), ("running_mean", running_mean), ("running_var", running_var)):
+        if array is not None and array.shape != (channels,):
+            raise ShapeError(
+                "batch_norm", expected=f"{name} ({channels},)", got=str(array.shape), fix="one number a channel"
+            )
+    running = None if running_mean is None or running_var is None else (running_mean, running_var)
+    if not training:
+        if running is None:
+            raise ShapeError(
+                "batch_norm", expected="running_mean and running_var in evaluation", got="None", fix="training=True"
+            )
+        return BatchNormEvaluation.apply(x, weight, bias, running=running, eps=eps)
+    if math.prod(x.shape[:-1]) < 2:
+        raise ShapeError(
+            "batch_norm",
+            expected="at least 2 values a channel in training",
+            got=f"{math.prod(x.shape[:-1])}, from {x.shape}",
+            fix="use a larger batch or crop, or call eval() to normalise by the running statistics",
+        )
+    return BatchNormTraining.apply(x, weight, bias, running=running, momentum=momentum, eps=eps)

@@ -1,0 +1,163 @@
+"""Sums, means and maxima over axes, and broadcasting, the adjoint of the sum."""
+
+from __future__ import annotations
+
+import math
+
+from minisrgan.autograd import OPERATORS, Axis, Function, Gradients, Tensor
+from minisrgan.backend import Array, array_module
+from minisrgan.errors import ShapeError
+from minisrgan.ops.checks import mask, normalized_axes
+
+
+class Sum(Function):
+    """The node of `sum`."""
+
+    def forward(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+        self.kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
+        return x.sum(axis=axes, keepdims=keepdims)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        return broadcast_to(grad_y.reshape(*self.kept), self.shapes[0])
+
+
+def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Sum over axes, all of them by default.
+
+    Formula     y = sum_i x_i
+    Gradient    dy/dx_i = 1: grad_y is repeated along the axes that were summed.
+    Shapes      x any; y without the axes, or with length 1 there if keepdims.
+    Errors      ArgumentError if an axis is not there.
+
+    >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> y = sum(x, axis=0); y.numpy()
+    array([4., 6.], dtype=float32)
+    >>> y.backward(Tensor([10.0, 1.0])); x.grad.numpy()
+    array([[10.,  1.], [10.,  1.]], dtype=float32)
+    """
+    return Sum.apply(x, axes=normalized_axes("sum", axis, x.ndim), keepdims=keepdims)
+
+
+class BroadcastTo(Function):
+    """The node of `broadcast_to`."""
+
+    def forward(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return array_module(x).broadcast_to(x, shape)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        return sum_to(grad_y, self.shapes[0])
+
+
+def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Repeat along axes that are 1 long or missing, without copying.
+
+    Formula     y[i, j] = x[0, j], for an axis i of length 1
+    Gradient    every copy adds its gradient: grad_x = sum of grad_y over the repeated axes.
+    Shapes      x (1, C) or (C,) for y (N, C), and so on.
+    Errors      ShapeError if x does not broadcast to the shape.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> broadcast_to(x, (3, 2)).sum().backward(); x.grad.numpy()
+    array([3., 3.], dtype=float32)
+    """
+    ours = (1,) * (len(shape) - x.ndim) + x.shape
+    if len(ours) != len(shape) or any(a not in (1, b) for a, b in zip(ours, shape, strict=True)):
+        raise ShapeError(
+            "broadcast_to", expected=f"a shape that broadcasts to {shape}", got=str(x.shape), fix="reshape it first"
+        )
+    return x if x.shape == shape else BroadcastTo.apply(x, shape=shape)
+
+
+def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sum over the axes along which ``shape`` would be broadcast to x: the adjoint of `broadcast_to`.
+
+    Formula     y[0, j] = sum_i x[i, j], for an axis i of length 1
+    Gradient    grad_x = broadcast_to(grad_y, x.shape)
+    Shapes      x (N, C) for y (1, C) or (C,), and so on.
+    Errors      ShapeError if ``shape`` does not broadcast to x.
+
+    >>> sum_to(Tensor([[1.0, 2.0], [3.0, 4.0]]), (2,)).numpy()
+    array([4., 6.], dtype=float32)
+    """
+    if x.shape == shape:
+        return x
+    missing = x.ndim - len(shape)
+    if missing < 0 or any(a not in (1, b) for a, b in zip(shape, x.shape[missing:], strict=True)):
+        raise ShapeError("sum_to", expected=f"a shape that broadcasts to {x.shape}", got=str(shape), fix="check it")
+    axes = (*range(missing), *(missing + i for i, length in enumerate(shape) if length == 1 != x.shape[missing + i]))
+    return sum(x, axis=axes).reshape(*shape)
+
+
+def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Average over axes, all of them by default.
+
+    Formula     y = (1/n) sum_i x_i
+    Gradient    dy/dx_i = 1/n, n the number of elements averaged.
+    Shapes      as `sum`.
+    Errors      ShapeError if there is nothing to average.
+
+    >>> x = Tensor([1.0, 2.0, 6.0], requires_grad=True)
+    >>> y = mean(x); y.item()
+    3.0
+    >>> y.backward(); x.grad.numpy()
+    array([0.33333334, 0.33333334, 0.33333334], dtype=float32)
+    """
+    count = math.prod(x.shape[a] for a in normalized_axes("mean", axis, x.ndim))
+    if count == 0:
+        raise ShapeError("mean", expected="at least one element", got=str(x.shape), fix="this batch is empty; skip it")
+    return sum(x, axis, keepdims) * (1.0 / count)
+
+
+def variance(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Mean squared distance from the mean, over axes.
+
+    Formula     y = (1/n) sum_i (x_i - m)^2, m the mean; divided by n, not n - 1
+    Gradient    dy/dx_i = (2/n) (x_i - m). The mean moves too, but the distances sum to 0, so that adds nothing.
+    Shapes      as `sum`.
+    Errors      ShapeError if there is nothing to average.
+
+    >>> x = Tensor([1.0, 3.0], requires_grad=True)
+    >>> y = variance(x); y.item()
+    1.0
+    >>> y.backward(); x.grad.numpy()
+    array([-1.,  1.], dtype=float32)
+    """
+    centred = x - mean(x, axis, keepdims=True)
+    return mean(centred * centred, axis, keepdims)
+
+
+class Max(Function):
+    """The node of `max`."""
+
+    def forward(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+        self.kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
+        self.axes = axes
+        y = x.max(axis=axes, keepdims=keepdims)
+        self.save(x, y)
+        return y
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        x, y = self.saved_arrays
+        winners = mask(x == y.reshape(self.kept), x)
+        winners /= winners.sum(axis=self.axes, keepdims=True)
+        return grad_y.reshape(*self.kept) * winners
+
+
+def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Largest element over axes, all of them by default.
+
+    Formula     y = max_i x_i
+    Gradient    dy/dx_i = 1 for the largest, else 0; where several are equally large they share it.
+    Shapes      as `sum`.
+    Errors      ShapeError if there is nothing to choose from.
+
+    >>> x = Tensor([1.0, 5.0, 5.0], requires_grad=True)
+    >>> max(x).backward(); x.grad.numpy()
+    array([0. , 0.5, 0.5], dtype=float32)
+    """
+    if 0 in x.shape:
+        raise ShapeError("max", expected="at least one element", got=str(x.shape), fix="this batch is empty; skip it")
+    return Max.apply(x, axes=normalized_axes("max", axis, x.ndim), keepdims=keepdims)
+
+
+OPERATORS.update(sum=sum, mean=mean, max=max)

@@ -1,0 +1,244 @@
+"""Operations that move numbers without changing them. The gradient of each moves them back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minisrgan.autograd import OPERATORS, Function, Gradients, Tensor
+from minisrgan.backend import Array, array_module, is_array
+from minisrgan.errors import ArgumentError, DTypeError, ShapeError
+from minisrgan.ops.checks import normalized_axes
+
+
+class Reshape(Function):
+    """The node of `reshape`."""
+
+    def forward(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return x.reshape(shape)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        return grad_y.reshape(*self.shapes[0])
+
+
+def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Read the same elements, in the same order, in another shape.
+
+    Formula     y.flat[k] = x.flat[k]
+    Gradient    grad_x = grad_y in the shape of x
+    Shapes      any two with the same number of elements; one length may be -1 and is worked out.
+    Errors      ShapeError if the numbers of elements differ.
+
+    >>> reshape(Tensor([1.0, 2.0, 3.0, 4.0]), (2, -1)).numpy()
+    array([[1., 2.], [3., 4.]], dtype=float32)
+    """
+    known = math.prod(length for length in shape if length != -1)
+    fits = x.size == known if -1 not in shape else known > 0 and x.size % known == 0 and shape.count(-1) == 1
+    if not fits:
+        raise ShapeError(
+            "reshape", expected=f"{x.size} elements, those of {x.shape}", got=f"shape {shape}", fix="check the lengths"
+        )
+    return x if x.shape == shape else Reshape.apply(x, shape=shape)
+
+
+class Transpose(Function):
+    """The node of `transpose`."""
+
+    def forward(self, x: Array, axes: tuple[int, ...]) -> Array:
+        self.axes = axes
+        return x.transpose(axes)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        return grad_y.transpose(*(int(axis) for axis in np.argsort(self.axes)))
+
+
+def transpose(x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
+    """Permute the axes, without copying.
+
+    Formula     axis k of y is axis axes[k] of x; without axes the order is reversed
+    Gradient    the inverse permutation of grad_y
+    Shapes      x (N, H, W, C) with axes (0, 3, 1, 2) gives y (N, C, H, W)
+    Errors      ArgumentError if axes is not a permutation.
+
+    >>> transpose(Tensor([[1.0, 2.0, 3.0]])).shape
+    (3, 1)
+    """
+    axes = tuple(range(x.ndim))[::-1] if axes is None else axes
+    if normalized_axes("transpose", axes, x.ndim) != tuple(range(x.ndim)):
+        raise ArgumentError(
+            "transpose", expected=f"a permutation of the {x.ndim} axes", got=str(axes), fix="name every axis once"
+        )
+    return Transpose.apply(x, axes=tuple(axis % x.ndim for axis in axes))
+
+
+class Getitem(Function):
+    """The node of `getitem`."""
+
+    def forward(self, x: Array, index: Any) -> Array:
+        self.index = index
+        return x[index]
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        return scatter(grad_y, self.index, self.shapes[0])
+
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """Take a part; also written ``x[index]``.
+
+    Formula     y = x[index], with slices, integers, integer arrays, None and ... as NumPy has them
+    Gradient    `scatter`: each element's gradient is added back where it came from, zero elsewhere.
+    Shapes      as NumPy's indexing.
+    Errors      ShapeError if the index leaves the tensor; DTypeError for a mask or a Tensor as index.
+
+    >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> getitem(x, np.array([0, 0, 2])).sum().backward(); x.grad.numpy()
+    array([2., 0., 1.], dtype=float32)
+    """
+    for part in index if isinstance(index, tuple) else (index,):
+        if isinstance(part, Tensor) or (is_array(part) and part.dtype.kind not in "iu"):
+            raise DTypeError(
+                "getitem", expected="slices, integers or integer arrays", got=f"{type(part).__name__} {part.dtype}",
+                fix="turn a mask into positions: np.flatnonzero(mask)",
+            )  # fmt: skip
+    try:
+        return Getitem.apply(x, index=index)
+    except IndexError as error:
+        raise ShapeError(
+            "getitem", expected=f"an index into {x.shape}", got=str(error), fix="check it against the shape"
+        ) from None
+
+
+class Scatter(Function):
+    """The node of `scatter`."""
+
+    def forward(self, x: Array, index: Any, shape: tuple[int, ...]) -> Array:
+        self.index = index
+        xp = array_module(x)
+        y = xp.zeros(shape, x.dtype)
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(is_array(part) or isinstance(part, list) for part in parts):
+            xp.add.at(y, index, x)  # a position may come up several times
+        else:
+            y[index] = x
+        return y
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        return grad_y[self.index]
+
+
+def scatter(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
+    """Add a tensor into zeros: the adjoint of `getitem`.
+
+    Formula     y = 0; y[index] += x
+    Gradient    grad_x = grad_y[index]
+    Shapes      y has the shape given; x that of y[index].
+    Errors      ShapeError if x does not have the shape of y[index].
+
+    >>> scatter(Tensor([5.0, 7.0]), slice(1, 3), (4,)).numpy()
+    array([0., 5., 7., 0.], dtype=float32)
+    """
+    try:
+        return Scatter.apply(x, index=index, shape=shape)
+    except (ValueError, IndexError) as error:
+        raise ShapeError("scatter", expected=f"a part of {shape}", got=f"{x.shape}", fix=str(error)) from None
+
+
+def pad(x: Tensor, widths: tuple[tuple[int, int], ...], mode: str = "constant") -> Tensor:
+    """Add a border: zeros, or the picture reflected without repeating its edge.
+
+    Formula     constant  y = x inside, 0 in the border
+                reflect   y[-k] = x[k] before the first element, y[n-1+k] = x[n-1-k] behind the last
+    Gradient    constant: grad_y without its border. reflect: the border's gradient is added where it was taken from.
+    Shapes      widths ((before, after), ...) for each axis; an axis of n becomes before + n + after.
+    Errors      ArgumentError for negative widths or another mode; ShapeError if a reflection is longer than n - 1.
+
+    >>> pad(Tensor([1.0, 2.0, 3.0]), ((2, 1),)).numpy()
+    array([0., 0., 1., 2., 3., 0.], dtype=float32)
+    >>> pad(Tensor([1.0, 2.0, 3.0]), ((2, 1),), mode="reflect").numpy()
+    array([3., 2., 1., 2., 3., 2.], dtype=float32)
+    """
+    if len(widths) != x.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in widths):
+        raise ArgumentError(
+            "pad", expected=f"{x.ndim} pairs (before, after) >= 0, one for each axis of {x.shape}", got=str(widths),
+            fix="for images: ((0, 0), (top, bottom), (left, right), (0, 0))",
+        )  # fmt: skip
+    if mode == "constant":
+        inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
+        return scatter(x, inside, tuple(a + n + b for (a, b), n in zip(widths, x.shape, strict=True)))
+    if mode != "reflect":
+        raise ArgumentError("pad", expected="mode constant or reflect", got=repr(mode), fix="choose one")
+    for axis, ((before, after), n) in enumerate(zip(widths, x.shape, strict=True)):
+        if max(before, after) >= n and (before or after):
+            most = f"a reflection of at most {n - 1} on axis {axis}"
+            raise ShapeError("pad", expected=most, got=f"{before} before, {after} after", fix="pad less, or with zeros")
+        if before or after:
+            positions = np.pad(np.arange(n), (before, after), mode="reflect")
+            x = x[(slice(None),) * axis + (positions,)]
+    return x
+
+
+class Concatenate(Function):
+    """The node of `concatenate`."""
+
+    def forward(self, *arrays: Array, axis: int) -> Array:
+        self.axis = axis
+        return array_module(arrays[0]).concatenate(arrays, axis=axis)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        parts: list[Tensor | None] = []
+        start = 0
+        for shape, needed in zip(self.shapes, self.needs_grad, strict=True):
+            stop = start + shape[self.axis]
+            parts.append(grad_y[(slice(None),) * self.axis + (slice(start, stop),)] if needed else None)
+            start = stop
+        return tuple(parts)
+
+
+def concatenate(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Tensor:
+    """Join along an axis that is there.
+
+    Formula     y = x1, then x2, then ... along the axis
+    Gradient    each input gets its own part of grad_y.
+    Shapes      equal but for the axis, whose lengths add up.
+    Errors      ShapeError if the other axes differ or there is nothing to join.
+
+    >>> concatenate([Tensor([1.0]), Tensor([2.0, 3.0])]).numpy()
+    array([1., 2., 3.], dtype=float32)
+    """
+    _require_alike("concatenate", tensors, axis)
+    return Concatenate.apply(*tensors, axis=axis % tensors[0].ndim)
+
+
+def stack(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Tensor:
+    """Join along a new axis: photos (H, W, C) become a batch (N, H, W, C).
+
+    Formula     y[k] = x_k
+    Gradient    each input gets its own part of grad_y.
+    Shapes      n inputs of one shape; y has an axis of length n more.
+    Errors      ShapeError if the shapes differ or there is nothing to join.
+
+    >>> stack([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])], axis=1).numpy()
+    array([[1., 3.], [2., 4.]], dtype=float32)
+    """
+    _require_alike("stack", tensors, None)
+    ndim = tensors[0].ndim + 1
+    (axis,) = normalized_axes("stack", axis, ndim)
+    shape = tensors[0].shape
+    return concatenate([reshape(x, (*shape[:axis], 1, *shape[axis:])) for x in tensors], axis)
+
+
+def _require_alike(op: str, tensors: list[Tensor] | tuple[Tensor, ...], axis: int | None) -> None:
+    """Ask for at least one tensor, and equal shapes but for one axis."""
+    if not tensors:
+        raise ShapeError(op, expected="at least one tensor", got="an empty list", fix="check what collects them")
+    skip = None if axis is None else normalized_axes(op, axis, tensors[0].ndim)[0]
+    shapes = [tuple(n for i, n in enumerate(x.shape) if i != skip) for x in tensors]
+    if len({len(x.shape) for x in tensors}) > 1 or len(set(shapes)) > 1:
+        but = "" if axis is None else f" but for axis {axis}"
+        got = ", ".join(str(x.shape) for x in tensors)
+        raise ShapeError(op, expected=f"equal shapes{but}", got=got, fix="crop or pad to one size first")
+
+
+OPERATORS.update(reshape=reshape, transpose=transpose, getitem=getitem)

@@ -1,0 +1,142 @@
+"""Arithmetic, number by number. With g = dL/dy, each formula and the shares that it hands back:
+
+    y = a + b       g, g                        y = x^e         g e x^(e-1)
+    y = a - b       g, -g                       y = exp x       g exp x
+    y = a b         g b, g a                    y = log x       g / x
+    y = a / b       g / b, -g a / b^2           y = sqrt x      g / (2 sqrt x)
+    y = -x          -g                          y = |x|         g sign x, 0 at x = 0
+    y = max(a, b)   g to the larger,            y = clip x      g where low <= x <= high,
+                    g / 2 to each where equal                   else 0
+
+Inputs broadcast; the gradient of a stretched input is the sum over its copies (see `positions`).
+
+>>> import numpy as np
+>>> multiply_grad(np.ones((2, 3)), np.ones((2, 3)), np.array([1.0, 2.0, 3.0]))
+(array([[1., 2., 3.], [1., 2., 3.]]), array([2., 2., 2.]))
+"""
+
+from __future__ import annotations
+
+import math
+
+from minisrgan.reference.positions import Array, each, each_grad
+
+
+def add(a: Array, b: Array) -> Array:
+    """y = a + b."""
+    return each(lambda a, b: a + b, a, b)
+
+
+def add_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    """dy/da = 1, dy/db = 1."""
+    return each_grad(lambda g, a, b: (g, g), grad_y, a, b)
+
+
+def subtract(a: Array, b: Array) -> Array:
+    """y = a - b."""
+    return each(lambda a, b: a - b, a, b)
+
+
+def subtract_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    """dy/da = 1, dy/db = -1."""
+    return each_grad(lambda g, a, b: (g, -g), grad_y, a, b)
+
+
+def multiply(a: Array, b: Array) -> Array:
+    """y = a b."""
+    return each(lambda a, b: a * b, a, b)
+
+
+def multiply_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    """dy/da = b, dy/db = a."""
+    return each_grad(lambda g, a, b: (g * b, g * a), grad_y, a, b)
+
+
+def divide(a: Array, b: Array) -> Array:
+    """y = a / b."""
+    return each(lambda a, b: a / b, a, b)
+
+
+def divide_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    """dy/da = 1 / b, dy/db = -a / b^2."""
+    return each_grad(lambda g, a, b: (g / b, -g * a / b**2), grad_y, a, b)
+
+
+def negative(x: Array) -> Array:
+    """y = -x."""
+    return each(lambda x: -x, x)
+
+
+def negative_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
+    """dy/dx = -1."""
+    return each_grad(lambda g, x: (-g,), grad_y, x)
+
+
+def power(x: Array, exponent: float) -> Array:
+    """y = x^e."""
+    return each(lambda x: x**exponent, x)
+
+
+def power_grad(grad_y: Array, x: Array, exponent: float) -> tuple[Array, ...]:
+    """dy/dx = e x^(e-1)."""
+    return each_grad(lambda g, x: (g * exponent * x ** (exponent - 1),), grad_y, x)
+
+
+def exp(x: Array) -> Array:
+    """y = e^x."""
+    return each(math.exp, x)
+
+
+def exp_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
+    """dy/dx = e^x."""
+    return each_grad(lambda g, x: (g * math.exp(x),), grad_y, x)
+
+
+def log(x: Array) -> Array:
+    """y = log x, the natural logarithm."""
+    return each(math.log, x)
+
+
+def log_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
+    """dy/dx = 1 / x."""
+    return each_grad(lambda g, x: (g / x,), grad_y, x)
+
+
+def sqrt(x: Array) -> Array:
+    """y = sqrt x."""
+    return each(math.sqrt, x)
+
+
+def sqrt_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
+    """dy/dx = 1 / (2 sqrt x)."""
+    return each_grad(lambda g, x: (g / (2 * math.sqrt(x)),), grad_y, x)
+
+
+def absolute(x: Array) -> Array:
+    """y = |x|."""
+    return each(lambda x: x if x > 0 else -x, x)
+
+
+def absolute_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
+    """dy/dx = sign x: 1, -1, and 0 at x = 0."""
+    return each_grad(lambda g, x: (g if x > 0 else -g if x < 0 else 0,), grad_y, x)
+
+
+def clip(x: Array, low: float, high: float) -> Array:
+    """y = low below low, high above high, else x."""
+    return each(lambda x: low if x < low else high if x > high else x, x)
+
+
+def clip_grad(grad_y: Array, x: Array, low: float, high: float) -> tuple[Array, ...]:
+    """dy/dx = 1 where low <= x <= high, else 0."""
+    return each_grad(lambda g, x: (g if low <= x <= high else 0,), grad_y, x)
+
+
+def maximum(a: Array, b: Array) -> Array:
+    """y = a where a > b, else b."""
+    return each(lambda a, b: a if a > b else b, a, b)
+
+
+def maximum_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    """(dy/da, dy/db) = (1, 0) where a > b, (0, 1) where a < b, and (1/2, 1/2) where they are equal."""
+    return each_grad(lambda g, a, b: (g, 0) if a > b else (0, g) if a < b else (g / 2, g / 2), grad_y, a, b)

@@ -1,0 +1,55 @@
+"""Pooling. With windows of s by s pixels that do not overlap; rows and columns that fill no window are dropped:
+
+    max_pool2d            y[n, h, w, c] = the largest of x[n, s h + i, s w + j, c]          0 <= i, j < s
+    global_average_pool   y[n, c] = sum over h, w of x[n, h, w, c] / (H W)
+
+A maximum hands its gradient to the number that it took, the first in row-major order where several are equal.
+
+>>> max_pool2d_grad(np.ones((1, 1, 1, 1)), np.array([1.0, 7.0, 7.0, 2.0]).reshape(1, 2, 2, 1), 2)[0][0, :, :, 0]
+array([[0., 1.], [0., 0.]])
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minisrgan.reference.positions import Array, Position
+
+
+def _largest(x: Array, window: Position, size: int) -> Position:
+    """Find the first position, in row-major order, of the largest number of a window."""
+    n, h, w, c = window
+    return max(((n, size * h + i, size * w + j, c) for i, j in np.ndindex(size, size)), key=lambda p: float(x[p]))
+
+
+def max_pool2d(x: Array, size: int) -> Array:
+    """y[n, h, w, c] = the largest of x[n, s h + i, s w + j, c]."""
+    n, h, w, c = x.shape
+    y = np.empty((n, h // size, w // size, c), x.dtype)
+    for window in np.ndindex(y.shape):
+        y[window] = x[_largest(x, window, size)]
+    return y
+
+
+def max_pool2d_grad(grad_y: Array, x: Array, size: int) -> tuple[Array, ...]:
+    """dy/dx = 1 at the number that was taken, else 0."""
+    grad_x = np.zeros_like(x)
+    for window in np.ndindex(grad_y.shape):
+        grad_x[_largest(x, window, size)] = grad_y[window]
+    return (grad_x,)
+
+
+def global_average_pool(x: Array) -> Array:
+    """y[n, c] = sum over h, w of x[n, h, w, c] / (H W)."""
+    y = np.zeros((x.shape[0], x.shape[3]), x.dtype)
+    for n, h, w, c in np.ndindex(x.shape):
+        y[n, c] += x[n, h, w, c] / (x.shape[1] * x.shape[2])
+    return y
+
+
+def global_average_pool_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
+    """dy[n, c]/dx[n, h, w, c] = 1 / (H W)."""
+    grad_x = np.empty_like(x)
+    for n, h, w, c in np.ndindex(x.shape):
+        grad_x[n, h, w, c] = grad_y[n, c] / (x.shape[1] * x.shape[2])
+    return (grad_x,)

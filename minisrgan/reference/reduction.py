@@ -1,0 +1,97 @@
+"""Reductions and their mirror image, broadcast_to. Over the n numbers x_1 .. x_n that share one output:
+
+    sum         y = x_1 + .. + x_n                      dy/dx_i = 1
+    mean        y = sum / n                             dy/dx_i = 1 / n
+    variance    y = sum over i of (x_i - mean)^2 / n    dy/dx_i = 2 (x_i - mean) / n
+    max         y = the largest x_i                     dy/dx_i = 1 / k for the k that equal y, else 0
+    broadcast   y_1 = .. = y_n = x                      dL/dx   = dL/dy_1 + .. + dL/dy_n
+
+Reduced axes are kept with length 1 while we work, so `source` leads from a position of x to its place in y.
+
+>>> max_grad(np.array([6.0]), np.array([[3.0, 1.0, 3.0]]), axis=1)
+(array([[3., 0., 3.]]),)
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from minisrgan.reference.positions import Array, each, each_grad, source
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+def _kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+    """Give the reduced axes of a shape length 1; None reduces all."""
+    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    reduced = [a % len(shape) for a in axes]
+    return tuple(1 if a in reduced else size for a, size in enumerate(shape))
+
+
+def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = x_1 + .. + x_n."""
+    y = np.zeros(_kept(x.shape, axis), x.dtype)
+    for position in np.ndindex(x.shape):
+        y[source(position, y.shape)] += x[position]
+    return y if keepdims else y.squeeze(axis)
+
+
+def sum_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> tuple[Array, ...]:
+    """dy/dx_i = 1."""
+    return (broadcast_to(grad_y.reshape(_kept(x.shape, axis)), x.shape),)
+
+
+def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = (x_1 + .. + x_n) / n."""
+    total = sum(x, axis, keepdims)
+    return each(lambda total_: total_ / (x.size // total.size), total)
+
+
+def mean_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> tuple[Array, ...]:
+    """dy/dx_i = 1 / n."""
+    (grad_sum,) = sum_grad(grad_y, x, axis, keepdims)
+    return (each(lambda g: g / (x.size // grad_y.size), grad_sum),)
+
+
+def variance(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = ((x_1 - mean)^2 + .. + (x_n - mean)^2) / n."""
+    squares = each(lambda x, mean: (x - mean) ** 2, x, mean(x, axis, keepdims=True))
+    return mean(squares, axis, keepdims)
+
+
+def variance_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> tuple[Array, ...]:
+    """dy/dx_i = 2 (x_i - mean) / n; that the mean moves too adds nothing, for the x_i - mean add up to 0."""
+    (grad_mean,) = mean_grad(grad_y, x, axis, keepdims)
+    return (each(lambda g, x, mean: g * 2 * (x - mean), grad_mean, x, mean(x, axis, keepdims=True)),)
+
+
+def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = the largest x_i."""
+    y = np.full(_kept(x.shape, axis), -np.inf, x.dtype)
+    for position in np.ndindex(x.shape):
+        if x[position] > y[source(position, y.shape)]:
+            y[source(position, y.shape)] = x[position]
+    return y if keepdims else y.squeeze(axis)
+
+
+def max_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> tuple[Array, ...]:
+    """dy/dx_i = 1 / k where x_i = y, with k the number of such i; else 0."""
+    is_largest = each(lambda x, y: 1 if x == y else 0, x, max(x, axis, keepdims=True))
+    k = sum(is_largest, axis, keepdims=True)
+    (grad_sum,) = sum_grad(grad_y, x, axis, keepdims)
+    return (each(lambda g, is_largest, k: g * is_largest / k, grad_sum, is_largest, k),)
+
+
+def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
+    """y[p] = x at the place that broadcasting reads for p."""
+    y = np.empty(shape, x.dtype)
+    for position in np.ndindex(shape):
+        y[position] = x[source(position, x.shape)]
+    return y
+
+
+def broadcast_to_grad(grad_y: Array, x: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """dL/dx = the sum of dL/dy over the copies of x."""
+    return each_grad(lambda g, x: (g,), grad_y, x)

@@ -1,0 +1,149 @@
+"""Moving numbers without computing: y[q] = x[p], so dL/dx[p] is the sum of dL/dy[q] over the q that read p.
+
+    reshape        p and q have the same place in row-major order
+    transpose      q = (p[axes[0]], p[axes[1]], ..)
+    pad            p = q - before; outside of x, "constant" reads 0 and "reflect" mirrors at the outermost pixel,
+                   which is not repeated: c b | a b c | b a
+    getitem        q runs over the chosen positions; one chosen twice collects two gradients
+    concatenate    p = q less the lengths of the arrays before this one
+    stack          q is p with the number of the array put in at the new axis
+
+>>> getitem_grad(np.ones(3), np.zeros(4), [1, 1, 3])
+(array([0., 2., 0., 1.]),)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minisrgan.reference.positions import Array, Position
+
+Widths: TypeAlias = tuple[tuple[int, int], ...]
+
+
+def reshape(x: Array, shape: tuple[int, ...]) -> Array:
+    """Number k of y, in row-major order, is number k of x."""
+    y = np.empty_like(x).reshape(shape)
+    for k in range(x.size):
+        y.flat[k] = x.flat[k]
+    return y
+
+
+def reshape_grad(grad_y: Array, x: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """Reshape the gradient back."""
+    return (reshape(grad_y, x.shape),)
+
+
+def transpose(x: Array, axes: tuple[int, ...] | None = None) -> Array:
+    """y[p[axes[0]], p[axes[1]], ..] = x[p]; without axes, their order is reversed."""
+    axes = tuple(axis % x.ndim for axis in (axes or range(x.ndim)[::-1]))
+    y = np.empty([x.shape[axis] for axis in axes], x.dtype)
+    for position in np.ndindex(x.shape):
+        y[tuple(position[axis] for axis in axes)] = x[position]
+    return y
+
+
+def transpose_grad(grad_y: Array, x: Array, axes: tuple[int, ...] | None = None) -> tuple[Array, ...]:
+    """Put the axes back: axis k of grad_y is axis axes[k] of x."""
+    axes = tuple(axis % x.ndim for axis in (axes or range(x.ndim)[::-1]))
+    return (transpose(grad_y, tuple(axes.index(axis) for axis in range(x.ndim))),)
+
+
+def _mirrored(index: int, size: int) -> int:
+    """Reflect an index into 0 .. size - 1: the walk 0 1 2 1 0 1 2 .. of size 3 repeats every 4 steps."""
+    period = max(2 * (size - 1), 1)
+    return min(index % period, period - index % period)
+
+
+def _padded(shape: Position, widths: Widths, mode: str) -> Iterator[tuple[Position, Position]]:
+    """Yield each pair (position in y, position in x that it reads)."""
+    for target in np.ndindex(*(before + size + after for size, (before, after) in zip(shape, widths, strict=True))):
+        position = tuple(index - before for index, (before, _) in zip(target, widths, strict=True))
+        if mode == "reflect":
+            yield target, tuple(_mirrored(index, size) for index, size in zip(position, shape, strict=True))
+        elif all(0 <= index < size for index, size in zip(position, shape, strict=True)):
+            yield target, position
+
+
+def pad(x: Array, widths: Widths, mode: str = "constant") -> Array:
+    """y[q] = x[q - before], and outside of x zero ("constant") or its mirror image ("reflect")."""
+    y = np.zeros([before + size + after for size, (before, after) in zip(x.shape, widths, strict=True)], x.dtype)
+    for target, position in _padded(x.shape, widths, mode):
+        y[target] = x[position]
+    return y
+
+
+def pad_grad(grad_y: Array, x: Array, widths: Widths, mode: str = "constant") -> tuple[Array, ...]:
+    """dL/dx[p] = the sum of dL/dy[q] over the q that read p: one, or with "reflect" several."""
+    grad_x = np.zeros_like(x)
+    for target, position in _padded(x.shape, widths, mode):
+        grad_x[position] += grad_y[target]
+    return (grad_x,)
+
+
+def getitem(x: Array, index: Any) -> Array:
+    """y = x[index]: the same index into an array that holds row-major places tells which numbers are chosen."""
+    places = np.asarray(np.arange(x.size).reshape(x.shape)[index])
+    y = np.empty(places.shape, x.dtype)
+    for position in np.ndindex(y.shape):
+        y[position] = x.flat[places[position]]
+    return y
+
+
+def getitem_grad(grad_y: Array, x: Array, index: Any) -> tuple[Array, ...]:
+    """dL/dx at a place = the sum of dL/dy over the times it was chosen."""
+    places = np.asarray(np.arange(x.size).reshape(x.shape)[index])
+    grad_x = np.zeros_like(x)
+    for position in np.ndindex(grad_y.shape):
+        grad_x.flat[places[position]] += grad_y[position]
+    return (grad_x,)
+
+
+def concatenate(*arrays: Array, axis: int = 0) -> Array:
+    """y = the arrays one after the other along an axis that they have."""
+    axis %= arrays[0].ndim
+    shape = list(arrays[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in arrays)
+    y = np.empty(shape, np.result_type(*arrays))
+    start = 0
+    for x in arrays:
+        for position in np.ndindex(x.shape):
+            y[*position[:axis], start + position[axis], *position[axis + 1 :]] = x[position]
+        start += x.shape[axis]
+    return y
+
+
+def concatenate_grad(grad_y: Array, *arrays: Array, axis: int = 0) -> tuple[Array, ...]:
+    """Cut the gradient where the arrays meet."""
+    axis %= arrays[0].ndim
+    grads = tuple(np.empty_like(x) for x in arrays)
+    start = 0
+    for grad in grads:
+        for position in np.ndindex(grad.shape):
+            grad[position] = grad_y[*position[:axis], start + position[axis], *position[axis + 1 :]]
+        start += grad.shape[axis]
+    return grads
+
+
+def stack(*arrays: Array, axis: int = 0) -> Array:
+    """y = the arrays side by side along a new axis: y[p with k put in at the axis] = arrays[k][p]."""
+    axis %= arrays[0].ndim + 1
+    shape = arrays[0].shape
+    y = np.empty((*shape[:axis], len(arrays), *shape[axis:]), np.result_type(*arrays))
+    for k, x in enumerate(arrays):
+        for position in np.ndindex(shape):
+            y[*position[:axis], k, *position[axis:]] = x[position]
+    return y
+
+
+def stack_grad(grad_y: Array, *arrays: Array, axis: int = 0) -> tuple[Array, ...]:
+    """Take the layers of the gradient apart again."""
+    axis %= arrays[0].ndim + 1
+    grads = tuple(np.empty_like(x) for x in arrays)
+    for k, grad in enumerate(grads):
+        for position in np.ndindex(grad.shape):
+            grad[position] = grad_y[*position[:axis], k, *position[axis:]]
+    return grads

@@ -1,0 +1,47 @@
+"""Pixel shuffle: r*r channels of one pixel become an r by r square of pixels, in the channel order of PyTorch.
+
+    large[n, r h + i, r w + j, c] = small[n, h, w, c r r + i r + j]         0 <= i, j < r
+
+The two functions move numbers one to one, so each is the other's gradient.
+
+>>> pixel_shuffle(np.arange(8.0).reshape(1, 1, 1, 8), 2)[0, :, :, 1]
+array([[4., 5.], [6., 7.]])
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minisrgan.reference.positions import Array
+
+
+def pixel_shuffle(x: Array, factor: int) -> Array:
+    """y[n, r h + i, r w + j, c] = x[n, h, w, c r r + i r + j]."""
+    n, h, w, channels = x.shape
+    r = factor
+    y = np.empty((n, r * h, r * w, channels // (r * r)), x.dtype)
+    for image, row, column, c in np.ndindex(y.shape):
+        i, j = row % r, column % r
+        y[image, row, column, c] = x[image, row // r, column // r, c * r * r + i * r + j]
+    return y
+
+
+def pixel_shuffle_grad(grad_y: Array, x: Array, factor: int) -> tuple[Array, ...]:
+    """Unshuffle the gradient."""
+    return (pixel_unshuffle(grad_y, factor),)
+
+
+def pixel_unshuffle(x: Array, factor: int) -> Array:
+    """y[n, h, w, c r r + i r + j] = x[n, r h + i, r w + j, c], the inverse of pixel_shuffle."""
+    n, h, w, channels = x.shape
+    r = factor
+    y = np.empty((n, h // r, w // r, channels * r * r), x.dtype)
+    for image, row, column, c in np.ndindex(x.shape):
+        i, j = row % r, column % r
+        y[image, row // r, column // r, c * r * r + i * r + j] = x[image, row, column, c]
+    return y
+
+
+def pixel_unshuffle_grad(grad_y: Array, x: Array, factor: int) -> tuple[Array, ...]:
+    """Shuffle the gradient."""
+    return (pixel_shuffle(grad_y, factor),)

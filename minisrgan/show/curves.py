@@ -1,0 +1,150 @@
+"""Training curves from the records of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import accumulate, groupby
+from math import ceil, exp, isfinite
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from minisrgan.errors import ArgumentError
+from minisrgan.show.style import PALETTE, SMALL, TEXT, new_figure, style_plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SMOOTH_FROM = 50  # fewer points than this are shown as they are, with dots
+
+
+def smooth(values: Sequence[float], span: float) -> list[float]:
+    """Average each value with its neighbours on both sides, weighted by exp(-distance / span).
+
+    Formula     m_t = sum_s k^|t-s| x_s / sum_s k^|t-s|,  k = exp(-1 / span)
+
+    Both sides, so that the curve does not lag behind the values; the division keeps the ends from sinking to 0.
+
+    >>> [round(value, 3) for value in smooth([1.0, 1.0, 4.0], span=1e9)]
+    [2.0, 2.0, 2.0]
+    """
+    keep = exp(-1 / span)
+
+    def gathered(numbers: Iterable[float]) -> list[float]:
+        return list(accumulate(numbers, lambda total, number: keep * total + number))
+
+    def both_sides(numbers: Sequence[float]) -> list[float]:
+        before, after = gathered(numbers), gathered(reversed(numbers))[::-1]
+        return [b + a - number for b, a, number in zip(before, after, numbers, strict=True)]  # itself counts once
+
+    weights = both_sides([1.0] * len(values))
+    return [total / weight for total, weight in zip(both_sides(values), weights, strict=True)]
+
+
+def curves_figure(
+    log: Sequence[Mapping[str, Any]],
+    panels: Mapping[str, Sequence[str]],
+    *,
+    log_scale: Collection[str] = (),
+) -> Figure:
+    """Draw training curves: one panel a group, a thin line as logged and a thick one smoothed.
+
+    log        records in the order in which they were written, each with "step" and any of the keys to draw; one
+               that lacks a key or holds NaN there is passed over. Where "stage" changes, a line across the panels says
+               so; if the steps begin anew with a stage, they are counted on from the last.
+    panels     label of a panel -> keys drawn in it, e.g. ``{"PSNR (dB)": ["psnr"]}``; the label stands at the y axis
+               and should carry the unit
+    log_scale  labels of the panels with a logarithmic y axis
+    Errors     ArgumentError if there are no panels, log_scale names none of them, or a record lacks "step";
+               ConfigError if matplotlib is not installed
+
+    >>> log = [{"step": 0, "psnr": 20.0}, {"step": 100, "psnr": 25.0, "loss": 0.1}]
+    >>> figure = curves_figure(log, {"PSNR (dB)": ["psnr"], "loss": ["loss"]})
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['PSNR (dB)', 'loss']
+    """
+    if not panels or not set(log_scale) <= set(panels):
+        raise ArgumentError(
+            "curves_figure",
+            expected="at least one panel, and in log_scale only labels of panels",
+            got=f"panels {list(panels)}, log_scale {list(log_scale)}",
+            fix='for example panels={"PSNR (dB)": ["psnr"], "loss": ["content", "adversarial"]}, log_scale=["loss"]',
+        )
+    steps, stages = _timeline(log)
+    starts = dict(zip(reversed(stages), reversed(steps), strict=True))  # stage -> its first step
+    columns = 1 if len(panels) <= 3 else 2
+    rows = ceil(len(panels) / columns)
+    figure = new_figure(8.0 if columns == 1 else 11.0, 0.4 + 2.2 * rows)
+    figure.set_layout_engine("constrained")
+    first: Axes | None = None
+    for number, (label, keys) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, number + 1, sharex=first)
+        first = first or axes
+        style_plot(axes)
+        axes.set_ylabel(label, fontsize=TEXT)
+        if number + columns >= len(panels):
+            axes.set_xlabel("training step", fontsize=TEXT)
+        else:
+            axes.tick_params(labelbottom=False)
+        if label in log_scale:
+            axes.set_yscale("log")
+        for index, key in enumerate(keys):
+            values = [record.get(key) for record in log]
+            _draw(axes, steps, stages, values, name=key, color=PALETTE[index % len(PALETTE)])
+        if not axes.lines:
+            axes.set_yticks([])
+            empty = f"no values of {', '.join(keys)}"
+            axes.text(0.5, 0.5, empty, transform=axes.transAxes, fontsize=TEXT, ha="center", color="0.35")
+        elif len(keys) > 1:  # beside the plot, where it hides nothing
+            axes.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+        for (count, stage), step in starts.items() if len(starts) > 1 else ():
+            if count:
+                axes.axvline(step, color="0.35", linewidth=1, linestyle="--")
+            if number < columns:
+                axes.annotate(stage, (step, 1.02), xycoords=("data", "axes fraction"), fontsize=SMALL)
+    return figure
+
+
+def _timeline(log: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[tuple[int, str]]]:
+    """The step of each record, counted through all stages, and its stage as (number, name)."""
+    steps: list[float] = []
+    stages: list[tuple[int, str]] = []
+    offset = 0.0
+    for number, record in enumerate(log):
+        if "step" not in record:
+            raise ArgumentError(
+                "curves_figure",
+                expected='a "step" in every record of the log',
+                got=f"record {number} with {', '.join(record) or 'nothing'}",
+                fix="pass the records as the training wrote them",
+            )
+        count, before = stages[-1] if stages else (0, str(record.get("stage", "")))
+        name = str(record.get("stage", before))
+        if name != before:
+            count += 1
+            if record["step"] + offset < steps[-1]:
+                offset = steps[-1]
+        steps.append(record["step"] + offset)
+        stages.append((count, name))
+    return steps, stages
+
+
+def _draw(
+    axes: Axes,
+    steps: Sequence[float],
+    stages: Sequence[tuple[int, str]],
+    values: Sequence[float | None],
+    *,
+    name: str,
+    color: str,
+) -> None:
+    """One key's line, broken between stages: dots for few values, else a thin line as logged under a smoothed one."""
+    points = [(x, y, stage) for x, y, stage in zip(steps, values, stages, strict=True) if y is not None and isfinite(y)]
+    for number, (_, group) in enumerate(groupby(points, key=itemgetter(2))):
+        x, y, _ = zip(*group, strict=True)
+        label = "" if number else name  # one entry in the legend, however many stages
+        if len(points) < _SMOOTH_FROM:
+            axes.plot(x, y, color=color, linewidth=1.8, marker="o", markersize=4, label=label)
+        else:
+            axes.plot(x, y, color=color, linewidth=0.7, alpha=0.4)
+            axes.plot(x, smooth(y, span=len(points) / 60), color=color, linewidth=1.8, label=label)

@@ -1,0 +1,85 @@
+"""One look for every figure: colours that colour-blind readers tell apart, sizes that survive print.
+
+matplotlib is imported inside the functions, so that importing this room costs nothing and works without it. Figures
+are made directly, not through pyplot: no window, no global state, nothing to close. In a notebook,
+``%matplotlib inline`` makes a figure appear as the value of a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minisrgan.errors import ConfigError
+from minisrgan.images import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito 2008, Color Universal Design: blue, vermillion, green, orange, purple, sky blue, black.
+PALETTE: Sequence[str] = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
+
+TITLE, TEXT, SMALL = 11, 10, 9  # font sizes in points
+
+_KINDS = ("pdf", "png", "svg")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty white figure; width and height in inches.
+
+    Raises ConfigError if matplotlib is not installed.
+
+    >>> new_figure(4, 3).get_size_inches()
+    array([4., 3.])
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError(
+            "show",
+            expected="matplotlib, which draws the figures",
+            got=f"{type(error).__name__}: {error}",
+            fix='pip install "minisrgan[course]"',
+        ) from error
+    return Figure(figsize=(width, height), dpi=100, facecolor="white")
+
+
+def style_plot(axes: Axes) -> None:
+    """Give a plot its look: open at the top and right, a quiet grid behind the data.
+
+    >>> axes = new_figure(4, 3).add_subplot(); style_plot(axes)
+    >>> axes.spines["top"].get_visible()
+    False
+    """
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("0.5")
+    axes.tick_params(labelsize=SMALL, color="0.5")
+    axes.grid(True, color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> None:
+    """Save a figure in the format of the file's suffix, whole or not at all (`minisrgan.images.replacing`).
+
+    A missing folder is made. Raises ConfigError for another suffix.
+
+    >>> save_figure(new_figure(1, 1), "curves.doc")
+    Traceback (most recent call last):
+    minisrgan.errors.ConfigError: ConfigError in save_figure
+      expected  a file name that ends in .pdf, .png, .svg
+      got       curves.doc
+      fix       .png for the screen, .pdf for print
+    """
+    path = Path(path)
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in _KINDS:
+        raise ConfigError(
+            "save_figure",
+            expected=f"a file name that ends in {', '.join(f'.{known}' for known in _KINDS)}",
+            got=str(path),
+            fix=".png for the screen, .pdf for print",
+        )
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=dpi)
