@@ -163,10 +163,10 @@ def _gradients(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tens
     if node.backward_fused is not None and not create_graph:
         arrays = node.backward_fused(grad_y.data)
         arrays = arrays if isinstance(arrays, tuple) else (arrays,)
-        parts: Any = tuple(None if array is None else Tensor(array) for array in arrays)
+        parts: tuple[Tensor | None, ...] = tuple(None if array is None else Tensor(array) for array in arrays)
     else:
-        parts = node.backward(grad_y)
-        parts = parts if isinstance(parts, tuple) else (parts,)
+        given = node.backward(grad_y)
+        parts = given if isinstance(given, tuple) else (given,)
     if len(parts) != len(node.parents):
         raise GradientError(
             f"backward of {node.name}",

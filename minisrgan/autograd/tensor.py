@@ -65,22 +65,23 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        return self.data.shape
+        return tuple(self.data.shape)
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self.data.ndim
+        return int(self.data.ndim)
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self.data.size
+        return int(self.data.size)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
-        return self.data.dtype
+        dtype: np.dtype[Any] = self.data.dtype
+        return dtype
 
     @property
     def device(self) -> str:

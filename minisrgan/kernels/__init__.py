@@ -4,12 +4,14 @@ Every function takes and returns plain arrays, of NumPy or of CuPy, and asks the
 """
 
 from minisrgan.kernels.activation import prelu, prelu_gradient
+from minisrgan.kernels.adam import adam
 from minisrgan.kernels.conv import conv2d, conv2d_input_gradient, conv2d_weight_gradient, output_size
 from minisrgan.kernels.layout import pixel_shuffle, pixel_unshuffle
 from minisrgan.kernels.norm import channel_moments, channel_sums, normalize, normalize_gradient
 from minisrgan.kernels.pool import first_maximum, max_pool
 
 __all__ = [
+    "adam",
     "channel_moments",
     "channel_sums",
     "conv2d",

@@ -134,7 +134,7 @@ class Sigmoid(Function):
     def forward(self, x: Array) -> Array:
         xp = array_module(x)
         small = xp.exp(-xp.abs(x))  # at most 1: never overflows
-        y = mask(x >= 0, x) * (1 - small) + small
+        y = (x >= 0) * (1 - small) + small
         y /= 1 + small  # 1 / (1 + e^-x) where x >= 0, else e^x / (1 + e^x)
         self.save(y)
         return y

@@ -288,7 +288,7 @@ class Absolute(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (x,) = self.saved_arrays
-        return grad_y * array_module(x).sign(x)
+        return grad_y * Tensor(array_module(x).sign(x))
 
 
 def absolute(x: Tensor) -> Tensor:

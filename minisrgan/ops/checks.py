@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minisrgan.autograd import Operand
+from minisrgan.autograd import Operand, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ArgumentError, DTypeError, ShapeError
 
@@ -71,6 +71,6 @@ def normalized_axes(op: str, axis: int | tuple[int, ...] | None, ndim: int) -> t
     return tuple(sorted(a % ndim for a in axes))
 
 
-def mask(condition: Array, like: Array) -> Array:
-    """Return a condition as numbers 0 and 1 of the dtype of ``like``."""
-    return array_module(like).asarray(condition, dtype=like.dtype)
+def mask(condition: Array, like: Array) -> Tensor:
+    """Return a condition as a constant of zeros and ones, in the dtype of ``like``."""
+    return Tensor(array_module(like).asarray(condition, dtype=like.dtype))

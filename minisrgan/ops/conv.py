@@ -21,7 +21,6 @@ from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
 from minisrgan.ops.checks import require_channels, require_images, require_integer
 
-
 Size: TypeAlias = tuple[int, int]
 
 

@@ -28,7 +28,7 @@ class MaxPool2d(Function):
         offered = broadcast_to(grad_y.reshape(n, h, 1, w, 1, c), (n, h, size, w, size, c))
         offered = offered.reshape(n, h * size, w * size, c)
         left_over = ((0, 0), (0, x.shape[1] - h * size), (0, x.shape[2] - w * size), (0, 0))
-        return pad(offered, left_over) * kernels.first_maximum(x, y, size)
+        return pad(offered, left_over) * Tensor(kernels.first_maximum(x, y, size))
 
 
 def max_pool2d(x: Tensor, size: int) -> Tensor:

@@ -139,8 +139,7 @@ class Max(Function):
     def backward(self, grad_y: Tensor) -> Gradients:
         x, y = self.saved_arrays
         winners = mask(x == y.reshape(self.kept), x)
-        winners /= winners.sum(axis=self.axes, keepdims=True)
-        return grad_y.reshape(*self.kept) * winners
+        return grad_y.reshape(*self.kept) * (winners / winners.sum(axis=self.axes, keepdims=True))
 
 
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:

@@ -114,7 +114,7 @@ def sqrt_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
 
 def absolute(x: Array) -> Array:
     """y = |x|."""
-    return each(lambda x: x if x > 0 else -x, x)
+    return each(abs, x)
 
 
 def absolute_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:

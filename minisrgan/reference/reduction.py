@@ -46,13 +46,15 @@ def sum_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False)
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = (x_1 + .. + x_n) / n."""
     total = sum(x, axis, keepdims)
-    return each(lambda total_: total_ / (x.size // total.size), total)
+    n = x.size // total.size
+    return each(lambda total: total / n, total)
 
 
 def mean_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> tuple[Array, ...]:
     """dy/dx_i = 1 / n."""
     (grad_sum,) = sum_grad(grad_y, x, axis, keepdims)
-    return (each(lambda g: g / (x.size // grad_y.size), grad_sum),)
+    n = x.size // grad_y.size
+    return (each(lambda g: g / n, grad_sum),)
 
 
 def variance(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:

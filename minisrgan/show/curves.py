@@ -71,7 +71,9 @@ def curves_figure(
             fix='for example panels={"PSNR (dB)": ["psnr"], "loss": ["content", "adversarial"]}, log_scale=["loss"]',
         )
     steps, stages = _timeline(log)
-    starts = dict(zip(reversed(stages), reversed(steps), strict=True))  # stage -> its first step
+    starts: dict[tuple[int, str], float] = {}
+    for stage, step in zip(stages, steps, strict=True):
+        starts.setdefault(stage, step)
     columns = 1 if len(panels) <= 3 else 2
     rows = ceil(len(panels) / columns)
     figure = new_figure(8.0 if columns == 1 else 11.0, 0.4 + 2.2 * rows)
@@ -97,11 +99,11 @@ def curves_figure(
             axes.text(0.5, 0.5, empty, transform=axes.transAxes, fontsize=TEXT, ha="center", color="0.35")
         elif len(keys) > 1:  # beside the plot, where it hides nothing
             axes.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-        for (count, stage), step in starts.items() if len(starts) > 1 else ():
+        for (count, name), step in starts.items() if len(starts) > 1 else ():
             if count:
                 axes.axvline(step, color="0.35", linewidth=1, linestyle="--")
             if number < columns:
-                axes.annotate(stage, (step, 1.02), xycoords=("data", "axes fraction"), fontsize=SMALL)
+                axes.annotate(name, (step, 1.02), xycoords=("data", "axes fraction"), fontsize=SMALL)
     return figure
 
 

@@ -1,0 +1,45 @@
+"""Adam over flat blocks: about twelve operations an element on 256 KB that stay in cache.
+
+Bytes moved: parameter, gradient and two running means are read once, all but the gradient written once. Written array
+by array the same formula would go through memory a dozen times.
+"""
+
+from __future__ import annotations
+
+import math
+
+from minisrgan.backend import Array, array_module
+from minisrgan.kernels.blocks import row_blocks
+
+
+def adam(
+    parameter: Array,
+    grad: Array,
+    mean: Array,
+    square: Array,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    step: int,
+) -> None:
+    """Update parameter, mean and square in place; formula at `minisrgan.optim.Adam`.
+
+    The corrections by 1 - beta^t are two numbers, folded into the step size and into eps, which leaves the formula as
+    it is and saves two divisions an element.
+    """
+    xp = array_module(parameter)
+    beta1, beta2 = betas
+    root = math.sqrt(1 - beta2**step)
+    step_size, eps = lr * root / (1 - beta1**step), eps * root
+    flat = [array.reshape(-1, 1) for array in (parameter, grad, mean, square)]
+    for block in row_blocks(flat[0]):
+        p, g, m, v = (array[block] for array in flat)
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * (g * g)
+        change = xp.sqrt(v)
+        change += eps
+        xp.divide(m, change, out=change)
+        change *= step_size
+        p -= change

@@ -1,0 +1,43 @@
+"""The adversarial losses of both players, on logits (SRGAN eq. 2 and sec. 2.2.2).
+
+With D(x) = sigmoid(z) the logarithms of eq. 2 are softplus functions of the logit z, which stay finite and keep a
+gradient however sure D is:   -ln D = softplus(-z)      -ln(1 - D) = softplus(z)
+"""
+
+from __future__ import annotations
+
+from minisrgan import ops
+from minisrgan.autograd import Tensor
+
+
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, real_label: float = 1.0) -> Tensor:
+    """Return what D minimises: it should say 1 to originals and 0 to generated images.
+
+    Formula   mean[-ln D(real)] + mean[-ln(1 - D(fake))] = mean softplus(-z_real) + mean softplus(z_fake)
+    Gradient  (D(real) - 1)/n for z_real and D(fake)/n for z_fake: nothing once D is right and sure
+    Shapes    logits (N, 1) each; a scalar
+    real_label  below 1 smooths the label of originals (one-sided), which keeps D from growing too sure
+    Source    SRGAN eq. 2; one-sided smoothing: Salimans et al. 2016, arXiv 1606.03498, sec. 3.4.
+
+    >>> even = Tensor([[0.0]])
+    >>> round(discriminator_loss(even, even).item(), 4)                 # 2 ln 2: D cannot tell
+    1.3863
+    """
+    real = ops.binary_cross_entropy_with_logits(real_logits, real_label)
+    fake = ops.binary_cross_entropy_with_logits(fake_logits, 0.0)
+    return real + fake
+
+
+def generator_loss(fake_logits: Tensor) -> Tensor:
+    """Return what G minimises: D should take its images for originals.
+
+    Formula   mean[-ln D(G(x))] = mean softplus(-z)
+    Gradient  (D(G(x)) - 1)/n for z: largest where D is sure that the image is generated. The min-max form of eq. 2,
+              ln(1 - D(G(x))), has its smallest gradient there, at the start of training, when G needs it most.
+    Shapes    logits (N, 1); a scalar
+    Source    SRGAN sec. 2.2.2 and eq. 6; the sum over the batch there is a mean here.
+
+    >>> round(generator_loss(Tensor([[0.0]])).item(), 4)                # ln 2
+    0.6931
+    """
+    return ops.softplus(-fake_logits).mean()

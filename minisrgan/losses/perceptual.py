@@ -1,0 +1,46 @@
+"""The perceptual loss: content, adversarial and, for one variant, smoothness, each with its weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from minisrgan import ops
+from minisrgan.autograd import Tensor
+from minisrgan.losses.adversarial import generator_loss
+
+
+@dataclass
+class PerceptualLoss:
+    """What the generator minimises.
+
+    Formula   content(generated, original) + adversarial_weight * adversarial + tv_weight * total variation
+    content             `MSEContent` or `VGGContent`
+    adversarial_weight  1e-3 in eq. 3
+    tv_weight           2e-8 for SRResNet-VGG22, else 0
+    Source    SRGAN eq. 3, and sec. 3.4 for the total variation.
+
+    >>> from minisrgan.losses import MSEContent
+    >>> loss = PerceptualLoss(MSEContent())
+    >>> total, terms = loss(Tensor([[[[1.0]]]]), Tensor([[[[0.0]]]]), fake_logits=Tensor([[0.0]]))
+    >>> {name: round(term.item(), 6) for name, term in terms.items()}
+    {'content': 1.0, 'adversarial': 0.000693}
+    """
+
+    content: Callable[[Tensor, Tensor], Tensor]
+    adversarial_weight: float = 1e-3
+    tv_weight: float = 0.0
+
+    def __call__(
+        self, generated: Tensor, original: Tensor, fake_logits: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the total and its weighted terms; without logits there is no adversarial term (SRResNet)."""
+        terms = {"content": self.content(generated, original)}
+        if fake_logits is not None:
+            terms["adversarial"] = generator_loss(fake_logits) * self.adversarial_weight
+        if self.tv_weight:
+            terms["total_variation"] = ops.total_variation(generated) * self.tv_weight
+        total, *others = terms.values()
+        for term in others:
+            total = total + term
+        return total, terms

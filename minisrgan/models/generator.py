@@ -1,0 +1,98 @@
+"""The generator of SRGAN, which trained by MSE alone is SRResNet (Ledig et al. 2017, sec. 2.1 and fig. 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minisrgan.autograd import Tensor
+from minisrgan.errors import ArgumentError
+from minisrgan.nn import BatchNorm2d, Conv2d, Module, Parameter, PixelShuffle, PReLU, Sequential, icnr
+from minisrgan.ops.checks import require_channels, require_images
+
+
+class ResidualBlock(Module):
+    """Two 3x3 convolutions with batch norm, whose result is added to the input: y = x + f(x)."""
+
+    def __init__(self, channels: int, rng: np.random.Generator) -> None:
+        self.conv1 = Conv2d(channels, channels, 3, padding=1, rng=rng)
+        self.bn1 = BatchNorm2d(channels)
+        self.prelu = PReLU(channels)
+        self.conv2 = Conv2d(channels, channels, 3, padding=1, rng=rng)
+        self.bn2 = BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, H, W, C) to the same shape."""
+        y = self.prelu(self.bn1(self.conv1(x)))
+        return x + self.bn2(self.conv2(y))
+
+
+class Upsample(Module):
+    """Twice the size: a 3x3 convolution to four times the channels, pixel shuffle, PReLU."""
+
+    def __init__(self, channels: int, rng: np.random.Generator) -> None:
+        self.conv = Conv2d(channels, 4 * channels, 3, padding=1, rng=rng)
+        self.conv.weight = Parameter(icnr((3, 3, channels, 4 * channels), rng, factor=2))
+        self.shuffle = PixelShuffle(2)
+        self.prelu = PReLU(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, H, W, C) to (N, 2H, 2W, C)."""
+        return self.prelu(self.shuffle(self.conv(x)))
+
+
+class Generator(Module):
+    """Low-resolution photographs in, ``scale`` times larger ones out.
+
+    conv 9x9, PReLU -> ``blocks`` residual blocks -> conv 3x3, BN, + output of the first PReLU
+    -> one Upsample for each factor of 2 -> conv 9x9
+
+    scale     2, 4 or 8
+    channels  width of all layers but the last
+    blocks    number of residual blocks; the paper's has 16, 64 channels and 1,550,659 parameters
+    rng       draws the first weights; seed 0 unless given
+    Shapes    (N, H, W, 3) RGB in [0, 1] to (N, scale*H, scale*W, 3) RGB in [-1, 1]
+    Errors    ArgumentError for another scale; ShapeError for what is not a batch of RGB images.
+
+    >>> Generator(scale=4).parameter_count()
+    1550659
+    >>> small = Generator(scale=2, channels=8, blocks=1)
+    >>> small(Tensor(np.zeros((1, 5, 7, 3), np.float32))).shape
+    (1, 10, 14, 3)
+    """
+
+    def __init__(
+        self, scale: int = 4, channels: int = 64, blocks: int = 16, *, rng: np.random.Generator | None = None
+    ) -> None:
+        if scale not in (2, 4, 8):
+            raise ArgumentError("Generator", expected="scale 2, 4 or 8", got=repr(scale), fix="choose one of these")
+        rng = rng or np.random.default_rng(0)
+        self.scale, self.width, self.depth = scale, channels, blocks
+        self.conv_first = Conv2d(3, channels, 9, padding=4, rng=rng)
+        self.prelu_first = PReLU(channels)
+        self.blocks = Sequential(*(ResidualBlock(channels, rng) for _ in range(blocks)))
+        self.conv_middle = Conv2d(channels, channels, 3, padding=1, rng=rng)
+        self.bn_middle = BatchNorm2d(channels)
+        self.upsample = Sequential(*(Upsample(channels, rng) for _ in range(scale.bit_length() - 1)))
+        self.conv_last = Conv2d(channels, 3, 9, padding=4, rng=rng)
+
+    def forward(self, low: Tensor) -> Tensor:
+        """Enlarge a batch."""
+        require_images("Generator", low)
+        require_channels("Generator", low, 3, "photographs are RGB")
+        first = self.prelu_first(self.conv_first(low))
+        deep = self.bn_middle(self.conv_middle(self.blocks(first)))
+        return self.conv_last(self.upsample(first + deep))
+
+    @property
+    def receptive_radius(self) -> float:
+        """How far, in low-resolution pixels, an input pixel can lie from an output pixel that it still affects.
+
+        A k x k convolution reaches (k - 1) / 2 pixels of its own resolution: 4 + 2*blocks + 1 at the input's, then 1
+        at each resolution before an upsampling, and 4 at the output's. 39.5 for the paper's generator.
+        """
+        doublings = len(self.upsample)
+        return 4 + 2 * self.depth + 1 + sum(0.5**k for k in range(doublings)) + 4 / self.scale
+
+    def describe(self) -> str:
+        """Return the settings."""
+        return f"x{self.scale}, {self.width} channels, {self.depth} blocks"

@@ -1,0 +1,213 @@
+"""Module: a part of a network, with its parameters, its buffers and the parts it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self, TypeAlias
+
+import numpy as np
+
+from minisrgan.autograd import Tensor
+from minisrgan.backend import Array, array_module, to_device, to_numpy
+from minisrgan.errors import MinisrganError, WeightsError
+
+ForwardHook: TypeAlias = Callable[["Module", tuple[Any, ...], Tensor], None]
+
+
+class Parameter(Tensor):
+    """A tensor that is learned: it belongs to a module, and requires a gradient.
+
+    >>> Parameter([1.0, 2.0]).requires_grad
+    True
+    """
+
+    __slots__ = ()
+
+    def __init__(self, array: Any, requires_grad: bool = True) -> None:
+        super().__init__(array, requires_grad)
+
+
+class Module:
+    """The base of all layers and models.
+
+    A subclass assigns parameters (`Parameter`), other modules, and buffers as attributes, and writes `forward`. Nothing
+    is registered: parameters and modules are found by their type, buffers by the names in ``buffer_names``.
+
+    training  True while training: batch norm then uses the batch's statistics. Set by `train` and `eval`, which
+              never touch the gradient mode.
+
+    >>> import numpy as np
+    >>> from minisrgan import nn
+    >>> rng = np.random.default_rng(0)
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, rng=rng), nn.BatchNorm2d(8), nn.PReLU(8))
+    >>> net
+    Sequential: 248 parameters
+      0  Conv2d 3 -> 8, kernel 3x3, padding 1: weight (3, 3, 3, 8), bias (8,), 224 parameters
+      1  BatchNorm2d 8: weight (8,), bias (8,), 16 parameters
+      2  PReLU: weight (8,), 8 parameters
+    >>> [name for name, _ in net.named_parameters()]
+    ['0.weight', '0.bias', '1.weight', '1.bias', '2.weight']
+    """
+
+    buffer_names: ClassVar[tuple[str, ...]] = ()
+    training: bool = True
+    _name: str = ""
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """Compute the output; called through ``module(...)``."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """Return the settings of this layer in a few words, for `repr` and the summary."""
+        return ""
+
+    def __call__(self, *inputs: Any) -> Tensor:
+        """Run forward; an error on its way up learns the path of the module it came from."""
+        try:
+            y = self.forward(*inputs)
+        except MinisrganError as error:
+            error.inside(self._name or type(self).__name__.lower())
+            raise
+        for hook in list(self.__dict__.get("_forward_hooks", ())):
+            hook(self, inputs, y)
+        return y
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign an attribute; a module learns the name it is known by here."""
+        if isinstance(value, Module):
+            object.__setattr__(value, "_name", name)
+        object.__setattr__(self, name, value)
+
+    # What it is made of
+
+    def children(self) -> dict[str, Module]:
+        """Return the modules assigned to this one, by name, in order."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Module)}
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Walk over this module and all below it, with their paths; its own is the prefix."""
+        yield prefix, self
+        for name, child in self.children().items():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Walk over all parameters with their paths, such as ``blocks.3.conv1.weight``."""
+        for path, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter):
+                    yield f"{path}.{name}" if path else name, value
+
+    def parameters(self) -> list[Parameter]:
+        """Return all parameters, each once even if two layers share it."""
+        return list({id(parameter): parameter for _, parameter in self.named_parameters()}.values())
+
+    def parameter_count(self) -> int:
+        """Return how many numbers are learned."""
+        return sum(parameter.size for parameter in self.parameters())
+
+    def named_buffers(self) -> Iterator[tuple[str, Array]]:
+        """Walk over the arrays that belong to the state but are not learned, such as running statistics."""
+        for path, module in self.named_modules():
+            for name in module.buffer_names:
+                yield f"{path}.{name}" if path else name, getattr(module, name)
+
+    # State
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return every parameter and buffer by its path. The arrays are shared with the module, not copied."""
+        return {name: parameter.data for name, parameter in self.named_parameters()} | dict(self.named_buffers())
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Copy values into every parameter and buffer.
+
+        Errors  WeightsError that lists every entry missing, unexpected or of the wrong shape, or whose values are
+                not finite floats; then nothing has been changed.
+        """
+        ours = self.state_dict()
+        problems = [f"missing: {name} {value.shape}" for name, value in ours.items() if name not in state]
+        problems += [f"unexpected: {name} {np.shape(value)}" for name, value in state.items() if name not in ours]
+        for name in ours.keys() & state.keys():
+            value = to_numpy(state[name])
+            if value.shape != ours[name].shape:
+                problems.append(f"shape of {name}: {value.shape}, but the model has {ours[name].shape}")
+            elif value.dtype.kind != "f" or not np.isfinite(value).all():
+                problems.append(f"values of {name}: {value.dtype}, not all of them finite floats")
+        if problems:
+            shown = sorted(problems)[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
+            raise WeightsError(
+                f"load_state_dict of {type(self).__name__}",
+                expected=f"one entry for each of {len(ours)} parameters and buffers",
+                got="\n".join(shown),
+                fix="build the model with the settings that the weights were saved with",
+            )
+        for name, array in ours.items():
+            array[...] = array_module(array).asarray(state[name])
+
+    # Modes
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode here and in every module below."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Set evaluation mode: batch norm uses its running statistics. Gradients are recorded as before."""
+        return self.train(False)
+
+    def requires_grad_(self, flag: bool = True) -> Self:
+        """Say whether the parameters ask for a gradient. A frozen network passes gradients on but computes none."""
+        for parameter in self.parameters():
+            parameter.requires_grad = flag
+        return self
+
+    def to(self, device: str) -> Self:
+        """Move parameters and buffers to ``cpu``, ``cuda`` or ``cuda:N``, in place. Gradients are dropped."""
+        return self._convert(lambda array: to_device(array, device))
+
+    def astype(self, dtype: Any) -> Self:
+        """Convert parameters and buffers, in place; float64 is for checks. Gradients are dropped."""
+        return self._convert(lambda array: array.astype(dtype))
+
+    def _convert(self, convert: Callable[[Array], Array]) -> Self:
+        for parameter in self.parameters():
+            parameter.data, parameter.grad = convert(parameter.data), None
+        for _, module in self.named_modules():
+            for name in module.buffer_names:
+                setattr(module, name, convert(getattr(module, name)))
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def register_forward_hook(self, hook: ForwardHook) -> Callable[[], None]:
+        """Call ``hook(module, inputs, output)`` after every forward; returns a function that removes it."""
+        hooks: list[ForwardHook] = self.__dict__.setdefault("_forward_hooks", [])
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
+
+    def __repr__(self) -> str:
+        """Show the tree of modules with shapes and counts; equal neighbours are shown once."""
+        return "\n".join(self._tree())
+
+    def _tree(self) -> list[str]:
+        own = [f"{n} {p.shape}" for n, p in vars(self).items() if isinstance(p, Parameter)]
+        title = f"{type(self).__name__} {self.describe()}".strip()
+        count = self.parameter_count()
+        facts = own + ([f"{count:,} parameters"] if count else [])
+        lines = [title + (": " + ", ".join(facts) if facts else "")]
+        groups: list[tuple[list[str], list[str]]] = []
+        for name, child in self.children().items():
+            tree = child._tree()
+            if groups and groups[-1][1] == tree and name.isdigit():
+                groups[-1][0].append(name)
+            else:
+                groups.append(([name], tree))
+        for names, tree in groups:
+            label = names[0] if len(names) == 1 else f"{names[0]}-{names[-1]}"
+            times = "" if len(names) == 1 else f"{len(names)} x "
+            lines.append(f"  {label}  {times}{tree[0]}")
+            lines.extend("  " + line for line in tree[1:])
+        return lines

@@ -1,0 +1,7 @@
+"""How parameters follow their gradients."""
+
+from minisrgan.optim.adam import Adam
+from minisrgan.optim.clip import clip_grad_norm, grad_norm
+from minisrgan.optim.schedule import Schedule, constant, piecewise
+
+__all__ = ["Adam", "Schedule", "clip_grad_norm", "constant", "grad_norm", "piecewise"]

@@ -1,0 +1,38 @@
+"""Learning rates as functions of the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from minisrgan.errors import ArgumentError
+
+Schedule: TypeAlias = Callable[[int], float]
+
+
+def constant(value: float) -> Schedule:
+    """Return a schedule that never changes.
+
+    >>> constant(1e-4)(1_000_000)
+    0.0001
+    """
+    return lambda step: value
+
+
+def piecewise(values: Sequence[float], boundaries: Sequence[int]) -> Schedule:
+    """Return a schedule of steps: values[0] before boundaries[0], values[1] before boundaries[1], and so on.
+
+    Source  SRGAN sec. 3.2: 1e-4 for 100,000 steps, then 1e-5 for as many.
+
+    >>> schedule = piecewise((1e-4, 1e-5), (100_000,))
+    >>> schedule(99_999), schedule(100_000)
+    (0.0001, 1e-05)
+    """
+    if len(values) != len(boundaries) + 1 or list(boundaries) != sorted(set(boundaries)):
+        raise ArgumentError(
+            "piecewise",
+            expected="one value more than boundaries, and boundaries that rise",
+            got=f"values {list(values)}, boundaries {list(boundaries)}",
+            fix="values (1e-4, 1e-5) go with boundaries (100_000,)",
+        )
+    return lambda step: values[sum(step >= boundary for boundary in boundaries)]
