@@ -5,6 +5,7 @@ Read in this order: `tensor`, `function`, `engine`; then `modes` and `gradcheck`
 
 from minisrgan.autograd.engine import grad
 from minisrgan.autograd.function import Function, Gradients
+from minisrgan.autograd.gradcheck import Report, gradcheck, gradgradcheck
 from minisrgan.autograd.modes import anomaly_mode, enable_grad, is_grad_enabled, no_grad
 from minisrgan.autograd.tensor import OPERATORS, Axis, Operand, Scalar, Tensor, zeros_like
 
@@ -14,11 +15,14 @@ __all__ = [
     "Function",
     "Gradients",
     "Operand",
+    "Report",
     "Scalar",
     "Tensor",
     "anomaly_mode",
     "enable_grad",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "is_grad_enabled",
     "no_grad",
     "zeros_like",

@@ -16,7 +16,7 @@ from minisrgan.autograd import modes
 from minisrgan.autograd.function import Function, check_finite
 from minisrgan.autograd.tensor import Operand, Tensor
 from minisrgan.backend import array_module
-from minisrgan.errors import GradientError, ShapeError
+from minisrgan.errors import GradientError, NonFiniteError, ShapeError
 
 Vertex: TypeAlias = Function | Tensor  # a node, or a leaf
 
@@ -25,14 +25,12 @@ def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, reta
     """Add the gradient of every leaf to its `.grad`; see `Tensor.backward`."""
     for leaf, grad, owned in _propagate([root], [grad_output], None, create_graph, retain_graph):
         assert isinstance(leaf, Tensor)
-        if leaf.grad is not None and (create_graph or leaf.grad.requires_grad):
+        if leaf.grad is None:
+            leaf.grad = _own(grad, owned)
+        elif create_graph or leaf.grad.requires_grad:
             leaf.grad = leaf.grad + grad
-        elif leaf.grad is not None:
-            leaf.grad.data += grad.data
-        elif owned or create_graph:
-            leaf.grad = grad
         else:
-            leaf.grad = Tensor(grad.data.copy())  # borrowed: another tensor holds the same array
+            leaf.grad.data += grad.data
 
 
 def grad(
@@ -67,8 +65,8 @@ def grad(
         )
     vertices = [_vertex(x) for x in targets]
     found: dict[int, Tensor] = {}
-    for vertex, gradient, _ in _propagate(roots, seeds, vertices, create_graph, retain_graph):
-        found[id(vertex)] = gradient
+    for vertex, gradient, owned in _propagate(roots, seeds, vertices, create_graph, retain_graph):
+        found[id(vertex)] = _own(gradient, owned)
     for position, vertex in enumerate(vertices):
         if id(vertex) not in found:
             raise GradientError(
@@ -109,9 +107,7 @@ def _propagate(
                 continue
             gradient, owned = table.pop(id(vertex))
             for hook in list(vertex._hooks if isinstance(vertex, Tensor) else vertex.hooks):
-                replaced = hook(gradient)
-                if replaced is not None:
-                    gradient, owned = replaced, False
+                gradient, owned = _after(hook(gradient), gradient), False  # a hook may have kept what it saw
             if id(vertex) in wanted if wanted is not None else isinstance(vertex, Tensor):
                 results.append((vertex, gradient, owned))
             if isinstance(vertex, Tensor) or id(vertex) not in useful:
@@ -119,10 +115,11 @@ def _propagate(
             vertex.needs_grad = tuple(parent is not None and id(parent) in useful for parent in vertex.parents)
             if not any(vertex.needs_grad):
                 continue
-            seen = {id(gradient.data)}
-            for parent, part in zip(vertex.parents, _gradients(vertex, gradient, create_graph), strict=True):
+            parts = _gradients(vertex, gradient, create_graph)
+            seen = {id(gradient.data)} | {id(part.data.base) for part in parts if part is not None}
+            for parent, part in zip(vertex.parents, parts, strict=True):
                 if parent is not None and part is not None and id(parent) in useful:
-                    # A view, or an array that came in or went out already, belongs to somebody else as well.
+                    # A view, what a view is of, or what came in or went out already, belongs to somebody else as well.
                     fresh = part.data.base is None and id(part.data) not in seen
                     seen.add(id(part.data))
                     _accumulate(table, parent, part, fresh, create_graph)
@@ -165,7 +162,12 @@ def _gradients(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tens
         arrays = arrays if isinstance(arrays, tuple) else (arrays,)
         parts: tuple[Tensor | None, ...] = tuple(None if array is None else Tensor(array) for array in arrays)
     else:
-        given = node.backward(grad_y)
+        try:
+            given = node.backward(grad_y)
+        except NonFiniteError as error:  # in an operation of backward, which stands for the one that was called
+            error.what = f"backward of {node.name}, in its {error.what}"
+            error.fix = f"look at the inputs of this line: {node.line or 'unknown'}"
+            raise
         parts = given if isinstance(given, tuple) else (given,)
     if len(parts) != len(node.parents):
         raise GradientError(
@@ -214,7 +216,7 @@ def _seed(root: Tensor, seed: Any) -> Tensor:
             got=f"a tensor of shape {root.shape} without history",
             fix="set requires_grad=True on an input, and compute outside no_grad",
         )
-    if seed is None:
+    if seed is None or isinstance(seed, int | float):
         if root.size != 1:
             raise GradientError(
                 "backward",
@@ -222,7 +224,7 @@ def _seed(root: Tensor, seed: Any) -> Tensor:
                 got=f"a tensor of shape {root.shape}",
                 fix="take .sum() or .mean() first, or pass the gradient of the result",
             )
-        return Tensor(array_module(root.data).ones_like(root.data))
+        return Tensor(array_module(root.data).full_like(root.data, 1 if seed is None else seed))
     given = seed if isinstance(seed, Tensor) else Tensor(seed)
     if given.shape != root.shape or given.dtype != root.dtype:
         raise ShapeError(
@@ -232,6 +234,25 @@ def _seed(root: Tensor, seed: Any) -> Tensor:
             fix="pass dL/dy, one number for each element of y",
         )
     return given
+
+
+def _own(gradient: Tensor, owned: bool) -> Tensor:
+    """Return a gradient that may be changed in place: a copy of a borrowed one, unless it is in a graph itself."""
+    return gradient if owned or gradient.requires_grad else Tensor(gradient.data.copy())
+
+
+def _after(replaced: Tensor | None, gradient: Tensor) -> Tensor:
+    """Return the gradient that a hook leaves: what it returned, where it did, or the one it was given."""
+    if replaced is None:
+        return gradient
+    if replaced.shape != gradient.shape or replaced.dtype != gradient.dtype:
+        raise GradientError(
+            "a hook",
+            expected=f"a gradient like the one it was given, {gradient.shape}, {gradient.dtype}",
+            got=f"{replaced.shape}, {replaced.dtype}",
+            fix="return None to leave the gradient as it is",
+        )
+    return replaced
 
 
 def _vertex(tensor: Tensor) -> Vertex:

@@ -118,7 +118,8 @@ class Function:
         recording = is_grad_enabled()
         node.needs_grad = tuple(recording and isinstance(v, Tensor) and v.requires_grad for v in given)
         node.shapes = tuple(v.shape if isinstance(v, Tensor) else () for v in given)
-        node._inputs = tuple(v.data if isinstance(v, Tensor) else v for v in given)
+        # A view each: save() knows inputs by identity, and x and x.detach() share one array.
+        node._inputs = tuple(v.data.view() if isinstance(v, Tensor) else v for v in given)
         anomaly = is_anomaly_enabled()
         with np.errstate(all="ignore") if anomaly else contextlib.nullcontext():  # an error will say it better
             result = node.forward(*node._inputs, **options)

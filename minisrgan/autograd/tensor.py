@@ -225,6 +225,10 @@ class Tensor:
         """Return the matrix product self @ other."""
         return OPERATORS["matmul"](self, other)
 
+    def __rmatmul__(self, other: Array) -> Tensor:
+        """Return the matrix product other @ self."""
+        return OPERATORS["matmul"](other, self)
+
     def __getitem__(self, index: Any) -> Tensor:
         """Return the part that a slice, an integer or an array of integers names."""
         return OPERATORS["getitem"](self, index)

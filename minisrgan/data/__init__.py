@@ -1,5 +1,6 @@
-"""Data for training and for the course."""
+"""Data for training and for the course: photographs, random crops of them, and a few that come with a package."""
 
+from minisrgan.data.photos import CropSampler, PhotoFolder, load_photos
 from minisrgan.data.samples import sample_photos
 
-__all__ = ["sample_photos"]
+__all__ = ["CropSampler", "PhotoFolder", "load_photos", "sample_photos"]

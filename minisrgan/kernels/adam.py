@@ -43,3 +43,5 @@ def adam(
         xp.divide(m, change, out=change)
         change *= step_size
         p -= change
+    if not parameter.flags.c_contiguous:  # then the flat one is a copy
+        parameter[...] = flat[0].reshape(parameter.shape)

@@ -72,7 +72,9 @@ class _Columns:
         # The part of the input under this block, with zeros where the kernel hangs over the border.
         top, left = block.r0 * stride - padding, block.c0 * stride - padding
         tall, wide = (rows - 1) * stride + kh, (cols - 1) * stride + kw
-        r_in, c_in = slice(max(top, 0), min(top + tall, height)), slice(max(left, 0), min(left + wide, width))
+        # A block that lies in the padding alone has none: then the slices are empty, 0..0, and not up to a negative.
+        r_in = slice(max(top, 0), max(min(top + tall, height), 0))
+        c_in = slice(max(left, 0), max(min(left + wide, width), 0))
         source = self.x[block.n0 : block.n1, r_in, c_in]
         if source.shape[1] == tall and source.shape[2] == wide:
             padded = source

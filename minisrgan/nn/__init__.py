@@ -7,6 +7,7 @@ from minisrgan.nn.init import he_normal, icnr
 from minisrgan.nn.linear import Linear
 from minisrgan.nn.module import Module, Parameter
 from minisrgan.nn.norm import BatchNorm2d
+from minisrgan.nn.summary import summarize
 
 __all__ = [
     "BatchNorm2d",
@@ -23,4 +24,5 @@ __all__ = [
     "Sequential",
     "he_normal",
     "icnr",
+    "summarize",
 ]

@@ -43,8 +43,8 @@ class Adam:
                 fix="pass model.parameters() and a learning rate such as 1e-4",
             )
         self.lr, self.betas, self.eps, self.steps = lr, betas, eps, 0
-        self.mean = [array_module(p.data).zeros_like(p.data) for p in self.parameters]
-        self.square = [array_module(p.data).zeros_like(p.data) for p in self.parameters]
+        self.mean = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
+        self.square = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
 
     def step(self) -> None:
         """Change every parameter by its gradient."""

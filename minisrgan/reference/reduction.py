@@ -1,10 +1,11 @@
-"""Reductions and their mirror image, broadcast_to. Over the n numbers x_1 .. x_n that share one output:
+"""Reductions and their mirror images. Over the n numbers x_1 .. x_n that share one output:
 
-    sum         y = x_1 + .. + x_n                      dy/dx_i = 1
-    mean        y = sum / n                             dy/dx_i = 1 / n
-    variance    y = sum over i of (x_i - mean)^2 / n    dy/dx_i = 2 (x_i - mean) / n
-    max         y = the largest x_i                     dy/dx_i = 1 / k for the k that equal y, else 0
-    broadcast   y_1 = .. = y_n = x                      dL/dx   = dL/dy_1 + .. + dL/dy_n
+    sum             y = x_1 + .. + x_n                      dy/dx_i = 1
+    mean            y = sum / n                             dy/dx_i = 1 / n
+    variance        y = sum over i of (x_i - mean)^2 / n    dy/dx_i = 2 (x_i - mean) / n
+    max             y = the largest x_i                     dy/dx_i = 1 / k for the k that equal y, else 0
+    broadcast_to    y_1 = .. = y_n = x                      dL/dx   = dL/dy_1 + .. + dL/dy_n
+    sum_to          sum over the axes that broadcast_to would stretch
 
 Reduced axes are kept with length 1 while we work, so `source` leads from a position of x to its place in y.
 
@@ -18,7 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minisrgan.reference.positions import Array, each, each_grad, source
+from minisrgan.reference.positions import Array, each, source
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
@@ -32,9 +33,7 @@ def _kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
 
 def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """y = x_1 + .. + x_n."""
-    y = np.zeros(_kept(x.shape, axis), x.dtype)
-    for position in np.ndindex(x.shape):
-        y[source(position, y.shape)] += x[position]
+    y = sum_to(x, _kept(x.shape, axis))
     return y if keepdims else y.squeeze(axis)
 
 
@@ -96,4 +95,17 @@ def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
 
 def broadcast_to_grad(grad_y: Array, x: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:
     """dL/dx = the sum of dL/dy over the copies of x."""
-    return each_grad(lambda g, x: (g,), grad_y, x)
+    return (sum_to(grad_y, x.shape),)
+
+
+def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
+    """y = x_1 + .. + x_n over the positions that read one number when y is broadcast."""
+    y = np.zeros(shape, x.dtype)
+    for position in np.ndindex(x.shape):
+        y[source(position, shape)] += x[position]
+    return y
+
+
+def sum_to_grad(grad_y: Array, x: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """dy/dx_i = 1."""
+    return (broadcast_to(grad_y, x.shape),)

@@ -5,6 +5,7 @@
     pad            p = q - before; outside of x, "constant" reads 0 and "reflect" mirrors at the outermost pixel,
                    which is not repeated: c b | a b c | b a
     getitem        q runs over the chosen positions; one chosen twice collects two gradients
+    scatter        getitem backwards: numbers are added at the chosen positions of an array of zeros
     concatenate    p = q less the lengths of the arrays before this one
     stack          q is p with the number of the array put in at the new axis
 
@@ -95,11 +96,21 @@ def getitem(x: Array, index: Any) -> Array:
 
 def getitem_grad(grad_y: Array, x: Array, index: Any) -> tuple[Array, ...]:
     """dL/dx at a place = the sum of dL/dy over the times it was chosen."""
-    places = np.asarray(np.arange(x.size).reshape(x.shape)[index])
-    grad_x = np.zeros_like(x)
-    for position in np.ndindex(grad_y.shape):
-        grad_x.flat[places[position]] += grad_y[position]
-    return (grad_x,)
+    return (scatter(grad_y, index, x.shape),)
+
+
+def scatter(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    """y[index] += x, number by number, into zeros: the walk of getitem the other way."""
+    y = np.zeros(shape, x.dtype)
+    places = np.asarray(np.arange(y.size).reshape(shape)[index])
+    for position in np.ndindex(x.shape):
+        y.flat[places[position]] += x[position]
+    return y
+
+
+def scatter_grad(grad_y: Array, x: Array, index: Any, shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """Every number of x reads the gradient of the place that it was added to."""
+    return (getitem(grad_y, index),)
 
 
 def concatenate(*arrays: Array, axis: int = 0) -> Array:

@@ -54,7 +54,7 @@ def curves_figure(
                so; if the steps begin anew with a stage, they are counted on from the last.
     panels     label of a panel -> keys drawn in it, e.g. ``{"PSNR (dB)": ["psnr"]}``; the label stands at the y axis
                and should carry the unit
-    log_scale  labels of the panels with a logarithmic y axis
+    log_scale  labels of the panels with a logarithmic y axis (linear as long as no value is above 0)
     Errors     ArgumentError if there are no panels, log_scale names none of them, or a record lacks "step";
                ConfigError if matplotlib is not installed
 
@@ -88,11 +88,11 @@ def curves_figure(
             axes.set_xlabel("training step", fontsize=TEXT)
         else:
             axes.tick_params(labelbottom=False)
-        if label in log_scale:
-            axes.set_yscale("log")
         for index, key in enumerate(keys):
             values = [record.get(key) for record in log]
             _draw(axes, steps, stages, values, name=key, color=PALETTE[index % len(PALETTE)])
+        if label in log_scale and axes.dataLim.y1 > 0:
+            axes.set_yscale("log")
         if not axes.lines:
             axes.set_yticks([])
             empty = f"no values of {', '.join(keys)}"
@@ -111,7 +111,7 @@ def _timeline(log: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[tuple
     """The step of each record, counted through all stages, and its stage as (number, name)."""
     steps: list[float] = []
     stages: list[tuple[int, str]] = []
-    offset = 0.0
+    stage, count, offset = next((str(record["stage"]) for record in log if "stage" in record), ""), 0, 0.0
     for number, record in enumerate(log):
         if "step" not in record:
             raise ArgumentError(
@@ -120,14 +120,12 @@ def _timeline(log: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[tuple
                 got=f"record {number} with {', '.join(record) or 'nothing'}",
                 fix="pass the records as the training wrote them",
             )
-        count, before = stages[-1] if stages else (0, str(record.get("stage", "")))
-        name = str(record.get("stage", before))
-        if name != before:
-            count += 1
+        if stage != (now := str(record.get("stage", stage))):
+            stage, count = now, count + 1
             if record["step"] + offset < steps[-1]:
                 offset = steps[-1]
         steps.append(record["step"] + offset)
-        stages.append((count, name))
+        stages.append((count, stage))
     return steps, stages
 
 

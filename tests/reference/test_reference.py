@@ -166,6 +166,8 @@ ROWS = [
     Row("sum", [normal()], np.sum),
     Row("broadcast_to", [normal(3, 1)], np.broadcast_to, {"shape": (2, 3, 4)}),
     Row("broadcast_to", [normal()], np.broadcast_to, {"shape": (2, 2)}),
+    Row("sum_to", [normal(2, 3, 4)], lambda x, shape: x.sum((0, 2)).reshape(shape), {"shape": (3, 1)}),
+    Row("sum_to", [normal(2, 3)], lambda x, shape: x.sum(0), {"shape": (3,)}),
     Row("reshape", [normal(2, 3, 4)], lambda x, shape: x.reshape(shape), {"shape": (4, -1)}),
     Row("transpose", [normal(2, 3, 4)], np.transpose),
     Row("transpose", [normal(2, 3, 4)], np.transpose, {"axes": (1, 2, 0)}),
@@ -187,6 +189,8 @@ ROWS = [
             (np.array([1, 1, 2]), slice(None), np.array([0, 0, 1])),
         ]
     ),
+    Row("scatter", [normal(2, 3)], lambda x, **_: np.pad(x, ((1, 1), (0, 0))), {"index": slice(1, 3), "shape": (4, 3)}),
+    Row("scatter", [normal(3)], lambda x, **_: [x[1], x[0] + x[2]], {"index": np.array([1, 0, 1]), "shape": (2,)}),
     *(
         Row("concatenate", [normal(*s) for s in shapes], lambda *xs, axis: np.concatenate(xs, axis), {"axis": axis})
         for shapes, axis in [([(2, 3), (1, 3), (2, 3)], 0), ([(2, 3, 1), (2, 4, 1)], 1), ([(2, 3), (2, 1)], -1)]

@@ -140,7 +140,7 @@ def test_curves_mark_a_new_stage(first_step: int):
 def test_curves_without_stages_have_no_marks():
     """A line for the first stage, or for records that do not mention it, would be noise."""
     log = records(3, loss=2.0)
-    del log[1]["stage"]
+    del log[0]["stage"], log[2]["stage"]
     (axes,) = curves_figure(log, {"loss": ["loss"]}).axes
     assert len(axes.lines) == 1
     assert not axes.texts
@@ -156,6 +156,13 @@ def test_curves_of_a_run_that_has_just_begun(tmp_path: Path, count: int, panels:
     assert len(figure.axes) == panels
     if count == 0:
         assert "no values of loss 0" in figure.axes[0].texts[0].get_text()
+
+
+def test_log_scale_without_positive_values(tmp_path: Path):
+    """A loss that has vanished is worth seeing: matplotlib would warn and draw nothing."""
+    figure = curves_figure(records(3, loss=0.0), {"loss": ["loss"]}, log_scale=["loss"])
+    save_figure(figure, tmp_path / "curves.png", dpi=30)
+    assert figure.axes[0].get_yscale() == "linear"
 
 
 def test_curves_refuse():

@@ -1,0 +1,272 @@
+"""An honest gradient check: is what `backward` says what the function does?
+
+For results y = f(x) and random numbers c (never ones: with c = 1 a batch norm whose gradient is 0 would pass, since
+its outputs add up to a constant), the gradient of L = sum(c * y) in a direction v is held against
+
+    dL/dv  =  sum c * (f(x + eps*v) - f(x - eps*v)) / (2*eps)  +  O(eps^2)
+
+in float64, where rounding leaves about ten digits. The directions are one random one, and in a small input each
+element by itself. Differences are measured against the largest magnitude in the gradient, since a small element is
+known no better than a large one is.
+
+At a kink, as relu has at 0, the central difference is an average of two slopes and says nothing. How much the slope
+changes from one side of x to the other tells: in smooth ground that grows with eps, at a kink it does not. The check
+then moves the inputs a little and starts again, a limited number of times.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minisrgan.autograd.engine import grad
+from minisrgan.autograd.function import Function
+from minisrgan.autograd.modes import enable_grad
+from minisrgan.autograd.tensor import Tensor, zeros_like
+from minisrgan.backend import Array, array_module
+from minisrgan.errors import DTypeError, GradientError
+
+Differentiable: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
+Kinks: TypeAlias = Callable[..., Any]  # the arrays of all inputs -> where one is too close to a kink
+
+_SMALL = 200  # an input of no more elements is checked one by one
+_TRIES = 8
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check measured that found nothing wrong.
+
+    name         the function checked
+    inputs       the inputs that require a gradient, as ``input 0 (x)``
+    errors       for each of them the largest difference, relative to the largest magnitude in its gradient
+    evaluations  how often the function was computed
+    moves        how often the inputs had to be moved away from a kink
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    errors: tuple[float, ...]
+    evaluations: int
+    moves: int
+
+
+def gradcheck(
+    function: Differentiable,
+    inputs: Sequence[Any],
+    *,
+    eps: float = 1e-6,
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+    rng: np.random.Generator | None = None,
+    kinks: Kinks | None = None,
+) -> Report:
+    """Check a function's gradient by central differences, and that `backward_fused` agrees with `backward`.
+
+    function  takes the inputs, returns a Tensor or a tuple of them
+    inputs    float64 Tensors; the gradient of those that require one is checked. What is no Tensor is handed on as is
+    rtol      error allowed, relative to the largest magnitude in an input's gradient
+    atol      error allowed besides, relative to the size of L: what rounding does to a difference of results
+    kinks     kinks(*arrays) tells where inputs are too close to a kink; without it the check finds out by itself
+    Errors    DTypeError unless float64; GradientError that names input, element and both values.
+
+    >>> from minisrgan import ops
+    >>> x = Tensor(np.linspace(-1.0, 1.0, 5), requires_grad=True)
+    >>> report = gradcheck(ops.tanh, [x])
+    >>> report.inputs, report.errors[0] < 1e-8
+    (('input 0 (x)',), True)
+    """
+    name, labels = _describe(function, len(inputs))
+    return _Check(f"gradcheck of {name}", labels, function, eps, rtol, atol, rng, kinks).run(inputs)
+
+
+def gradgradcheck(
+    function: Differentiable,
+    inputs: Sequence[Any],
+    *,
+    eps: float = 1e-6,
+    rtol: float = 1e-6,
+    atol: float = 1e-9,
+    rng: np.random.Generator | None = None,
+    kinks: Kinks | None = None,
+) -> Report:
+    """Check the gradient of the gradient: `gradcheck` of (x, grad_output) -> grad_x, with create_graph=True.
+
+    Arguments and errors as `gradcheck`; the function returns one Tensor. The last input of the report is grad_output.
+
+    >>> x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    >>> gradgradcheck(lambda x: x * x * x, [x]).inputs
+    ('input 0 (x)', 'input 1 (grad_output)')
+    """
+    name, labels = _describe(function, len(inputs))
+    rng = np.random.default_rng(0) if rng is None else rng
+    wanted = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+
+    def gradients(*given: Any) -> tuple[Tensor, ...]:
+        *xs, grad_output = given
+        return grad(function(*xs), [xs[i] for i in wanted], grad_output, create_graph=True)
+
+    y = function(*inputs)
+    assert isinstance(y, Tensor)
+    grad_output = Tensor(_normal(rng, y.data), requires_grad=True)
+    labels = [*labels, f"input {len(inputs)} (grad_output)"]
+    away = None if kinks is None else lambda *arrays: kinks(*arrays[:-1])
+    check = _Check(f"gradgradcheck of {name}", labels, gradients, eps, rtol, atol, rng, away)
+    return check.run([*inputs, grad_output])
+
+
+class _Check:
+    """The settings of a check, and the point where it stands: inputs, results y, and random weights c in sum(c * y)."""
+
+    def __init__(
+        self,
+        what: str,
+        labels: Sequence[str],
+        function: Differentiable,
+        eps: float,
+        rtol: float,
+        atol: float,
+        rng: np.random.Generator | None,
+        kinks: Kinks | None,
+    ) -> None:
+        self.what, self.labels, self.function, self.kinks = what, labels, function, kinks
+        self.eps, self.rtol, self.atol = eps, rtol, atol
+        self.rng = np.random.default_rng(0) if rng is None else rng
+        self.evaluations = 0
+
+    def run(self, inputs: Sequence[Any]) -> Report:
+        """Check at the inputs or, where they lie at a kink, near them."""
+        checked = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+        if not checked:
+            fix = "set requires_grad=True"
+            raise GradientError(self.what, expected="an input that requires a gradient", got="none", fix=fix)
+        for x, label in zip(inputs, self.labels, strict=True):
+            if isinstance(x, Tensor) and x.dtype != np.float64:
+                fix = "use array.astype(np.float64): float32 has too few digits for differences"
+                raise DTypeError(self.what, expected="float64 inputs", got=f"{label} {x.dtype}", fix=fix)
+        for move in range(_TRIES):
+            arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+            if self.kinks is None or not np.any(self.kinks(*arrays)):
+                with enable_grad():
+                    errors = self._errors_at(inputs, checked)
+                if errors is not None:
+                    name, labels = self.what.rpartition(" ")[2], tuple(self.labels[i] for i in checked)
+                    return Report(name, labels, errors, self.evaluations, move)
+            width = 1e-4 * 4**move
+            inputs = [
+                Tensor(x.data + width * _normal(self.rng, x.data), x.requires_grad) if isinstance(x, Tensor) else x
+                for x in inputs
+            ]
+        raise GradientError(
+            self.what,
+            expected=f"inputs around which the function is smooth, {self.eps:g} to either side",
+            got=f"a kink, or noise, in each of {_TRIES} places",
+            fix="start from inputs that lie apart, and away from kinks",
+        )
+
+    def _errors_at(self, inputs: Sequence[Any], checked: Sequence[int]) -> tuple[float, ...] | None:
+        """Return each input's relative error, or None where a kink is in the way; raise if a gradient is wrong."""
+        self.inputs = inputs
+        self.results = [y.data for y in self._call(self._leaves())]
+        self.weights = [_normal(self.rng, y) for y in self.results]
+        size = sum(float(((c * y) ** 2).sum()) for c, y in zip(self.weights, self.results, strict=True)) ** 0.5
+        recorded, plain = self._gradients(create_graph=True), self._gradients(create_graph=False)
+        errors = []
+        for i in checked:
+            steps = list(self._steps(recorded[i]))
+            analytic = np.array([float((recorded[i] * step).sum()) for _, step in steps])
+            numerical = np.array([self._slope(i, step, self.eps)[0] for _, step in steps])
+            difference = np.nan_to_num(abs(analytic - numerical), nan=np.inf)
+            largest = max(float(abs(recorded[i]).max(initial=0)), float(abs(numerical).max()))
+            allowed = self.rtol * largest + self.atol * size
+            worst = int(difference.argmax())
+            if not difference[worst] <= allowed:
+                place, step = steps[worst]
+                if self._has_kink(i, step, difference[worst]):
+                    return None
+                raise self._wrong(i, place, "numerical", numerical[worst], "backward", analytic[worst], largest)
+            between = abs(plain[i] - recorded[i])
+            if not between.max(initial=0) <= 1e-5 * allowed:  # the same formula twice: only rounding may differ
+                at = tuple(int(k) for k in np.unravel_index(int(between.argmax()), between.shape))
+                both = float(recorded[i][at]), "backward_fused (create_graph=False)", float(plain[i][at])
+                raise self._wrong(i, f"element {at}", "backward", *both, largest)
+            errors.append(float(difference[worst]) / (largest or 1.0))
+        return tuple(errors)
+
+    def _leaves(self) -> list[Any]:
+        return [Tensor(x.data.copy(), x.requires_grad) if isinstance(x, Tensor) else x for x in self.inputs]
+
+    def _call(self, leaves: Sequence[Any]) -> tuple[Tensor, ...]:
+        self.evaluations += 1
+        y = self.function(*leaves)
+        return y if isinstance(y, tuple) else (y,)
+
+    def _gradients(self, create_graph: bool) -> list[Array]:
+        """Return dL/dx for every input, zeros where no path leads there."""
+        leaves = self._leaves()
+        for y, c in zip(self._call(leaves), self.weights, strict=True):
+            if y.requires_grad:
+                y.backward(Tensor(c.copy()), create_graph=create_graph, retain_graph=True)
+        tensors = [leaf if isinstance(leaf, Tensor) else Tensor(0.0) for leaf in leaves]
+        return [(zeros_like(leaf) if leaf.grad is None else leaf.grad).data for leaf in tensors]
+
+    def _steps(self, like: Array) -> Iterator[tuple[str, Array]]:
+        """Yield directions of length 1 and their names: a random one and, in a small input, each element."""
+        step = _normal(self.rng, like)
+        yield "a random direction", step / float((step * step).sum() or 1.0) ** 0.5
+        for at in np.ndindex(like.shape) if like.size <= _SMALL else ():
+            step = array_module(like).zeros_like(like)
+            step[at] = 1.0
+            yield f"element {at}", step
+
+    def _slope(self, i: int, step: Array, eps: float) -> tuple[float, float]:
+        """Return the slope of L along a step in input i, and how much it differs between the two sides."""
+        both = []
+        for shift in (eps, -eps):
+            leaves = self._leaves()
+            leaves[i].data += shift * step
+            both.append(self._call(leaves))
+        slope = bend = 0.0
+        for above, y, below, c in zip(both[0], self.results, both[1], self.weights, strict=True):
+            slope += float((c * (above.data - below.data)).sum()) / (2 * eps)
+            bend += float(abs(c * (above.data - 2 * y + below.data)).sum()) / eps
+        return slope, bend
+
+    def _has_kink(self, i: int, step: Array, error: float) -> bool:
+        """Tell whether a kink or a jump explains an error of the slope.
+
+        At a kink the sides differ by more than the error, and not in proportion to eps; over a jump the slope itself
+        depends on eps.
+        """
+        slopes, bends = zip(*(self._slope(i, step, eps) for eps in (2 * self.eps, self.eps, self.eps / 2)), strict=True)
+        in_proportion = all(1.5 * fine < coarse < 2.5 * fine for coarse, fine in pairwise(bends))
+        return bends[1] > error and not in_proportion or abs(slopes[2] - slopes[1]) > error / 2
+
+    def _wrong(self, i: int, place: str, by: str, right: float, of: str, wrong: float, largest: float) -> GradientError:
+        return GradientError(
+            self.what,
+            expected=f"for {self.labels[i]}, {place}: {right:.10g} ({by})",
+            got=f"{wrong:.10g} from {of}; off by {abs(wrong - right) / (largest or 1.0):.1e} of the largest",
+            fix="compare backward with the formula, then the axes it sums over, then what it saved",
+        )
+
+
+def _describe(function: Differentiable, count: int) -> tuple[str, list[str]]:
+    """Return the function's name, and its inputs as ``input 0 (x)``."""
+    name, described = getattr(function, "__name__", type(function).__name__), function
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, type) and issubclass(owner, Function):
+        name, described = owner.name, owner.forward  # PReLU.apply speaks for PReLU.forward
+    parameters = inspect.signature(described).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
+    return name, [f"input {i} ({names[i]})" if i < len(names) else f"input {i}" for i in range(count)]
+
+
+def _normal(rng: np.random.Generator, like: Array) -> Array:
+    """Draw normally distributed numbers of the shape and device of an array."""
+    return array_module(like).asarray(rng.standard_normal(like.shape))

@@ -1,0 +1,81 @@
+"""A table of a model's layers: output shapes, parameters, multiply-adds and receptive field."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minisrgan.autograd import Tensor, no_grad
+from minisrgan.nn.conv import Conv2d, MaxPool2d, PixelShuffle
+from minisrgan.nn.linear import Linear
+from minisrgan.nn.module import Module
+
+
+@dataclass
+class Row:
+    """One layer as it was called.
+
+    multiply_adds    for the whole batch; those of convolutions and dense layers, next to which all else is small
+    receptive_field  side, in pixels of the model's input, of the square that one output pixel depends on; infinite
+                     after a dense layer, which sees the whole image
+    """
+
+    path: str
+    layer: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    receptive_field: float
+
+
+def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
+    """Run a batch of zeros through a model and note what each layer did.
+
+    input_shape  of a batch (N, H, W, C)
+    Formula      receptive field 2r + 1: a k x k layer adds (k - 1)/2 steps to r; a step is 1 input pixel, times every
+                 stride and divided by every pixel shuffle on the way. Layers count in the order in which they run, so
+                 the longest path through a residual block is the one that counts.
+
+    >>> from minisrgan.models import Generator
+    >>> rows = summarize(Generator(), (1, 24, 24, 3))
+    >>> sum(row.parameters for row in rows), sum(row.multiply_adds for row in rows), rows[-1].receptive_field
+    (1550659, 1277669376, 80.0)
+    """
+    rows: list[Row] = []
+    reach, step = 0.0, 1.0
+
+    def note(path: str, module: Module, y: Tensor) -> None:
+        nonlocal reach, step
+        multiply_adds = 0
+        if isinstance(module, Conv2d):
+            kh, kw, in_channels, _ = module.weight.shape
+            multiply_adds = y.size * kh * kw * in_channels
+            reach, step = reach + (kh - 1) / 2 * step, step * module.stride
+        elif isinstance(module, Linear):
+            multiply_adds = y.size * module.weight.shape[0]
+            reach = math.inf
+        elif isinstance(module, MaxPool2d):
+            reach, step = reach + (module.size - 1) / 2 * step, step * module.size
+        elif isinstance(module, PixelShuffle):
+            step /= module.factor
+        title = f"{type(module).__name__} {module.describe()}".strip()
+        rows.append(Row(path, title, y.shape, module.parameter_count(), multiply_adds, 2 * reach + 1))
+
+    def hook(path: str) -> Any:
+        return lambda module, inputs, y: note(path, module, y)
+
+    leaves = [(path, module) for path, module in model.named_modules() if not module.children()]
+    removers = [module.register_forward_hook(hook(path)) for path, module in leaves]
+    modes = [(module, module.training) for _, module in model.named_modules()]
+    try:
+        with no_grad():
+            model.eval()(Tensor(np.zeros(input_shape, np.float32)))
+    finally:
+        for remove in removers:
+            remove()
+        for module, training in modes:
+            module.training = training
+    return rows

@@ -1,0 +1,94 @@
+"""What a training run is made of, and three presets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from minisrgan.autograd import Tensor
+from minisrgan.errors import ConfigError
+from minisrgan.losses import MSEContent, VGGContent
+from minisrgan.weights import load_vgg19
+from minisrgan.weights.vgg import CHOICES
+
+CONTENT = {"mse": None, "vgg22": "2,2", "vgg54": "5,4"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of both stages; the defaults are the paper's (SRGAN sec. 3.2).
+
+    scale, channels, blocks   the generator
+    d_channels                width of the discriminator's first layer; its crop is the training crop
+    crop, batch               side of an original crop in pixels; crops a step
+    srresnet_steps, srresnet_lr
+    srgan_steps, srgan_lr     the generator's learning rate; divided by 10 after half of the steps
+    d_lr                      the discriminator's
+    adversarial_weight        of eq. 3
+    tv_weight                 of the total variation, 2e-8 for SRResNet-VGG22 and else 0
+    seed                      of first weights, crops and everything else that is drawn
+    """
+
+    scale: int = 4
+    channels: int = 64
+    blocks: int = 16
+    d_channels: int = 64
+    crop: int = 96
+    batch: int = 16
+    srresnet_steps: int = 1_000_000
+    srresnet_lr: float = 1e-4
+    srgan_steps: int = 200_000
+    srgan_lr: float = 1e-4
+    d_lr: float = 1e-4
+    adversarial_weight: float = 1e-3
+    tv_weight: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        for name in ("channels", "blocks", "d_channels", "batch"):
+            if getattr(self, name) < 1:
+                raise ConfigError("Config", expected=f"{name} >= 1", got=str(getattr(self, name)), fix="choose more")
+        for name in ("srresnet_lr", "srgan_lr", "d_lr"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError("Config", expected=f"0 < {name} < 1", got=str(getattr(self, name)), fix="1e-4")
+        if self.crop < 16 or self.crop % self.scale:
+            raise ConfigError(
+                "Config", expected=f"crop >= 16, a multiple of scale {self.scale}", got=str(self.crop), fix="crop=96"
+            )
+
+
+# tiny learns in minutes on a laptop, small in a night on one or on a small GPU, paper is the paper's.
+PRESETS = {
+    "tiny": Config(
+        channels=32, blocks=4, d_channels=16, crop=64, batch=8, srresnet_steps=400, srresnet_lr=1e-3, srgan_steps=100
+    ),
+    "small": Config(channels=32, blocks=8, d_channels=32, srresnet_steps=60_000, srresnet_lr=2e-4, srgan_steps=20_000),
+    "paper": Config(),
+}
+
+
+def content_loss(kind: str, vgg: str | Path | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+    """Build a content loss by its name.
+
+    kind    "mse", "vgg22" or "vgg54": pixels, or features phi_{2,2} or phi_{5,4} of VGG19
+    vgg     file with the weights of VGG19, for the last two
+    Errors  ConfigError for another name; WeightsError if VGG19 is asked for and its file is not there
+
+    >>> content_loss("vgg54")
+    Traceback (most recent call last):
+    minisrgan.errors.ConfigError: ConfigError in content vgg54
+      expected  a file with the weights of VGG19
+      got       none
+      fix       give a file of VGG19's convolutions (an .npz with block1_conv1.kernel, block1_conv1.bias ...), or
+                compare pixels instead: content mse
+    """
+    if kind not in CONTENT:
+        raise ConfigError("content", expected=f"one of {', '.join(CONTENT)}", got=repr(kind), fix="choose one")
+    phi = CONTENT[kind]
+    if phi is None:
+        return MSEContent()
+    if vgg is None:
+        raise ConfigError(f"content {kind}", expected="a file with the weights of VGG19", got="none", fix=CHOICES)
+    return VGGContent(load_vgg19(vgg, phi))

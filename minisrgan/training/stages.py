@@ -1,0 +1,119 @@
+"""One training step of each stage, to be read from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Protocol
+
+from minisrgan import ops
+from minisrgan.autograd import Tensor
+from minisrgan.losses import PerceptualLoss, discriminator_loss
+from minisrgan.models import Discriminator, Generator
+from minisrgan.nn import Module
+from minisrgan.optim import Adam, Schedule, constant, piecewise
+from minisrgan.training.config import Config
+
+Content = Callable[[Tensor, Tensor], Tensor]
+
+
+class Stage(Protocol):
+    """What the loop needs of a stage."""
+
+    name: str
+    steps: int
+
+    def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
+        """Train on one batch; return what to log."""
+
+    def modules(self) -> dict[str, Module]:
+        """Return the networks that learn, by name."""
+
+
+class SRResNetStage:
+    """The generator learns from the content loss alone.
+
+    Source  SRGAN sec. 3.2; with MSE this is SRResNet, where SRGAN starts from.
+    """
+
+    name: ClassVar[str] = "srresnet"
+
+    def __init__(self, generator: Generator, content: Content, config: Config) -> None:
+        self.generator = generator
+        self.loss = PerceptualLoss(content, tv_weight=config.tv_weight)
+        self.optimizer = Adam(generator.parameters(), config.srresnet_lr)
+        self.lr: Schedule = constant(config.srresnet_lr)
+        self.steps = config.srresnet_steps
+
+    def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
+        """Take one step of Adam on a batch: low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1]."""
+        self.generator.train()
+        generated = self.generator(low)
+        loss, terms = self.loss(generated, high)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.lr = self.lr(step)
+        self.optimizer.step()
+        return {"loss": loss.item()} | {name: term.item() for name, term in terms.items()}
+
+    def modules(self) -> dict[str, Module]:
+        """Return the network that learns."""
+        return {"generator": self.generator}
+
+
+class SRGANStage:
+    """Generator and discriminator in turn, one step each.
+
+    Source  SRGAN sec. 3.2: starts from SRResNet; learning rate 1e-4, then a tenth for the second half of the steps.
+    """
+
+    name: ClassVar[str] = "srgan"
+
+    def __init__(self, generator: Generator, discriminator: Discriminator, content: Content, config: Config) -> None:
+        self.generator, self.discriminator = generator, discriminator
+        self.loss = PerceptualLoss(content, config.adversarial_weight, config.tv_weight)
+        self.g_optimizer = Adam(generator.parameters(), config.srgan_lr)
+        self.d_optimizer = Adam(discriminator.parameters(), config.d_lr)
+        self.steps = config.srgan_steps
+        half = max(1, self.steps // 2)
+        self.g_lr = piecewise((config.srgan_lr, config.srgan_lr / 10), (half,))
+        self.d_lr = piecewise((config.d_lr, config.d_lr / 10), (half,))
+
+    def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
+        """Take one step of each player on a batch: low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1]."""
+        generator, discriminator = self.generator.train(), self.discriminator.train()
+        generated = generator(low)
+
+        # D learns to tell originals from generated images. Cut off from the generator by detach(); the two batches go
+        # through D one after the other, since batch norm would otherwise mix their statistics.
+        discriminator.requires_grad_(True)
+        real_logits, fake_logits = discriminator(high), discriminator(generated.detach())
+        d_loss = discriminator_loss(real_logits, fake_logits)
+        self.d_optimizer.zero_grad()
+        d_loss.backward()
+        self.d_optimizer.lr = self.d_lr(step)
+        self.d_optimizer.step()
+
+        # G learns to be taken for the original, and to stay close to it. D is frozen: it passes the gradient on.
+        discriminator.requires_grad_(False)
+        g_loss, terms = self.loss(generated, high, discriminator(generated))
+        self.g_optimizer.zero_grad()
+        g_loss.backward()
+        self.g_optimizer.lr = self.g_lr(step)
+        self.g_optimizer.step()
+
+        return {
+            "loss": g_loss.item(),
+            **{name: term.item() for name, term in terms.items()},
+            "d_loss": d_loss.item(),
+            "d_real": _probability(real_logits),
+            "d_fake": _probability(fake_logits),
+        }
+
+    def modules(self) -> dict[str, Module]:
+        """Return the networks that learn."""
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+
+def _probability(logits: Tensor) -> float:
+    """Return how likely D takes a batch for originals, on average."""
+    return ops.sigmoid(logits.detach()).mean().item()

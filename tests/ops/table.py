@@ -1,0 +1,259 @@
+"""The table that ties every operation to its reference and its gradient: a row is an operation, inputs and options.
+
+`test_table` asks the same questions of every row, and fails where an operation has none. To add an operation, add rows
+for what its code treats differently: strides, axes, ties, one image or several, a kernel larger than the picture.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minisrgan import Tensor, ops, reference
+
+
+@dataclass
+class Row:
+    """An operation, its inputs (arrays, or Python numbers handed on as they are) and its options.
+
+    once  why there is no second derivative to check, where there is none
+    """
+
+    name: str
+    inputs: Sequence[Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    once: str = ""
+
+    def __str__(self) -> str:
+        shapes = ["x".join(map(str, np.shape(x))) or "scalar" for x in self.inputs]
+        options = [f"{key}={value}".replace(" ", "").replace("\n", "") for key, value in self.options.items()]
+        return "-".join([self.name, *shapes, *options])
+
+    def op(self, *inputs: Any) -> Tensor:
+        """Call the operation."""
+        options = dict(self.options)
+        if self.name in ("concatenate", "stack"):
+            return getattr(ops, self.name)(list(inputs), **options)
+        if self.name == "batch_norm":
+            dtype = inputs[0].dtype
+            running = [options.pop(key).astype(dtype) for key in ("running_mean", "running_var")]
+            return ops.batch_norm(*inputs, *running, **options)
+        return getattr(ops, self.name)(*inputs, **options)
+
+    def expected(self, *inputs: Any) -> np.ndarray:
+        """The result by the loops of the reference."""
+        y = getattr(reference, self.name)(*map(np.asarray, inputs), **self.options)
+        return y[0] if self.name == "batch_norm" else y
+
+    def expected_gradients(self, grad_y: np.ndarray, *inputs: Any) -> list[np.ndarray]:
+        """The gradient of every input that is an array, by the loops of the reference."""
+        grads = getattr(reference, self.name + "_grad")(grad_y, *map(np.asarray, inputs), **self.options)
+        return [g for g, x in zip(grads, inputs, strict=False) if isinstance(x, np.ndarray)]
+
+    def random(self) -> np.random.Generator:
+        """Random numbers that are the row's own, so that a new row changes no other."""
+        return np.random.default_rng(zlib.crc32(str(self).encode()))
+
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape: int) -> np.ndarray:
+    """Normally distributed numbers."""
+    return np.asarray(RNG.standard_normal(shape))
+
+
+def positive(*shape: int) -> np.ndarray:
+    """Numbers that have a logarithm and may stand below a fraction."""
+    return np.asarray(RNG.uniform(0.5, 2.0, shape))
+
+
+def tied(*shape: int) -> np.ndarray:
+    """Few different numbers: ties in every window, zeros included. The gradient checker steps off the kinks itself."""
+    return RNG.integers(-1, 2, shape).astype(np.float64)
+
+
+def rows(name: str, cases: Sequence[tuple[Any, ...]], draw: Callable[..., np.ndarray] = normal) -> list[Row]:
+    """Rows of one operation: each case is the shapes of its inputs (a float stays a number), options last if any."""
+    made = []
+    for case in cases:
+        options = case[-1] if isinstance(case[-1], dict) else {}
+        shapes = case[:-1] if isinstance(case[-1], dict) else case
+        made.append(Row(name, [draw(*s) if isinstance(s, tuple) else s for s in shapes], options))
+    return made
+
+
+BROADCAST = [
+    ((2, 3), (2, 3)),
+    ((2, 3, 4), (4,)),
+    ((2, 1, 3), (4, 1)),
+    ((3,), ()),
+    ((), (2, 2)),
+    ((1, 3), (2, 1, 1)),
+    ((2, 3), 0.75),
+    (1.5, (2, 3)),
+    ((2, 3), 2),
+]
+AXES = [
+    {"axis": axis, "keepdims": keepdims}
+    for axis in (None, 0, -1, (0, 2), (2, 0, 1), (-1, 1), ())
+    for keepdims in (False, True)
+]
+INDICES = [
+    2,
+    -1,
+    slice(1, 3),
+    slice(None, None, -1),
+    slice(3, 0, -2),
+    (1, -1, 0),
+    (slice(None, None, -2), ..., 1),
+    (None, slice(1, 3), 0),
+    (..., None),
+    ...,
+    np.array([0, 3, 3, -1]),
+    [1, 1],
+    np.array([[0, 3], [3, 3]]),
+    (np.array([1, 1, 2]), slice(None), np.array([0, 0, 1])),
+    (slice(None), np.array([2, 2, 0, 2])),
+    (slice(1, 1),),
+    (0, np.array([1, 1]), None, slice(None, None, -1)),
+]
+CONVOLUTIONS = [  # x (N, H, W, C), weight (kh, kw, C, O), stride, padding
+    *(((2, 5, 6, 2), (3, 3, 2, 3), stride, padding) for stride in (1, 2, 3) for padding in (0, 1, 2, 3)),
+    ((2, 4, 5, 3), (1, 1, 3, 2), 1, 0),
+    ((1, 4, 5, 3), (1, 1, 3, 2), 2, 0),
+    ((1, 3, 4, 1), (1, 1, 1, 2), 1, 3),  # padding above kernel - 1: outputs that see nothing but zeros
+    ((2, 4, 3, 1), (2, 2, 1, 2), 2, 5),
+    ((1, 6, 5, 2), (2, 3, 2, 2), 1, 1),
+    ((2, 6, 7, 1), (2, 3, 1, 2), 2, 1),
+    ((1, 7, 6, 1), (3, 2, 1, 1), 3, 2),
+    ((1, 4, 4, 1), (4, 4, 1, 2), 1, 0),  # a single output pixel
+    ((1, 3, 4, 2), (9, 9, 2, 1), 1, 4),  # a kernel larger than the picture
+    ((1, 5, 4, 1), (9, 9, 1, 1), 2, 4),
+    ((3, 2, 2, 1), (3, 3, 1, 1), 1, 1),
+    ((1, 1, 8, 1), (1, 3, 1, 2), 1, 0),
+    ((1, 6, 6, 1), (2, 2, 1, 1), 3, 0),  # a stride above the kernel: pixels that no window covers
+]
+
+
+def output_shape(x: tuple[int, ...], weight: tuple[int, ...], stride: int, padding: int) -> tuple[int, ...]:
+    """The shape that conv2d gives."""
+    height, width = ((n + 2 * padding - k) // stride + 1 for n, k in zip(x[1:3], weight[:2], strict=True))
+    return (x[0], height, width, weight[3])
+
+
+def convolution_rows() -> list[Row]:
+    """Each case read in the three directions; the transpose is told the size that it leads back to."""
+    made = []
+    for x, weight, stride, padding in CONVOLUTIONS:
+        options = {"stride": stride, "padding": padding}
+        y = output_shape(x, weight, stride, padding)
+        made += [
+            Row("conv2d", [normal(*x), normal(*weight)], options),
+            Row("conv2d_transpose", [normal(*y), normal(*weight)], {**options, "output_size": x[1:3]}),
+            Row("conv2d_weight_gradient", [normal(*x), normal(*y)], {**options, "kernel_size": weight[:2]}),
+        ]
+    return [
+        *made,
+        Row("conv2d", [normal(2, 3, 4, 2), normal(3, 3, 2, 4), normal(4)], {"padding": 1}),
+        Row("conv2d", [normal(1, 5, 4, 2), normal(3, 2, 2, 3), normal(3)], {"stride": 2}),
+        Row("conv2d_transpose", [normal(2, 3, 2, 2), normal(3, 3, 4, 2), normal(4)]),
+        Row("conv2d_transpose", [normal(1, 2, 3, 2), normal(4, 4, 1, 2), normal(1)], {"stride": 2, "padding": 1}),
+        Row("conv2d_transpose", [normal(1, 2, 3, 1), normal(1, 2, 2, 1)], {"stride": 3, "output_size": (6, 9)}),
+    ]
+
+
+def batch_norm_rows() -> list[Row]:
+    """Training and evaluation, with statistics, weight and bias that are nothing like 0 and 1."""
+    return [
+        Row(
+            "batch_norm",
+            [normal(*shape) * 2 + 3, normal(shape[-1]), normal(shape[-1])],
+            {
+                "running_mean": np.linspace(-1, 1, shape[-1]),
+                "running_var": np.linspace(0.5, 3, shape[-1]),
+                "training": training,
+                **more,
+            },
+        )
+        for shape in [(2, 3, 2, 4), (5, 3), (2, 1)]
+        for training in (True, False)
+        for more in ({}, {"momentum": 0.3, "eps": 0.2})
+    ]
+
+
+TABLE = [
+    *(row for name in ("add", "subtract", "multiply", "maximum") for row in rows(name, BROADCAST)),
+    *rows("divide", BROADCAST, positive),
+    *rows("maximum", [((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 4), 0)], tied),
+    *rows("negative", [((2, 3),), ((),)]),
+    *rows("power", [((2, 3), {"exponent": e}) for e in (3, 2, 2.0, 1, 0)]),
+    *rows("power", [((2, 3), {"exponent": e}) for e in (0.5, -1, -1.5)], positive),
+    *rows("exp", [((2, 3),)]),
+    *rows("log", [((2, 3),)], positive),
+    *rows("sqrt", [((2, 3),)], positive),
+    *rows("absolute", [((3, 4),)]),
+    *rows("absolute", [((3, 4),)], tied),
+    *rows("clip", [((3, 4), {"low": -0.5, "high": 1.0})]),
+    *rows("clip", [((3, 4), {"low": -1.0, "high": 0.0})], tied),  # both limits are met exactly
+    *(row for name in ("sum", "mean", "variance") for row in rows(name, [((2, 3, 4), axes) for axes in AXES])),
+    *rows("max", [((2, 3, 4), axes) for axes in AXES]),
+    *rows("max", [((2, 3, 4), axes) for axes in AXES], tied),
+    *(row for name in ("sum", "mean", "max", "variance") for row in rows(name, [((),), ((1, 1),)])),
+    *rows("broadcast_to", [((3, 1), {"shape": (2, 3, 4)}), ((), {"shape": (2, 2)}), ((2, 3), {"shape": (2, 3)})]),
+    *rows("sum_to", [((2, 3, 4), {"shape": s}) for s in [(3, 1), (4,), (), (2, 3, 4), (1, 1, 1), (2, 1, 4)]]),
+    *rows("reshape", [((2, 3, 4), {"shape": s}) for s in [(4, -1), (24,), (2, 3, 4), (-1, 1, 6)]]),
+    *rows("reshape", [((1,), {"shape": ()}), ((), {"shape": (1, 1)})]),
+    *rows("transpose", [((2, 3, 4),), *(((2, 3, 4), {"axes": a}) for a in [(1, 2, 0), (-1, 0, -2), (0, 1, 2)])]),
+    *rows("getitem", [((4, 3, 2), {"index": index}) for index in INDICES]),
+    *rows(
+        "scatter",
+        [(np.zeros((4, 3, 2))[index].shape, {"index": index, "shape": (4, 3, 2)}) for index in INDICES],
+    ),
+    *rows("pad", [((4, 3), {"widths": w}) for w in [((1, 2), (2, 0)), ((0, 0), (0, 0)), ((5, 0), (0, 7))]]),
+    *rows(
+        "pad", [((4, 3), {"widths": w, "mode": "reflect"}) for w in [((1, 2), (2, 0)), ((3, 3), (2, 2)), ((0, 0),) * 2]]
+    ),
+    *rows("pad", [((2, 3, 4, 2), {"widths": ((0, 0), (1, 2), (3, 1), (0, 0)), "mode": "reflect"})]),
+    *rows(
+        "concatenate", [((2, 3), (1, 3), (2, 3)), ((2, 3, 1), (2, 4, 1), {"axis": 1}), ((2, 3), (2, 1), {"axis": -1})]
+    ),
+    *rows("concatenate", [((2, 3),), ((2, 0), (2, 3), {"axis": 1})]),
+    *rows("stack", [((2, 3), (2, 3), (2, 3), {"axis": axis}) for axis in (0, 1, 2, -1)]),
+    *rows("stack", [((), ())]),
+    *rows("matmul", [((2, 3), (3, 4)), ((2, 2, 3), (2, 3, 2)), ((3, 1, 2, 3), (2, 3, 1)), ((2, 3), (2, 3, 2))]),
+    *rows("matmul", [((2, 2, 3), (3, 2)), ((1, 1), (1, 1))]),
+    *rows("linear", [((4, 3), (3, 2)), ((4, 3), (3, 2), (2,)), ((2, 2, 3), (3, 2), (2,)), ((1, 1), (1, 1), (1,))]),
+    *convolution_rows(),
+    *batch_norm_rows(),
+    *rows("relu", [((3, 4),)]),
+    *rows("relu", [((3, 4),)], tied),
+    *rows("leaky_relu", [((3, 4), o) for o in ({}, {"negative_slope": 0.01}, {"negative_slope": 3})]),
+    *rows("leaky_relu", [((3, 4), o) for o in ({}, {"negative_slope": 0.0})], tied),
+    *rows("prelu", [((2, 2, 3, 4), (4,)), ((2, 2, 3, 4), (1,)), ((3, 1), (1,)), ((4,), (4,)), ((4,), (1,))]),
+    *rows("prelu", [((2, 3, 3), (3,)), ((2, 3, 3), (1,))], tied),
+    Row("prelu", [normal(3, 2, 3), np.array([-0.5, 1.5, 0.25])]),  # max(x, a*x) would hold for none but the last
+    Row("prelu", [normal(3, 2, 3), np.array([3.0])]),
+    *rows("sigmoid", [((3, 4),)]),
+    *rows("tanh", [((3, 4),)]),
+    *rows("softplus", [((3, 4),)]),
+    Row("sigmoid", [np.array([-30.0, -5.0, 0.0, 5.0, 30.0])]),
+    Row("softplus", [np.array([-30.0, -5.0, 0.0, 5.0, 30.0])]),
+    *rows(
+        "pixel_shuffle", [((2, 2, 3, 8), {"factor": 2}), ((1, 2, 1, 18), {"factor": 3}), ((1, 2, 2, 3), {"factor": 1})]
+    ),
+    *rows("pixel_unshuffle", [((2, 4, 6, 2), {"factor": 2}), ((1, 3, 6, 2), {"factor": 3})]),
+    *rows("max_pool2d", [((2, 5, 4, 2), {"size": 2}), ((1, 7, 8, 1), {"size": 3}), ((1, 3, 3, 2), {"size": 1})]),
+    *rows("max_pool2d", [((2, 5, 4, 2), {"size": 2}), ((1, 3, 3, 1), {"size": 3})], tied),
+    *rows("global_average_pool", [((2, 3, 4, 2),), ((1, 1, 1, 1),)]),
+    *(row for name in ("mse", "l1") for row in rows(name, [((2, 3), (2, 3)), ((), ())])),
+    *rows("l1", [((3, 4), (3, 4))], tied),
+    *rows("total_variation", [((2, 3, 4, 2),), ((1, 1, 5, 1),), ((1, 1, 1, 1),)]),
+    *rows("total_variation", [((2, 3, 3, 1),)], tied),
+    Row("binary_cross_entropy_with_logits", [normal(4, 2) * 3, positive(4, 2) / 2]),
+    Row("binary_cross_entropy_with_logits", [np.array([-30.0, 0.0, 30.0]), np.array([1.0, 1.0, 0.0])]),
+]

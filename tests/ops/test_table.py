@@ -1,0 +1,227 @@
+"""The same questions to every row of the table: is the operation what its reference says, and its gradient too?"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minisrgan import Tensor, ops, reference
+from minisrgan.autograd import grad, gradcheck, gradgradcheck
+from minisrgan.backend import workspace
+from tests.ops.table import TABLE, Row
+
+every_row = pytest.mark.parametrize("row", TABLE, ids=str)
+every_smooth_row = pytest.mark.parametrize("row", [row for row in TABLE if not row.once], ids=str)
+
+
+@functools.cache
+def _expected(position: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    row = TABLE[position]
+    y = row.expected(*row.inputs)
+    grad_y = np.asarray(row.random().standard_normal(y.shape))
+    return y, grad_y, row.expected_gradients(grad_y, *row.inputs)
+
+
+def expected(row: Row) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Return y, a random grad_y and the gradients of the arrays; the loops are slow, so they run once a row."""
+    return _expected(next(i for i, other in enumerate(TABLE) if other is row))
+
+
+def run(
+    row: Row,
+    inputs: list[Any],
+    grad_y: np.ndarray,
+    wanted: Callable[[int], bool] = lambda i: True,
+    create_graph: bool = False,
+) -> tuple[np.ndarray, list[np.ndarray | None]]:
+    """Return the result and the gradient of each array, None where it is not wanted or no path leads there."""
+    given = [Tensor(x, requires_grad=wanted(i)) if isinstance(x, np.ndarray) else x for i, x in enumerate(inputs)]
+    y = row.op(*given)
+    y.backward(Tensor(grad_y), create_graph=create_graph)
+    return y.data, [None if x.grad is None else x.grad.data for x in given if isinstance(x, Tensor)]
+
+
+def agree(ours: Any, theirs: np.ndarray, rtol: float) -> None:
+    """Compare in relation to the largest number, in which all the others are known."""
+    assert ours is not None
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=rtol * max(1.0, abs(theirs).max(initial=0)))
+
+
+def test_every_operation_is_in_the_table():
+    """An operation without a row is an operation that nobody has compared with anything."""
+    names = {row.name for row in TABLE}
+    assert names == set(ops.__all__)
+    for name in names:
+        assert callable(getattr(reference, name))
+        assert callable(getattr(reference, name + "_grad"))
+
+
+@every_row
+def test_forward_is_the_reference(row: Row):
+    """A wrong formula with a matching gradient passes every gradient check."""
+    y, _, _ = expected(row)
+    ours = row.op(*(Tensor(x) if isinstance(x, np.ndarray) else x for x in row.inputs))
+    assert ours.dtype == np.float64
+    assert not ours.requires_grad
+    agree(ours.data, y, 1e-12)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@every_row
+def test_gradient_is_the_reference(row: Row, create_graph: bool):
+    """Differences are blind at ties and kinks, where pictures are full of zeros; the loops are not."""
+    y, grad_y, grads = expected(row)
+    ours, our_grads = run(row, list(row.inputs), grad_y, create_graph=create_graph)
+    agree(ours, y, 1e-12)
+    for our_grad, right in zip(our_grads, grads, strict=True):
+        agree(our_grad, right, 1e-11)
+
+
+@every_row
+def test_each_gradient_alone(row: Row):
+    """A frozen weight or a constant input takes another branch of backward: it may return the wrong one of two."""
+    _, grad_y, grads = expected(row)
+    arrays = [i for i, x in enumerate(row.inputs) if isinstance(x, np.ndarray)]
+    for position, i in enumerate(arrays):
+        _, our_grads = run(row, list(row.inputs), grad_y, wanted=i.__eq__)
+        assert [g is not None for g in our_grads] == [k == position for k in range(len(arrays))]
+        agree(our_grads[position], grads[position], 1e-11)
+
+
+def _tensors(row: Row) -> list[Any]:
+    return [Tensor(x, requires_grad=True) if isinstance(x, np.ndarray) else x for x in row.inputs]
+
+
+@every_row
+def test_gradcheck(row: Row):
+    """The reference could share a mistake with the operation; differences share nothing with either."""
+    gradcheck(row.op, _tensors(row), rng=row.random())
+
+
+@every_smooth_row
+def test_gradgradcheck(row: Row):
+    """A backward that computes on plain arrays where it should record is right once, and wrong in every penalty."""
+    gradgradcheck(row.op, _tensors(row), rng=row.random())
+
+
+@every_row
+def test_inputs_are_left_alone(row: Row):
+    """An operation that works in place on what it was given spoils what other operations saved."""
+    _, grad_y, _ = expected(row)
+    inputs = [np.array(x) if isinstance(x, np.ndarray) else x for x in row.inputs]
+    given_grad = grad_y.copy()
+    for create_graph in (False, True):
+        _, our_grads = run(row, inputs, given_grad, create_graph=create_graph)
+        np.testing.assert_array_equal(given_grad, grad_y)
+        for x, original in zip(inputs, row.inputs, strict=True):
+            np.testing.assert_array_equal(x, original)
+        for g in our_grads:
+            assert create_graph or g is None or not any(np.shares_memory(g, x) for x in (*inputs, given_grad))
+
+
+def fortran(x: np.ndarray) -> np.ndarray:
+    """The first axis lies together, as after a transpose."""
+    return x.copy(order="F")
+
+
+def sliced(x: np.ndarray) -> np.ndarray:
+    """Every second element of a larger array, walked backwards along the first axis."""
+    if x.ndim == 0:
+        return x
+    part = np.full([2 * n for n in x.shape], np.nan)[tuple(slice(1, None, 2) for _ in x.shape)][::-1]
+    part[...] = x
+    return part
+
+
+def swapped(x: np.ndarray) -> np.ndarray:
+    """The last two axes lie the other way round, as in a weight that was imported."""
+    return x.swapaxes(-1, -2).copy().swapaxes(-1, -2) if x.ndim > 1 else x
+
+
+def repeated(x: np.ndarray) -> np.ndarray:
+    """One element for the whole first axis: a stride of 0, and memory that must not be written."""
+    return np.broadcast_to(x[:1], x.shape) if x.ndim else x
+
+
+@pytest.mark.parametrize("layout", [fortran, sliced, swapped, repeated])
+@every_row
+def test_the_layout_in_memory_does_not_matter(row: Row, layout: Callable[[np.ndarray], np.ndarray]):
+    """A kernel that takes an array for contiguous is right until somebody transposes or crops."""
+    _, grad_y, _ = expected(row)
+    laid_out = [layout(x) if isinstance(x, np.ndarray) else x for x in row.inputs]
+    plain = [x.copy() if isinstance(x, np.ndarray) else x for x in laid_out]
+    y, grads = run(row, laid_out, layout(grad_y))
+    right, right_grads = run(row, plain, layout(grad_y).copy())
+    agree(y, right, 1e-12)
+    for ours, theirs in zip(grads, right_grads, strict=True):
+        assert theirs is not None
+        agree(ours, theirs, 1e-11)
+
+
+@pytest.mark.parametrize("size", [1, 600, 2000])
+@pytest.mark.parametrize("row", [row for row in TABLE if row.name.startswith("conv2d")], ids=str)
+def test_convolution_in_blocks(row: Row, size: int):
+    """In a workspace of 1 MB every picture here is one block; cut into single pixels and part rows, edges show."""
+    y, grad_y, grads = expected(row)
+    with workspace(size):
+        ours, our_grads = run(row, list(row.inputs), grad_y)
+    agree(ours, y, 1e-12)
+    for our_grad, right in zip(our_grads, grads, strict=True):
+        agree(our_grad, right, 1e-11)
+
+
+@every_row
+def test_float32_stays_float32(row: Row, monkeypatch: pytest.MonkeyPatch):
+    """One float64 constant doubles the memory and halves the speed of all that comes after it, unseen."""
+    y, grad_y, grads = expected(row)
+    dtypes = set()
+    make = Tensor.__init__
+
+    def watched(self: Tensor, array: Any, requires_grad: bool = False) -> None:
+        make(self, array, requires_grad)
+        dtypes.add(self.data.dtype)
+
+    monkeypatch.setattr(Tensor, "__init__", watched)
+    inputs = [x.astype(np.float32) if isinstance(x, np.ndarray) else x for x in row.inputs]
+    for create_graph in (False, True):
+        ours, our_grads = run(row, inputs, grad_y.astype(np.float32), create_graph=create_graph)
+        assert ours.dtype == np.float32
+        assert dtypes == {np.dtype(np.float32)}
+        agree(ours, y, 1e-5)
+        for our_grad, right in zip(our_grads, grads, strict=True):
+            assert our_grad is not None
+            assert our_grad.dtype == np.float32
+            agree(our_grad, right, 1e-4)
+
+
+@every_row
+def test_second_derivative_of_float32(row: Row):
+    """The recorded backward is other code than the fused one, with constants of its own."""
+    _, grad_y, _ = expected(row)
+    given = [Tensor(x.astype(np.float32), True) if isinstance(x, np.ndarray) else x for x in row.inputs]
+    leaves = [x for x in given if isinstance(x, Tensor)]
+    seed = Tensor(grad_y.astype(np.float32), requires_grad=True)
+    firsts = grad(row.op(*given), leaves, seed, create_graph=True)
+    total = sum((first * first).sum() for first in firsts)
+    assert isinstance(total, Tensor)
+    total.backward()
+    for x in (*leaves, seed):
+        assert x.grad is None or x.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.75])
+def test_running_statistics(momentum: float):
+    """A biased variance is a third too small at n = 4, a swapped momentum forgets 90 % a step; eval would show it."""
+    x, mean, var = (np.random.default_rng(5).uniform(0.5, 2.0, shape) for shape in ((2, 2, 3), (3,), (3,)))
+    weight, bias = np.ones(3), np.zeros(3)
+    ours = mean.copy(), var.copy()
+    ops.batch_norm(Tensor(x), Tensor(weight), Tensor(bias), *ours, training=True, momentum=momentum)
+    _, *theirs = reference.batch_norm(x, weight, bias, mean, var, training=True, momentum=momentum)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    ops.batch_norm(Tensor(x), Tensor(weight), Tensor(bias), *ours, training=False)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
