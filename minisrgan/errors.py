@@ -13,6 +13,8 @@ Where an error passes through modules on its way up, each puts its own name in f
 
 from __future__ import annotations
 
+import textwrap
+
 
 class MinisrganError(Exception):
     """The base of every error that minisrgan raises on purpose.
@@ -52,8 +54,14 @@ class MinisrganError(Exception):
         at = f", at {self.path}" if self.path else ""
         lines = [f"{type(self).__name__} in {self.what}{at}"]
         for label, text in (("expected", self.expected), ("got", self.got), ("fix", self.fix)):
-            lines.append(f"  {label:<9} " + text.replace("\n", "\n" + " " * 12))
+            wrapped = [part for line in text.split("\n") for part in _wrap(line)]
+            lines.append(f"  {label:<9} " + ("\n" + " " * 12).join(wrapped))
         return "\n".join(lines)
+
+
+def _wrap(line: str) -> list[str]:
+    """Break a long line between words, never inside a path or a shape name."""
+    return textwrap.wrap(line, 88, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _rebuild(cls: type[MinisrganError], what: str, expected: str, got: str, fix: str, path: str) -> MinisrganError:

@@ -110,6 +110,9 @@ class Function:
         """Run forward and, if a gradient may be asked for, leave a node in the graph."""
         given = tuple(cls._accept(value, position) for position, value in enumerate(inputs))
         tensors = [value for value in given if isinstance(value, Tensor)]
+        if not tensors:
+            got = ", ".join(map(str, given))
+            raise DTypeError(cls.name, expected="at least one Tensor", got=got, fix="wrap the numbers: Tensor(...)")
         for other in tensors[1:]:
             if other.dtype != tensors[0].dtype or device_of(other.data) != device_of(tensors[0].data):
                 cls._refuse_mixture(given)

@@ -31,7 +31,7 @@ from minisrgan.autograd.tensor import Tensor, zeros_like
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import DTypeError, GradientError
 
-Differentiable: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
+Differentiable: TypeAlias = Callable[..., Any]  # the inputs -> a Tensor, or a tuple of them
 Kinks: TypeAlias = Callable[..., Any]  # the arrays of all inputs -> where one is too close to a kink
 
 _SMALL = 200  # an input of no more elements is checked one by one
@@ -82,7 +82,8 @@ def gradcheck(
     (('input 0 (x)',), True)
     """
     name, labels = _describe(function, len(inputs))
-    return _Check(f"gradcheck of {name}", labels, function, eps, rtol, atol, rng, kinks).run(inputs)
+    rng = np.random.default_rng(0) if rng is None else rng
+    return _Check("gradcheck", name, labels, function, eps, rtol, atol, rng, kinks).run(inputs)
 
 
 def gradgradcheck(
@@ -105,73 +106,59 @@ def gradgradcheck(
     """
     name, labels = _describe(function, len(inputs))
     rng = np.random.default_rng(0) if rng is None else rng
-    wanted = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
 
     def gradients(*given: Any) -> tuple[Tensor, ...]:
         *xs, grad_output = given
-        return grad(function(*xs), [xs[i] for i in wanted], grad_output, create_graph=True)
+        wanted = [x for x in xs if isinstance(x, Tensor) and x.requires_grad]
+        return grad(function(*xs), wanted, grad_output, create_graph=True)
 
-    y = function(*inputs)
-    assert isinstance(y, Tensor)
-    grad_output = Tensor(_normal(rng, y.data), requires_grad=True)
+    given = [*inputs, Tensor(_normal(rng, function(*inputs).data), requires_grad=True)]
     labels = [*labels, f"input {len(inputs)} (grad_output)"]
     away = None if kinks is None else lambda *arrays: kinks(*arrays[:-1])
-    check = _Check(f"gradgradcheck of {name}", labels, gradients, eps, rtol, atol, rng, away)
-    return check.run([*inputs, grad_output])
+    return _Check("gradgradcheck", name, labels, gradients, eps, rtol, atol, rng, away).run(given)
 
 
+@dataclass
 class _Check:
     """The settings of a check, and the point where it stands: inputs, results y, and random weights c in sum(c * y)."""
 
-    def __init__(
-        self,
-        what: str,
-        labels: Sequence[str],
-        function: Differentiable,
-        eps: float,
-        rtol: float,
-        atol: float,
-        rng: np.random.Generator | None,
-        kinks: Kinks | None,
-    ) -> None:
-        self.what, self.labels, self.function, self.kinks = what, labels, function, kinks
-        self.eps, self.rtol, self.atol = eps, rtol, atol
-        self.rng = np.random.default_rng(0) if rng is None else rng
-        self.evaluations = 0
+    check: str
+    name: str
+    labels: Sequence[str]
+    function: Differentiable
+    eps: float
+    rtol: float
+    atol: float
+    rng: np.random.Generator
+    kinks: Kinks | None
+    evaluations: int = 0
 
     def run(self, inputs: Sequence[Any]) -> Report:
         """Check at the inputs or, where they lie at a kink, near them."""
-        checked = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+        tensors = {i: x for i, x in enumerate(inputs) if isinstance(x, Tensor)}
+        checked = [i for i, x in tensors.items() if x.requires_grad]
         if not checked:
-            fix = "set requires_grad=True"
-            raise GradientError(self.what, expected="an input that requires a gradient", got="none", fix=fix)
-        for x, label in zip(inputs, self.labels, strict=True):
-            if isinstance(x, Tensor) and x.dtype != np.float64:
+            raise self._refuse("an input that requires a gradient", "none", "set requires_grad=True")
+        for i, x in tensors.items():
+            if x.dtype != np.float64:
                 fix = "use array.astype(np.float64): float32 has too few digits for differences"
-                raise DTypeError(self.what, expected="float64 inputs", got=f"{label} {x.dtype}", fix=fix)
+                raise DTypeError(self.check, expected="float64 inputs", got=f"{self.labels[i]} {x.dtype}", fix=fix)
+        self.inputs = list(inputs)
         for move in range(_TRIES):
-            arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+            arrays = [x.data if isinstance(x, Tensor) else x for x in self.inputs]
             if self.kinks is None or not np.any(self.kinks(*arrays)):
                 with enable_grad():
-                    errors = self._errors_at(inputs, checked)
+                    errors = self._errors(checked)
                 if errors is not None:
-                    name, labels = self.what.rpartition(" ")[2], tuple(self.labels[i] for i in checked)
-                    return Report(name, labels, errors, self.evaluations, move)
-            width = 1e-4 * 4**move
-            inputs = [
-                Tensor(x.data + width * _normal(self.rng, x.data), x.requires_grad) if isinstance(x, Tensor) else x
-                for x in inputs
-            ]
-        raise GradientError(
-            self.what,
-            expected=f"inputs around which the function is smooth, {self.eps:g} to either side",
-            got=f"a kink, or noise, in each of {_TRIES} places",
-            fix="start from inputs that lie apart, and away from kinks",
-        )
+                    return Report(self.name, tuple(self.labels[i] for i in checked), errors, self.evaluations, move)
+            for i, x in tensors.items():
+                step = 1e-4 * 4**move * _normal(self.rng, x.data)
+                self.inputs[i] = Tensor(self.inputs[i].data + step, x.requires_grad)
+        smooth = f"inputs around which the function is smooth, {self.eps:g} to either side"
+        raise self._refuse(smooth, f"a kink, or noise, in each of {_TRIES} places", "start away from kinks and ties")
 
-    def _errors_at(self, inputs: Sequence[Any], checked: Sequence[int]) -> tuple[float, ...] | None:
+    def _errors(self, checked: Sequence[int]) -> tuple[float, ...] | None:
         """Return each input's relative error, or None where a kink is in the way; raise if a gradient is wrong."""
-        self.inputs = inputs
         self.results = [y.data for y in self._call(self._leaves())]
         self.weights = [_normal(self.rng, y) for y in self.results]
         size = sum(float(((c * y) ** 2).sum()) for c, y in zip(self.weights, self.results, strict=True)) ** 0.5
@@ -185,8 +172,8 @@ class _Check:
             largest = max(float(abs(recorded[i]).max(initial=0)), float(abs(numerical).max()))
             allowed = self.rtol * largest + self.atol * size
             worst = int(difference.argmax())
+            place, step = steps[worst]
             if not difference[worst] <= allowed:
-                place, step = steps[worst]
                 if self._has_kink(i, step, difference[worst]):
                     return None
                 raise self._wrong(i, place, "numerical", numerical[worst], "backward", analytic[worst], largest)
@@ -245,15 +232,18 @@ class _Check:
         """
         slopes, bends = zip(*(self._slope(i, step, eps) for eps in (2 * self.eps, self.eps, self.eps / 2)), strict=True)
         in_proportion = all(1.5 * fine < coarse < 2.5 * fine for coarse, fine in pairwise(bends))
-        return bends[1] > error and not in_proportion or abs(slopes[2] - slopes[1]) > error / 2
+        return (bends[1] > error and not in_proportion) or abs(slopes[2] - slopes[1]) > error / 2
 
     def _wrong(self, i: int, place: str, by: str, right: float, of: str, wrong: float, largest: float) -> GradientError:
-        return GradientError(
-            self.what,
-            expected=f"for {self.labels[i]}, {place}: {right:.10g} ({by})",
-            got=f"{wrong:.10g} from {of}; off by {abs(wrong - right) / (largest or 1.0):.1e} of the largest",
-            fix="compare backward with the formula, then the axes it sums over, then what it saved",
+        off = abs(wrong - right) / (largest or 1.0)
+        return self._refuse(
+            f"for {self.labels[i]}, {place}: {right:.10g} ({by})",
+            f"{wrong:.10g} from {of}; off by {off:.1e} of the largest",
+            "compare backward with the formula, then the axes it sums over, then what it saved",
         )
+
+    def _refuse(self, expected: str, got: str, fix: str) -> GradientError:
+        return GradientError(f"{self.check} of {self.name}", expected=expected, got=got, fix=fix)
 
 
 def _describe(function: Differentiable, count: int) -> tuple[str, list[str]]:

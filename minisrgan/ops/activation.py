@@ -6,7 +6,7 @@ from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ArgumentError, ShapeError
-from minisrgan.ops.checks import mask
+from minisrgan.ops.checks import as_tensor, mask, require_number
 
 
 class PReLU(Function):
@@ -48,10 +48,11 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     >>> y.sum().backward(); slope.grad.numpy()
     array([-2.,  0.], dtype=float32)
     """
-    if x.ndim < 1 or weight.shape not in ((1,), x.shape[-1:]):
+    x, weight = as_tensor("prelu", "x", x), as_tensor("prelu", "weight", weight)
+    if x.ndim < 1 or x.size == 0 or weight.shape not in ((1,), x.shape[-1:]):
         raise ShapeError(
             "prelu",
-            expected=f"a weight of {x.shape[-1:]}, one slope a channel, or (1,), one in all",
+            expected=f"x not empty, and a weight of {x.shape[-1:]}, one slope a channel, or (1,), one in all",
             got=f"weight {weight.shape} for x {x.shape}",
             fix="channels are the last axis of x",
         )
@@ -92,6 +93,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     >>> y.sum().backward(); x.grad.numpy()
     array([0.2, 1. ], dtype=float32)
     """
+    negative_slope = require_number("leaky_relu", "negative_slope", negative_slope)
     if not negative_slope >= 0:
         raise ArgumentError(
             "leaky_relu", expected="negative_slope >= 0", got=str(negative_slope), fix="prelu takes any slope"

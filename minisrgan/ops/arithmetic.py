@@ -10,7 +10,7 @@ from __future__ import annotations
 from minisrgan.autograd import OPERATORS, Function, Gradients, Operand, Scalar, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ArgumentError
-from minisrgan.ops.checks import broadcast_shape, mask
+from minisrgan.ops.checks import broadcast_shape, mask, require_number
 from minisrgan.ops.reduction import sum_to
 
 
@@ -189,11 +189,7 @@ def power(x: Tensor, exponent: Scalar) -> Tensor:
     >>> power(x, 2).backward(); x.grad.item()
     6.0
     """
-    if not isinstance(exponent, int | float):
-        raise ArgumentError(
-            "power", expected="a Python number as the exponent", got=type(exponent).__name__, fix="exp(log(x) * p)"
-        )
-    return Power.apply(x, exponent=exponent)
+    return Power.apply(x, exponent=require_number("power", "the exponent", exponent))
 
 
 class Exp(Function):
@@ -331,6 +327,7 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
     >>> clip(x, 0.0, 1.0).sum().backward(); x.grad.numpy()
     array([0., 1., 0.], dtype=float32)
     """
+    low, high = require_number("clip", "low", low), require_number("clip", "high", high)
     if not low < high:
         raise ArgumentError("clip", expected="low < high", got=f"low {low}, high {high}", fix="swap them?")
     return Clip.apply(x, low=float(low), high=float(high))

@@ -6,16 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from minisrgan.autograd import Operand, Tensor
-from minisrgan.backend import Array, array_module
+from minisrgan.autograd import Operand, Scalar, Tensor
+from minisrgan.backend import Array, array_module, is_array
 from minisrgan.errors import ArgumentError, DTypeError, ShapeError
 
 
-def require_images(op: str, x: Any) -> None:
+def as_tensor(op: str, name: str, value: Any) -> Tensor:
+    """Take a Tensor as it is, and an array as a Tensor."""
+    if isinstance(value, Tensor):
+        return value
+    if not is_array(value):
+        raise DTypeError(op, expected=f"a Tensor as {name}", got=type(value).__name__, fix="wrap it: Tensor(...)")
+    return Tensor(value)
+
+
+def require_images(op: str, x: Any) -> Tensor:
     """Ask for a batch (N, H, W, C) with at least one image."""
-    shape = getattr(x, "shape", None)
-    if shape is None:
-        raise DTypeError(op, expected="a Tensor (N, H, W, C)", got=type(x).__name__, fix="wrap it: Tensor(...)")
+    images = as_tensor(op, "a batch (N, H, W, C)", x)
+    shape = images.shape
     if len(shape) != 4:
         fix = "add the batch axis: photo[None]" if len(shape) == 3 else "batches are (N, H, W, C)"
         raise ShapeError(op, expected="a batch of images (N, H, W, C)", got=f"{len(shape)} axes, {shape}", fix=fix)
@@ -23,6 +31,7 @@ def require_images(op: str, x: Any) -> None:
         raise ShapeError(
             op, expected="at least one image of one pixel", got=str(shape), fix="this batch is empty; skip it"
         )
+    return images
 
 
 def require_channels(op: str, x: Any, channels: int, why: str) -> None:
@@ -43,8 +52,30 @@ def require_channels(op: str, x: Any, channels: int, why: str) -> None:
 
 def require_integer(op: str, name: str, value: Any, least: int) -> None:
     """Ask for an integer that is not too small."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    if not _is_integer(value) or value < least:
         raise ArgumentError(op, expected=f"{name} as an integer >= {least}", got=repr(value), fix="give one number")
+
+
+def require_sizes(op: str, name: str, value: Any, least: int, count: int | None = None) -> tuple[int, ...]:
+    """Ask for integers that are not too small, as a shape or a kernel size is; return them as a tuple."""
+    good = isinstance(value, tuple | list) and count in (None, len(value))
+    if not good or any(not _is_integer(n) or n < least for n in value):
+        expected = f"{name} as a tuple of {'' if count is None else f'{count} '}integers >= {least}"
+        raise ArgumentError(op, expected=expected, got=repr(value), fix="write it as (2, 3)")
+    return tuple(int(n) for n in value)
+
+
+def require_number(op: str, name: str, value: Any) -> Scalar:
+    """Ask for a number and return it as Python's, which changes no dtype."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, int | float):
+        fix = "give one number, the same for all elements"
+        raise ArgumentError(op, expected=f"{name} as a number", got=type(value).__name__, fix=fix)
+    return value
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def broadcast_shape(op: str, a: Operand, b: Operand) -> tuple[int, ...]:
@@ -61,10 +92,11 @@ def broadcast_shape(op: str, a: Operand, b: Operand) -> tuple[int, ...]:
         ) from None
 
 
-def normalized_axes(op: str, axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+def normalized_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """Return axes as a sorted tuple of numbers from 0, all of them for None."""
-    axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    if any(not -ndim <= a < ndim for a in axes) or len({a % ndim for a in axes}) != len(axes):
+    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
+    known = all(_is_integer(a) and -ndim <= a < ndim for a in axes)
+    if not known or len({a % ndim for a in axes}) != len(axes):
         raise ArgumentError(
             op, expected=f"different axes from {-ndim} to {ndim - 1}", got=str(axis), fix=f"the input has {ndim} axes"
         )

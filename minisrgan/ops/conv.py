@@ -19,7 +19,7 @@ from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import require_channels, require_images, require_integer
+from minisrgan.ops.checks import as_tensor, require_channels, require_images, require_integer, require_sizes
 
 Size: TypeAlias = tuple[int, int]
 
@@ -124,7 +124,7 @@ def conv2d_transpose(
     _check("conv2d_transpose", x, weight, bias, stride, padding, weight_axis=3)
     sizes, kernel = x.shape[1:3], weight.shape[:2]
     least = tuple(stride * (n - 1) + k - 2 * padding for n, k in zip(sizes, kernel, strict=True))
-    size = least if output_size is None else tuple(output_size)
+    size = least if output_size is None else require_sizes("conv2d_transpose", "output_size", output_size, 1, count=2)
     if min(size) < 1 or any(not low <= n < low + stride for low, n in zip(least, size, strict=True)):
         raise ShapeError(
             "conv2d_transpose",
@@ -174,6 +174,7 @@ def conv2d_weight_gradient(
     require_images(op, grad_y)
     require_integer(op, "stride", stride, 1)
     require_integer(op, "padding", padding, 0)
+    kernel_size = require_sizes(op, "kernel_size", kernel_size, 1, count=2)  # type: ignore[assignment]
     sizes = (kernels.output_size(n, k, stride, padding) for n, k in zip(x.shape[1:3], kernel_size, strict=True))
     expected = (x.shape[0], *sizes)
     if grad_y.shape[:3] != expected:
@@ -199,7 +200,8 @@ def _check(
 ) -> None:
     """Check the inputs of a convolution whose input channels lie on one axis of the weight and outputs on the other."""
     require_images(op, x)
-    if weight.ndim != 4:
+    weight = as_tensor(op, "weight", weight)
+    if weight.ndim != 4 or weight.size == 0:
         raise ShapeError(
             op, expected="weight (kh, kw, in, out)", got=str(weight.shape), fix="transpose a weight (out, in, kh, kw)"
         )
@@ -207,5 +209,5 @@ def _check(
     require_integer(op, "padding", padding, 0)
     channels, outputs = weight.shape[weight_axis], weight.shape[5 - weight_axis]
     require_channels(op, x, channels, f"weight {weight.shape} takes {channels}")
-    if bias is not None and bias.shape != (outputs,):
+    if bias is not None and as_tensor(op, "bias", bias).shape != (outputs,):
         raise ShapeError(op, expected=f"bias ({outputs},)", got=str(bias.shape), fix="one number an output channel")

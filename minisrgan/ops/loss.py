@@ -10,7 +10,7 @@ from minisrgan.autograd import Operand, Tensor
 from minisrgan.errors import ShapeError
 from minisrgan.ops.activation import softplus
 from minisrgan.ops.arithmetic import absolute
-from minisrgan.ops.checks import require_images
+from minisrgan.ops.checks import as_tensor, require_images
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def mse(prediction: Tensor, target: Tensor) -> Tensor:
     >>> y.backward(); p.grad.numpy()
     array([0., 2.], dtype=float32)
     """
-    _require_pair("mse", prediction, target)
+    prediction, target = _pair("mse", prediction, target)
     difference = prediction - target
     return (difference * difference).mean()
 
@@ -44,7 +44,7 @@ def l1(prediction: Tensor, target: Tensor) -> Tensor:
     >>> l1(Tensor([1.0, 4.0]), Tensor([1.0, 2.0])).item()
     1.0
     """
-    _require_pair("l1", prediction, target)
+    prediction, target = _pair("l1", prediction, target)
     return absolute(prediction - target).mean()
 
 
@@ -65,7 +65,7 @@ def binary_cross_entropy_with_logits(logits: Tensor, targets: Operand) -> Tensor
     -0.5
     """
     if not isinstance(targets, int | float):
-        _require_pair("binary_cross_entropy_with_logits", logits, targets)
+        logits, targets = _pair("binary_cross_entropy_with_logits", logits, targets)
     return (softplus(logits) - logits * targets).mean()
 
 
@@ -81,15 +81,16 @@ def total_variation(x: Tensor) -> Tensor:
     >>> total_variation(Tensor([[[[0.0], [1.0]], [[0.0], [3.0]]]])).item()
     6.0
     """
-    require_images("total_variation", x)
+    x = require_images("total_variation", x)
     down = absolute(x[:, 1:] - x[:, :-1]).sum()
     right = absolute(x[:, :, 1:] - x[:, :, :-1]).sum()
     return (down + right) * (1.0 / x.shape[0])
 
 
-def _require_pair(op: str, a: Operand, b: Operand) -> None:
-    shape_a, shape_b = getattr(a, "shape", ()), getattr(b, "shape", ())
-    if shape_a != shape_b or 0 in shape_a:
+def _pair(op: str, first: Operand, second: Operand) -> tuple[Tensor, Tensor]:
+    a, b = as_tensor(op, "the first input", first), as_tensor(op, "the second input", second)
+    if a.shape != b.shape or a.size == 0:
         raise ShapeError(
-            op, expected="two tensors of one shape, not empty", got=f"{shape_a} and {shape_b}", fix="crop or index one"
+            op, expected="two tensors of one shape, not empty", got=f"{a.shape} and {b.shape}", fix="crop or index one"
         )
+    return a, b

@@ -5,7 +5,7 @@ from __future__ import annotations
 from minisrgan.autograd import OPERATORS, Function, Gradients, Tensor
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import require_channels
+from minisrgan.ops.checks import as_tensor, require_channels
 from minisrgan.ops.reduction import sum_to
 
 
@@ -43,7 +43,9 @@ def matmul(a: Tensor | Array, b: Tensor | Array) -> Tensor:
     >>> y.backward(); a.grad.numpy()
     array([[3., 4.]], dtype=float32)
     """
-    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+    a, b = as_tensor("matmul", "a", a), as_tensor("matmul", "b", b)
+    apart = any(1 != n != m != 1 for n, m in zip(a.shape[-3::-1], b.shape[-3::-1], strict=False))  # leading axes
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or apart:
         raise ShapeError(
             "matmul",
             expected="(..., n, m) @ (..., m, k)",
@@ -65,6 +67,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(Tensor([[1.0, 2.0]]), Tensor([[3.0], [4.0]]), Tensor([0.5])).numpy()
     array([[11.5]], dtype=float32)
     """
+    x, weight = as_tensor("linear", "x", x), as_tensor("linear", "weight", weight)
     if weight.ndim != 2 or x.ndim < 2:
         raise ShapeError(
             "linear", expected="x (N, in) and weight (in, out)", got=f"{x.shape} and {weight.shape}", fix="flatten x"
@@ -73,6 +76,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     y = matmul(x, weight)
     if bias is None:
         return y
+    bias = as_tensor("linear", "bias", bias)
     if bias.shape != weight.shape[1:]:
         raise ShapeError("linear", expected=f"bias {weight.shape[1:]}", got=str(bias.shape), fix="one number an output")
     return y + bias

@@ -6,9 +6,9 @@ import math
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
-from minisrgan.backend import Array
-from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import require_channels
+from minisrgan.backend import Array, is_array
+from minisrgan.errors import DTypeError, ShapeError
+from minisrgan.ops.checks import as_tensor, require_channels, require_number
 
 
 class BatchNormTraining(Function):
@@ -97,11 +97,16 @@ def batch_norm(
     >>> mean, var                                    # 0.9 * 0 + 0.1 * 2, and 0.9 * 1 + 0.1 * 2 (n - 1 = 1)
     (array([0.2], dtype=float32), array([1.1], dtype=float32))
     """
-    if x.ndim < 2:
-        raise ShapeError("batch_norm", expected="(..., C)", got=str(x.shape), fix="batches are (N, H, W, C) or (N, C)")
+    x, weight, bias = (as_tensor("batch_norm", n, t) for n, t in (("x", x), ("weight", weight), ("bias", bias)))
+    momentum, eps = require_number("batch_norm", "momentum", momentum), require_number("batch_norm", "eps", eps)
+    if x.ndim < 2 or x.size == 0:
+        raise ShapeError("batch_norm", expected="(..., C)", got=str(x.shape), fix="give (N, ..., C), not empty")
     channels = weight.shape[0] if weight.ndim == 1 else -1
     require_channels("batch_norm", x, channels, f"weight {weight.shape} has one number a channel")
-    for name, array in (("bias", bias), ("running_mean", running_mean), ("running_var", running_var)):
+    for name, array in (("bias", bias.data), ("running_mean", running_mean), ("running_var", running_var)):
+        if array is not None and (not is_array(array) or array.dtype != x.dtype):
+            got = f"{type(array).__name__} {getattr(array, 'dtype', '')}"
+            raise DTypeError("batch_norm", expected=f"{name} an array of {x.dtype}, as x is", got=got, fix="convert it")
         if array is not None and array.shape != (channels,):
             raise ShapeError(
                 "batch_norm", expected=f"{name} ({channels},)", got=str(array.shape), fix="one number a channel"

@@ -7,7 +7,7 @@ import math
 from minisrgan.autograd import OPERATORS, Axis, Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import mask, normalized_axes
+from minisrgan.ops.checks import as_tensor, mask, normalized_axes, require_sizes
 
 
 class Sum(Function):
@@ -35,6 +35,7 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> y.backward(Tensor([10.0, 1.0])); x.grad.numpy()
     array([[10.,  1.], [10.,  1.]], dtype=float32)
     """
+    x = as_tensor("sum", "x", x)
     return Sum.apply(x, axes=normalized_axes("sum", axis, x.ndim), keepdims=keepdims)
 
 
@@ -60,6 +61,7 @@ def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     >>> broadcast_to(x, (3, 2)).sum().backward(); x.grad.numpy()
     array([3., 3.], dtype=float32)
     """
+    x, shape = as_tensor("broadcast_to", "x", x), require_sizes("broadcast_to", "shape", shape, 0)
     ours = (1,) * (len(shape) - x.ndim) + x.shape
     if len(ours) != len(shape) or any(a not in (1, b) for a, b in zip(ours, shape, strict=True)):
         raise ShapeError(
@@ -79,6 +81,7 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     >>> sum_to(Tensor([[1.0, 2.0], [3.0, 4.0]]), (2,)).numpy()
     array([4., 6.], dtype=float32)
     """
+    x, shape = as_tensor("sum_to", "x", x), require_sizes("sum_to", "shape", shape, 0)
     if x.shape == shape:
         return x
     missing = x.ndim - len(shape)
@@ -102,6 +105,7 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> y.backward(); x.grad.numpy()
     array([0.33333334, 0.33333334, 0.33333334], dtype=float32)
     """
+    x = as_tensor("mean", "x", x)
     count = math.prod(x.shape[a] for a in normalized_axes("mean", axis, x.ndim))
     if count == 0:
         raise ShapeError("mean", expected="at least one element", got=str(x.shape), fix="this batch is empty; skip it")
@@ -154,6 +158,7 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> max(x).backward(); x.grad.numpy()
     array([0. , 0.5, 0.5], dtype=float32)
     """
+    x = as_tensor("max", "x", x)
     if 0 in x.shape:
         raise ShapeError("max", expected="at least one element", got=str(x.shape), fix="this batch is empty; skip it")
     return Max.apply(x, axes=normalized_axes("max", axis, x.ndim), keepdims=keepdims)

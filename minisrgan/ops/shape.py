@@ -10,7 +10,7 @@ import numpy as np
 from minisrgan.autograd import OPERATORS, Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module, is_array
 from minisrgan.errors import ArgumentError, DTypeError, ShapeError
-from minisrgan.ops.checks import normalized_axes
+from minisrgan.ops.checks import as_tensor, normalized_axes, require_integer, require_sizes
 
 
 class Reshape(Function):
@@ -34,6 +34,7 @@ def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     >>> reshape(Tensor([1.0, 2.0, 3.0, 4.0]), (2, -1)).numpy()
     array([[1., 2.], [3., 4.]], dtype=float32)
     """
+    x, shape = as_tensor("reshape", "x", x), require_sizes("reshape", "shape", shape, -1)
     known = math.prod(length for length in shape if length != -1)
     fits = x.size == known if -1 not in shape else known > 0 and x.size % known == 0 and shape.count(-1) == 1
     if not fits:
@@ -65,12 +66,13 @@ def transpose(x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
     >>> transpose(Tensor([[1.0, 2.0, 3.0]])).shape
     (3, 1)
     """
+    x = as_tensor("transpose", "x", x)
     axes = tuple(range(x.ndim))[::-1] if axes is None else axes
     if normalized_axes("transpose", axes, x.ndim) != tuple(range(x.ndim)):
         raise ArgumentError(
             "transpose", expected=f"a permutation of the {x.ndim} axes", got=str(axes), fix="name every axis once"
         )
-    return Transpose.apply(x, axes=tuple(axis % x.ndim for axis in axes))
+    return Transpose.apply(x, axes=tuple(int(axis) % x.ndim for axis in np.atleast_1d(axes)))
 
 
 class Getitem(Function):
@@ -96,6 +98,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     >>> getitem(x, np.array([0, 0, 2])).sum().backward(); x.grad.numpy()
     array([2., 0., 1.], dtype=float32)
     """
+    x = as_tensor("getitem", "x", x)
     for part in index if isinstance(index, tuple) else (index,):
         if isinstance(part, Tensor) or (is_array(part) and part.dtype.kind not in "iu"):
             raise DTypeError(
@@ -104,7 +107,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
             )  # fmt: skip
     try:
         return Getitem.apply(x, index=index)
-    except IndexError as error:
+    except (IndexError, TypeError, ValueError) as error:  # TypeError for x[0.5:], ValueError for x[::0]
         raise ShapeError(
             "getitem", expected=f"an index into {x.shape}", got=str(error), fix="check it against the shape"
         ) from None
@@ -117,6 +120,8 @@ class Scatter(Function):
         self.index = index
         xp = array_module(x)
         y = xp.zeros(shape, x.dtype)
+        if y[index].shape != x.shape:
+            raise IndexError(f"y[index] is {y[index].shape}")  # assignment would repeat a shorter x
         parts = index if isinstance(index, tuple) else (index,)
         if any(is_array(part) or isinstance(part, list) for part in parts):
             xp.add.at(y, index, x)  # a position may come up several times
@@ -139,10 +144,12 @@ def scatter(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
     >>> scatter(Tensor([5.0, 7.0]), slice(1, 3), (4,)).numpy()
     array([0., 5., 7., 0.], dtype=float32)
     """
+    x, shape = as_tensor("scatter", "x", x), require_sizes("scatter", "shape", shape, 0)
     try:
         return Scatter.apply(x, index=index, shape=shape)
-    except (ValueError, IndexError) as error:
-        raise ShapeError("scatter", expected=f"a part of {shape}", got=f"{x.shape}", fix=str(error)) from None
+    except (IndexError, TypeError, ValueError) as error:
+        got = f"{x.shape}; {error}"
+        raise ShapeError("scatter", expected=f"x of the shape of a part of {shape}", got=got, fix="reshape x") from None
 
 
 def pad(x: Tensor, widths: tuple[tuple[int, int], ...], mode: str = "constant") -> Tensor:
@@ -159,11 +166,13 @@ def pad(x: Tensor, widths: tuple[tuple[int, int], ...], mode: str = "constant") 
     >>> pad(Tensor([1.0, 2.0, 3.0]), ((2, 1),), mode="reflect").numpy()
     array([3., 2., 1., 2., 3., 2.], dtype=float32)
     """
-    if len(widths) != x.ndim or any(len(pair) != 2 or min(pair) < 0 for pair in widths):
+    x = as_tensor("pad", "x", x)
+    if not isinstance(widths, tuple | list) or len(widths) != x.ndim:
         raise ArgumentError(
             "pad", expected=f"{x.ndim} pairs (before, after) >= 0, one for each axis of {x.shape}", got=str(widths),
             fix="for images: ((0, 0), (top, bottom), (left, right), (0, 0))",
         )  # fmt: skip
+    widths = tuple(require_sizes("pad", "a pair of widths", pair, 0, count=2) for pair in widths)  # type: ignore[misc]
     if mode == "constant":
         inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
         return scatter(x, inside, tuple(a + n + b for (a, b), n in zip(widths, x.shape, strict=True)))
@@ -207,8 +216,8 @@ def concatenate(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Te
     >>> concatenate([Tensor([1.0]), Tensor([2.0, 3.0])]).numpy()
     array([1., 2., 3.], dtype=float32)
     """
-    _require_alike("concatenate", tensors, axis)
-    return Concatenate.apply(*tensors, axis=axis % tensors[0].ndim)
+    tensors, axis = _alike("concatenate", tensors, axis, new_axis=False)
+    return Concatenate.apply(*tensors, axis=axis)
 
 
 def stack(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Tensor:
@@ -222,23 +231,26 @@ def stack(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Tensor:
     >>> stack([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])], axis=1).numpy()
     array([[1., 3.], [2., 4.]], dtype=float32)
     """
-    _require_alike("stack", tensors, None)
-    ndim = tensors[0].ndim + 1
-    (axis,) = normalized_axes("stack", axis, ndim)
+    tensors, axis = _alike("stack", tensors, axis, new_axis=True)
     shape = tensors[0].shape
     return concatenate([reshape(x, (*shape[:axis], 1, *shape[axis:])) for x in tensors], axis)
 
 
-def _require_alike(op: str, tensors: list[Tensor] | tuple[Tensor, ...], axis: int | None) -> None:
-    """Ask for at least one tensor, and equal shapes but for one axis."""
-    if not tensors:
-        raise ShapeError(op, expected="at least one tensor", got="an empty list", fix="check what collects them")
-    skip = None if axis is None else normalized_axes(op, axis, tensors[0].ndim)[0]
-    shapes = [tuple(n for i, n in enumerate(x.shape) if i != skip) for x in tensors]
-    if len({len(x.shape) for x in tensors}) > 1 or len(set(shapes)) > 1:
-        but = "" if axis is None else f" but for axis {axis}"
+def _alike(op: str, tensors: Any, axis: int, new_axis: bool) -> tuple[list[Tensor], int]:
+    """Ask for tensors of one shape, but for the axis that joins them; return them and that axis, counted from 0."""
+    if not isinstance(tensors, list | tuple) or not tensors:
+        got = "an empty list" if isinstance(tensors, list | tuple) else type(tensors).__name__
+        raise ShapeError(op, expected="a list of at least one tensor", got=got, fix="check what collects them")
+    tensors = [as_tensor(op, f"entry {i}", x) for i, x in enumerate(tensors)]
+    ndim = tensors[0].ndim + new_axis
+    require_integer(op, "axis", axis, -ndim)
+    (axis,) = normalized_axes(op, axis, ndim)
+    skip = None if new_axis else axis
+    if len({(x.ndim, *(n for i, n in enumerate(x.shape) if i != skip)) for x in tensors}) > 1:
+        but = "" if new_axis else f" but for axis {axis}"
         got = ", ".join(str(x.shape) for x in tensors)
         raise ShapeError(op, expected=f"equal shapes{but}", got=got, fix="crop or pad to one size first")
+    return tensors, axis
 
 
 OPERATORS.update(reshape=reshape, transpose=transpose, getitem=getitem)

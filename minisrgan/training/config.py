@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from minisrgan.autograd import Tensor
 from minisrgan.errors import ConfigError
@@ -20,9 +21,11 @@ class Config:
     """Settings of both stages; the defaults are the paper's (SRGAN sec. 3.2).
 
     scale, channels, blocks   the generator
+    start                     its first weights: "random" (He), or "nearest" (`Generator.start_as_nearest`)
     d_channels                width of the discriminator's first layer; its crop is the training crop
     crop, batch               side of an original crop in pixels; crops a step
-    srresnet_steps, srresnet_lr
+    srresnet_steps, srresnet_lr, srresnet_decay
+                              the learning rate is divided by 10 after this part of the steps; 1 is never, the paper's
     srgan_steps, srgan_lr     the generator's learning rate; divided by 10 after half of the steps
     d_lr                      the discriminator's
     adversarial_weight        of eq. 3
@@ -33,11 +36,13 @@ class Config:
     scale: int = 4
     channels: int = 64
     blocks: int = 16
+    start: Literal["random", "nearest"] = "random"
     d_channels: int = 64
     crop: int = 96
     batch: int = 16
     srresnet_steps: int = 1_000_000
     srresnet_lr: float = 1e-4
+    srresnet_decay: float = 1.0
     srgan_steps: int = 200_000
     srgan_lr: float = 1e-4
     d_lr: float = 1e-4
@@ -53,6 +58,8 @@ class Config:
         for name in ("srresnet_lr", "srgan_lr", "d_lr"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError("Config", expected=f"0 < {name} < 1", got=str(getattr(self, name)), fix="1e-4")
+        if self.start not in ("random", "nearest"):
+            raise ConfigError("Config", expected="start random or nearest", got=repr(self.start), fix="choose one")
         if self.crop < 16 or self.crop % self.scale:
             raise ConfigError(
                 "Config", expected=f"crop >= 16, a multiple of scale {self.scale}", got=str(self.crop), fix="crop=96"
@@ -62,9 +69,27 @@ class Config:
 # tiny learns in minutes on a laptop, small in a night on one or on a small GPU, paper is the paper's.
 PRESETS = {
     "tiny": Config(
-        channels=32, blocks=4, d_channels=16, crop=64, batch=8, srresnet_steps=400, srresnet_lr=1e-3, srgan_steps=100
+        channels=32,
+        blocks=4,
+        start="nearest",
+        d_channels=16,
+        crop=64,
+        batch=8,
+        srresnet_steps=800,
+        srresnet_lr=1e-3,
+        srresnet_decay=0.8,
+        srgan_steps=150,
     ),
-    "small": Config(channels=32, blocks=8, d_channels=32, srresnet_steps=60_000, srresnet_lr=2e-4, srgan_steps=20_000),
+    "small": Config(
+        channels=32,
+        blocks=8,
+        start="nearest",
+        d_channels=32,
+        srresnet_steps=60_000,
+        srresnet_lr=4e-4,
+        srresnet_decay=0.8,
+        srgan_steps=20_000,
+    ),
     "paper": Config(),
 }
 

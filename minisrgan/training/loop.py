@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ def run_stage(
     device: str = "cpu",
     log_file: Path | None = None,
     first_step: int = 0,
+    save: Callable[[], None] | None = None,
+    save_every: int = 1000,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Train a stage for all of its steps.
@@ -34,6 +37,8 @@ def run_stage(
     batch       crops a step
     log_file    gets one JSON line a step: step, stage, seconds, and what the stage reports
     first_step  added to the step numbers of the log, so that one log can hold both stages
+    save        called every ``save_every`` steps, at the end, and when the user presses Ctrl-C; not after an error,
+                so that what was saved last stays good
     progress    draw a progress bar on stderr: losses, images a second, time left
     Returns     the records of the log
     Errors      NonFiniteError at the first loss, weight or running statistic that is infinite or NaN, naming it
@@ -61,6 +66,12 @@ def run_stage(
                     log.flush()
                 bar.set_postfix_str(_postfix(numbers), refresh=False)
                 bar.update(batch)
+                if save and ((step + 1) % save_every == 0 or step + 1 == stage.steps):
+                    save()
+    except KeyboardInterrupt:
+        if save and records:
+            save()
+        raise
     finally:
         if log:
             log.close()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.losses import PerceptualLoss, discriminator_loss
 from minisrgan.models import Discriminator, Generator
 from minisrgan.nn import Module
-from minisrgan.optim import Adam, Schedule, constant, piecewise
+from minisrgan.optim import Adam, piecewise
 from minisrgan.training.config import Config
 
 Content = Callable[[Tensor, Tensor], Tensor]
@@ -35,14 +35,15 @@ class SRResNetStage:
     Source  SRGAN sec. 3.2; with MSE this is SRResNet, where SRGAN starts from.
     """
 
-    name: ClassVar[str] = "srresnet"
+    name = "srresnet"
 
     def __init__(self, generator: Generator, content: Content, config: Config) -> None:
         self.generator = generator
         self.loss = PerceptualLoss(content, tv_weight=config.tv_weight)
         self.optimizer = Adam(generator.parameters(), config.srresnet_lr)
-        self.lr: Schedule = constant(config.srresnet_lr)
         self.steps = config.srresnet_steps
+        turn = max(1, round(self.steps * config.srresnet_decay))
+        self.lr = piecewise((config.srresnet_lr, config.srresnet_lr / 10), (turn,))
 
     def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
         """Take one step of Adam on a batch: low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1]."""
@@ -66,7 +67,7 @@ class SRGANStage:
     Source  SRGAN sec. 3.2: starts from SRResNet; learning rate 1e-4, then a tenth for the second half of the steps.
     """
 
-    name: ClassVar[str] = "srgan"
+    name = "srgan"
 
     def __init__(self, generator: Generator, discriminator: Discriminator, content: Content, config: Config) -> None:
         self.generator, self.discriminator = generator, discriminator

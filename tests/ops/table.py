@@ -18,15 +18,11 @@ from minisrgan import Tensor, ops, reference
 
 @dataclass
 class Row:
-    """An operation, its inputs (arrays, or Python numbers handed on as they are) and its options.
-
-    once  why there is no second derivative to check, where there is none
-    """
+    """An operation, its inputs (arrays, or Python numbers handed on as they are) and its options."""
 
     name: str
     inputs: Sequence[Any]
     options: dict[str, Any] = field(default_factory=dict)
-    once: str = ""
 
     def __str__(self) -> str:
         shapes = ["x".join(map(str, np.shape(x))) or "scalar" for x in self.inputs]

@@ -15,7 +15,6 @@ from minisrgan.backend import workspace
 from tests.ops.table import TABLE, Row
 
 every_row = pytest.mark.parametrize("row", TABLE, ids=str)
-every_smooth_row = pytest.mark.parametrize("row", [row for row in TABLE if not row.once], ids=str)
 
 
 @functools.cache
@@ -103,7 +102,7 @@ def test_gradcheck(row: Row):
     gradcheck(row.op, _tensors(row), rng=row.random())
 
 
-@every_smooth_row
+@every_row
 def test_gradgradcheck(row: Row):
     """A backward that computes on plain arrays where it should record is right once, and wrong in every penalty."""
     gradgradcheck(row.op, _tensors(row), rng=row.random())

@@ -1,0 +1,40 @@
+"""The command `minisrgan`: finds the command asked for, runs it, and reports errors without a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from minisrgan import __version__
+from minisrgan.cli import demo, summary, train, upscale
+from minisrgan.errors import MinisrganError
+
+EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="minisrgan",
+        description="SRGAN from scratch on NumPy and CuPy: train it, and upscale photographs four times.",
+        epilog="Try `minisrgan demo` first. `minisrgan COMMAND --help` explains each command.",
+    )
+    parser.add_argument("--version", action="version", version=f"minisrgan {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (demo, train, upscale, summary):
+        command.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return 0, 2 after an error, 3 if some files failed, 130 after Ctrl-C."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except MinisrganError as error:
+        print(error, file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED

@@ -1,0 +1,70 @@
+"""`minisrgan summary`: the layers of a model as a table."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from minisrgan.errors import ConfigError
+from minisrgan.models import VGG19, Discriminator, Generator
+from minisrgan.nn import Module, summarize
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "summary",
+        help="show a model's layers: shapes, parameters, multiply-adds, receptive field",
+        description="Show each layer of a model with its output shape, parameters, multiply-adds and receptive field "
+        "(the side of the square of input pixels that one output pixel depends on).",
+        epilog="example: minisrgan summary generator --blocks 4 --input 24x24",
+    )
+    parser.add_argument("model", choices=("generator", "discriminator", "vgg19"), help="which model")
+    parser.add_argument("--scale", type=int, default=4, help="generator: 2, 4 or 8 (default 4)")
+    parser.add_argument("--channels", type=int, default=64, help="generator, discriminator: width (default 64)")
+    parser.add_argument("--blocks", type=int, default=16, help="generator: residual blocks (default 16)")
+    parser.add_argument("--phi", default="5,4", help="vgg19: up to which feature map (default 5,4)")
+    parser.add_argument("--input", metavar="HxW", help="size of the input (default 24x24, else 96x96)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table."""
+    height, width = _size(args.input or ("24x24" if args.model == "generator" else "96x96"))
+    model: Module
+    if args.model == "generator":
+        model = Generator(args.scale, args.channels, args.blocks)
+    elif args.model == "discriminator":
+        model = Discriminator(height, args.channels)
+    else:
+        model = VGG19(args.phi)
+    rows = summarize(model, (1, height, width, 3))
+
+    titles = ("path", "layer", "output", "parameters", "multiply-adds", "sees")
+    table = [
+        (
+            row.path,
+            row.layer,
+            " x ".join(map(str, row.output_shape[1:])),
+            f"{row.parameters:,}" if row.parameters else "",
+            f"{row.multiply_adds:,}" if row.multiply_adds else "",
+            "all" if row.receptive_field == float("inf") else f"{row.receptive_field:g}",
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[i]) for line in (titles, *table)) for i in range(len(titles))]
+    for line in (titles, tuple("-" * width for width in widths), *table):
+        words = [text.ljust(width) for text, width in zip(line[:2], widths, strict=False)]
+        numbers = [text.rjust(width) for text, width in zip(line[2:], widths[2:], strict=True)]
+        print("  ".join(words + numbers).rstrip())
+    total = sum(row.multiply_adds for row in rows)
+    print(f"\n{type(model).__name__} {model.describe()}: {model.parameter_count():,} parameters, ", end="")
+    print(f"{total:,} multiply-adds ({total / 1e9:.2f} G) for one {height} x {width} image")
+    return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise ConfigError("--input", expected="height x width, such as 24x24", got=repr(text), fix="two whole numbers")
+    return int(parts[0]), int(parts[1])

@@ -1,0 +1,73 @@
+"""Layers: that they pass their settings on to the operations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minisrgan import Tensor, nn, ops
+
+
+@pytest.fixture
+def x() -> Tensor:
+    """Two pictures of 5 x 6 pixels and 4 channels."""
+    return Tensor(np.random.default_rng(0).standard_normal((2, 5, 6, 4), np.float32))
+
+
+def test_conv_passes_stride_padding_and_bias(x: Tensor):
+    """A stride that stays at 1 only shows in the discriminator, as a dense layer that does not fit."""
+    layer = nn.Conv2d(4, 3, 3, stride=2, padding=1, rng=np.random.default_rng(0))
+    layer.bias.data[...] = (1, 2, 3)
+    expected = ops.conv2d(x, layer.weight, stride=2, padding=1).numpy() + np.array([1, 2, 3], np.float32)
+    np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-5, atol=1e-5)
+    bare = nn.Conv2d(4, 3, 3, bias=False, rng=np.random.default_rng(0))
+    assert list(bare.state_dict()) == ["weight"]
+    assert bare(x).shape == (2, 3, 4, 3)
+
+
+def test_batch_norm_passes_momentum_and_eps(x: Tensor):
+    """Running statistics that move ten times too slowly are still those of the random start when training ends."""
+    layer = nn.BatchNorm2d(4, momentum=0.5, eps=0.1)
+    y = layer(x).numpy()
+    mean, var = x.numpy().mean(axis=(0, 1, 2)), x.numpy().var(axis=(0, 1, 2))
+    np.testing.assert_allclose(y, (x.numpy() - mean) / np.sqrt(var + 0.1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(layer.running_mean, 0.5 * mean, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(layer.running_var, 0.5 + 0.5 * var * 60 / 59, rtol=1e-5)
+    y = layer.eval()(x).numpy()
+    np.testing.assert_allclose(y, (x.numpy() - layer.running_mean) / np.sqrt(layer.running_var + 0.1), rtol=1e-4)
+
+
+def test_activations_pass_their_slopes(x: Tensor):
+    """A slope that is ignored is a plain ReLU, and dies like one."""
+    array = x.numpy()
+    np.testing.assert_allclose(nn.LeakyReLU(0.3)(x).numpy(), np.where(array > 0, array, np.float32(0.3) * array))
+    layer = nn.PReLU(4, slope=0.1)
+    layer.weight.data[1] = 3
+    slope = np.array([0.1, 3, 0.1, 0.1], np.float32)
+    np.testing.assert_allclose(layer(x).numpy(), np.where(array > 0, array, slope * array), rtol=1e-6)
+    assert nn.PReLU().weight.numpy().tolist() == [0.25]
+    np.testing.assert_array_equal(nn.ReLU()(x).numpy(), np.maximum(array, 0))
+
+
+def test_shuffle_pool_flatten_and_linear(x: Tensor):
+    """Flattened in (C, H, W) order, dense weights saved elsewhere would load and mean nothing."""
+    assert nn.PixelShuffle(2)(x).shape == (2, 10, 12, 1)
+    assert nn.MaxPool2d(3)(x).shape == (2, 1, 2, 4)
+    flat = nn.Flatten()(x)
+    np.testing.assert_array_equal(flat.numpy()[1, :8], x.numpy()[1, 0, :2].ravel())
+    layer = nn.Linear(120, 2, rng=np.random.default_rng(0))
+    layer.bias.data[...] = (5, -5)
+    expected = flat.numpy() @ layer.weight.numpy() + np.array([5, -5], np.float32)
+    np.testing.assert_allclose(layer(flat).numpy(), expected, rtol=1e-5)
+
+
+def test_sequential_is_a_list():
+    """Walked in another order than it was given, block 10 would come before block 2."""
+    layers = [nn.LeakyReLU(i / 10) for i in range(12)]
+    net = nn.Sequential(*layers)
+    assert list(net) == layers
+    assert len(net) == 12
+    assert net[10] is layers[10]
+    assert net[-1] is layers[-1]
+    y = net(Tensor([-1.0])).item()
+    assert y == 0  # the first slope is 0
