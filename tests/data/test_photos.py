@@ -1,0 +1,114 @@
+"""Folders of photographs, and random crops of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minisrgan.data import CropSampler, load_photos
+from minisrgan.errors import ArgumentError, DataError, ImageError
+from minisrgan.images import imresize, write_image
+from tests.paths import SHARED, needs_shared
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Return a photograph in which no two places look alike."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def sampler(photos: dict[str, np.ndarray], seed: int = 0, **options: bool) -> CropSampler:
+    """Return a sampler of 16 x 16 crops at scale 4."""
+    return CropSampler(photos, 16, 4, np.random.default_rng(seed), **options)
+
+
+def as_bytes(high: np.ndarray) -> np.ndarray:
+    """Turn [-1, 1] back to bytes."""
+    return np.rint((high + 1) * 127.5).astype(np.uint8)
+
+
+def test_bad_files_are_skipped_named_and_counted(tmp_path: Path) -> None:
+    """One damaged download must not end a night's training, nor vanish unseen."""
+    write_image(tmp_path / "good.png", noise(32, 40))
+    write_image(tmp_path / "deep" / "also.png", noise(40, 32))
+    write_image(tmp_path / "small.png", noise(31, 100))
+    (tmp_path / "broken.jpg").write_bytes(b"not a picture")
+    found = load_photos(tmp_path, crop=32)
+    assert sorted(found.photos) == ["deep/also.png", "good.png"]
+    assert sorted(found.skipped) == ["broken.jpg", "small.png"]
+    assert "broken.jpg" in found.skipped["broken.jpg"]
+    assert found.skipped["small.png"] == "100 x 31 pixels, smaller than a crop of 32"
+
+
+def test_a_folder_without_usable_photos_says_why(tmp_path: Path) -> None:
+    """Without the reasons, "no photos" in a folder full of them is a riddle."""
+    with pytest.raises(ImageError, match="none in"):
+        load_photos(tmp_path, crop=32)
+    with pytest.raises(ImageError, match="does not exist"):
+        load_photos(tmp_path / "nowhere", crop=32)
+    write_image(tmp_path / "small.png", noise(8, 8))
+    with pytest.raises(DataError, match=r"small.png: 8 x 8 pixels, smaller than a crop of 32"):
+        load_photos(tmp_path, crop=32)
+
+
+def test_low_is_the_bicubic_of_high() -> None:
+    """A pair whose two halves do not belong together trains a network to shift or turn its input."""
+    photos = {"a": noise(40, 60), "b": noise(50, 30, seed=1)}
+    low, high = sampler(photos).batch(8)
+    assert low.dtype == high.dtype == np.float32
+    for small, large in zip(low, high, strict=True):
+        np.testing.assert_array_equal(np.rint(small * 255), imresize(as_bytes(large), 0.25))
+
+
+def test_crops_come_from_the_photo_in_all_8_orientations() -> None:
+    """A turn that is never drawn is lost data; one that leaves the photo is wrong data."""
+    photo = np.zeros((16, 16, 3), np.uint8)
+    photo[:, :, 0], photo[:, :, 1] = np.arange(16), np.arange(16)[:, None]
+    allowed = {np.rot90(p, k).tobytes() for p in (photo, photo[:, ::-1]) for k in range(4)}
+    _, high = sampler({"a": photo}).batch(200)
+    seen = {as_bytes(crop).tobytes() for crop in high}
+    assert seen == allowed
+    _, plain = sampler({"a": photo}, augment=False).batch(8)
+    assert {as_bytes(crop).tobytes() for crop in plain} == {photo.tobytes()}
+
+
+def test_every_position_is_reached() -> None:
+    """An off-by-one in the range would never show the last row and column of any photo."""
+    photo = np.zeros((18, 17, 3), np.uint8)
+    photo[:, :, 0], photo[:, :, 1] = np.arange(18)[:, None], np.arange(17)
+    _, high = sampler({"a": photo}, augment=False).batch(200)
+    corners = {tuple(as_bytes(crop)[0, 0, :2].tolist()) for crop in high}
+    assert corners == {(top, left) for top in range(3) for left in range(2)}
+
+
+def test_a_batch_uses_distinct_photos_and_the_seed_decides() -> None:
+    """SRGAN sec. 3.2: 16 crops of distinct images. The same seed must give the same batches, another seed others."""
+    photos = {str(value): np.full((20, 20, 3), value, np.uint8) for value in range(0, 250, 10)}
+    _, high = sampler(photos).batch(25)
+    assert len({int(as_bytes(crop)[0, 0, 0]) for crop in high}) == 25
+    one, same, other = (sampler(photos, seed).batch(4)[1] for seed in (1, 1, 2))
+    assert (one == same).all()
+    assert (one != other).any()
+
+
+def test_what_cannot_be_cropped_is_refused() -> None:
+    """NumPy would return a smaller crop without a word, and fail three calls later."""
+    with pytest.raises(DataError, match=r"tiny: \(15, 40, 3\)"):
+        sampler({"tiny": noise(15, 40)})
+    with pytest.raises(DataError, match="float64"):
+        sampler({"floats": np.zeros((20, 20, 3))})
+    with pytest.raises(DataError, match="none"):
+        sampler({})
+    with pytest.raises(ArgumentError, match="multiple of scale 4"):
+        CropSampler({"a": noise(40, 40)}, 18, 4, np.random.default_rng(0))
+
+
+@needs_shared("data/photos")
+def test_real_photos_load(tmp_path: Path) -> None:
+    """Real files are progressive, turned by EXIF or oddly sized; all of these must be usable."""
+    for path in sorted((SHARED / "data" / "photos").iterdir())[::12]:
+        (tmp_path / path.name).symlink_to(path)
+    found = load_photos(tmp_path, crop=96)
+    assert len(found.photos) == 6
+    assert found.skipped == {}
