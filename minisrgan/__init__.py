@@ -12,15 +12,6 @@ from minisrgan.autograd import Tensor, anomaly_mode, enable_grad, grad, is_grad_
 __version__ = "0.1.0"
 
 __all__ = [
-    "Tensor",
-    "anomaly_mode",
-    "enable_grad",
-    "grad",
-    "is_grad_enabled",
-    "losses",
-    "models",
-    "nn",
-    "no_grad",
-    "ops",
+    "Tensor", "anomaly_mode", "enable_grad", "grad", "is_grad_enabled", "losses", "models", "nn", "no_grad", "ops",
     "optim",
-]
+]  # fmt: skip

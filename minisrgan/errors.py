@@ -50,18 +50,22 @@ class MinisrganError(Exception):
         self.path = f"{name}.{self.path}" if self.path else name
 
     def __str__(self) -> str:
-        """Lay the four parts out, one a line."""
+        """Lay the four parts out, one a line each."""
+        return self.layout()
+
+    def layout(self, width: int = 10_000) -> str:
+        """Lay the four parts out, broken between words where a line is longer than the width."""
         at = f", at {self.path}" if self.path else ""
         lines = [f"{type(self).__name__} in {self.what}{at}"]
         for label, text in (("expected", self.expected), ("got", self.got), ("fix", self.fix)):
-            wrapped = [part for line in text.split("\n") for part in _wrap(line)]
+            wrapped = [part for line in text.split("\n") for part in _wrap(line, width - 12)]
             lines.append(f"  {label:<9} " + ("\n" + " " * 12).join(wrapped))
         return "\n".join(lines)
 
 
-def _wrap(line: str) -> list[str]:
-    """Break a long line between words, never inside a path or a shape name."""
-    return textwrap.wrap(line, 88, break_long_words=False, break_on_hyphens=False) or [""]
+def _wrap(line: str, width: int) -> list[str]:
+    """Break a long line between words, never inside a path."""
+    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _rebuild(cls: type[MinisrganError], what: str, expected: str, got: str, fix: str, path: str) -> MinisrganError:

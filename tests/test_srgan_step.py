@@ -109,10 +109,7 @@ def test_a_step_stays_in_its_dtype(dtype: Any, other: Any):
     assert places == set()
     assert looked[0] > 5000
     kept = [loss_d.data, loss_g.data]
-    for model, optimizer in (
-        (players.generator, players.optimizer_g),
-        (players.discriminator, players.optimizer_d),
-    ):
+    for model, optimizer in ((players.generator, players.optimizer_g), (players.discriminator, players.optimizer_d)):
         kept += [*model.state_dict().values(), *optimizer.state_dict().values()]
         kept += [parameter.grad.data for parameter in model.parameters()]
     assert {array.dtype for array in kept} == {np.dtype(dtype)}

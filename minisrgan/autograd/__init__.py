@@ -10,20 +10,6 @@ from minisrgan.autograd.modes import anomaly_mode, enable_grad, is_grad_enabled,
 from minisrgan.autograd.tensor import OPERATORS, Axis, Operand, Scalar, Tensor, zeros_like
 
 __all__ = [
-    "OPERATORS",
-    "Axis",
-    "Function",
-    "Gradients",
-    "Operand",
-    "Report",
-    "Scalar",
-    "Tensor",
-    "anomaly_mode",
-    "enable_grad",
-    "grad",
-    "gradcheck",
-    "gradgradcheck",
-    "is_grad_enabled",
-    "no_grad",
-    "zeros_like",
-]
+    "OPERATORS", "Axis", "Function", "Gradients", "Operand", "Report", "Scalar", "Tensor", "anomaly_mode",
+    "enable_grad", "grad", "gradcheck", "gradgradcheck", "is_grad_enabled", "no_grad", "zeros_like",
+]  # fmt: skip

@@ -25,7 +25,7 @@ import numpy as np
 from minisrgan.autograd.modes import calling_line, is_anomaly_enabled, is_grad_enabled
 from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor
 from minisrgan.backend import Array, array_module, device_of, is_array
-from minisrgan.errors import DeviceError, DTypeError, GradientError, NonFiniteError
+from minisrgan.errors import DeviceError, DTypeError, NonFiniteError
 
 Gradients: TypeAlias = Tensor | tuple[Tensor | None, ...] | None
 _OUTPUT = -1  # the mark of a saved array that is the result itself
@@ -176,12 +176,6 @@ class Function:
         got = ", ".join(f"{name} {v.dtype}" for name, v in named)
         raise DTypeError(
             cls.name, expected=f"one dtype, not {len(dtypes)}", got=got, fix="convert one: array.astype(np.float32)"
-        )
-
-    def no_second_derivative(self, why: str) -> GradientError:
-        """Return the error for a gradient that has no derivative of its own."""
-        return GradientError(
-            self.name, expected="to be differentiated once", got="create_graph=True", fix=f"use a smooth op: {why}"
         )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from minisrgan.errors import ConfigError
 from minisrgan.models import VGG19, Discriminator, Generator
-from minisrgan.nn import Module, summarize
+from minisrgan.nn import Module
+from minisrgan.show import summary_table
 
 
 def add_parser(commands: Any) -> None:
@@ -38,28 +39,7 @@ def run(args: argparse.Namespace) -> int:
         model = Discriminator(height, args.channels)
     else:
         model = VGG19(args.phi)
-    rows = summarize(model, (1, height, width, 3))
-
-    titles = ("path", "layer", "output", "parameters", "multiply-adds", "sees")
-    table = [
-        (
-            row.path,
-            row.layer,
-            " x ".join(map(str, row.output_shape[1:])),
-            f"{row.parameters:,}" if row.parameters else "",
-            f"{row.multiply_adds:,}" if row.multiply_adds else "",
-            "all" if row.receptive_field == float("inf") else f"{row.receptive_field:g}",
-        )
-        for row in rows
-    ]
-    widths = [max(len(line[i]) for line in (titles, *table)) for i in range(len(titles))]
-    for line in (titles, tuple("-" * width for width in widths), *table):
-        words = [text.ljust(width) for text, width in zip(line[:2], widths, strict=False)]
-        numbers = [text.rjust(width) for text, width in zip(line[2:], widths[2:], strict=True)]
-        print("  ".join(words + numbers).rstrip())
-    total = sum(row.multiply_adds for row in rows)
-    print(f"\n{type(model).__name__} {model.describe()}: {model.parameter_count():,} parameters, ", end="")
-    print(f"{total:,} multiply-adds ({total / 1e9:.2f} G) for one {height} x {width} image")
+    print(summary_table(model, (1, height, width, 3)))
     return 0
 
 

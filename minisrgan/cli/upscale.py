@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             sources = list_images(given) if given.is_dir() else [given]
         except ImageError as error:
-            print(error, file=sys.stderr)
+            print(error.layout(width=100), file=sys.stderr)
             failed += 1
             continue
         for source in sources:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
                 large = upscale(generator, image, args.tile)
                 write_image(target, large)
             except ImageError as error:
-                print(error, file=sys.stderr)
+                print(error.layout(width=100), file=sys.stderr)
                 failed += 1
                 continue
             seconds = time.perf_counter() - start

@@ -11,19 +11,7 @@ from minisrgan.kernels.norm import channel_moments, channel_sums, normalize, nor
 from minisrgan.kernels.pool import first_maximum, max_pool
 
 __all__ = [
-    "adam",
-    "channel_moments",
-    "channel_sums",
-    "conv2d",
-    "conv2d_input_gradient",
-    "conv2d_weight_gradient",
-    "first_maximum",
-    "max_pool",
-    "normalize",
-    "normalize_gradient",
-    "output_size",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "prelu",
-    "prelu_gradient",
-]
+    "adam", "channel_moments", "channel_sums", "conv2d", "conv2d_input_gradient", "conv2d_weight_gradient",
+    "first_maximum", "max_pool", "normalize", "normalize_gradient", "output_size", "pixel_shuffle", "pixel_unshuffle",
+    "prelu", "prelu_gradient",
+]  # fmt: skip

@@ -36,9 +36,7 @@ class VGG19(Module):
     (1, 4, 4, 128)
     """
 
-    def __init__(
-        self, phi: str = "5,4", convention: str = "caffe", *, rng: np.random.Generator | None = None
-    ) -> None:
+    def __init__(self, phi: str = "5,4", convention: str = "caffe", *, rng: np.random.Generator | None = None) -> None:
         known = [f"{i},{j}" for i, (_, count) in enumerate(_BLOCKS, 1) for j in range(1, count + 1)]
         if phi not in known:
             raise ArgumentError("VGG19", expected=f"phi as one of {' '.join(known)}", got=repr(phi), fix="choose one")

@@ -7,22 +7,8 @@ from minisrgan.nn.init import he_normal, icnr
 from minisrgan.nn.linear import Linear
 from minisrgan.nn.module import Module, Parameter
 from minisrgan.nn.norm import BatchNorm2d
-from minisrgan.nn.summary import summarize
 
 __all__ = [
-    "BatchNorm2d",
-    "Conv2d",
-    "Flatten",
-    "LeakyReLU",
-    "Linear",
-    "MaxPool2d",
-    "Module",
-    "PReLU",
-    "Parameter",
-    "PixelShuffle",
-    "ReLU",
-    "Sequential",
-    "he_normal",
-    "icnr",
-    "summarize",
-]
+    "BatchNorm2d", "Conv2d", "Flatten", "LeakyReLU", "Linear", "MaxPool2d", "Module", "PReLU", "Parameter",
+    "PixelShuffle", "ReLU", "Sequential", "he_normal", "icnr"
+]  # fmt: skip

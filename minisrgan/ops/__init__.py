@@ -1,33 +1,22 @@
 """The mathematics: every operation with its formula, the derivation of its gradient, forward and backward.
 
-    arithmetic   add, subtract, multiply, divide, negative, power, exp, log, sqrt, absolute, clip, maximum
-    reduction    sum, mean, max, variance, broadcast_to, sum_to
-    shape        reshape, transpose, getitem, scatter, pad, concatenate, stack
-    matrix       matmul, linear
-    conv         conv2d, conv2d_transpose, conv2d_weight_gradient
-    norm         batch_norm
-    activation   prelu, leaky_relu, relu, sigmoid, tanh, softplus
-    shuffle      pixel_shuffle, pixel_unshuffle
-    pool         max_pool2d, global_average_pool
-    loss         mse, l1, binary_cross_entropy_with_logits, total_variation
+arithmetic   add, subtract, multiply, divide, negative, power
+    elementary   exp, log, sqrt, absolute, clip, maximum
+reduction    sum, mean, max, variance, broadcast_to, sum_to
+shape        reshape, transpose, getitem, scatter, pad, concatenate, stack
+matrix       matmul, linear
+conv         conv2d, conv2d_transpose, conv2d_weight_gradient
+norm         batch_norm
+activation   prelu, leaky_relu, relu, sigmoid, tanh, softplus
+shuffle      pixel_shuffle, pixel_unshuffle
+pool         max_pool2d, global_average_pool
+loss         mse, l1, binary_cross_entropy_with_logits, total_variation
 """
 
 from minisrgan.ops.activation import leaky_relu, prelu, relu, sigmoid, softplus, tanh
-from minisrgan.ops.arithmetic import (
-    absolute,
-    add,
-    clip,
-    divide,
-    exp,
-    log,
-    maximum,
-    multiply,
-    negative,
-    power,
-    sqrt,
-    subtract,
-)
+from minisrgan.ops.arithmetic import add, divide, multiply, negative, power, subtract
 from minisrgan.ops.conv import conv2d, conv2d_transpose, conv2d_weight_gradient
+from minisrgan.ops.elementary import absolute, clip, exp, log, maximum, sqrt
 from minisrgan.ops.loss import binary_cross_entropy_with_logits, l1, mse, total_variation
 from minisrgan.ops.matrix import linear, matmul
 from minisrgan.ops.norm import batch_norm
@@ -37,49 +26,9 @@ from minisrgan.ops.shape import concatenate, getitem, pad, reshape, scatter, sta
 from minisrgan.ops.shuffle import pixel_shuffle, pixel_unshuffle
 
 __all__ = [
-    "absolute",
-    "add",
-    "batch_norm",
-    "binary_cross_entropy_with_logits",
-    "broadcast_to",
-    "clip",
-    "concatenate",
-    "conv2d",
-    "conv2d_transpose",
-    "conv2d_weight_gradient",
-    "divide",
-    "exp",
-    "getitem",
-    "global_average_pool",
-    "l1",
-    "leaky_relu",
-    "linear",
-    "log",
-    "matmul",
-    "max",
-    "max_pool2d",
-    "maximum",
-    "mean",
-    "mse",
-    "multiply",
-    "negative",
-    "pad",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "power",
-    "prelu",
-    "relu",
-    "reshape",
-    "scatter",
-    "sigmoid",
-    "softplus",
-    "sqrt",
-    "stack",
-    "subtract",
-    "sum",
-    "sum_to",
-    "tanh",
-    "total_variation",
-    "transpose",
-    "variance",
-]
+    "absolute", "add", "batch_norm", "binary_cross_entropy_with_logits", "broadcast_to", "clip", "concatenate",
+    "conv2d", "conv2d_transpose", "conv2d_weight_gradient", "divide", "exp", "getitem", "global_average_pool", "l1",
+    "leaky_relu", "linear", "log", "matmul", "max", "max_pool2d", "maximum", "mean", "mse", "multiply", "negative",
+    "pad", "pixel_shuffle", "pixel_unshuffle", "power", "prelu", "relu", "reshape", "scatter", "sigmoid", "softplus",
+    "sqrt", "stack", "subtract", "sum", "sum_to", "tanh", "total_variation", "transpose", "variance",
+]  # fmt: skip

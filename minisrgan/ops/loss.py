@@ -9,8 +9,8 @@ from __future__ import annotations
 from minisrgan.autograd import Operand, Tensor
 from minisrgan.errors import ShapeError
 from minisrgan.ops.activation import softplus
-from minisrgan.ops.arithmetic import absolute
 from minisrgan.ops.checks import as_tensor, require_images
+from minisrgan.ops.elementary import absolute
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:

@@ -1,7 +1,17 @@
-"""Figures for notebooks and the command line. Nothing is computed here that is not about drawing."""
+"""Figures and tables for notebooks and the command line. Nothing is computed here that is not about drawing."""
 
 from minisrgan.show.comparison import comparison_figure
 from minisrgan.show.curves import curves_figure
 from minisrgan.show.style import PALETTE, new_figure, save_figure, style_plot
+from minisrgan.show.summary import summarize, summary_table
 
-__all__ = ["PALETTE", "comparison_figure", "curves_figure", "new_figure", "save_figure", "style_plot"]
+__all__ = [
+    "PALETTE",
+    "comparison_figure",
+    "curves_figure",
+    "new_figure",
+    "save_figure",
+    "style_plot",
+    "summarize",
+    "summary_table",
+]

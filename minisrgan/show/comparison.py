@@ -21,11 +21,7 @@ _HEADING, _FOOTNOTE = 0.5, 0.3  # inches: name and numbers above, the note below
 
 
 def comparison_figure(
-    images: Mapping[str, Array],
-    *,
-    reference: str,
-    zoom: tuple[int, int, int, int],
-    method: SSIMMethod = "daala",
+    images: Mapping[str, Array], *, reference: str, zoom: tuple[int, int, int, int], method: SSIMMethod = "daala"
 ) -> Figure:
     """Draw pictures in a row, each above its enlarged detail, with PSNR and SSIM against the reference.
 

@@ -42,10 +42,7 @@ def smooth(values: Sequence[float], span: float) -> list[float]:
 
 
 def curves_figure(
-    log: Sequence[Mapping[str, Any]],
-    panels: Mapping[str, Sequence[str]],
-    *,
-    log_scale: Collection[str] = (),
+    log: Sequence[Mapping[str, Any]], panels: Mapping[str, Sequence[str]], *, log_scale: Collection[str] = ()
 ) -> Figure:
     """Draw training curves: one panel a group, a thin line as logged and a thick one smoothed.
 

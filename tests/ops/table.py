@@ -206,10 +206,7 @@ TABLE = [
     *rows("reshape", [((1,), {"shape": ()}), ((), {"shape": (1, 1)})]),
     *rows("transpose", [((2, 3, 4),), *(((2, 3, 4), {"axes": a}) for a in [(1, 2, 0), (-1, 0, -2), (0, 1, 2)])]),
     *rows("getitem", [((4, 3, 2), {"index": index}) for index in INDICES]),
-    *rows(
-        "scatter",
-        [(np.zeros((4, 3, 2))[index].shape, {"index": index, "shape": (4, 3, 2)}) for index in INDICES],
-    ),
+    *rows("scatter", [(np.zeros((4, 3, 2))[index].shape, {"index": index, "shape": (4, 3, 2)}) for index in INDICES]),
     *rows("pad", [((4, 3), {"widths": w}) for w in [((1, 2), (2, 0)), ((0, 0), (0, 0)), ((5, 0), (0, 7))]]),
     *rows(
         "pad", [((4, 3), {"widths": w, "mode": "reflect"}) for w in [((1, 2), (2, 0)), ((3, 3), (2, 2)), ((0, 0),) * 2]]

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan.autograd import Tensor, no_grad
-from minisrgan.nn.conv import Conv2d, MaxPool2d, PixelShuffle
-from minisrgan.nn.linear import Linear
-from minisrgan.nn.module import Module
+from minisrgan.nn import Conv2d, Linear, MaxPool2d, Module, PixelShuffle
 
 
 @dataclass
@@ -79,3 +77,36 @@ def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
         for module, training in modes:
             module.training = training
     return rows
+
+
+def summary_table(model: Module, input_shape: tuple[int, ...]) -> str:
+    """Return the rows of `summarize` as a table in plain text, with a line of totals.
+
+    >>> from minisrgan.models import Generator
+    >>> print(summary_table(Generator(scale=2, channels=4, blocks=1), (1, 8, 8, 3)).splitlines()[-1])
+    Generator x2, 4 channels, 1 blocks: 3,067 parameters, 372,736 multiply-adds (0.00 G) for a batch (1, 8, 8, 3)
+    """
+    rows = summarize(model, input_shape)
+    table: list[tuple[str, ...]] = [("path", "layer", "output", "parameters", "multiply-adds", "sees")]
+    for row in rows:
+        table.append(
+            (
+                row.path,
+                row.layer,
+                " x ".join(map(str, row.output_shape[1:])),
+                f"{row.parameters:,}" if row.parameters else "",
+                f"{row.multiply_adds:,}" if row.multiply_adds else "",
+                "all" if math.isinf(row.receptive_field) else f"{row.receptive_field:g}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    table.insert(1, tuple("-" * width for width in widths))
+    lines = []
+    for line in table:
+        words = [text.ljust(width) for text, width in zip(line[:2], widths, strict=False)]
+        numbers = [text.rjust(width) for text, width in zip(line[2:], widths[2:], strict=True)]
+        lines.append("  ".join(words + numbers).rstrip())
+    total = sum(row.multiply_adds for row in rows)
+    title = f"{type(model).__name__} {model.describe()}"
+    counts = f"{model.parameter_count():,} parameters, {total:,} multiply-adds ({total / 1e9:.2f} G)"
+    return "\n".join([*lines, "", f"{title}: {counts} for a batch {input_shape}"])
