@@ -143,6 +143,12 @@ class Tensor:
 
         backward(self, grad_output, create_graph, retain_graph)
 
+    def explain(self, grad_output: Operand | None = None, names: dict[str, Tensor] | None = None) -> None:
+        """Print what `backward` would do, step by step, and change nothing; see `minisrgan.autograd.graph.explain`."""
+        from minisrgan.autograd.graph import explain
+
+        print(explain(self, grad_output, names))  # noqa: T201
+
     def retain_grad(self) -> None:
         """Keep the gradient of this tensor in `.grad`, although it is not a leaf."""
         if self._node is None:

@@ -52,7 +52,8 @@ def binary_cross_entropy_with_logits(logits: Tensor, targets: Operand) -> Tensor
     """Cross-entropy of a yes-or-no question whose answer is given as a logit z.
 
     Formula     y = (1/n) sum_i [-t ln s(z) - (1 - t) ln(1 - s(z))], s the sigmoid
-                  = (1/n) sum_i [softplus(z) - t z], as -ln s(z) = softplus(z) - z and -ln(1 - s(z)) = softplus(z)
+                  = (1/n) sum_i [(1 - t) softplus(z) + t softplus(-z)]
+                The shorter softplus(z) - t z takes two large numbers from one another where z is large and right.
     Gradient    dy/dz_i = (s(z_i) - t_i) / n, and dy/dt_i = -z_i / n
     Shapes      logits and targets of one shape, or one number as the target of all; y a scalar.
     Errors      ShapeError if the shapes differ.
@@ -66,7 +67,7 @@ def binary_cross_entropy_with_logits(logits: Tensor, targets: Operand) -> Tensor
     """
     if not isinstance(targets, int | float):
         logits, targets = _pair("binary_cross_entropy_with_logits", logits, targets)
-    return (softplus(logits) - logits * targets).mean()
+    return (softplus(logits) * (1.0 - targets) + softplus(-logits) * targets).mean()
 
 
 def total_variation(x: Tensor) -> Tensor:

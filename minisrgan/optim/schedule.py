@@ -19,14 +19,17 @@ def constant(value: float) -> Schedule:
     return lambda step: value
 
 
-def piecewise(values: Sequence[float], boundaries: Sequence[int]) -> Schedule:
+def piecewise(values: Sequence[float], boundaries: Sequence[int], warmup: int = 0) -> Schedule:
     """Return a schedule of steps: values[0] before boundaries[0], values[1] before boundaries[1], and so on.
 
+    warmup  over so many first steps the value rises in a straight line to where it should be
     Source  SRGAN sec. 3.2: 1e-4 for 100,000 steps, then 1e-5 for as many.
 
     >>> schedule = piecewise((1e-4, 1e-5), (100_000,))
     >>> schedule(99_999), schedule(100_000)
     (0.0001, 1e-05)
+    >>> [round(piecewise((1.0,), (), warmup=4)(step), 2) for step in range(5)]
+    [0.25, 0.5, 0.75, 1.0, 1.0]
     """
     if len(values) != len(boundaries) + 1 or list(boundaries) != sorted(set(boundaries)):
         raise ArgumentError(
@@ -35,4 +38,9 @@ def piecewise(values: Sequence[float], boundaries: Sequence[int]) -> Schedule:
             got=f"values {list(values)}, boundaries {list(boundaries)}",
             fix="values (1e-4, 1e-5) go with boundaries (100_000,)",
         )
-    return lambda step: values[sum(step >= boundary for boundary in boundaries)]
+
+    def schedule(step: int) -> float:
+        value = values[sum(step >= boundary for boundary in boundaries)]
+        return value * min(1.0, (step + 1) / warmup) if warmup else value
+
+    return schedule

@@ -84,7 +84,7 @@ def summary_table(model: Module, input_shape: tuple[int, ...]) -> str:
 
     >>> from minisrgan.models import Generator
     >>> print(summary_table(Generator(scale=2, channels=4, blocks=1), (1, 8, 8, 3)).splitlines()[-1])
-    Generator x2, 4 channels, 1 blocks: 3,067 parameters, 372,736 multiply-adds (0.00 G) for a batch (1, 8, 8, 3)
+    Generator x2, 4 channels, 1 blocks: 3,023 parameters, 375,552 multiply-adds (0.00 G) for a batch (1, 8, 8, 3)
     """
     rows = summarize(model, input_shape)
     table: list[tuple[str, ...]] = [("path", "layer", "output", "parameters", "multiply-adds", "sees")]

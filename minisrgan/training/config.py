@@ -24,8 +24,10 @@ class Config:
     start                     its first weights: "random" (He), or "nearest" (`Generator.start_as_nearest`)
     d_channels                width of the discriminator's first layer; its crop is the training crop
     crop, batch               side of an original crop in pixels; crops a step
-    srresnet_steps, srresnet_lr, srresnet_decay
-                              the learning rate is divided by 10 after this part of the steps; 1 is never, the paper's
+    srresnet_steps, srresnet_lr
+    srresnet_warmup           steps over which the learning rate rises to its value: Adam's first steps have full size
+                              whatever the gradient, and would throw away a good start; 0 in the paper
+    srresnet_decay            the learning rate is divided by 10 after this part of the steps; 1 is never, the paper's
     srgan_steps, srgan_lr     the generator's learning rate; divided by 10 after half of the steps
     d_lr                      the discriminator's
     adversarial_weight        of eq. 3
@@ -42,6 +44,7 @@ class Config:
     batch: int = 16
     srresnet_steps: int = 1_000_000
     srresnet_lr: float = 1e-4
+    srresnet_warmup: int = 0
     srresnet_decay: float = 1.0
     srgan_steps: int = 200_000
     srgan_lr: float = 1e-4
@@ -77,6 +80,7 @@ PRESETS = {
         batch=8,
         srresnet_steps=800,
         srresnet_lr=1e-3,
+        srresnet_warmup=100,
         srresnet_decay=0.8,
         srgan_steps=150,
     ),
@@ -87,6 +91,7 @@ PRESETS = {
         d_channels=32,
         srresnet_steps=60_000,
         srresnet_lr=4e-4,
+        srresnet_warmup=500,
         srresnet_decay=0.8,
         srgan_steps=20_000,
     ),

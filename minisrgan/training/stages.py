@@ -43,7 +43,7 @@ class SRResNetStage:
         self.optimizer = Adam(generator.parameters(), config.srresnet_lr)
         self.steps = config.srresnet_steps
         turn = max(1, round(self.steps * config.srresnet_decay))
-        self.lr = piecewise((config.srresnet_lr, config.srresnet_lr / 10), (turn,))
+        self.lr = piecewise((config.srresnet_lr, config.srresnet_lr / 10), (turn,), config.srresnet_warmup)
 
     def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
         """Take one step of Adam on a batch: low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1]."""

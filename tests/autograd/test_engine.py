@@ -171,6 +171,15 @@ def test_gradients_of_two_backward_calls_add_up():
     assert x.grad is None
 
 
+def test_a_gradient_has_no_history():
+    """A backward that is recorded unasked keeps every array of every step in .grad, and adds to it out of place."""
+    x = leaf(3.0)
+    for _ in range(2):
+        (x * x).backward()
+        assert not x.grad.requires_grad
+        assert x.grad.is_leaf
+
+
 def test_accumulation_leaves_what_a_hook_saw():
     """The second backward adds into .grad in place: a gradient that a hook stored for a plot would change with it."""
     x = leaf(2.0, 2.0)

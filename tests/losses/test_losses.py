@@ -71,7 +71,8 @@ def test_vgg_content_gradient_is_that_of_its_value():
 
 def test_adversarial_losses_by_hand():
     """Exchanged signs still fall during training: both players then work for the other."""
-    real, fake = Tensor([[2.0], [0.0]]), Tensor([[-1.0], [3.0]])
+    # The means differ: with t the label, sum softplus(z) - t z would not notice an exchange of two equal means.
+    real, fake = Tensor([[2.0], [1.0]]), Tensor([[-1.0], [3.0]])
 
     def nll(probability: float) -> float:
         return -math.log(probability)
@@ -79,10 +80,10 @@ def test_adversarial_losses_by_hand():
     def sigmoid(z: float) -> float:
         return 1 / (1 + math.exp(-z))
 
-    d_real = (nll(sigmoid(2)) + nll(sigmoid(0))) / 2
+    d_real = (nll(sigmoid(2)) + nll(sigmoid(1))) / 2
     d_fake = (nll(1 - sigmoid(-1)) + nll(1 - sigmoid(3))) / 2
     assert losses.discriminator_loss(real, fake).item() == pytest.approx(d_real + d_fake, rel=1e-6)
-    smooth = 0.9 * d_real + 0.1 * (nll(1 - sigmoid(2)) + nll(1 - sigmoid(0))) / 2
+    smooth = 0.9 * d_real + 0.1 * (nll(1 - sigmoid(2)) + nll(1 - sigmoid(1))) / 2
     assert losses.discriminator_loss(real, fake, real_label=0.9).item() == pytest.approx(smooth + d_fake, rel=1e-6)
     assert losses.generator_loss(fake).item() == pytest.approx((nll(sigmoid(-1)) + nll(sigmoid(3))) / 2, rel=1e-6)
 

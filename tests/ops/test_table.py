@@ -12,6 +12,7 @@ import pytest
 from minisrgan import Tensor, ops, reference
 from minisrgan.autograd import grad, gradcheck, gradgradcheck
 from minisrgan.backend import workspace
+from minisrgan.kernels import blocks
 from tests.ops.table import TABLE, Row
 
 every_row = pytest.mark.parametrize("row", TABLE, ids=str)
@@ -22,6 +23,7 @@ def _expected(position: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     row = TABLE[position]
     y = row.expected(*row.inputs)
     grad_y = np.asarray(row.random().standard_normal(y.shape))
+    grad_y.flags.writeable = False  # it is used again, and must come back from each backward as it went in
     return y, grad_y, row.expected_gradients(grad_y, *row.inputs)
 
 
@@ -174,6 +176,18 @@ def test_convolution_in_blocks(row: Row, size: int):
         agree(our_grad, right, 1e-11)
 
 
+@pytest.mark.parametrize("size", [1, 100])
+@pytest.mark.parametrize("row", [row for row in TABLE if row.name in ("prelu", "batch_norm")], ids=str)
+def test_elementwise_kernels_in_blocks(row: Row, size: int, monkeypatch: pytest.MonkeyPatch):
+    """In 256 KB every batch here is one block: sums that forget all but one pass until the pictures are real."""
+    y, grad_y, grads = expected(row)
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", size)
+    ours, our_grads = run(row, list(row.inputs), grad_y)
+    agree(ours, y, 1e-12)
+    for our_grad, right in zip(our_grads, grads, strict=True):
+        agree(our_grad, right, 1e-11)
+
+
 @every_row
 def test_float32_stays_float32(row: Row, monkeypatch: pytest.MonkeyPatch):
     """One float64 constant doubles the memory and halves the speed of all that comes after it, unseen."""
@@ -224,3 +238,18 @@ def test_running_statistics(momentum: float):
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
     ops.batch_norm(Tensor(x), Tensor(weight), Tensor(bias), *ours, training=False)
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_statistics_that_move_on_change_no_gradient():
+    """Training may go on between a forward in evaluation and its backward; the gradient belongs to the forward."""
+    rng = np.random.default_rng(5)
+    x, weight, bias, grad_y = (Tensor(rng.standard_normal(shape), True) for shape in ((4, 3), (3,), (3,), (4, 3)))
+    mean, var = rng.standard_normal(3), rng.uniform(0.5, 2.0, 3)
+    right = reference.batch_norm_grad(
+        grad_y.data, x.data, weight.data, bias.data, mean.copy(), var.copy(), training=False
+    )
+    y = ops.batch_norm(x, weight, bias, mean, var, training=False)
+    mean += 1
+    var *= 2
+    for ours, theirs in zip(grad(y, [x, weight, bias], grad_y), right, strict=False):
+        np.testing.assert_allclose(ours.data, theirs, rtol=1e-12)

@@ -1,0 +1,300 @@
+"""The recorded graph, made visible: `explain` tells its backward pass step by step, `to_svg` and `to_dot` draw it.
+
+A drawing runs downwards, from the leaves to the result: operations are rounded boxes, leaves square ones, what gets no
+gradient is dashed. The layout follows Sugiyama, Tagawa and Toda (1981): give every box a row, lead long lines through
+the rows between, order each row, then shift boxes until the lines between operations are straight.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from html import escape
+from itertools import pairwise, takewhile
+from operator import add
+from typing import TypeAlias
+
+import numpy as np
+
+from minisrgan.autograd.engine import _gradients, _seed, _topological_order, _vertex
+from minisrgan.autograd.function import Function
+from minisrgan.autograd.modes import no_grad
+from minisrgan.autograd.tensor import Operand, Tensor
+
+Names: TypeAlias = Mapping[str, Tensor]
+Point: TypeAlias = tuple[int, int]  # (box, row): the box itself or, in a row below it, a line on its way from it
+Lines: TypeAlias = Counter[tuple[Point, Point]]
+
+_HEIGHT, _ROW, _GAP, _MARGIN = 42, 88, 20, 16  # pixels: of a box, from row to row, between boxes, around the drawing
+_FONT = "DejaVu Sans Mono, Menlo, Consolas, monospace"  # letters 0.6 of their height wide, so that widths are known
+_STYLES = {  # told apart by form, and by colours that colour-blind readers see as well (Okabe and Ito 2008)
+    "op": 'rx="12" fill="#E1EEF7" stroke="#0072B2"',
+    "leaf": 'fill="#FDF1DA" stroke="#B87400"',
+    "constant": 'fill="white" stroke="#555555" stroke-dasharray="5 4"',
+}
+
+
+class Drawing(str):
+    """The text of an SVG picture; a notebook shows it as the picture."""
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+@dataclass
+class _Box:
+    title: str
+    detail: str
+    kind: str
+    shape: tuple[int, ...]  # of the result, or of the leaf
+    inputs: list[int] = field(default_factory=list)
+    formula: str = ""
+    row: int = 0
+
+    @property
+    def width(self) -> float:
+        """The pixels that its text and a margin need."""
+        return 0.6 * max(14 * len(self.title), 12 * len(self.detail)) + 24
+
+
+def explain(tensor: Tensor, grad_output: Operand | None = None, names: Names | None = None, limit: int = 40) -> str:
+    """Tell the backward pass step by step: operation, formula, shapes, time, and each gradient's norm, sqrt(sum g^2).
+
+    grad_output  dL/d(tensor); may be left out for a scalar, where it is 1
+    names        what leaves and results shall be called, such as ``dict(model.named_parameters())``
+    limit        how many steps and leaves are told; all are computed
+    Errors       as `Tensor.backward`.
+
+    Nothing is changed: every `.grad` stays as it is, the graph can still be used, hooks are not called.
+
+    >>> x = Tensor([3.0, 4.0], requires_grad=True)
+    >>> print(explain((x * x).sum(), names={"x": x}))
+    Backward pass: 2 steps to 1 leaves. grad_y is dL/d(result of the step).
+    <BLANKLINE>
+    step 1  sum                                                       ... ms
+            dy/dx_i = 1: grad_y is repeated along the axes that were summed.
+            grad_y          ()                norm 1
+            grad_x          (2,)              norm 1.414        to step 2, multiply
+    <BLANKLINE>
+    step 2  multiply                                                  ... ms
+            dy/da = b and dy/db = a: each input's gradient is grad_y times the other, summed over broadcast axes.
+            grad_y          (2,)              norm 1.414
+            grad_a          (2,)              norm 5            to leaf x
+            grad_b          (2,)              norm 5            to leaf x
+    <BLANKLINE>
+    leaf x                  (2,)              norm 10           the sum of 2 gradients
+    """
+    order = _topological_order([_vertex(tensor)])[::-1]
+    nodes = [vertex for vertex in order if isinstance(vertex, Function)]
+    leaves = [vertex for vertex in order[::-1] if isinstance(vertex, Tensor)]
+    called = _called(names, nodes)
+    place = {id(node): f"step {step}, {node.name}" for step, node in enumerate(nodes, 1)}
+    place |= {id(leaf): f"leaf {called.get(id(leaf), '')}" for leaf in leaves}
+    lines = [f"Backward pass: {len(nodes)} steps to {len(leaves)} leaves. grad_y is dL/d(result of the step)."]
+    if max(len(nodes), len(leaves)) > limit:
+        lines.append(f"This graph is large: only the first {limit} steps and leaves are shown (limit={limit}).")
+    arrived = {id(order[0]): [_seed(tensor, grad_output)]}
+    with no_grad():
+        for step, node in enumerate(nodes, 1):
+            if id(node) not in arrived:
+                continue
+            grad_y = reduce(add, arrived.pop(id(node)))
+            node.needs_grad = tuple(parent is not None for parent in node.parents)
+            start = time.perf_counter()
+            parts = _gradients(node, grad_y, create_graph=False)
+            milliseconds = 1000 * (time.perf_counter() - start)
+            told = [*gradient_formula(type(node)).splitlines(), _told("grad_y", grad_y.shape, grad_y)]
+            for position, (parent, part) in enumerate(zip(node.parents, parts, strict=True)):
+                if parent is None or part is None:
+                    part, to = None, "no gradient: a constant"
+                else:
+                    arrived.setdefault(id(parent), []).append(part)
+                    to = f"to {place[id(parent)]}"
+                told.append(_told(f"grad_{node._argument(position)}", node.shapes[position], part, to))
+            if step <= limit:
+                title = f"{f'step {step}':<7} {node.name}  {called.get(id(node), '')}"
+                lines += ["", f"{title:<65} {milliseconds:.2f} ms", *(" " * 8 + line for line in told)]
+        lines.append("")
+        for leaf in [leaf for leaf in leaves if id(leaf) in arrived][:limit]:
+            grads = arrived[id(leaf)]
+            note = f"the sum of {len(grads)} gradients" if len(grads) > 1 else ""
+            lines.append(_told(place[id(leaf)], leaf.shape, reduce(add, grads), note, 23))
+    return "\n".join(lines)
+
+
+def gradient_formula(function: type[Function]) -> str:
+    """Return what stands under Gradient in the docstring of a Function, or in that of the operation that applies it.
+
+    That is the function of its name in the same module; batch_norm speaks for batch_norm_training too.
+
+    >>> from minisrgan.ops.activation import Tanh
+    >>> gradient_formula(Tanh)
+    'dy/dx = 1 - y^2'
+    """
+    module = sys.modules[function.__module__]
+    public = [name for name, value in vars(module).items() if inspect.isfunction(value)]
+    owner = max((name for name in public if f"{function.name}_".startswith(f"{name}_")), key=len, default="")
+    lines = f"{inspect.getdoc(function)}\n{inspect.getdoc(getattr(module, owner, function))}".splitlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith("Gradient ")), len(lines))
+    part = takewhile(lambda line: line.startswith((" ", "Gradient ")), lines[start:])
+    return textwrap.dedent("\n".join(line.replace("Gradient ", " " * 9) for line in part))
+
+
+def to_dot(tensor: Tensor, names: Names | None = None, limit: int = 40) -> str:
+    """Return the graph in the language of Graphviz; arguments as `to_svg`.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> print(to_dot(x.sum(), names={"x": x}))
+    digraph {
+      node [shape=box]
+      0 [label="x (2,)", style=solid]
+      1 [label="sum", style=rounded]
+      0 -> 1 [label="(2,)"]
+    }
+    """
+    boxes = _boxes(tensor, names, limit)
+    styles, lines = {"op": "rounded", "leaf": "solid", "constant": "dashed"}, ["digraph {", "  node [shape=box]"]
+    for i, box in enumerate(boxes):
+        label = f"{box.title} {box.detail}".strip().replace("\\", r"\\").replace('"', r"\"")
+        lines.append(f'  {i} [label="{label}", style={styles[box.kind]}]')
+        lines += [f'  {j} -> {i} [label="{boxes[j].shape}"]' for j in box.inputs]
+    return "\n".join([*lines, "}"])
+
+
+def to_svg(tensor: Tensor, names: Names | None = None, limit: int = 40) -> Drawing:
+    """Draw the graph. A notebook shows the result as a picture; written into a file it is an SVG.
+
+    names   what leaves and results shall be called
+    limit   how many operations are drawn, those nearest the result; the drawing says how many are not
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> to_svg((x * 2.0).sum(), names={"x": x})[:4]
+    '<svg'
+    """
+    boxes = _boxes(tensor, names, limit)
+    rows, lines = _rows(boxes)
+    x = _columns(boxes, rows, lines)
+    wide = max(x[i, box.row] + max(box.width / 2, 8 + 7.2 * len(str(box.shape))) for i, box in enumerate(boxes))
+    width, height = round(wide + _MARGIN), _ROW * len(rows) + 2 * _MARGIN
+    marks = []
+    for (start, end), count in lines.items():
+        arrives = end[1] == boxes[end[0]].row
+        reach = boxes[end[0]].width / 2 - 12
+        for copy in range(count if arrives else 1):  # x * x has two lines from one box to another
+            aside = max(-reach, min(reach, x[start] - x[end])) + 12 * (copy - (count - 1) / 2)
+            marks.append(_curve(x[start], x[end] + aside * arrives, end[1], arrives))
+    marks.append(_curve(x[rows[-1][0]], x[rows[-1][0]], len(rows), True))  # the result
+    marks += [_drawn(box, x[i, box.row]) for i, box in enumerate(boxes)]
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+    head += f'font-family="{_FONT}" font-size="12" text-anchor="middle"><rect width="100%" height="100%" fill="white"/>'
+    return Drawing("\n".join([head, *marks, "</svg>"]))
+
+
+def _called(names: Names | None, nodes: Sequence[Function]) -> dict[int, str]:
+    """Say what each leaf and named result is called; without a name a leaf is called as the operation calls it."""
+    inputs = [(parent, node._argument(i)) for node in nodes for i, parent in enumerate(node.parents)]
+    called = {id(parent): argument for parent, argument in inputs if isinstance(parent, Tensor)}
+    return called | {id(_vertex(tensor)): name for name, tensor in (names or {}).items()}
+
+
+def _boxes(tensor: Tensor, names: Names | None, limit: int) -> list[_Box]:
+    """List the boxes to be drawn, each after its inputs; ``9 earlier steps`` stands for what is over the limit."""
+    nodes = [vertex for vertex in _topological_order([_vertex(tensor)]) if isinstance(vertex, Function)]
+    called, earlier = _called(names, nodes), f"{max(len(nodes) - limit, 0)} earlier steps"
+    boxes = [] if nodes else [_Box(called.get(id(tensor), "leaf"), str(tensor.shape), "leaf", tensor.shape)]
+    place: dict[int, int] = {}
+    for node in nodes[-limit:]:
+        op = _Box(node.name, called.get(id(node), ""), "op", tensor.shape, formula=gradient_formula(type(node)))
+        for position, (parent, shape) in enumerate(zip(node.parents, node.shapes, strict=True)):
+            if parent is None and shape == ():
+                continue  # a Python number
+            if parent is None or id(parent) not in place:
+                place[id(parent)] = len(boxes)
+                title = node._argument(position) if parent is None else called.get(id(parent), earlier)
+                kind = "leaf" if isinstance(parent, Tensor) else "constant"
+                boxes.append(_Box(title, str(shape), kind, shape))
+            boxes[place[id(parent)]].shape = shape
+            op.inputs.append(place[id(parent)])
+        place[id(node)] = len(boxes)
+        boxes.append(op)
+    return boxes
+
+
+def _rows(boxes: list[_Box]) -> tuple[list[list[Point]], Lines]:
+    """Give every box a row, just above the first that uses it; return the points of each row, and the lines."""
+    for box in reversed(boxes):
+        for j in box.inputs:
+            boxes[j].row = max(boxes[j].row, box.row + 1)
+    last = max(box.row for box in boxes)
+    lines: Lines = Counter()
+    above: dict[Point, list[Point]] = {}
+    for i, box in enumerate(boxes):
+        box.row = last - box.row  # counted from above
+        for j in box.inputs:
+            for start, end in pairwise([*((j, row) for row in range(boxes[j].row, box.row)), (i, box.row)]):
+                lines[start, end] += 1
+                above.setdefault(end, []).append(start)
+    rows: list[list[Point]] = [[] for _ in range(last + 1)]
+    stack = [(len(boxes) - 1, last)]
+    while stack:  # as a reader would walk: from the result upwards, the first input first
+        point = stack.pop()
+        if point not in rows[point[1]]:
+            rows[point[1]].append(point)
+            stack += reversed(above.get(point, []))
+    return rows, lines
+
+
+def _columns(boxes: list[_Box], rows: list[list[Point]], lines: Lines) -> dict[Point, float]:
+    """Place the points of each row, the lowest first: in order, apart, near what lies below; operations foremost."""
+    wide = {point: boxes[point[0]].width * (point[1] == boxes[point[0]].row) for row in rows for point in row}
+    heavy = {point: 10.0 if wide[point] and boxes[point[0]].kind == "op" else 1e-4 for point in wide}
+    x: dict[Point, float] = {}
+    for row in reversed(rows):
+        room = np.cumsum([0.0, *((wide[a] + wide[b]) / 2 + _GAP for a, b in pairwise(row))]).tolist()
+        # A wish, less the room needed up to there, must not be less than the one before: where it is, the two meet.
+        blocks: list[tuple[float, float, int]] = []  # weight, place, number of points
+        for point, offset in zip(row, room, strict=True):
+            users = [end for start, end in lines if start == point]
+            wish = sum(heavy[u] * x[u] for u in users) / (sum(heavy[u] for u in users) or 1.0)
+            blocks.append((heavy[point], wish - offset, 1))
+            while len(blocks) > 1 and blocks[-2][1] > blocks[-1][1]:
+                (w, p, n), (weight, place, count) = blocks[-2:]
+                blocks[-2:] = [(w + weight, (w * p + weight * place) / (w + weight), n + count)]
+        places = [place for _, place, count in blocks for _ in range(count)]
+        x.update({point: place + offset for point, place, offset in zip(row, places, room, strict=True)})
+    left = min(x[point] - wide[point] / 2 for point in x)
+    return {point: at - left + _MARGIN for point, at in x.items()}
+
+
+def _curve(x: float, x_end: float, row: int, arrives: bool) -> str:
+    """Draw a line from under one row to a box of the next, or through that row."""
+    top, bottom = _MARGIN + _ROW * (row - 1) + _HEIGHT, _MARGIN + _ROW * row
+    middle = (top + bottom) / 2
+    path = f"M{x:.1f} {top}C{x:.1f} {middle} {x_end:.1f} {middle} {x_end:.1f} {bottom - 6 * arrives}"
+    head = f'<path d="M{x_end - 4:.1f} {bottom - 8}h8l-4 8z" fill="#444444"/>' if arrives else ""
+    return f'<path d="{path}{"" if arrives else f"v{_HEIGHT}"}" fill="none" stroke="#444444" stroke-width="1.3"/>{head}'
+
+
+def _drawn(box: _Box, x: float) -> str:
+    """Draw a box and, beside the line from an operation, the shape of its result; the mouse shows the formula."""
+    x, y, wide = round(x, 1), _MARGIN + _ROW * box.row, round(box.width, 1)
+    marks = f"<g><title>{escape(box.formula or box.title)}</title>"
+    marks += f'<rect x="{x - wide / 2:.1f}" y="{y}" width="{wide}" height="{_HEIGHT}" {_STYLES[box.kind]}/>'
+    marks += f'<text x="{x}" y="{y + (18 if box.detail else 26)}" font-size="14" font-weight="bold">'
+    marks += f'{escape(box.title)}</text><text x="{x}" y="{y + 34}">{escape(box.detail)}</text></g>'
+    if box.kind == "op":
+        halo = 'text-anchor="start" stroke="white" stroke-width="4" paint-order="stroke"'
+        marks += f'<text x="{x + 8}" y="{y + _HEIGHT + 15}" {halo}>{box.shape}</text>'
+    return marks
+
+
+def _told(name: str, shape: tuple[int, ...], gradient: Tensor | None, note: str = "", width: int = 15) -> str:
+    """Describe a gradient in one line: name, shape, norm."""
+    norm = "" if gradient is None else f"norm {float((gradient * gradient).sum().data) ** 0.5:.4g}"
+    return f"{name:<{width}} {shape!s:<17} {norm:<16} {note}".rstrip()

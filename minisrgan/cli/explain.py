@@ -1,0 +1,64 @@
+"""`minisrgan explain`: the backward pass of a small graph, step by step, and its drawing."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minisrgan import ops
+from minisrgan.autograd import Tensor, graph
+from minisrgan.images import replacing
+from minisrgan.models import Generator
+from minisrgan.models.generator import ResidualBlock
+from minisrgan.nn import BatchNorm2d, Conv2d, Module, PReLU
+
+Example: TypeAlias = tuple[Tensor, Mapping[str, Tensor]]  # a loss, and what its leaves are called
+
+
+def _through(make: Callable[[np.random.Generator], Module], shape: tuple[int, ...], scale: int = 1) -> Example:
+    """Return the mean squared error between what a module makes of random images and other random images."""
+    rng = np.random.default_rng(0)
+    module, x = make(rng), Tensor(rng.uniform(-1, 1, shape).astype(np.float32), requires_grad=True)
+    y = module(x)
+    target = rng.uniform(-1, 1, y.shape).astype(np.float32)
+    return ops.mse(y, Tensor(target)), {"x": x, "y": y, **dict(module.named_parameters())}
+
+
+EXAMPLES: Mapping[str, Callable[[], Example]] = {
+    "prelu": lambda: _through(lambda rng: PReLU(4), (1, 6, 6, 4)),
+    "conv": lambda: _through(lambda rng: Conv2d(3, 4, 3, padding=1, rng=rng), (1, 6, 6, 3)),
+    "batchnorm": lambda: _through(lambda rng: BatchNorm2d(4), (2, 6, 6, 4)),
+    "residual": lambda: _through(lambda rng: ResidualBlock(4, rng), (2, 6, 6, 4)),
+    "generator": lambda: _through(lambda rng: Generator(scale=2, channels=4, blocks=1, rng=rng), (1, 6, 6, 3)),
+}
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "explain",
+        help="show the backward pass of a small graph step by step",
+        description="Show the backward pass of an example step by step: operation, formula, and the norm of each "
+        "gradient. In Python, loss.explain() does so for any graph, and minisrgan.autograd.graph.to_svg(loss) "
+        "draws it.",
+        epilog="example: minisrgan explain residual --svg residual.svg",
+    )
+    parser.add_argument("example", nargs="?", choices=EXAMPLES, default="prelu", help="which graph (default prelu): "
+                        "each ends in the mean squared error to random images")  # fmt: skip
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the graph into a file as well")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the steps, and draw."""
+    loss, names = EXAMPLES[args.example]()
+    print(graph.explain(loss, names=names))
+    if args.svg:
+        with replacing(args.svg) as temporary:
+            temporary.write_text(graph.to_svg(loss, names), encoding="utf-8")
+        print(f"\ndrawn in {args.svg}")
+    return 0

@@ -1,0 +1,52 @@
+"""`minisrgan gradcheck`: is every operation what its formula says, and its gradient too?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from minisrgan import ops
+from minisrgan.show.correctness import check_operation, correctness_table, load_fixtures
+
+FIXTURES = Path("tests", "fixtures")
+
+INTRODUCTION = """# How every operation is known to be right
+
+Written by `minisrgan gradcheck --markdown`; nothing here is typed by hand. Each operation is computed in float64 and
+held against others that share no line with it. A number is the largest difference, relative to the largest magnitude.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "gradcheck",
+        help="check every operation: formula, gradient, second derivative",
+        description="Hold every operation against plain loops over its formula, its gradient and second derivative "
+        "against differences, and all of it against PyTorch's results where they are at hand. Exit status 1 if one "
+        "fails.",
+        epilog="example: minisrgan gradcheck conv2d prelu",
+    )
+    parser.add_argument("ops", nargs="*", metavar="OP", help="operations (default: all)")
+    parser.add_argument("--fixtures", type=Path, metavar="DIR", help="folder with operations.npz, PyTorch's results "
+                        f"(default: {FIXTURES.as_posix()} where that exists)")  # fmt: skip
+    parser.add_argument("--markdown", action="store_true", help="print a page in Markdown: docs/correctness.md")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, print the table, and return 1 if an operation fails."""
+    folder = args.fixtures or (FIXTURES if (FIXTURES / "operations.npz").is_file() else None)
+    fixtures = None if folder is None else load_fixtures(folder)
+    results = [check_operation(op, fixtures) for op in args.ops or ops.__all__]
+    try:
+        "✓✗".encode(sys.stdout.encoding or "ascii")
+        marks = "✓", "✗"
+    except UnicodeEncodeError:
+        marks = "ok", "NO"
+    if args.markdown:
+        print(INTRODUCTION)
+    print(correctness_table(results, args.markdown, marks))
+    return int(any(result.problems for result in results))

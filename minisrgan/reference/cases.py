@@ -1,0 +1,89 @@
+"""One or two inputs for every operation, on which the command `minisrgan gradcheck` checks it.
+
+A case is named after what it computes, as in the file of results that PyTorch computed: an operation, the shapes of
+its inputs, its options. The suite has many more; these are the ones to look at.
+
+>>> case = CASES["prelu"][0]
+>>> case.name
+'prelu-2x2x3x4-4'
+>>> [x.shape for x in case.inputs()]
+[(2, 2, 3, 4), (4,)]
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minisrgan.reference.positions import Array
+
+RANGES = {"wide": (-2.0, 2.0), "positive": (0.5, 2.0), "large": (-40.0, 40.0)}  # positive numbers have a logarithm
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation, the shapes of its inputs, its options, and which of `RANGES` all inputs come from, or each."""
+
+    op: str
+    shapes: Sequence[tuple[int, ...]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    kinds: str = "wide"
+
+    @property
+    def name(self) -> str:
+        """The case in one word."""
+        shapes = ["x".join(map(str, shape)) for shape in self.shapes]
+        options = [f"{option}={value}".replace(" ", "") for option, value in self.options.items()]
+        return "-".join([self.op, *shapes, *options, *[self.kinds] * (self.kinds != "wide")])
+
+    def inputs(self) -> list[Array]:
+        """Draw the inputs, in float64: for one case the same numbers every time."""
+        rng = np.random.default_rng(zlib.crc32(self.name.encode()))
+        kinds = self.kinds.split("+") if "+" in self.kinds else [self.kinds] * len(self.shapes)
+        return [rng.uniform(*RANGES[kind], shape) for kind, shape in zip(kinds, self.shapes, strict=True)]
+
+
+_PAIR = ((2, 3, 4), (4,))
+_STEP: Mapping[str, Any] = {"stride": 2, "padding": 1}
+_NORM = "wide+wide+wide+wide+positive"  # x, weight, bias, running mean, running variance
+
+_ALL = (
+    *(Case(op, [(2, 3)]) for op in ("negative", "exp")),
+    *(Case(op, [(2, 3)], kinds="positive") for op in ("log", "sqrt")),
+    *(Case(op, [(3, 4)]) for op in ("absolute", "relu", "leaky_relu", "sigmoid", "tanh", "softplus")),
+    *(Case(op, _PAIR) for op in ("add", "subtract", "multiply", "maximum")),
+    *(Case(op, [(2, 3), (2, 3)]) for op in ("mse", "l1")),
+    *(Case(op, [(2, 3, 4)], {"axis": (0, 2)}) for op in ("sum", "mean", "max", "variance")),
+    *(Case(op, [(2, 3, 4, 2)]) for op in ("global_average_pool", "total_variation")),
+    Case("divide", _PAIR, kinds="positive"),
+    Case("power", [(2, 3)], {"exponent": 3}),
+    Case("power", [(2, 3)], {"exponent": -1.5}, "positive"),
+    Case("clip", [(3, 4)], {"low": -0.5, "high": 1.0}),
+    Case("broadcast_to", [(3, 1)], {"shape": (2, 3, 4)}),
+    Case("sum_to", [(2, 3, 4)], {"shape": (3, 1)}),
+    Case("reshape", [(2, 3, 4)], {"shape": (4, -1)}),
+    Case("transpose", [(2, 3, 4)], {"axes": (1, 2, 0)}),
+    Case("getitem", [(4, 3, 2)], {"index": np.array([0, 3, 3])}),  # part 3 is taken twice
+    Case("scatter", [(3, 3, 2)], {"index": np.array([0, 3, 3]), "shape": (4, 3, 2)}),
+    Case("pad", [(4, 3)], {"widths": ((1, 2), (2, 0))}),
+    Case("pad", [(2, 3, 4, 2)], {"widths": ((0, 0), (1, 2), (3, 1), (0, 0)), "mode": "reflect"}),
+    Case("concatenate", [(2, 3), (2, 1)], {"axis": -1}),
+    Case("stack", [(2, 3), (2, 3)], {"axis": 1}),
+    Case("matmul", [(3, 1, 2, 3), (2, 3, 1)]),
+    Case("linear", [(2, 2, 3), (3, 2), (2,)]),
+    Case("conv2d", [(2, 5, 6, 2), (3, 3, 2, 3), (3,)], _STEP),
+    Case("conv2d_transpose", [(2, 3, 3, 3), (3, 3, 2, 3), (2,)], {**_STEP, "output_size": (5, 6)}),
+    Case("conv2d_weight_gradient", [(2, 5, 6, 2), (2, 3, 3, 3)], {**_STEP, "kernel_size": (3, 3)}),
+    *(Case("batch_norm", [(2, 3, 2, 4), *[(4,)] * 4], {"training": mode}, _NORM) for mode in (True, False)),
+    *(Case("prelu", shapes) for shapes in ([(2, 2, 3, 4), (4,)], [(2, 3, 3), (1,)])),
+    Case("pixel_shuffle", [(2, 2, 3, 8)], {"factor": 2}),
+    Case("pixel_unshuffle", [(2, 4, 6, 2)], {"factor": 2}),
+    Case("max_pool2d", [(2, 5, 4, 2)], {"size": 2}),
+    Case("binary_cross_entropy_with_logits", [(4, 2), (4, 2)], kinds="large"),
+)
+
+CASES: Mapping[str, Sequence[Case]] = {case.op: [c for c in _ALL if c.op == case.op] for case in _ALL}

@@ -1,0 +1,1 @@
+"""Deliberate faults, and that the tests catch every one of them."""
