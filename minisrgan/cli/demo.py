@@ -21,7 +21,7 @@ from minisrgan.training import PRESETS, SRGANStage, SRResNetStage, Stage, conten
 from minisrgan.weights import save_model
 
 HELD_OUT = "coffee"  # never trained on
-DETAIL = (120, 250, 96, 96)  # top, left, height, width of the part shown enlarged
+DETAIL = (200, 312, 112, 112)  # top, left, height, width of the part shown enlarged
 
 
 def add_parser(commands: Any) -> None:

@@ -108,8 +108,6 @@ def _config(args: argparse.Namespace) -> Config:
     """Return the preset with what was asked for instead."""
     changes = {name: getattr(args, name) for name in ("batch", "crop", "seed") if getattr(args, name) is not None}
     if args.steps is not None:
-        if args.steps < 1:
-            raise ConfigError("--steps", expected="at least 1", got=str(args.steps), fix="leave it out")
         changes[f"{args.stage}_steps"] = args.steps
     if args.content == "vgg22" and args.stage == "srresnet":
         changes["tv_weight"] = 2e-8  # SRGAN sec. 3.4

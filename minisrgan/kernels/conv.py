@@ -5,8 +5,9 @@ A column matrix holds, for every output pixel, the kh*kw*C inputs under the kern
     y (pixels, O) = columns (pixels, kh*kw*C) @ weight (kh*kw*C, O)
 
 The whole matrix would be kh*kw times the input (81 times for the 9x9 layers), so it is never built. The output is cut
-into blocks whose columns fit a workspace of about 1 MB, which a CPU keeps in its cache; a block is padded, copied out
-as columns and multiplied, and the workspace is used again. The gradients rebuild the columns: none are stored.
+into blocks whose columns fit a workspace of about 1 MB, which a core keeps in its cache; a block is padded, copied out
+as columns and multiplied, and the workspace is used again. Threads share the blocks, each with a workspace of its own.
+The gradients rebuild the columns: none are stored.
 
 Arithmetic of each function: N*Ho*Wo*kh*kw*C*O multiply-adds. Bytes moved: the columns are written and read once in
 cache; input, weight and output once each in memory.
@@ -14,10 +15,15 @@ cache; input, weight and output once each in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-from minisrgan.backend import Array, array_module, workspace_bytes
+import numpy as np
+
+from minisrgan.backend import Array, array_module, parallel, workspace_bytes
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Block(NamedTuple):
@@ -30,27 +36,43 @@ class Block(NamedTuple):
     c0: int
     c1: int
 
+    def of(self, y: Array) -> Array:
+        """Return this part of an array (N, Ho, Wo, ...)."""
+        return y[self.n0 : self.n1, self.r0 : self.r1, self.c0 : self.c1]
+
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
     """Return the length of an output axis, ``(size + 2*padding - kernel) // stride + 1``."""
     return (size + 2 * padding - kernel) // stride + 1
 
 
-def _blocks(shape: tuple[int, ...], bytes_per_pixel: int, budget: int) -> Iterator[Block]:
+def _blocks(shape: tuple[int, ...], bytes_per_pixel: int, budget: int) -> list[Block]:
     """Cut an output (N, Ho, Wo, ...) into blocks of at most ``budget`` bytes of columns, but at least one pixel.
 
     Whole images where they fit, else whole rows of one image, else a part of one row: an 8K-wide row of 9x9x64
-    patches is 160 MB.
+    patches is 160 MB. Blocks are as equal as can be, since a small one is a slow product.
     """
     images, rows, cols = shape[0], shape[1], shape[2]
     pixels = max(1, budget // bytes_per_pixel)
     n_step = max(1, pixels // (rows * cols))
-    r_step = min(rows, max(1, pixels // cols))
-    c_step = min(cols, pixels)
-    for n in range(0, images, n_step):
-        for r in range(0, rows, r_step):
-            for c in range(0, cols, c_step):
-                yield Block(n, min(n + n_step, images), r, min(r + r_step, rows), c, min(c + c_step, cols))
+    r_step = _even(rows, max(1, pixels // cols))
+    c_step = _even(cols, pixels)
+    return [
+        Block(n, min(n + n_step, images), r, min(r + r_step, rows), c, min(c + c_step, cols))
+        for n in range(0, images, n_step)
+        for r in range(0, rows, r_step)
+        for c in range(0, cols, c_step)
+    ]
+
+
+def _even(length: int, most: int) -> int:
+    """Return the step that cuts a length into as few parts as steps of ``most`` do, but of nearly one size."""
+    return -(-length // -(-length // most))
+
+
+def _share(xp: Any, work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:
+    """Share the items out over the threads of the CPU; a GPU has its own."""
+    return parallel(work, items) if xp is np else [work(items)]
 
 
 class _Columns:
@@ -114,18 +136,20 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 
     xp = array_module(x)
     images, height, width, _ = x.shape
     kh, kw, in_channels, out_channels = weight.shape
-    y = xp.empty(
-        (images, output_size(height, kh, stride, padding), output_size(width, kw, stride, padding), out_channels),
-        x.dtype,
-    )
+    size = output_size(height, kh, stride, padding), output_size(width, kw, stride, padding)
+    y = xp.empty((images, *size, out_channels), x.dtype)
     matrix = weight.reshape(-1, out_channels)  # (kh*kw*C, O)
-    columns = _Columns(x, (kh, kw), stride, padding)
-    for block in _blocks(y.shape, kh * kw * in_channels * x.itemsize, workspace_bytes(xp)):
-        # A block is whole images, whole rows or a part of one row, so its outputs lie in one piece.
-        target = y[block.n0 : block.n1, block.r0 : block.r1, block.c0 : block.c1].reshape(-1, out_channels)
-        xp.matmul(columns.of(block), matrix, out=target)  # (pixels, kh*kw*C) @ (kh*kw*C, O)
-        if bias is not None:
-            target += bias
+
+    def work(blocks: Sequence[Block]) -> None:
+        columns = _Columns(x, (kh, kw), stride, padding)
+        for block in blocks:
+            # A block is whole images, whole rows or a part of one row, so its outputs lie in one piece.
+            target = block.of(y).reshape(-1, out_channels)
+            xp.matmul(columns.of(block), matrix, out=target)  # (pixels, kh*kw*C) @ (kh*kw*C, O)
+            if bias is not None:
+                target += bias
+
+    _share(xp, work, _blocks(y.shape, kh * kw * in_channels * x.itemsize, workspace_bytes(xp)))
     return y
 
 
@@ -148,15 +172,21 @@ def conv2d_input_gradient(
     height, width = input_size
     grad_x = xp.zeros((grad_y.shape[0], height, width, in_channels), grad_y.dtype)
     matrix = weight.reshape(-1, out_channels).T  # (O, kh*kw*C)
-    for block in _blocks(grad_y.shape, kh * kw * in_channels * grad_y.itemsize, workspace_bytes(xp)):
-        part = grad_y[block.n0 : block.n1, block.r0 : block.r1, block.c0 : block.c1]
-        columns = part.reshape(-1, out_channels) @ matrix  # (pixels, O) @ (O, kh*kw*C)
-        columns = columns.reshape(*part.shape[:3], kh, kw, in_channels)
-        for i in range(kh):
-            r_out, r_in = _meet(block.r0, block.r1, i - padding, stride, height)
-            for j in range(kw):
-                c_out, c_in = _meet(block.c0, block.c1, j - padding, stride, width)
-                grad_x[block.n0 : block.n1, r_in, c_in] += columns[:, r_out, c_out, i, j]
+    bytes_per_pixel = kh * kw * in_channels * grad_y.itemsize
+
+    def work(images: Sequence[int]) -> None:
+        for block in _blocks((len(images), *grad_y.shape[1:]), bytes_per_pixel, workspace_bytes(xp)):
+            block = block._replace(n0=block.n0 + images[0], n1=block.n1 + images[0])
+            part = block.of(grad_y)
+            columns = part.reshape(-1, out_channels) @ matrix  # (pixels, O) @ (O, kh*kw*C)
+            columns = columns.reshape(*part.shape[:3], kh, kw, in_channels)
+            for i in range(kh):
+                r_out, r_in = _meet(block.r0, block.r1, i - padding, stride, height)
+                for j in range(kw):
+                    c_out, c_in = _meet(block.c0, block.c1, j - padding, stride, width)
+                    grad_x[block.n0 : block.n1, r_in, c_in] += columns[:, r_out, c_out, i, j]
+
+    _share(xp, work, range(grad_y.shape[0]))  # whole images: neighbouring blocks of one add to the same pixels
     return grad_x
 
 
@@ -181,10 +211,15 @@ def conv2d_weight_gradient(
     grad_weight = xp.zeros((length, out_channels), x.dtype)
     # Each block adds a matrix as large as the weight to the sum; columns at least as large keep that a minor cost.
     budget = max(workspace_bytes(xp), grad_weight.nbytes)
-    columns = _Columns(x, kernel, stride, padding)
-    product = xp.empty_like(grad_weight)
-    for block in _blocks(grad_y.shape, length * x.itemsize, budget):
-        part = grad_y[block.n0 : block.n1, block.r0 : block.r1, block.c0 : block.c1].reshape(-1, out_channels)
-        xp.matmul(columns.of(block).T, part, out=product)  # (kh*kw*C, pixels) @ (pixels, O)
-        grad_weight += product
+
+    def work(blocks: Sequence[Block]) -> Array:
+        columns = _Columns(x, kernel, stride, padding)
+        total, product = xp.zeros_like(grad_weight), xp.empty_like(grad_weight)
+        for block in blocks:
+            part = block.of(grad_y).reshape(-1, out_channels)
+            total += xp.matmul(columns.of(block).T, part, out=product)  # (kh*kw*C, pixels) @ (pixels, O)
+        return total
+
+    for part in _share(xp, work, _blocks(grad_y.shape, length * x.itemsize, budget)):
+        grad_weight += part
     return grad_weight.reshape(*kernel, in_channels, out_channels)

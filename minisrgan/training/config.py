@@ -55,18 +55,21 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        for name in ("channels", "blocks", "d_channels", "batch"):
-            if getattr(self, name) < 1:
-                raise ConfigError("Config", expected=f"{name} >= 1", got=str(getattr(self, name)), fix="choose more")
+        for name in ("channels", "blocks", "d_channels", "batch", "srresnet_steps", "srgan_steps"):
+            self._require(name, "at least 1", getattr(self, name) >= 1)
         for name in ("srresnet_lr", "srgan_lr", "d_lr"):
-            if not 0 < getattr(self, name) < 1:
-                raise ConfigError("Config", expected=f"0 < {name} < 1", got=str(getattr(self, name)), fix="1e-4")
-        if self.start not in ("random", "nearest"):
-            raise ConfigError("Config", expected="start random or nearest", got=repr(self.start), fix="choose one")
-        if self.crop < 16 or self.crop % self.scale:
-            raise ConfigError(
-                "Config", expected=f"crop >= 16, a multiple of scale {self.scale}", got=str(self.crop), fix="crop=96"
-            )
+            self._require(name, "between 0 and 1, such as 1e-4", 0 < getattr(self, name) < 1)
+        self._require("scale", "2, 4 or 8", self.scale in (2, 4, 8))
+        self._require("start", '"random" or "nearest"', self.start in ("random", "nearest"))
+        self._require("srresnet_warmup", "0 or more", self.srresnet_warmup >= 0)
+        self._require("srresnet_decay", "between 0 and 1", 0 < self.srresnet_decay <= 1)
+        fits = self.crop >= 16 and self.crop % self.scale == 0
+        self._require("crop", f"at least 16, and a multiple of scale {self.scale}", fits)
+
+    def _require(self, name: str, expected: str, good: bool) -> None:
+        if not good:
+            value = f"{name} = {getattr(self, name)!r}"
+            raise ConfigError("Config", expected=f"{name} {expected}", got=value, fix="change this setting")
 
 
 # tiny learns in minutes on a laptop, small in a night on one or on a small GPU, paper is the paper's.
@@ -82,7 +85,10 @@ PRESETS = {
         srresnet_lr=1e-3,
         srresnet_warmup=100,
         srresnet_decay=0.8,
-        srgan_steps=150,
+        srgan_steps=200,
+        srgan_lr=3e-4,
+        d_lr=1e-3,
+        adversarial_weight=5e-3,
     ),
     "small": Config(
         channels=32,

@@ -25,6 +25,8 @@ def draw(key: str, *shape: int) -> np.ndarray:
 KINDS = {
     "wide": lambda u: 2 * u,
     "large": lambda u: 40 * u,
+    "sure": lambda u: 20 + 5 * u,
+    "denied": lambda u: -20 - 5 * u,
     "positive": lambda u: 1.25 + 0.75 * u,  # 0.5 to 2: has a logarithm, and may stand below a fraction
     "tied": lambda u: np.floor(1.5 * (u + 1)) - 1,  # -1, 0 or 1: ties, and kinks that are met exactly
 }
@@ -165,6 +167,7 @@ NO_COUNTERPART: dict[str, str] = {}  # operation: why PyTorch has nothing to hol
 PICTURES = ((2, 12, 12, 3), (2, 12, 12, 3), (2, 1))  # generated, original, logits of the generated
 LOSSES = (
     *each("discriminator_loss", ((3, 1), (3, 1)), ((3, 1), (3, 1), {"real_label": 0.9})),
+    Case("discriminator_loss", ((3, 1), (3, 1)), kinds=("sure", "denied")),  # it is right about both: a loss of 1e-9
     *each("generator_loss", ((3, 1),)),
     *each("generator_loss", ((3, 1),), kinds="large"),
     *each("perceptual_loss", (*PICTURES, {"content": "mse", "adversarial_weight": 1e-3, "tv_weight": 2e-8})),

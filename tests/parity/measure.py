@@ -154,8 +154,8 @@ def parity_errors() -> list[Parity]:
 
 def parity_table() -> str:
     """Return the errors as text."""
-    lines = [f"{'largest error, relative to the largest magnitude':<48} cases  float32  float64"]
-    lines += [f"{r.file:<11}{r.name:<37} {r.cases:>5} {r.float32:>8.0e} {r.float64:>8.0e}" for r in parity_errors()]
+    lines = [f"{'largest error, relative to the largest magnitude':<53} cases  float32  float64"]
+    lines += [f"{r.file:<11}{r.name:<42} {r.cases:>5} {r.float32:>8.0e} {r.float64:>8.0e}" for r in parity_errors()]
     return "\n".join(lines)
 
 

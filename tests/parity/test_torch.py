@@ -250,7 +250,9 @@ def logits(draw: Draw, op: str) -> Case:
     x = (draw(SIZES), 1)
     if op == "generator_loss":
         return Case(op, (x,), kinds=kind(draw, "wide", "large"))
-    return Case(op, (x, (draw(SIZES), 1)), {"real_label": draw(st.sampled_from((1.0, 0.9, 0.5)))}, kind(draw, "wide", "large"))
+    return Case(
+        op, (x, (draw(SIZES), 1)), {"real_label": draw(st.sampled_from((1.0, 0.9, 0.5)))}, kind(draw, "wide", "large")
+    )
 
 
 def perceptual(draw: Draw, op: str) -> Case:

@@ -1,0 +1,146 @@
+"""The loop: log, saving, and the stop at the first number that is not finite."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minisrgan import Tensor
+from minisrgan.data import CropSampler
+from minisrgan.errors import ConfigError, NonFiniteError, WeightsError
+from minisrgan.models import Discriminator, Generator
+from minisrgan.training import PRESETS, Config, SRGANStage, SRResNetStage, content_loss, run_stage
+
+SMALL = Config(
+    channels=4, blocks=1, d_channels=2, crop=16, batch=2, srresnet_steps=6, srresnet_lr=1e-3, srgan_steps=4, seed=1
+)
+
+
+def sampler() -> CropSampler:
+    """Return crops of a photograph with edges and gradients."""
+    y, x = np.mgrid[0:40, 0:48]
+    photo = np.stack([5 * y, 5 * x, 255 * ((x // 8 + y // 8) % 2)], axis=2).astype(np.uint8)
+    return CropSampler({"squares": photo}, SMALL.crop, SMALL.scale, np.random.default_rng(SMALL.seed))
+
+
+def stages() -> tuple[SRResNetStage, SRGANStage]:
+    """Return both stages on one generator."""
+    rng = np.random.default_rng(SMALL.seed)
+    generator = Generator(SMALL.scale, SMALL.channels, SMALL.blocks, rng=rng)
+    discriminator = Discriminator(SMALL.crop, SMALL.d_channels, rng=rng)
+    content = content_loss("mse")
+    return SRResNetStage(generator, content, SMALL), SRGANStage(generator, discriminator, content, SMALL)
+
+
+def run(stage: Any, **options: Any) -> list[dict[str, Any]]:
+    """Train without a progress bar."""
+    return run_stage(stage, sampler(), SMALL.batch, progress=False, **options)
+
+
+def test_the_loss_falls() -> None:
+    """A step with the sign of the update reversed still logs, saves and ends."""
+    stage = SRResNetStage(Generator(4, 8, 1), content_loss("mse"), replace(SMALL, srresnet_steps=60))
+    losses = [record["content"] for record in run(stage)]
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_one_log_holds_both_stages(tmp_path: Path) -> None:
+    """Step numbers that start again, or a log that is only written at the end, lose what a crash would have told."""
+    first, second = stages()
+    records = run(first, log_file=tmp_path / "log.jsonl")
+    records += run(second, log_file=tmp_path / "log.jsonl", first_step=len(records))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines == records
+    assert [line["step"] for line in lines] == list(range(1, 11))
+    assert [line["stage"] for line in lines] == ["srresnet"] * 6 + ["srgan"] * 4
+    assert {"content", "adversarial", "d_loss", "d_real", "d_fake", "seconds"} <= lines[-1].keys()
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    """An experiment that cannot be repeated proves nothing."""
+    first, again = ([r["content"] for r in run(stages()[0])] for _ in range(2))
+    assert first == again
+
+
+def test_it_saves_on_the_way_at_the_end_and_when_interrupted() -> None:
+    """Ctrl-C after a night of training must not lose the night."""
+    calls: list[str] = []
+    run(stages()[0], save=lambda: calls.append("saved"), save_every=4)
+    assert len(calls) == 2  # after step 4, and at the end
+
+    stage = stages()[0]
+    real = stage.step
+
+    def interrupted(step: int, low: Tensor, high: Tensor) -> dict[str, float]:
+        if step == 2:
+            raise KeyboardInterrupt
+        return real(step, low, high)
+
+    stage.step = interrupted  # type: ignore[method-assign]
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run(stage, save=lambda: calls.append("saved"))
+    assert calls == ["saved"]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_number_that_is_not_finite_stops_the_run_by_name(which: int) -> None:
+    """Training on NaN ends with a black picture hours later; and saving it would overwrite the last good weights."""
+    stage = stages()[which]
+    real = stage.step
+
+    def spoiled(step: int, low: Tensor, high: Tensor) -> dict[str, float]:
+        if step == 2:
+            stage.generator.blocks[0].conv2.weight.data[1, 1, 0, 0] = np.inf
+        return real(step, low, high)
+
+    stage.step = spoiled  # type: ignore[method-assign]
+    saved: list[int] = []
+    with pytest.raises(NonFiniteError) as caught:
+        run(stage, save=lambda: saved.append(1), save_every=1)
+    message = str(caught.value)
+    assert f"step 3 of stage {stage.name}" in message
+    assert "loss = nan" in message
+    assert "generator." in message
+    assert len(saved) == 2
+
+
+def test_presets_are_the_papers_where_they_say_so() -> None:
+    """SRGAN sec. 3.2: 16 crops of 96, lr 1e-4, 1e6 steps, then 1e5 and 1e5 at a tenth, adversarial weight 1e-3."""
+    paper = PRESETS["paper"]
+    assert (paper.scale, paper.channels, paper.blocks, paper.d_channels) == (4, 64, 16, 64)
+    assert (paper.crop, paper.batch, paper.srresnet_steps, paper.srgan_steps) == (96, 16, 1_000_000, 200_000)
+    assert (paper.srresnet_lr, paper.srgan_lr, paper.d_lr, paper.adversarial_weight) == (1e-4, 1e-4, 1e-4, 1e-3)
+    assert (paper.start, paper.srresnet_warmup, paper.srresnet_decay) == ("random", 0, 1.0)
+    generator, discriminator = Generator(channels=2, blocks=1), Discriminator(crop=16, channels=2)
+    srresnet = SRResNetStage(generator, content_loss("mse"), paper)
+    assert {srresnet.lr(step) for step in (0, 500_000, 999_999)} == {1e-4}
+    srgan = SRGANStage(generator, discriminator, content_loss("mse"), paper)
+    assert [srgan.g_lr(step) for step in (0, 99_999, 100_000, 199_999)] == [1e-4, 1e-4, 1e-5, 1e-5]
+    assert [srgan.d_lr(step) for step in (99_999, 100_000)] == [1e-4, 1e-5]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch": 0}, {"blocks": 0}, {"crop": 18}, {"crop": 12}, {"srresnet_lr": 0.0}, {"d_lr": -1e-4}, {"start": "zero"},
+     {"srresnet_lr": float("nan")}, {"srresnet_steps": 0}, {"srgan_steps": -1}, {"scale": 3}, {"srresnet_decay": 2.0}],
+)  # fmt: skip
+def test_a_config_that_cannot_be_trained_is_refused(wrong: dict[str, Any]) -> None:
+    """Found at once, and not when the second stage begins."""
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        replace(SMALL, **wrong)
+
+
+def test_content_losses_by_name(tmp_path: Path) -> None:
+    """Asked for VGG without its file, the answer must name the file and the choices, before any training."""
+    with pytest.raises(ConfigError, match="mse, vgg22, vgg54"):
+        content_loss("vgg33")
+    with pytest.raises(ConfigError, match=r"(?s)VGG19.*none.*content mse"):
+        content_loss("vgg54")
+    with pytest.raises(WeightsError, match=r"(?s)missing\.npz.*content mse"):
+        content_loss("vgg22", tmp_path / "missing.npz")
