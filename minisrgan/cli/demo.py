@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     save_figure(comparison_figure(pictures, reference="original", zoom=DETAIL), args.out / "comparison.png")
     panels = {"MSE of pixels in [-1, 1]": ["content"], "loss of D": ["d_loss"], "D's answer": ["d_real", "d_fake"]}
     save_figure(curves_figure(log, panels, log_scale=["MSE of pixels in [-1, 1]"]), args.out / "curves.png")
-    _report(pictures, original)
+    _report(pictures, original, [record for record in log if record["stage"] == "srgan"][-20:])
     print(f"Pictures: {args.out / 'comparison.png'} and {args.out / 'curves.png'}")
     print(f"Upscale your own: minisrgan upscale PHOTO --model {args.out / 'srgan.safetensors'}")
     print(f"Took {time.perf_counter() - start:.0f} s.")
@@ -89,12 +89,14 @@ def _whole_pixels(photo: Array, scale: int) -> Array:
     return photo[: height // scale * scale, : width // scale * scale]
 
 
-def _report(pictures: Mapping[str, Array], original: Array) -> None:
-    """Print PSNR and SSIM of every picture, and what SRResNet gained over bicubic."""
+def _report(pictures: Mapping[str, Array], original: Array, last: list[dict[str, Any]]) -> None:
+    """Print PSNR and SSIM of every picture, what SRResNet gained over bicubic, and how far the two players came."""
     scores = {name: psnr(picture, original) for name, picture in pictures.items() if name != "original"}
     print(f"\n{HELD_OUT}, luminance, 4 pixels cropped from each border:")
     for name, score in scores.items():
         print(f"  {name:<9} PSNR {score:5.2f} dB   SSIM {ssim(pictures[name], original):.4f}")
     gain = scores["SRResNet"] - scores["bicubic"]
     print(f"SRResNet is {abs(gain):.2f} dB {'above' if gain >= 0 else 'below'} bicubic on a photo it has never seen.")
-    print("SRGAN trades some of that PSNR for texture: compare the details in the picture.\n")
+    real, fake = (float(np.mean([record[name] for record in last])) for name in ("d_real", "d_fake"))
+    print(f"At the end D took originals for original with probability {real:.2f}, and SRGAN's images with {fake:.2f}.")
+    print("So short a game changes little: texture needs many more steps, and VGG features (minisrgan train --help).\n")

@@ -103,6 +103,7 @@ def batch_norm(
         raise ShapeError("batch_norm", expected="(..., C)", got=str(x.shape), fix="give (N, ..., C), not empty")
     channels = weight.shape[0] if weight.ndim == 1 else -1
     require_channels("batch_norm", x, channels, f"weight {weight.shape} has one number a channel")
+    running_mean, running_var = (a.data if isinstance(a, Tensor) else a for a in (running_mean, running_var))
     for name, array in (("bias", bias.data), ("running_mean", running_mean), ("running_var", running_var)):
         if array is not None and (not is_array(array) or array.dtype != x.dtype):
             got = f"{type(array).__name__} {getattr(array, 'dtype', '')}"

@@ -78,8 +78,8 @@ def power(x: Array, exponent: float) -> Array:
 
 
 def power_grad(grad_y: Array, x: Array, exponent: float) -> tuple[Array, ...]:
-    """dy/dx = e x^(e-1)."""
-    return each_grad(lambda g, x: (g * exponent * x ** (exponent - 1),), grad_y, x)
+    """dy/dx = e x^(e-1), and 0 for e = 0, at x = 0 too."""
+    return each_grad(lambda g, x: (g * exponent * x ** (exponent - 1) if exponent else 0.0,), grad_y, x)
 
 
 def exp(x: Array) -> Array:

@@ -243,3 +243,11 @@ def test_nonsense_never_reaches_numpy(place: str):
         assert isinstance(y, Tensor), f"{place} made a {type(y).__name__} of {value!r}"
         given_float64 = isinstance(value, Tensor | np.ndarray) and value.dtype == np.float64
         assert y.dtype == np.float32 or given_float64, f"{place} made float64 of {value!r}"  # not of a scalar option
+
+
+def test_running_statistics_may_be_tensors():
+    """A Tensor's own `*=` would make a new one: the statistics would never move, and nothing would say so."""
+    x = Tensor(np.arange(8.0).reshape(4, 2))
+    mean, var = Tensor(np.zeros(2)), Tensor(np.ones(2))
+    ops.batch_norm(x, Tensor(np.ones(2)), Tensor(np.zeros(2)), mean, var, training=True)
+    np.testing.assert_allclose(mean.numpy(), [0.3, 0.4])
