@@ -285,7 +285,7 @@ CONVOLUTION = [
     ),
     Fault(
         "the gradient of the weight is that of the last block alone",
-        "kernels/conv.py", "grad_weight += product", "grad_weight[...] = product",
+        "kernels/conv.py", "total += xp.matmul(", "total[...] = xp.matmul(",
         "conv2d_weight_gradient",
     ),
     Fault(
@@ -573,7 +573,8 @@ LOSS = [
     ),
     Fault(
         "the cross-entropy has its labels exchanged",
-        "ops/loss.py", "(softplus(logits) - logits * targets)", "(softplus(logits) - logits * (1.0 - targets))",
+        "ops/loss.py", "softplus(logits) * (1.0 - targets) + softplus(-logits) * targets",
+        "softplus(logits) * targets + softplus(-logits) * (1.0 - targets)",
         "binary_cross_entropy_with_logits",
     ),
     Fault(

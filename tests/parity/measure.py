@@ -51,12 +51,12 @@ def torch_version(file: str) -> str:
         return str(arrays["torch"])
 
 
-def compute(file: str, case: Any, dtype: str) -> Results:
+def compute(file: str, case: Any, dtype: str, create_graph: bool = False) -> Results:
     """Have minisrgan compute a case from what the fixture gives."""
     given = fixture(file)[str(case)]["given"]
     if isinstance(case, Case):
         inputs = [given[str(i)] if isinstance(shape, tuple) else shape for i, shape in enumerate(case.shapes)]
-        return ours.run(case, inputs, given["cotangent"], dtype)
+        return ours.run(case, inputs, given["cotangent"], dtype, create_graph)
     if isinstance(case, ModelCase):
         return ours.run_model(case, given, dtype)
     return (ours.run_adam if isinstance(case, AdamCase) else ours.run_steps)(case, given, dtype)
@@ -92,9 +92,9 @@ def rounding_only(case: Any, expected: Mapping[str, np.ndarray]) -> dict[str, fl
     return free
 
 
-def errors(case: Any, file: str, dtype: str) -> dict[str, float]:
+def errors(case: Any, file: str, dtype: str, create_graph: bool = False) -> dict[str, float]:
     """Return the largest error of every array of a case, relative to its largest magnitude."""
-    results, expected = compute(file, case, dtype), fixture(file)[str(case)]["expected"]
+    results, expected = compute(file, case, dtype, create_graph), fixture(file)[str(case)]["expected"]
     assert results.keys() == expected.keys()
     free = rounding_only(case, expected) if dtype == "float32" else {}
     found = {}

@@ -46,7 +46,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def run(case: Case, inputs: list[Any], cotangent: np.ndarray, dtype: str) -> Results:
+def run(case: Case, inputs: list[Any], cotangent: np.ndarray, dtype: str, create_graph: bool = False) -> Results:
     """Return result, gradients and running statistics of an operation or a loss."""
     arrays = [x.astype(dtype) if isinstance(x, np.ndarray) else x for x in inputs]
     given = [Tensor(x, requires_grad=True) if isinstance(x, np.ndarray) else x for x in arrays]
@@ -57,7 +57,7 @@ def run(case: Case, inputs: list[Any], cotangent: np.ndarray, dtype: str) -> Res
         y = function(*given[:3], *arrays[3:], **case.options)
     else:
         y = function(*given, **case.options)
-    y.backward(Tensor(cotangent.astype(dtype)))
+    y.backward(Tensor(cotangent.astype(dtype)), create_graph=create_graph)
     tensors = {f"grad{i}": x for i, x in enumerate(given) if isinstance(x, Tensor)}
     results = {"y": y.data} | {name: x.grad.data for name, x in tensors.items() if x.grad is not None}
     if case.op == "batch_norm":

@@ -34,9 +34,10 @@ ALL = [(file, case) for file, table in FILES.items() for case in table]
 every_case = pytest.mark.parametrize(("file", "case"), ALL, ids=[str(case) for _, case in ALL])
 
 
-def too_far(file: str, case: Any, dtype: str) -> dict[str, float]:
+def too_far(file: str, case: Any, dtype: str, create_graph: bool = False) -> dict[str, float]:
     """Return the arrays that are further from PyTorch's than allowed; NaN is."""
-    return {name: error for name, error in errors(case, file, dtype).items() if not error <= allowed(case, name, dtype)}
+    found = errors(case, file, dtype, create_graph)
+    return {name: error for name, error in found.items() if not error <= allowed(case, name, dtype)}
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -44,6 +45,13 @@ def too_far(file: str, case: Any, dtype: str) -> dict[str, float]:
 def test_parity(file: str, case: Any, dtype: str):
     """Formula, gradient and reference of an operation have one author; PyTorch has another."""
     assert too_far(file, case, dtype) == {}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("file", "case"), [pair for pair in ALL if isinstance(pair[1], Case)], ids=str)
+def test_parity_of_recorded_gradients(file: str, case: Any, dtype: str):
+    """With create_graph the backward that is written with operations runs, and not the fused one."""
+    assert too_far(file, case, dtype, create_graph=True) == {}
 
 
 # Is everything there?
