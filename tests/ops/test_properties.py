@@ -131,7 +131,7 @@ class Convolution:
 
 @st.composite
 def convolutions(draw: Any) -> Convolution:
-    """Draw kernels of 1 to 5, square or not, strides and threads of 1 to 3, paddings of 0 to 3, workspaces up to 1 MB."""
+    """Draw kernels of 1 to 5, square or not, strides and threads of 1 to 3, paddings to 3, workspaces to 1 MB."""
     kernel = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     stride, padding = draw(st.integers(1, 3)), draw(st.integers(0, 3))
     size = (draw(st.integers(max(1, k - 2 * padding), 8)) for k in kernel)
@@ -485,10 +485,13 @@ def test_exp_turns_sums_into_products(x: Array, rng: Rng):
 @examples
 def test_order_is_a_lattice(x: Array, rng: Rng):
     """max + min = a + b with min = -max(-a, -b), |x| = max(x, -x), clip = max and min, and clip twice is clip once."""
-    a, b = Tensor(x), Tensor(rng.permutation(x))
+    a, b = Tensor(x, True), Tensor(rng.permutation(x), True)  # equal in some places
     larger, smaller = ops.maximum(a, b), -ops.maximum(-a, -b)
     np.testing.assert_array_equal(np.sort([larger.data, smaller.data], 0), np.sort([a.data, b.data], 0))
     assert (larger.data >= smaller.data).all()
+    shares, turned = (grad(ops.maximum(*pair).sum(), [a, b]) for pair in ((a, b), (b, a)))
+    np.testing.assert_array_equal([g.data for g in shares], [g.data for g in turned])
+    np.testing.assert_array_equal((shares[0] + shares[1]).data, np.ones_like(x))
     np.testing.assert_array_equal(ops.absolute(a).data, ops.maximum(a, -a).data)
     low, high = sorted(rng.uniform(-100, 100, 2).astype(np.float32).tolist())
     clipped = ops.clip(a, low, high)
@@ -513,8 +516,9 @@ def test_rectifiers_are_homogeneous(x: Array, power: int, slope: float):
         y, opposite, t = f(Tensor(x)), f(Tensor(-x)), 2.0**power
         assert y.dtype == x.dtype
         np.testing.assert_allclose(f(Tensor(x * t)).data, y.data * t, rtol=tolerance, atol=1e-30)
-        close(y - opposite, (1 + a) * x, tolerance)
-        close(y + opposite, (1 - a) * abs(x), tolerance)
+        size = max(1.0, float(abs(x).max()))  # of what is subtracted, which may be more than what is left
+        close((y - opposite).data / size, (1 + a) * x / size, tolerance)
+        close((y + opposite).data / size, (1 - a) * abs(x) / size, tolerance)
 
 
 @given(x=numbers())
@@ -706,7 +710,8 @@ def test_mse_and_l1_are_distances(shape: tuple[int, ...], rng: Rng):
 def test_cross_entropy(z: Array, rng: Rng):
     """Not negative, blind to exchanging yes and no, least where the answer is the label, with gradient (s(z) - t)/n."""
     tolerance = 1e-6 if z.dtype == np.float32 else 1e-12
-    t, logits = Tensor(rng.uniform(0, 1, z.shape).astype(z.dtype)), Tensor(z, True)
+    t = Tensor(rng.integers(1, 1024, z.shape).astype(z.dtype) / 1024)  # so that 1 - t is exact
+    logits = Tensor(z, True)
     y = ops.binary_cross_entropy_with_logits(logits, t)
     assert y.item() >= 0
     assert y.dtype == z.dtype
@@ -743,7 +748,7 @@ def test_first_step_of_adam_is_at_most_lr(size: int, lr: float, betas: tuple[flo
 
 
 @given(scale=st.sampled_from([2, 4]), down=st.integers(0, 2), right=st.integers(0, 2), rng=rngs)
-@settings(examples, max_examples=30)
+@settings(examples, max_examples=100)
 def test_generator_moves_with_the_picture(scale: int, down: int, right: int, rng: Rng):
     """Beyond the receptive radius an upscaled tile is the upscaled picture: what tiles without seams rest on."""
     generator = Generator(scale, channels=3, blocks=1, rng=rng).astype(np.float64).eval()
