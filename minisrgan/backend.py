@@ -30,6 +30,8 @@ Array: TypeAlias = Any
 _CPU_WORKSPACE, _CUDA_WORKSPACE = 1 << 20, 256 << 20
 _workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
+_algorithm: ContextVar[str | None] = ContextVar("algorithm", default=None)
+ALGORITHMS = ("im2col", "thin", "winograd")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -151,6 +153,30 @@ def workspace(size: int) -> Iterator[None]:
         yield
     finally:
         _workspace.reset(token)
+
+
+def forced_algorithm() -> str | None:
+    """Return the algorithm that convolutions are told to use, None where they may choose."""
+    return _algorithm.get()
+
+
+@contextlib.contextmanager
+def algorithm(name: str) -> Iterator[None]:
+    """Make every convolution use one algorithm for the block it governs: "im2col", "thin" or "winograd".
+
+    A layer for which it is not made (a stride, a float64) uses im2col.
+
+    >>> with algorithm("im2col"):
+    ...     forced_algorithm()
+    'im2col'
+    """
+    if name not in ALGORITHMS:
+        raise ArgumentError("algorithm", expected=f"one of {', '.join(ALGORITHMS)}", got=repr(name), fix="choose one")
+    token = _algorithm.set(name)
+    try:
+        yield
+    finally:
+        _algorithm.reset(token)
 
 
 def thread_count() -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from minisrgan import Tensor, ops, reference
 from minisrgan.autograd import grad, gradcheck, gradgradcheck
-from minisrgan.backend import workspace
+from minisrgan.backend import ALGORITHMS, algorithm, workspace
 from minisrgan.kernels import blocks
 from tests.ops.table import TABLE, Row
 
@@ -174,6 +174,20 @@ def test_convolution_in_blocks(row: Row, size: int):
     agree(ours, y, 1e-12)
     for our_grad, right in zip(our_grads, grads, strict=True):
         agree(our_grad, right, 1e-11)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("row", [row for row in TABLE if row.name.startswith("conv2d")], ids=str)
+def test_convolution_by_every_algorithm(row: Row, name: str):
+    """The layers here are too small for the fast algorithms to be chosen: without force none would be tested."""
+    y, grad_y, grads = expected(row)
+    for dtype, digits in ((np.float64, 1e-11), (np.float32, 1e-5)):
+        inputs = [x.astype(dtype) if isinstance(x, np.ndarray) else x for x in row.inputs]
+        with algorithm(name), workspace(300):
+            ours, our_grads = run(row, inputs, grad_y.astype(dtype))
+        agree(ours, y, digits)
+        for our_grad, right in zip(our_grads, grads, strict=True):
+            agree(our_grad, right, digits)
 
 
 @pytest.mark.parametrize("size", [1, 100])

@@ -1,0 +1,57 @@
+"""Convolution to a handful of channels: the 9x9 layer, 64 -> 3, that ends the generator.
+
+Columns would be 81 times the input, to be multiplied by a matrix that is only 3 wide. Here the product comes first,
+on the input as it lies, and the 81 results are moved to their places and added:
+
+    P[i, j, o] (pixels) = x (pixels, C) . weight[i, j, :, o]        y[h, w, o] = sum_ij P[i, j, o](h + i - p, w + j - p)
+
+Rows are padded by kw - 1 zero pixels, so that a shift by (i, j) is a shift by i*(W + kw - 1) + j of one long row: what
+is shifted over the end of a row is zero. Each addition then runs over thousands of neighbours.
+
+Arithmetic: N*H*W*kh*kw*C*O multiply-adds in one product, and N*H*W*kh*kw*O additions. Bytes moved: the input is read
+once, the products are written and read once in cache, in blocks of about a workspace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minisrgan.backend import Array, array_module, workspace_bytes
+from minisrgan.kernels.im2col import Pair, Workspace, patch, share
+
+
+def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array) -> None:
+    """Write the stride-1 convolution of x with weight (kh, kw, C, O), windows from origin on, into y (N, H, W, O)."""
+    xp = array_module(x)
+    kh, kw, channels, outputs = weight.shape
+    images, height, width = y.shape[:3]
+    wide = width + kw - 1  # the row of inputs under a row of outputs
+    matrix = xp.ascontiguousarray(weight.transpose(0, 1, 3, 2)).reshape(-1, channels)  # (kh*kw*O, C)
+    # Strips of output rows, each computed from its own inputs: a strip much higher than the kernel repeats little.
+    strip = max(4 * kh, 32)
+    strips = [(n, r, min(r + strip, height)) for n in range(images) for r in range(0, height, strip)]
+    step = max(1, workspace_bytes(xp) // (wide * kh * kw * outputs * x.itemsize))  # input rows a product
+
+    def work(part: Sequence[tuple[int, int, int]]) -> None:
+        padding, products, sums = (Workspace(name, xp, x.dtype) for name in ("padded", "product", "sums"))
+        for n, first, last in part:
+            # Inputs of row u land on output rows u - i; row kh - 1 of `total` is the strip's first.
+            rows = last - first + kh - 1
+            total = sums.of(outputs, (rows + kh) * wide)
+            total.fill(0)
+            for top in range(0, rows, step):
+                count = min(step, rows - top)
+                inputs = patch(x, n, n + 1, first + origin[0] + top, origin[1], count, wide, padding)
+                flat = inputs.reshape(count * wide, channels)
+                p = products.of(kh, kw, outputs, count * wide)
+                xp.matmul(matrix, flat.T, out=p.reshape(-1, count * wide))  # (kh*kw*O, C) @ (C, pixels)
+                for i in range(kh):
+                    for j in range(kw):
+                        start = (top + kh - 1 - i) * wide - j
+                        skip = max(0, -start)
+                        total[:, start + skip : start + count * wide] += p[i, j, :, skip:]
+            strip_rows = total[:, (kh - 1) * wide : (kh - 1 + last - first) * wide]
+            result = strip_rows.reshape(outputs, last - first, wide)[:, :, :width].transpose(1, 2, 0)
+            y[n, first:last] = result if bias is None else result + bias
+
+    share(xp, work, strips)
