@@ -25,9 +25,9 @@ from minisrgan.errors import ArgumentError, DeviceError
 # type checker can know no more than this; the name tells the reader.
 Array: TypeAlias = Any
 
-# What a convolution may take for its columns. About 1 MB stays in a core's own cache, which is where im2col wins on a
-# CPU; a GPU has no such edge and wants few, large products.
-_CPU_WORKSPACE, _CUDA_WORKSPACE = 1 << 20, 256 << 20
+# What each thread of a convolution may take for its columns. 1 or 2 MB stay in a core's own cache, which is where im2col
+# wins on a CPU; a GPU has no such edge and wants few, large products.
+_CPU_WORKSPACE, _CUDA_WORKSPACE = 2 << 20, 256 << 20
 _workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
 _algorithm: ContextVar[str | None] = ContextVar("algorithm", default=None)
@@ -129,7 +129,7 @@ def _import_cupy(device: str) -> Any:
 def workspace_bytes(xp: Any = np) -> int:
     """Return how many bytes of temporary columns a convolution may hold at a time.
 
-    >>> workspace_bytes() == 1 << 20
+    >>> workspace_bytes() == 2 << 20
     True
     """
     chosen = _workspace.get()

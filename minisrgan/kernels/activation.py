@@ -1,4 +1,4 @@
-"""PReLU in one pass each way, in blocks of about 256 KB that stay in cache, with no mask kept.
+"""PReLU in one pass each way, in blocks of about 512 KB that stay in cache, with no mask kept.
 
 Arithmetic: about four operations an element forward, six backward. Bytes moved: forward reads x and writes y; backward
 reads grad_y and x and writes grad_x, where the formula written out array by array would move three times as much.
@@ -6,37 +6,41 @@ reads grad_y and x and writes grad_x, where the formula written out array by arr
 
 from __future__ import annotations
 
-from minisrgan.backend import Array, array_module
-from minisrgan.kernels.blocks import channel_rows, row_blocks
+from minisrgan.backend import Array
+from minisrgan.kernels.blocks import Rows, map_blocks
 
 
 def prelu(x: Array, slope: Array) -> Array:
     """Return max(x, 0) + slope * min(x, 0), which holds for every slope; max(x, slope * x) only for 0 to 1."""
-    xp = array_module(x)
-    flat = channel_rows(x)
-    y = xp.empty_like(flat)
-    for block in row_blocks(flat):
-        part, out = flat[block], y[block]
-        xp.minimum(part, 0, out=out)
-        out *= slope
-        out += xp.maximum(part, 0)
-    return y.reshape(x.shape)
+    rows = Rows(x)
+    y = rows.xp.empty(x.shape, x.dtype)
+    flat, result, wide_slope = rows.of(x), rows.of(y), rows.widen(slope)
+
+    def apply(block: slice) -> None:
+        part, out = flat[block], result[block]
+        rows.xp.minimum(part, 0, out=out)
+        out *= wide_slope
+        out += rows.xp.maximum(part, 0)
+
+    map_blocks(apply, flat)
+    return y
 
 
 def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]:
     """Return grad_x and grad_slope from one walk over grad_y and x."""
-    xp = array_module(x)
-    flat, flat_grad = channel_rows(x), channel_rows(grad_y)
-    grad_x = xp.empty_like(flat)
-    sums = []
-    for block in row_blocks(flat):
-        part, grad, out = flat[block], flat_grad[block], grad_x[block]
-        xp.minimum(part, 0, out=out)
+    rows = Rows(x)
+    grad_x = rows.xp.empty(x.shape, x.dtype)
+    flat, flat_grad, result, wide_slope = rows.of(x), rows.of(grad_y), rows.of(grad_x), rows.widen(slope)
+
+    def apply(block: slice) -> Array:
+        part, grad, out = flat[block], flat_grad[block], result[block]
+        rows.xp.minimum(part, 0, out=out)
         out *= grad
-        sums.append(out.sum(axis=0))  # (C,)
-        positive = part > 0
-        xp.multiply(positive, 1 - slope, out=out)
-        out += slope
+        sums = out.sum(axis=0)
+        rows.xp.multiply(part > 0, 1 - wide_slope, out=out)
+        out += wide_slope
         out *= grad  # 1 or the slope, times grad_y
-    grad_slope = xp.stack(sums).sum(axis=0)
-    return grad_x.reshape(x.shape), grad_slope if slope.shape == grad_slope.shape else grad_slope.sum(keepdims=True)
+        return sums
+
+    grad_slope = rows.total(map_blocks(apply, flat))
+    return grad_x, grad_slope if slope.shape == grad_slope.shape else grad_slope.sum(keepdims=True)

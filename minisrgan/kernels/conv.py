@@ -6,6 +6,8 @@ notebooks can compare them.
 
 from __future__ import annotations
 
+import numpy as np
+
 from minisrgan.backend import Array, array_module, forced_algorithm
 from minisrgan.kernels import im2col, thin, winograd
 
@@ -18,22 +20,24 @@ def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
 def choose(x: Array, weight_shape: tuple[int, ...], stride: int, padding: int) -> str:
     """Return the algorithm for a layer: "winograd", "thin" or "im2col".
 
-    winograd  3x3, stride 1, at least 32 channels on both sides, in float32: a 4x4 tile of outputs for 36 products a
-              channel pair instead of 144, at ten times the rounding error
+    winograd  3x3, stride 1, float32, at least 32 channels on both sides, and a batch of 128 tiles of 4x4 pixels or
+              more, among which the transform of the weight is shared: 36 products a tile and channel pair instead of
+              144, at ten times the rounding error
     thin      a large kernel and a handful of output channels, the 9x9 layer that ends the generator: columns would be
               81 times the input for products that are 3 wide
     im2col    everything else, and everything on a GPU
     """
     kh, kw, in_channels, out_channels = weight_shape
     possible = {"im2col"}
-    if stride == 1 and 0 <= padding < min(kh, kw):
+    if stride == 1 and 0 <= padding < min(kh, kw) and array_module(x) is np:
         possible.add("thin")
-        if (kh, kw) == (3, 3) and x.dtype == "float32":
+        if (kh, kw) == (3, 3) and x.dtype == np.float32:
             possible.add("winograd")
     forced = forced_algorithm()
     if forced is not None:
         return forced if forced in possible else "im2col"
-    if "winograd" in possible and min(in_channels, out_channels) >= 32:
+    tiles = x.shape[0] * -(-x.shape[1] // winograd.TILE) * -(-x.shape[2] // winograd.TILE)
+    if "winograd" in possible and min(in_channels, out_channels) >= 32 and tiles >= 128:
         return "winograd"
     if "thin" in possible and kh * kw >= 25 and out_channels <= 8 < in_channels:
         return "thin"
@@ -102,12 +106,13 @@ def conv2d_weight_gradient(
     """Return the gradient (kh, kw, C, O) in the weight, the sum over all outputs of input under the kernel * grad_y.
 
     With stride 1 the roles of x and grad_y can be exchanged, x[h + i - p] grad_y[h] = x[u] grad_y[u - i + p], and the
-    columns cut from whichever has fewer channels.
+    columns cut from whichever has fewer channels. Winograd sums 36 matrices (C, O): with many channels they outgrow the
+    cache, and adding them up costs more than the products saved.
     """
     kh, kw = kernel
     in_channels, out_channels = x.shape[3], grad_y.shape[3]
     algorithm = choose(x, (kh, kw, in_channels, out_channels), stride, padding)
-    if algorithm == "winograd":
+    if algorithm == "winograd" and (forced_algorithm() or in_channels * out_channels <= 128 * 128):
         return winograd.weight_gradient(x, grad_y, (-padding, -padding))
     if algorithm == "thin":
         turned = im2col.weight_gradient(grad_y, x, kernel, 1, (padding + 1 - kh, padding + 1 - kw))  # (kh, kw, O, C)

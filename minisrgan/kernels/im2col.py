@@ -5,7 +5,7 @@ A column matrix holds, for every output pixel, the kh*kw*C inputs under the kern
     y (pixels, O) = columns (pixels, kh*kw*C) @ weight (kh*kw*C, O)
 
 The whole matrix would be kh*kw times the input (81 times for the 9x9 layers), so it is never built. The output is cut
-into blocks whose columns fit a workspace of about 1 MB, which a core keeps in its cache; a block is padded, copied out
+into blocks whose columns fit a workspace of 2 MB, which a core keeps in its cache; a block is padded, copied out
 as columns and multiplied, and the workspace is used again. Threads share the blocks, each with a workspace of its own.
 The gradients rebuild the columns: none are stored.
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from minisrgan.backend import Array, array_module
+from minisrgan.kernels.im2col import share
 
 
 def pixel_shuffle(x: Array, factor: int) -> Array:
@@ -10,8 +13,7 @@ def pixel_shuffle(x: Array, factor: int) -> Array:
     n, h, w, channels = x.shape
     c = channels // factor**2
     split = x.reshape(n, h, w, c, factor, factor)  # (N, H, W, C, i, j)
-    moved = split.transpose(0, 1, 4, 2, 5, 3)  # (N, H, i, W, j, C)
-    return array_module(x).ascontiguousarray(moved).reshape(n, h * factor, w * factor, c)
+    return _copy(split.transpose(0, 1, 4, 2, 5, 3)).reshape(n, h * factor, w * factor, c)  # (N, H, i, W, j, C)
 
 
 def pixel_unshuffle(x: Array, factor: int) -> Array:
@@ -19,5 +21,17 @@ def pixel_unshuffle(x: Array, factor: int) -> Array:
     n, tall, wide, c = x.shape
     h, w = tall // factor, wide // factor
     split = x.reshape(n, h, factor, w, factor, c)  # (N, H, i, W, j, C)
-    moved = split.transpose(0, 1, 3, 5, 2, 4)  # (N, H, W, C, i, j)
-    return array_module(x).ascontiguousarray(moved).reshape(n, h, w, c * factor**2)
+    return _copy(split.transpose(0, 1, 3, 5, 2, 4)).reshape(n, h, w, c * factor**2)  # (N, H, W, C, i, j)
+
+
+def _copy(moved: Array) -> Array:
+    """Return a contiguous copy of a transposed view, the images shared out over the threads."""
+    xp = array_module(moved)
+    out = xp.empty(moved.shape, moved.dtype)
+
+    def work(images: Sequence[int]) -> None:
+        part = slice(images[0], images[-1] + 1)
+        out[part] = moved[part]
+
+    share(xp, work, range(len(moved)))
+    return out

@@ -8,19 +8,14 @@ Backward one reading pass over x and grad_y for the two sums, one writing: grad_
 from __future__ import annotations
 
 from minisrgan.backend import Array, array_module
-from minisrgan.kernels.blocks import channel_rows, row_blocks
+from minisrgan.kernels.blocks import Rows, map_blocks
 
 
 def channel_sums(x: Array) -> Array:
-    """Sum (..., C) over all axes but the last, to (C,).
-
-    Sums of blocks, then the sum of those: in float32 a single running sum over the 150,000 values of a batch would
-    lose its last digits.
-    """
-    xp = array_module(x)
-    flat = channel_rows(x)
-    parts = [flat[block].sum(axis=0) for block in row_blocks(flat)]
-    return xp.stack(parts).sum(axis=0)
+    """Sum (..., C) over all axes but the last, to (C,)."""
+    rows = Rows(x)
+    flat = rows.of(x)
+    return rows.total(map_blocks(lambda block: flat[block].sum(axis=0), flat))
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
@@ -28,21 +23,31 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 
     The variance is taken around the mean, in a second pass: E[x^2] - E[x]^2 cancels where the mean is large.
     """
-    xp = array_module(x)
-    flat = channel_rows(x)
-    mean = channel_sums(x) / len(flat)
-    parts = []
-    for block in row_blocks(flat):
-        centred = flat[block] - mean
-        parts.append((centred * centred).sum(axis=0))
-    return mean, xp.stack(parts).sum(axis=0) / len(flat)
+    rows, count = Rows(x), x.size // x.shape[-1]
+    flat = rows.of(x)
+    mean = channel_sums(x) / count
+    wide_mean = rows.widen(mean)
+
+    def squares(block: slice) -> Array:
+        centred = flat[block] - wide_mean
+        centred *= centred
+        return centred.sum(axis=0)
+
+    return mean, rows.total(map_blocks(squares, flat)) / count
 
 
 def normalize(x: Array, mean: Array, inv_std: Array, weight: Array, bias: Array) -> Array:
     """Return (x - mean) * inv_std * weight + bias as one multiplication and one addition, scale*x + shift."""
+    rows = Rows(x)
+    flat, y = rows.of(x), array_module(x).empty(x.shape, x.dtype)
     scale = inv_std * weight
-    y = x * scale
-    y += bias - mean * scale
+    wide_scale, wide_shift, out = rows.widen(scale), rows.widen(bias - mean * scale), rows.of(y)
+
+    def apply(block: slice) -> None:
+        rows.xp.multiply(flat[block], wide_scale, out=out[block])
+        out[block] += wide_shift
+
+    map_blocks(apply, flat)
     return y
 
 
@@ -56,23 +61,29 @@ def normalize_gradient(
         grad_bias   = sum grad_y               grad_weight = sum grad_y * x_hat
         grad_x      = weight * inv_std * (grad_y - grad_bias/M - x_hat * grad_weight/M)
     """
-    xp = array_module(x)
-    flat_x, flat_grad = channel_rows(x), channel_rows(grad_y)
-    count = len(flat_x)
-    grad_bias = channel_sums(grad_y)
-    parts = []
-    for block in row_blocks(flat_x):
-        centred = flat_x[block] - mean
+    rows, count = Rows(x), x.size // x.shape[-1]
+    flat_x, flat_grad = rows.of(x), rows.of(grad_y)
+    wide_mean = rows.widen(mean)
+
+    def sums(block: slice) -> tuple[Array, Array]:
+        centred = flat_x[block] - wide_mean
         centred *= flat_grad[block]
-        parts.append(centred.sum(axis=0))
-    grad_weight = xp.stack(parts).sum(axis=0) * inv_std
+        return flat_grad[block].sum(axis=0), centred.sum(axis=0)
+
+    plain, weighted = zip(*map_blocks(sums, flat_x), strict=True)
+    grad_bias, grad_weight = rows.total(list(plain)), rows.total(list(weighted)) * inv_std
 
     scale = weight * inv_std  # grad_x = a*grad_y + b*x + d, one a, b and d a channel
     slope = -scale * inv_std * grad_weight / count
     shift = -scale * grad_bias / count - slope * mean
-    grad_x = xp.empty_like(flat_x)
-    for block in row_blocks(flat_x):
-        xp.multiply(flat_grad[block], scale, out=grad_x[block])
-        grad_x[block] += flat_x[block] * slope
-        grad_x[block] += shift
-    return grad_x.reshape(x.shape), grad_weight, grad_bias
+    wide_scale, wide_slope, wide_shift = rows.widen(scale), rows.widen(slope), rows.widen(shift)
+    grad_x = rows.xp.empty(x.shape, x.dtype)
+    out = rows.of(grad_x)
+
+    def combine(block: slice) -> None:
+        rows.xp.multiply(flat_grad[block], wide_scale, out=out[block])
+        out[block] += flat_x[block] * wide_slope
+        out[block] += wide_shift
+
+    map_blocks(combine, flat_x)
+    return grad_x, grad_weight, grad_bias

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minisrgan.backend import Array, array_module, workspace_bytes
+from minisrgan.backend import Array, array_module, thread_count, workspace_bytes
 from minisrgan.kernels.im2col import Pair, Workspace, patch, share
 
 
@@ -27,8 +27,9 @@ def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array
     images, height, width = y.shape[:3]
     wide = width + kw - 1  # the row of inputs under a row of outputs
     matrix = xp.ascontiguousarray(weight.transpose(0, 1, 3, 2)).reshape(-1, channels)  # (kh*kw*O, C)
-    # Strips of output rows, each computed from its own inputs: a strip much higher than the kernel repeats little.
-    strip = max(4 * kh, 32)
+    # Strips of output rows, each computed from its own inputs. Where the images alone do not occupy the threads, they
+    # are cut, but not so low that the rows which neighbouring strips both need come to much.
+    strip = height if images >= 2 * thread_count() else min(height, 4 * kh)
     strips = [(n, r, min(r + strip, height)) for n in range(images) for r in range(0, height, strip)]
     step = max(1, workspace_bytes(xp) // (wide * kh * kw * outputs * x.itemsize))  # input rows a product
 

@@ -50,7 +50,7 @@ AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0,
 TILE, REACH = 4, 6  # outputs of a tile along an axis, and the inputs they need
 
 # A block's transformed tiles may take several workspaces: they are used only once, in long products.
-_WORKSPACES = 6
+_WORKSPACES = 3
 
 
 @cache

@@ -196,6 +196,7 @@ def test_elementwise_kernels_in_blocks(row: Row, size: int, monkeypatch: pytest.
     """In 256 KB every batch here is one block: sums that forget all but one pass until the pictures are real."""
     y, grad_y, grads = expected(row)
     monkeypatch.setattr(blocks, "_BLOCK_BYTES", size)
+    monkeypatch.setattr(blocks, "_LONG", size)
     ours, our_grads = run(row, list(row.inputs), grad_y)
     agree(ours, y, 1e-12)
     for our_grad, right in zip(our_grads, grads, strict=True):
