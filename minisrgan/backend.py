@@ -25,8 +25,8 @@ from minisrgan.errors import ArgumentError, DeviceError
 # type checker can know no more than this; the name tells the reader.
 Array: TypeAlias = Any
 
-# What each thread of a convolution may take for its columns. 1 or 2 MB stay in a core's own cache, which is where im2col
-# wins on a CPU; a GPU has no such edge and wants few, large products.
+# What each thread of a convolution may take for its columns. 1 or 2 MB stay in a core's own cache, which is where
+# im2col wins on a CPU; a GPU has no such edge and wants few, large products.
 _CPU_WORKSPACE, _CUDA_WORKSPACE = 2 << 20, 256 << 20
 _workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)

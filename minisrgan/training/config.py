@@ -85,9 +85,9 @@ PRESETS = {
         srresnet_lr=1e-3,
         srresnet_warmup=100,
         srresnet_decay=0.8,
-        srgan_steps=200,
-        srgan_lr=3e-4,
-        d_lr=1e-3,
+        srgan_steps=300,
+        srgan_lr=2e-4,
+        d_lr=5e-4,
         adversarial_weight=5e-3,
     ),
     "small": Config(
