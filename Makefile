@@ -3,13 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/installed
+BENCH := .venv-bench
+PEERS := .venv-bench-peers
+# Options for installing PyTorch. The package index's own build for Linux brings CUDA, several GB; PyTorch's site names an
+# index of builds without it: make bench TORCH_OPTIONS="--index-url ...".
+TORCH_OPTIONS ?=
+ARGS ?=
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench correctness clean
 
 help:
 	@echo "make demo   set up .venv, train a tiny SRGAN on sample photographs (about 4 minutes), write runs/demo"
 	@echo "make test   set up .venv, run every check: pytest with doctests, ruff, mypy --strict"
 	@echo "make lint   ruff and mypy only"
+	@echo "make bench  compare with PyTorch and with other libraries on NumPy (about 20 minutes on a quiet machine);"
+	@echo "            make bench ARGS='--quick' to see that it runs, ARGS='--help' for more"
+	@echo "make correctness   write docs/correctness.md anew from what minisrgan gradcheck measures"
 	@echo "make clean  remove .venv and caches (runs/ is kept)"
 
 # Installing again is skipped until pyproject.toml changes; the package itself is editable.
@@ -30,5 +39,24 @@ lint: $(STAMP)
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 
+# PyTorch and the peers, which want NumPy below 1.24, live in environments of their own; what cannot be installed is
+# left out by name.
+$(BENCH)/installed: pyproject.toml
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	-$(BENCH)/bin/python -m pip install --quiet $(TORCH_OPTIONS) torch
+	-$(BENCH)/bin/python -m pip install --quiet --editable ".[bench]" && touch $@
+
+$(PEERS)/installed:
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	-$(PEERS)/bin/python -m pip install --quiet --only-binary numpy,matplotlib \
+		"numpy<1.24" "matplotlib<3.9" threadpoolctl mygrad dezero "setuptools<80" wheel && touch $@
+	-$(PEERS)/bin/python -m pip install --quiet --no-build-isolation chainer
+
+bench: $(STAMP) $(BENCH)/installed $(PEERS)/installed
+	$(RUN)/python -m benchmarks.run $(ARGS)
+
+correctness: $(STAMP)
+	$(RUN)/minisrgan gradcheck --markdown > docs/correctness.md
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis

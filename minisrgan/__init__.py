@@ -7,11 +7,11 @@ name: `minisrgan.images`, `data`, `weights`, `training`, `inference`, `show`.
 """
 
 from minisrgan import losses, models, nn, ops, optim
-from minisrgan.autograd import Tensor, anomaly_mode, enable_grad, grad, is_grad_enabled, no_grad
+from minisrgan.autograd import Tensor, anomaly_mode, enable_grad, grad, is_grad_enabled, no_grad, profile
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Tensor", "anomaly_mode", "enable_grad", "grad", "is_grad_enabled", "losses", "models", "nn", "no_grad", "ops",
-    "optim",
+    "optim", "profile",
 ]  # fmt: skip

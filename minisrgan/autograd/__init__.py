@@ -7,9 +7,11 @@ from minisrgan.autograd.engine import grad
 from minisrgan.autograd.function import Function, Gradients
 from minisrgan.autograd.gradcheck import Report, gradcheck, gradgradcheck
 from minisrgan.autograd.modes import anomaly_mode, enable_grad, is_grad_enabled, no_grad
+from minisrgan.autograd.profile import Cost, Profile, profile
 from minisrgan.autograd.tensor import OPERATORS, Axis, Operand, Scalar, Tensor, zeros_like
 
 __all__ = [
-    "OPERATORS", "Axis", "Function", "Gradients", "Operand", "Report", "Scalar", "Tensor", "anomaly_mode",
-    "enable_grad", "grad", "gradcheck", "gradgradcheck", "is_grad_enabled", "no_grad", "zeros_like",
+    "OPERATORS", "Axis", "Cost", "Function", "Gradients", "Operand", "Profile", "Report", "Scalar", "Tensor",
+    "anomaly_mode", "enable_grad", "grad", "gradcheck", "gradgradcheck", "is_grad_enabled", "no_grad", "profile",
+    "zeros_like",
 ]  # fmt: skip

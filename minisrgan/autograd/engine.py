@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from minisrgan.autograd import modes
 from minisrgan.autograd.function import Function, check_finite
+from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.tensor import Operand, Tensor
 from minisrgan.backend import array_module
 from minisrgan.errors import GradientError, NonFiniteError, ShapeError
@@ -100,6 +101,8 @@ def _propagate(
         _accumulate(table, _vertex(root), _seed(root, seed), False, create_graph)
 
     results: list[tuple[Vertex, Tensor, bool]] = []
+    recorder = profiler.get()
+    accumulate = _accumulate if recorder is None else recorder.timed("gradients added", "backward", _accumulate)
     with modes.enable_grad() if create_graph else modes.no_grad():
         while order:
             vertex = order.pop()
@@ -115,14 +118,15 @@ def _propagate(
             vertex.needs_grad = tuple(parent is not None and id(parent) in useful for parent in vertex.parents)
             if not any(vertex.needs_grad):
                 continue
-            parts = _gradients(vertex, gradient, create_graph)
+            ask = _gradients if recorder is None else recorder.timed(vertex.name, "backward", _gradients)
+            parts = ask(vertex, gradient, create_graph)
             seen = {id(gradient.data)} | {id(part.data.base) for part in parts if part is not None}
             for parent, part in zip(vertex.parents, parts, strict=True):
                 if parent is not None and part is not None and id(parent) in useful:
                     # A view, what a view is of, or what came in or went out already, belongs to somebody else as well.
                     fresh = part.data.base is None and id(part.data) not in seen
                     seen.add(id(part.data))
-                    _accumulate(table, parent, part, fresh, create_graph)
+                    accumulate(table, parent, part, fresh, create_graph)
             if not retain_graph:
                 vertex.release()
     return results

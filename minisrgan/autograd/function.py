@@ -23,6 +23,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from minisrgan.autograd.modes import calling_line, is_anomaly_enabled, is_grad_enabled
+from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor
 from minisrgan.backend import Array, array_module, device_of, is_array
 from minisrgan.errors import DeviceError, DTypeError, NonFiniteError
@@ -123,9 +124,10 @@ class Function:
         node.shapes = tuple(v.shape if isinstance(v, Tensor) else () for v in given)
         # A view each: save() knows inputs by identity, and x and x.detach() share one array.
         node._inputs = tuple(v.data.view() if isinstance(v, Tensor) else v for v in given)
-        anomaly = is_anomaly_enabled()
+        anomaly, recorder = is_anomaly_enabled(), profiler.get()
+        forward = node.forward if recorder is None else recorder.timed(node.name, "forward", node.forward)
         with np.errstate(all="ignore") if anomaly else contextlib.nullcontext():  # an error will say it better
-            result = node.forward(*node._inputs, **options)
+            result = forward(*node._inputs, **options)
         node._inputs = ()
         data = np.asarray(result) if isinstance(result, np.generic) else result  # NumPy turns 0-d into scalars
         if anomaly:

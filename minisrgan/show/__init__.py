@@ -2,6 +2,7 @@
 
 from minisrgan.show.comparison import comparison_figure
 from minisrgan.show.curves import curves_figure
+from minisrgan.show.profile import profile_figure
 from minisrgan.show.style import PALETTE, new_figure, save_figure, style_plot
 from minisrgan.show.summary import summarize, summary_table
 
@@ -10,6 +11,7 @@ __all__ = [
     "comparison_figure",
     "curves_figure",
     "new_figure",
+    "profile_figure",
     "save_figure",
     "style_plot",
     "summarize",

@@ -1,0 +1,61 @@
+"""`minisrgan profile`: what each operation of a training step, or of upscaling, costs."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minisrgan.autograd import Tensor, profile
+from minisrgan.inference import upscale
+from minisrgan.losses import MSEContent, VGGContent
+from minisrgan.models import VGG19, Discriminator, Generator
+from minisrgan.show import profile_figure, save_figure
+from minisrgan.training import PRESETS, SRGANStage, SRResNetStage
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "profile",
+        help="show what each operation of a training step, or of upscaling, costs",
+        description="Run training steps, or upscale 128 x 128 pixels, on random numbers; show for each operation its "
+        "calls, milliseconds forward and backward, share of the whole, and size of its results. In Python, "
+        "`with minisrgan.profile() as costs:` records any code, and print(costs) shows the table.",
+        epilog="example: minisrgan profile srgan --preset paper --steps 1 --plot profile.png",
+    )
+    works = ("srresnet", "srgan", "upscale")
+    parser.add_argument("work", nargs="?", choices=works, default=works[0], help="what is done (default srresnet)")
+    parser.add_argument("--preset", choices=PRESETS, default="tiny", help="sizes as in train (default tiny); in paper "
+                        "srgan compares features of a VGG19, with random weights")  # fmt: skip
+    parser.add_argument("--steps", type=int, default=3, metavar="N", help="how often (default 3), after a first time "
+                        "that is not recorded")  # fmt: skip
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it as well, into a .png, .svg or .pdf")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Warm up, record, show."""
+    config, rng = PRESETS[args.preset], np.random.default_rng(0)
+    generator = Generator(config.scale, config.channels, config.blocks, rng=rng)
+    sides = (config.crop // config.scale, config.crop)
+    batches = [Tensor(rng.random((config.batch, side, side, 3), np.float32)) for side in sides]
+    if args.work == "upscale":
+        step = partial(upscale, generator, rng.integers(0, 256, (128, 128, 3), np.uint8))
+    elif args.work == "srresnet":
+        step = partial(SRResNetStage(generator, MSEContent(), config).step, 0, *batches)
+    else:
+        content = VGGContent(VGG19(rng=rng)) if args.preset == "paper" else MSEContent()
+        discriminator = Discriminator(config.crop, config.d_channels, rng=rng)
+        step = partial(SRGANStage(generator, discriminator, content, config).step, 0, *batches)
+    step()
+    with profile() as costs:
+        for _ in range(args.steps):
+            step()
+    print(costs)
+    if args.plot:
+        save_figure(profile_figure(costs), args.plot)
+    return 0
