@@ -20,8 +20,8 @@ turned; in the weight dU = V^T @ (A x A) dY, summed over tiles, and dw = (G x G)
 
 Arithmetic: 36 instead of 144 multiply-adds a tile and channel pair, and 36*36*C + 16*36*O for the transforms of a
 tile. Bytes moved: each input is copied 36/16 times, V and M are written and read once, all within a block.
-Accuracy: interpolation at 2 and -2 multiplies by up to 8, so results carry about ten times the rounding error of the
-plain sum; see docs/performance.md. Never used for float64.
+Accuracy: interpolation at 2 and -2 multiplies by up to 8. Measured against float64, relative to the largest value, over
+64 to 256 channels at 24x24: 6e-6 to 1.3e-5, where the plain sum has 3e-7 to 8e-7. Never used for float64.
 
 Source: Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308, sec. 4.
 """

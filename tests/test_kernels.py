@@ -1,0 +1,68 @@
+"""The fast algorithms at the sizes they are made for, where the table of operations is too small to reach."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minisrgan import backend, kernels
+from minisrgan.backend import Array
+from minisrgan.kernels import conv
+
+
+def layer(size: tuple[int, int], channels: int, outputs: int, kernel: int = 3) -> tuple[Array, Array, Array]:
+    """Return input, weight and a gradient of the result, in float32, for a batch of 4 with the size kept."""
+    rng = np.random.default_rng(0)
+    shapes = ((4, *size, channels), (kernel, kernel, channels, outputs), (4, *size, outputs))
+    x, weight, grad = (rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
+    return x, weight, grad
+
+
+def all_three(x: Array, weight: Array, grad: Array) -> list[Array]:
+    """Return the convolution and both its gradients."""
+    padding = weight.shape[0] // 2
+    return [
+        kernels.conv2d(x, weight, padding=padding),
+        kernels.conv2d_input_gradient(grad, weight, x.shape[1:3], padding=padding),
+        kernels.conv2d_weight_gradient(x, grad, weight.shape[:2], padding=padding),
+    ]
+
+
+def errors(arrays: tuple[Array, Array, Array], algorithm: str | None) -> list[float]:
+    """Return the largest error of each against float64, relative to the largest magnitude."""
+    right = all_three(*(array.astype(np.float64) for array in arrays))
+    if algorithm is None:
+        ours = all_three(*arrays)
+    else:
+        with backend.algorithm(algorithm):
+            ours = all_three(*arrays)
+    return [float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(ours, right, strict=True)]
+
+
+@pytest.mark.parametrize("size", [(24, 24), (25, 27), (23, 30)])
+def test_winograd_is_accurate_where_it_is_chosen(size: tuple[int, int]) -> None:
+    """Interpolation at 2 and -2 loses digits: a wrong constant may lose all of them and still train a little."""
+    arrays = layer(size, 64, 64)
+    assert conv.choose(arrays[0], arrays[1].shape, 1, 1) == "winograd"
+    plain, winograd = errors(arrays, "im2col"), errors(arrays, None)
+    assert max(plain) < 2e-6
+    assert max(winograd) < 2e-5
+    assert max(winograd) > 2 * max(plain)  # else it was not Winograd that ran
+
+
+def test_winograd_is_never_chosen_for_float64() -> None:
+    """Gradient checks live in float64, and must not lose digits to an algorithm made for speed."""
+    x, weight, _ = layer((24, 24), 64, 64)
+    assert conv.choose(x.astype(np.float64), weight.shape, 1, 1) == "im2col"
+    with backend.algorithm("winograd"):
+        assert conv.choose(x.astype(np.float64), weight.shape, 1, 1) == "im2col"
+    assert conv.choose(x, weight.shape, 2, 1) == "im2col"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_the_thin_layer_is_accurate(threads: int) -> None:
+    """The 9x9 layer that ends the generator, in one strip an image and in several."""
+    arrays = layer((50, 41), 64, 3, kernel=9)
+    assert conv.choose(arrays[0], arrays[1].shape, 1, 4) == "thin"
+    with backend.threads(threads):
+        assert max(errors(arrays, None)) < 2e-6
