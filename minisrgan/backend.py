@@ -126,6 +126,16 @@ def _import_cupy(device: str) -> Any:
     return cupy
 
 
+@contextlib.contextmanager
+def setting(variable: ContextVar[T], value: T) -> Iterator[None]:
+    """Give a context variable a value for the block it governs, whatever ends the block."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
 def workspace_bytes(xp: Any = np) -> int:
     """Return how many bytes of temporary columns a convolution may hold at a time.
 
@@ -136,8 +146,7 @@ def workspace_bytes(xp: Any = np) -> int:
     return chosen if chosen is not None else _CPU_WORKSPACE if xp is np else _CUDA_WORKSPACE
 
 
-@contextlib.contextmanager
-def workspace(size: int) -> Iterator[None]:
+def workspace(size: int) -> contextlib.AbstractContextManager[None]:
     """Set the workspace of convolutions, in bytes, for the block it governs.
 
     Smaller is slower but never wrong: a block is at least one output pixel.
@@ -148,11 +157,7 @@ def workspace(size: int) -> Iterator[None]:
     """
     if size < 1:
         raise ArgumentError("workspace", expected="at least 1 byte", got=str(size), fix="give a size in bytes")
-    token = _workspace.set(size)
-    try:
-        yield
-    finally:
-        _workspace.reset(token)
+    return setting(_workspace, size)
 
 
 def forced_algorithm() -> str | None:
@@ -160,8 +165,7 @@ def forced_algorithm() -> str | None:
     return _algorithm.get()
 
 
-@contextlib.contextmanager
-def algorithm(name: str) -> Iterator[None]:
+def algorithm(name: str) -> contextlib.AbstractContextManager[None]:
     """Make every convolution use one algorithm for the block it governs: "im2col", "thin" or "winograd".
 
     A layer for which it is not made (a stride, a float64) uses im2col.
@@ -172,11 +176,7 @@ def algorithm(name: str) -> Iterator[None]:
     """
     if name not in ALGORITHMS:
         raise ArgumentError("algorithm", expected=f"one of {', '.join(ALGORITHMS)}", got=repr(name), fix="choose one")
-    token = _algorithm.set(name)
-    try:
-        yield
-    finally:
-        _algorithm.reset(token)
+    return setting(_algorithm, name)
 
 
 def thread_count() -> int:
@@ -200,16 +200,11 @@ def thread_count() -> int:
     return int(text)
 
 
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
+def threads(count: int) -> contextlib.AbstractContextManager[None]:
     """Set the number of threads of kernels on the CPU for the block it governs."""
     if count < 1:
         raise ArgumentError("threads", expected="at least 1", got=str(count), fix="1 is the thread that calls")
-    token = _threads.set(count)
-    try:
-        yield
-    finally:
-        _threads.reset(token)
+    return setting(_threads, count)
 
 
 def parallel(work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
+
+from minisrgan.backend import setting
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _anomaly: ContextVar[bool] = ContextVar("anomaly", default=False)
@@ -21,15 +22,6 @@ def is_grad_enabled() -> bool:
     return _recording.get()
 
 
-@contextlib.contextmanager
-def _mode(variable: ContextVar[bool], value: bool) -> Iterator[None]:
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(token)
-
-
 def no_grad() -> contextlib.AbstractContextManager[None]:
     """Do not record what is computed inside: no graph, no saved arrays, no gradient.
 
@@ -39,12 +31,12 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     ...     (x * 2.0).requires_grad
     False
     """
-    return _mode(_recording, False)
+    return setting(_recording, False)
 
 
 def enable_grad() -> contextlib.AbstractContextManager[None]:
     """Record inside, also where an outer block does not."""
-    return _mode(_recording, True)
+    return setting(_recording, True)
 
 
 def anomaly_mode() -> contextlib.AbstractContextManager[None]:
@@ -61,7 +53,7 @@ def anomaly_mode() -> contextlib.AbstractContextManager[None]:
       got       1 of 1 values not finite (0 NaN, 1 infinite)
       fix       look at the inputs of this line: ...
     """
-    return _mode(_anomaly, True)
+    return setting(_anomaly, True)
 
 
 def is_anomaly_enabled() -> bool:

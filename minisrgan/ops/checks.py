@@ -41,7 +41,9 @@ def require_channels(op: str, x: Any, channels: int, why: str) -> None:
         return
     if len(shape) == 4 and shape[1] == channels:
         fix = "this looks like (N, C, H, W); batches are (N, H, W, C): x.transpose(0, 2, 3, 1)"
-    elif shape[-1] in (1, 3, 4):
+    elif channels == 3 and shape[-1] in (1, 4):
+        fix = "make it RGB: repeat the channel of a grey photo three times, leave out the fourth of RGBA"
+    elif shape[-1] == 3:
         fix = "batches are (N, H, W, C). This looks like the photo itself; did a layer before it get skipped?"
     else:
         fix = "batches are (N, H, W, C); compare the layer before with this one"

@@ -88,12 +88,12 @@ AUTOGRAD = [
     ),
     Fault(
         "no_grad is not taken back at the end of its block",
-        "autograd/modes.py", "variable.reset(token)", "pass",
+        "backend.py", "variable.reset(token)", "pass",
         ENGINE + "test_no_grad_nests_and_survives_an_error",
     ),
     Fault(
         "no_grad ends with recording on, whatever was before",
-        "autograd/modes.py", "variable.reset(token)", "variable.set(True)",
+        "backend.py", "variable.reset(token)", "variable.set(True)",
         ENGINE + "test_no_grad_nests_and_survives_an_error",
     ),
     Fault(

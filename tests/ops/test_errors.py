@@ -251,3 +251,14 @@ def test_running_statistics_may_be_tensors():
     mean, var = Tensor(np.zeros(2)), Tensor(np.ones(2))
     ops.batch_norm(x, Tensor(np.ones(2)), Tensor(np.zeros(2)), mean, var, training=True)
     np.testing.assert_allclose(mean.numpy(), [0.3, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("channels", "word"), [(1, "grey"), (4, "RGBA"), (3, "photo itself"), (7, "compare the layer before")]
+)
+def test_the_advice_fits_the_channels(channels: int, word: str):
+    """Advice for another mistake sends a student looking in the wrong place."""
+    takes = 64 if channels in (3, 7) else 3
+    with pytest.raises(ShapeError) as caught:
+        ops.conv2d(Tensor(np.ones((1, 9, 8, channels))), Tensor(np.ones((3, 3, takes, 2))))
+    assert word in caught.value.fix
