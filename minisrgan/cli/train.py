@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with photographs")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for weights, log and settings")
     parser.add_argument("--preset", choices=PRESETS, default="tiny", help="sizes and steps: tiny learns in minutes, "
-                        "small in a night, paper is the paper's (default tiny)")  # fmt: skip
+                        "small takes a night for each stage, paper is the paper's (default tiny)")  # fmt: skip
     parser.add_argument("--content", choices=CONTENT, default="mse", help="what the content loss compares: pixels, or "
                         "features phi 2,2 or 5,4 of VGG19 (default mse)")  # fmt: skip
     parser.add_argument("--vgg", type=Path, metavar="FILE", help="weights of VGG19, an .npz, for vgg22 and vgg54")
