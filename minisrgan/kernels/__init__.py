@@ -7,11 +7,12 @@ from minisrgan.kernels.activation import prelu, prelu_gradient
 from minisrgan.kernels.adam import adam
 from minisrgan.kernels.conv import conv2d, conv2d_input_gradient, conv2d_weight_gradient, output_size
 from minisrgan.kernels.layout import pixel_shuffle, pixel_unshuffle
+from minisrgan.kernels.matrix import matmul
 from minisrgan.kernels.norm import channel_moments, channel_sums, normalize, normalize_gradient
 from minisrgan.kernels.pool import first_maximum, max_pool
 
 __all__ = [
     "adam", "channel_moments", "channel_sums", "conv2d", "conv2d_input_gradient", "conv2d_weight_gradient",
-    "first_maximum", "max_pool", "normalize", "normalize_gradient", "output_size", "pixel_shuffle", "pixel_unshuffle",
+    "first_maximum", "matmul", "max_pool", "normalize", "normalize_gradient", "output_size", "pixel_shuffle", "pixel_unshuffle",
     "prelu", "prelu_gradient",
 ]  # fmt: skip

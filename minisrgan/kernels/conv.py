@@ -112,7 +112,7 @@ def conv2d_weight_gradient(
     kh, kw = kernel
     in_channels, out_channels = x.shape[3], grad_y.shape[3]
     algorithm = choose(x, (kh, kw, in_channels, out_channels), stride, padding)
-    if algorithm == "winograd" and (forced_algorithm() or in_channels * out_channels <= 128 * 128):
+    if algorithm == "winograd" and (forced_algorithm() or in_channels * out_channels <= 256 * 512):
         return winograd.weight_gradient(x, grad_y, (-padding, -padding))
     if algorithm == "thin":
         turned = im2col.weight_gradient(grad_y, x, kernel, 1, (padding + 1 - kh, padding + 1 - kw))  # (kh, kw, O, C)

@@ -52,7 +52,7 @@ def blocks(shape: tuple[int, ...], bytes_per_pixel: int, budget: int) -> list[Bl
     """
     images, rows, cols = shape[0], shape[1], shape[2]
     pixels = max(1, budget // bytes_per_pixel)
-    n_step = max(1, pixels // (rows * cols))
+    n_step = _even(images, max(1, pixels // (rows * cols)))
     r_step = _even(rows, max(1, pixels // cols))
     c_step = _even(cols, pixels)
     return [

@@ -6,7 +6,8 @@ on the input as it lies, and the 81 results are moved to their places and added:
     P[i, j, o] (pixels) = x (pixels, C) . weight[i, j, :, o]        y[h, w, o] = sum_ij P[i, j, o](h + i - p, w + j - p)
 
 Rows are padded by kw - 1 zero pixels, so that a shift by (i, j) is a shift by i*(W + kw - 1) + j of one long row: what
-is shifted over the end of a row is zero. Each addition then runs over thousands of neighbours.
+is shifted over the end of a row is zero. Each addition then runs over thousands of neighbours. The shifts by j are
+summed in one call, over a view of the products in which row j begins j pixels later.
 
 Arithmetic: N*H*W*kh*kw*C*O multiply-adds in one product, and N*H*W*kh*kw*O additions. Bytes moved: the input is read
 once, the products are written and read once in cache, in blocks of about a workspace.
@@ -34,7 +35,8 @@ def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array
     step = max(1, workspace_bytes(xp) // (wide * kh * kw * outputs * x.itemsize))  # input rows a product
 
     def work(part: Sequence[tuple[int, int, int]]) -> None:
-        padding, products, sums = (Workspace(name, xp, x.dtype) for name in ("padded", "product", "sums"))
+        names = "padded", "product", "row sums", "sums"
+        padding, products, row_sums, sums = (Workspace(name, xp, x.dtype) for name in names)
         for n, first, last in part:
             # Inputs of row u land on output rows u - i; row kh - 1 of `total` is the strip's first.
             rows = last - first + kh - 1
@@ -46,11 +48,15 @@ def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array
                 flat = inputs.reshape(count * wide, channels)
                 p = products.of(kh, kw, outputs, count * wide)
                 xp.matmul(matrix, flat.T, out=p.reshape(-1, count * wide))  # (kh*kw*O, C) @ (C, pixels)
+                length = count * wide - kw + 1  # the pixels whose kw neighbours to the right are all there
+                i_step, j_step, o_step, pixel = p.strides
+                shifted = xp.lib.stride_tricks.as_strided(  # (kh, kw, O, length): p[i, j, o, q + j], a view
+                    p, (kh, kw, outputs, length), (i_step, j_step + pixel, o_step, pixel)
+                )
+                by_row = xp.add.reduce(shifted, axis=1, out=row_sums.of(kh, outputs, length))
                 for i in range(kh):
-                    for j in range(kw):
-                        start = (top + kh - 1 - i) * wide - j
-                        skip = max(0, -start)
-                        total[:, start + skip : start + count * wide] += p[i, j, :, skip:]
+                    start = (top + kh - 1 - i) * wide
+                    total[:, start : start + length] += by_row[i]
             strip_rows = total[:, (kh - 1) * wide : (kh - 1 + last - first) * wide]
             result = strip_rows.reshape(outputs, last - first, wide)[:, :, :width].transpose(1, 2, 0)
             y[n, first:last] = result if bias is None else result + bias

@@ -36,6 +36,7 @@ import numpy as np
 
 from minisrgan.backend import Array, array_module, workspace_bytes
 from minisrgan.kernels.im2col import Block, Pair, Workspace, blocks, patch, share
+from minisrgan.kernels.matrix import matmul
 
 BT = np.array([
     [4, 0, -5, 0, 1, 0],
@@ -49,8 +50,9 @@ G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0
 AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 TILE, REACH = 4, 6  # outputs of a tile along an axis, and the inputs they need
 
-# A block's transformed tiles may take several workspaces: they are used only once, in long products.
-_WORKSPACES = 3
+# A block's transformed tiles may take several workspaces: they are used only once, in long products. But more tiles
+# make no product faster, and with few channels these are what stays in cache.
+_WORKSPACES, _TILES = 3, 144
 
 
 @cache
@@ -63,7 +65,12 @@ def _tile_blocks(y_shape: tuple[int, ...], channels: int) -> list[Block]:
     """Cut the tiles of an output into blocks: images, tile rows, tile columns."""
     images, height, width = y_shape[:3]
     tiles = images, -(-height // TILE), -(-width // TILE)
-    return blocks(tiles, 4 * REACH * REACH * channels, _WORKSPACES * workspace_bytes())
+    size = 4 * REACH * REACH * channels
+    return blocks(tiles, size, min(_WORKSPACES * workspace_bytes(), _TILES * size))
+
+
+def _workspaces(xp: Any, dtype: Any) -> tuple[Workspace, Workspace, Workspace]:
+    return Workspace("padded", xp, dtype), Workspace("first", xp, dtype), Workspace("second", xp, dtype)
 
 
 def _inputs(x: Array, block: Block, origin: Pair, spaces: tuple[Workspace, ...]) -> Array:
@@ -91,16 +98,16 @@ def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array
     """Write the stride-1 convolution of x with weight (3, 3, C, O), windows from origin on, into y (N, H, W, O)."""
     xp = array_module(x)
     in_channels, out_channels = weight.shape[2:]
-    u = _kronecker("G", xp) @ weight.reshape(9, -1)  # (36, 9) @ (9, C*O)
+    u = matmul(_kronecker("G", xp), weight.reshape(9, -1))  # (36, 9) @ (9, C*O)
     u = u.reshape(REACH * REACH, in_channels, out_channels)
 
     def work(part: Sequence[Block]) -> None:
-        inputs = tuple(Workspace(name, xp, x.dtype) for name in ("padded", "gathered", "inputs"))
-        products, results = (Workspace(name, xp, x.dtype) for name in ("product", "results"))
+        inputs = padding, first, second = _workspaces(xp, x.dtype)
         for block in part:
             v = _inputs(x, block, origin, inputs)
-            m = xp.matmul(v, u, out=products.of(REACH * REACH, v.shape[1], out_channels))  # 36 x (T, C) @ (C, O)
-            out = results.of(TILE * TILE, v.shape[1] * out_channels)
+            # Each step writes over what the step before has read: two arrays stay in cache where four would not.
+            m = xp.matmul(v, u, out=first.of(REACH * REACH, v.shape[1], out_channels))  # 36 x (T, C) @ (C, O)
+            out = second.of(TILE * TILE, v.shape[1] * out_channels)
             xp.matmul(_kronecker("A", xp), m.reshape(REACH * REACH, -1), out=out)  # (16, 36) @ (36, T*O)
             _untile(out, block, y, bias)
 
@@ -129,8 +136,8 @@ def weight_gradient(x: Array, grad_y: Array, origin: Pair) -> Array:
     in_channels, out_channels = x.shape[3], grad_y.shape[3]
 
     def work(part: Sequence[Block]) -> Array:
-        inputs = tuple(Workspace(name, xp, x.dtype) for name in ("padded", "gathered", "inputs"))
-        padding, gathered, transformed = (Workspace(name, xp, x.dtype) for name in ("padded", "gathered", "grads"))
+        inputs = padding, gathered, _ = _workspaces(xp, x.dtype)
+        transformed = Workspace("third", xp, x.dtype)
         total = xp.zeros((REACH * REACH, in_channels, out_channels), x.dtype)
         product = Workspace("product", xp, x.dtype).of(*total.shape)
         for block in part:
@@ -149,5 +156,5 @@ def weight_gradient(x: Array, grad_y: Array, origin: Pair) -> Array:
 
     totals = share(xp, work, _tile_blocks(grad_y.shape, in_channels + out_channels))
     du = sum(totals[1:], totals[0])
-    dw = _kronecker("G", xp).T @ du.reshape(REACH * REACH, -1)  # (9, 36) @ (36, C*O)
+    dw = matmul(_kronecker("G", xp).T, du.reshape(REACH * REACH, -1))  # (9, 36) @ (36, C*O)
     return dw.reshape(3, 3, in_channels, out_channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minisrgan import kernels
 from minisrgan.autograd import OPERATORS, Function, Gradients, Tensor
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
@@ -14,7 +15,7 @@ class Matmul(Function):
 
     def forward(self, a: Array, b: Array) -> Array:
         self.save(a, b)
-        return a @ b
+        return kernels.matmul(a, b)
 
     def backward(self, grad_y: Tensor) -> Gradients:
         a, b = self.saved

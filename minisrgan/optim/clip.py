@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from minisrgan import kernels
 from minisrgan.autograd import Tensor
 
 
@@ -20,7 +21,7 @@ def grad_norm(parameters: Iterable[Tensor]) -> float:
     for parameter in parameters:
         if parameter.grad is not None:
             flat = parameter.grad.data.reshape(-1)
-            total += float(flat @ flat)
+            total += float(kernels.matmul(flat[None], flat[:, None])[0, 0])
     return math.sqrt(total)
 
 
