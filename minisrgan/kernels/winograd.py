@@ -29,13 +29,13 @@ Source: Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308, sec. 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
-from minisrgan.backend import Array, array_module, workspace_bytes
-from minisrgan.kernels.im2col import Block, Pair, Workspace, blocks, patch, share
+from minisrgan.backend import Array, parallel, workspace_bytes
+from minisrgan.kernels.im2col import Block, Pair, Workspace, blocks, patch
 from minisrgan.kernels.matrix import matmul
 
 BT = np.array([
@@ -45,9 +45,10 @@ BT = np.array([
     [0, -2, -1, 2, 1, 0],
     [0, 2, -1, -2, 1, 0],
     [0, 4, 0, -5, 0, 1],
-])  # fmt: skip
+], np.float32)  # fmt: skip
 G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
+GG = np.kron(G, G).astype(np.float32)  # both sides at once, for weights laid out as (9, C*O)
+AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32)
 TILE, REACH = 4, 6  # outputs of a tile along an axis, and the inputs they need
 
 # A block's transformed tiles may take several workspaces: they are used only once, in long products. But more tiles
@@ -55,10 +56,66 @@ TILE, REACH = 4, 6  # outputs of a tile along an axis, and the inputs they need
 _WORKSPACES, _TILES = 3, 144
 
 
-@cache
-def _kronecker(which: str, xp: Any) -> Array:
-    matrix = {"B": BT, "G": G, "A": AT}[which]
-    return xp.asarray(np.kron(matrix, matrix), dtype=np.float32)
+class _Tiles:
+    """The tiles of one block after another, and the memory they pass through, which each step uses again."""
+
+    def __init__(self, dtype: Any) -> None:
+        names = "padded", "first", "second", "third"
+        self.padded, self.first, self.second, self.third = (Workspace(name, np, dtype) for name in names)
+
+    def inputs(self, x: Array, block: Block, origin: Pair) -> Array:
+        """Return V (36, T, C), which is B^T d B of every tile d of x (N, H, W, C)."""
+        images, rows, cols, channels = *_extent(block), x.shape[3]
+        tall, wide = rows * TILE + 2, cols * TILE + 2
+        top, left = block.r0 * TILE + origin[0], block.c0 * TILE + origin[1]
+        part = patch(x, block.n0, block.n1, top, left, tall, wide, self.padded)
+        n_step, r_step, _, step = part.strides
+        windows = as_strided(  # (images, rows, 6, wide*C): a view in which neighbours share two rows
+            part, (images, rows, REACH, wide * channels), (n_step, TILE * r_step, r_step, step)
+        )
+        half = self.first.of(images, rows, REACH, wide, channels)
+        np.matmul(BT, windows, out=half.reshape(windows.shape))  # (6, 6) @ (6, wide*C), down the columns
+        n_step, r_step, u_step, c_step, step = half.strides
+        windows = as_strided(  # (images, rows, 6, cols, 6, C): neighbours share two columns
+            half,
+            (images, rows, REACH, cols, REACH, channels),
+            (n_step, r_step, u_step, TILE * c_step, c_step, step),
+        )
+        v = self.second.of(REACH, REACH, images, rows, cols, channels)
+        np.matmul(BT, windows, out=v.transpose(2, 3, 0, 4, 1, 5))  # (6, 6) @ (6, C), along the rows
+        return v.reshape(REACH * REACH, -1, channels)
+
+    def outputs(self, m: Array, block: Block, y: Array) -> None:
+        """Write A^T m A of every tile m (36, T, O) to its place in y; those at the border may hang over."""
+        images, rows, cols, channels = *_extent(block), y.shape[3]
+        half = self.second.of(REACH, images, rows, cols, TILE, channels)
+        m = m.reshape(REACH, REACH, images, rows, cols, channels)
+        np.matmul(AT, m.transpose(0, 2, 3, 4, 1, 5), out=half)  # (4, 6) @ (6, O), along the rows
+        half = half.reshape(REACH, images, rows, -1).transpose(1, 2, 0, 3)  # (images, rows, 6, cols*4*O)
+        target = y[block.n0 : block.n1, block.r0 * TILE : block.r1 * TILE, block.c0 * TILE : block.c1 * TILE]
+        if target.shape[1:3] == (rows * TILE, cols * TILE):
+            np.matmul(AT, half, out=target.reshape(images, rows, TILE, -1))  # (4, 6) @ (6, cols*4*O)
+        else:
+            tiles = np.matmul(AT, half, out=self.third.of(images, rows, TILE, half.shape[3]))
+            target[...] = tiles.reshape(images, rows * TILE, cols * TILE, channels)[
+                :, : target.shape[1], : target.shape[2]
+            ]
+
+    def output_gradients(self, grad_y: Array, block: Block) -> Array:
+        """Return (36, T, O), which is A g A^T of every tile g of grad_y (N, H, W, O): `outputs` transposed."""
+        images, rows, cols, channels = *_extent(block), grad_y.shape[3]
+        top, left, tall, wide = block.r0 * TILE, block.c0 * TILE, rows * TILE, cols * TILE
+        part = patch(grad_y, block.n0, block.n1, top, left, tall, wide, self.padded)
+        half = self.first.of(images, rows, REACH, cols, TILE, channels)
+        # (6, 4) @ (4, wide*O), down the columns
+        np.matmul(AT.T, part.reshape(images, rows, TILE, -1), out=half.reshape(images, rows, REACH, -1))
+        m = self.third.of(REACH, REACH, images, rows, cols, channels)
+        np.matmul(AT.T, half, out=m.transpose(2, 3, 0, 4, 1, 5))  # (6, 4) @ (4, O), along the rows
+        return m.reshape(REACH * REACH, -1, channels)
+
+
+def _extent(block: Block) -> tuple[int, int, int]:
+    return block.n1 - block.n0, block.r1 - block.r0, block.c1 - block.c0
 
 
 def _tile_blocks(y_shape: tuple[int, ...], channels: int) -> list[Block]:
@@ -69,92 +126,39 @@ def _tile_blocks(y_shape: tuple[int, ...], channels: int) -> list[Block]:
     return blocks(tiles, size, min(_WORKSPACES * workspace_bytes(), _TILES * size))
 
 
-def _workspaces(xp: Any, dtype: Any) -> tuple[Workspace, Workspace, Workspace]:
-    return Workspace("padded", xp, dtype), Workspace("first", xp, dtype), Workspace("second", xp, dtype)
-
-
-def _inputs(x: Array, block: Block, origin: Pair, spaces: tuple[Workspace, ...]) -> Array:
-    """Return V (36, T, C): the transformed input tiles of a block."""
-    padding, gathered, transformed = spaces
-    xp, channels = array_module(x), x.shape[3]
-    images, rows, cols = block.n1 - block.n0, block.r1 - block.r0, block.c1 - block.c0
-    top, left = block.r0 * TILE + origin[0], block.c0 * TILE + origin[1]
-    part = patch(x, block.n0, block.n1, top, left, rows * TILE + 2, cols * TILE + 2, padding)
-    n_step, r_step, c_step, k_step = part.strides
-    windows = xp.lib.stride_tricks.as_strided(  # (6, 6, images, rows, cols, C): a view, no copy
-        part,
-        (REACH, REACH, images, rows, cols, channels),
-        (r_step, c_step, n_step, TILE * r_step, TILE * c_step, k_step),
-    )
-    tiles = gathered.of(*windows.shape)
-    tiles[...] = windows
-    count = images * rows * cols
-    v = transformed.of(REACH * REACH, count * channels)
-    xp.matmul(_kronecker("B", xp), tiles.reshape(REACH * REACH, -1), out=v)  # (36, 36) @ (36, T*C)
-    return v.reshape(REACH * REACH, count, channels)
-
-
 def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array) -> None:
     """Write the stride-1 convolution of x with weight (3, 3, C, O), windows from origin on, into y (N, H, W, O)."""
-    xp = array_module(x)
+    x = np.ascontiguousarray(x)
     in_channels, out_channels = weight.shape[2:]
-    u = matmul(_kronecker("G", xp), weight.reshape(9, -1))  # (36, 9) @ (9, C*O)
-    u = u.reshape(REACH * REACH, in_channels, out_channels)
+    u = matmul(GG, weight.reshape(9, -1)).reshape(REACH * REACH, in_channels, out_channels)  # (36, 9) @ (9, C*O)
 
     def work(part: Sequence[Block]) -> None:
-        inputs = padding, first, second = _workspaces(xp, x.dtype)
+        tiles = _Tiles(x.dtype)
         for block in part:
-            v = _inputs(x, block, origin, inputs)
-            # Each step writes over what the step before has read: two arrays stay in cache where four would not.
-            m = xp.matmul(v, u, out=first.of(REACH * REACH, v.shape[1], out_channels))  # 36 x (T, C) @ (C, O)
-            out = second.of(TILE * TILE, v.shape[1] * out_channels)
-            xp.matmul(_kronecker("A", xp), m.reshape(REACH * REACH, -1), out=out)  # (16, 36) @ (36, T*O)
-            _untile(out, block, y, bias)
+            v = tiles.inputs(x, block, origin)
+            m = np.matmul(v, u, out=tiles.first.of(REACH * REACH, v.shape[1], out_channels))  # 36 x (T, C) @ (C, O)
+            if bias is not None:
+                m[REACH + 1] += bias  # A^T has ones in column 1: what is added to m[1, 1] is added to every output
+            tiles.outputs(m, block, y)
 
-    share(xp, work, _tile_blocks(y.shape, in_channels + out_channels))
-
-
-def _untile(out: Array, block: Block, y: Array, bias: Array | None) -> None:
-    """Lay tiles (16, T*O) side by side into y; those at the lower and right border may hang over."""
-    xp, channels = array_module(y), y.shape[3]
-    images, rows, cols = block.n1 - block.n0, block.r1 - block.r0, block.c1 - block.c0
-    tiles = out.reshape(TILE, TILE, images, rows, cols, channels).transpose(2, 3, 0, 4, 1, 5)
-    target = y[block.n0 : block.n1, block.r0 * TILE : block.r1 * TILE, block.c0 * TILE : block.c1 * TILE]
-    if target.shape[1:3] == (rows * TILE, cols * TILE) and target.flags.c_contiguous:
-        target = target.reshape(tiles.shape)  # (images, rows, 4, cols, 4, O)
-    else:
-        tiles = tiles.reshape(images, rows * TILE, cols * TILE, channels)[:, : target.shape[1], : target.shape[2]]
-    if bias is None:
-        target[...] = tiles
-    else:
-        xp.add(tiles, bias, out=target)
+    parallel(work, _tile_blocks(y.shape, in_channels + out_channels))
 
 
 def weight_gradient(x: Array, grad_y: Array, origin: Pair) -> Array:
     """Return the gradient (3, 3, C, O) in the weight."""
-    xp = array_module(x)
+    x, grad_y = np.ascontiguousarray(x), np.ascontiguousarray(grad_y)
     in_channels, out_channels = x.shape[3], grad_y.shape[3]
 
     def work(part: Sequence[Block]) -> Array:
-        inputs = padding, gathered, _ = _workspaces(xp, x.dtype)
-        transformed = Workspace("third", xp, x.dtype)
-        total = xp.zeros((REACH * REACH, in_channels, out_channels), x.dtype)
-        product = Workspace("product", xp, x.dtype).of(*total.shape)
+        tiles = _Tiles(x.dtype)
+        total = np.zeros((REACH * REACH, in_channels, out_channels), x.dtype)
+        product = Workspace("product", np, x.dtype).of(*total.shape)
         for block in part:
-            v = _inputs(x, block, origin, inputs)
-            images, rows, cols = block.n1 - block.n0, block.r1 - block.r0, block.c1 - block.c0
-            top, left = block.r0 * TILE, block.c0 * TILE
-            grad = patch(grad_y, block.n0, block.n1, top, left, rows * TILE, cols * TILE, padding)
-            grad = grad.reshape(images, rows, TILE, cols, TILE, out_channels).transpose(2, 4, 0, 1, 3, 5)
-            tiles = gathered.of(*grad.shape)  # (4, 4, images, rows, cols, O)
-            tiles[...] = grad
-            m = transformed.of(REACH * REACH, v.shape[1] * out_channels)
-            xp.matmul(_kronecker("A", xp).T, tiles.reshape(TILE * TILE, -1), out=m)  # (36, 16) @ (16, T*O)
-            m = m.reshape(REACH * REACH, v.shape[1], out_channels)
-            total += xp.matmul(v.swapaxes(1, 2), m, out=product)  # 36 x (C, T) @ (T, O)
+            v, m = tiles.inputs(x, block, origin), tiles.output_gradients(grad_y, block)
+            total += np.matmul(v.swapaxes(1, 2), m, out=product)  # 36 x (C, T) @ (T, O)
         return total
 
-    totals = share(xp, work, _tile_blocks(grad_y.shape, in_channels + out_channels))
+    totals = parallel(work, _tile_blocks(grad_y.shape, in_channels + out_channels))
     du = sum(totals[1:], totals[0])
-    dw = matmul(_kronecker("G", xp).T, du.reshape(REACH * REACH, -1))  # (9, 36) @ (36, C*O)
+    dw = matmul(GG.T, du.reshape(REACH * REACH, -1))  # (9, 36) @ (36, C*O)
     return dw.reshape(3, 3, in_channels, out_channels)
