@@ -14,7 +14,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
@@ -26,9 +26,9 @@ from minisrgan.errors import ArgumentError, DeviceError
 # type checker can know no more than this; the name tells the reader.
 Array: TypeAlias = Any
 
-# What each thread of a convolution may take for its columns. 1 or 2 MB stay in a core's own cache, which is where
-# im2col wins on a CPU; a GPU has no such edge and wants few, large products.
-_CPU_WORKSPACE, _CUDA_WORKSPACE = 2 << 20, 256 << 20
+# What each thread of a convolution may hold beyond input and output. On a CPU its blocks are far smaller, to stay in
+# cache, and most of this is for the transformed weights of a wide layer; a GPU wants few, large products.
+_CPU_WORKSPACE, _CUDA_WORKSPACE = 96 << 20, 256 << 20
 _workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
 _algorithm: ContextVar[str | None] = ContextVar("algorithm", default=None)
@@ -138,9 +138,9 @@ def setting(variable: ContextVar[T], value: T) -> Iterator[None]:
 
 
 def workspace_bytes(xp: Any = np) -> int:
-    """Return how many bytes of temporary columns a convolution may hold at a time.
+    """Return how many bytes each thread of a convolution may hold beyond input and output.
 
-    >>> workspace_bytes() == 2 << 20
+    >>> workspace_bytes() == 96 << 20
     True
     """
     chosen = _workspace.get()
@@ -148,9 +148,10 @@ def workspace_bytes(xp: Any = np) -> int:
 
 
 def workspace(size: int) -> contextlib.AbstractContextManager[None]:
-    """Set the workspace of convolutions, in bytes, for the block it governs.
+    """Set the workspace of convolutions, in bytes a thread, for the block it governs.
 
-    Smaller is slower but never wrong: a block is at least one output pixel.
+    Smaller is slower but never wrong: a block is at least one output pixel. A gradient in the weight holds two arrays
+    of the weight's size a thread in any case.
 
     >>> with workspace(4096):
     ...     workspace_bytes()
@@ -228,8 +229,12 @@ def parallel(work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:
         # A copy of the context each: what is set for this thread (NumPy's handling of errors, too) holds for those.
         # The caller takes a share as well: two threads that wake while it falls asleep are apt to land on its core,
         # both of them, and a system takes longer to part them than most kernels last.
-        futures = [_pool(count).submit(contextvars.copy_context().run, work, share) for share in shares[1:]]
-        return [work(shares[0]), *(future.result() for future in futures)]
+        futures = [_pool(count - 1).submit(contextvars.copy_context().run, work, share) for share in shares[1:]]
+        try:
+            first = work(shares[0])
+        finally:
+            wait(futures)  # whatever happens, nobody works on after BLAS has its threads back
+        return [first, *(future.result() for future in futures)]
 
 
 @functools.cache

@@ -139,6 +139,38 @@ def test_foreign_packages(path: Path):
     assert foreign & banned == set()
 
 
+# Products that take the cores away from us
+
+# Where a product runs within `parallel`, or is one of Tensors.
+PRODUCTS = {"kernels/im2col.py", "kernels/matrix.py", "kernels/thin.py", "kernels/winograd.py", "ops/matrix.py"}
+
+
+def products_of(source: str) -> list[str]:
+    """List what a file hands to BLAS: a @ b, and calls like np.dot."""
+    calls = re.compile(r"^(?!kernels\.).*\.(dot|inner|matmul|tensordot|vdot)$")
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if (isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult))
+        or (isinstance(node, ast.Call) and calls.match(ast.unparse(node.func)))
+    ]
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room_of(p) != "reference"], ids=name_of)
+def test_products_are_taken_with_one_thread_of_blas(path: Path):
+    """One product outside `parallel` wakes the threads of BLAS, which then spin on the cores of ours: 1.7 times slower.
+
+    That is how SRResNet's step had been as slow on two threads as on one.
+    """
+    if name_of(path) not in PRODUCTS:
+        assert products_of(path.read_text(encoding="utf-8")) == []
+
+
+def test_products_are_seen():
+    """The test above would pass too if it saw none."""
+    assert len(products_of("a @ b\nnp.dot(a, b)\nxp.matmul(a, b)\nkernels.matmul(a, b)\nmatmul(a, b)")) == 3
+
+
 # How large
 
 

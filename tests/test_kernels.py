@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from minisrgan import backend, kernels
 from minisrgan.backend import Array
 from minisrgan.kernels import conv
+from minisrgan.kernels.im2col import Workspace
 
 
 def layer(size: tuple[int, int], channels: int, outputs: int, kernel: int = 3) -> tuple[Array, Array, Array]:
@@ -66,3 +70,48 @@ def test_the_thin_layer_is_accurate(threads: int) -> None:
     assert conv.choose(arrays[0], arrays[1].shape, 1, 4) == "thin"
     with backend.threads(threads):
         assert max(errors(arrays, None)) < 2e-6
+
+
+def peak_beyond_result(call: Callable[[], Array]) -> int:
+    """Return the bytes that a call held at its peak, its result not counted, beginning without any kept memory."""
+    vars(Workspace._kept).clear()
+    tracemalloc.start()
+    try:
+        result = call()
+        return tracemalloc.get_traced_memory()[1] - result.nbytes
+    finally:
+        tracemalloc.stop()
+        vars(Workspace._kept).clear()
+
+
+@pytest.mark.parametrize("megabytes", [2, 8, 96])
+@pytest.mark.parametrize(
+    ("size", "channels", "outputs", "kernel", "stride"),
+    [
+        ((10, 7680), 64, 3, 9, 1),  # the last layer on a row of an 8K picture: all its columns would be 1.6 GB
+        ((10, 7680), 3, 64, 9, 1),
+        ((96, 96), 64, 64, 3, 1),
+        ((48, 48), 64, 128, 3, 2),
+        ((100, 300), 16, 16, 1, 3),
+        ((24, 24), 256, 256, 3, 1),  # its transformed weight alone is 9.4 MB
+    ],
+)
+def test_a_convolution_stays_within_its_workspace(
+    size: tuple[int, int], channels: int, outputs: int, kernel: int, stride: int, megabytes: int
+) -> None:
+    """9x9x64 columns of a whole 8K picture need 688 GB: the machine is gone before the error message is."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, *size, channels), dtype=np.float32)
+    weight = rng.standard_normal((kernel, kernel, channels, outputs), dtype=np.float32)
+    options = {"stride": stride, "padding": kernel // 2}
+    grad = kernels.conv2d(x, weight, **options)
+    budget = megabytes << 20
+    # The gradients turn the weight, or sum two arrays of its size, whatever the workspace.
+    copies = 2 * weight.nbytes
+    with backend.threads(1), backend.workspace(budget):
+        forward = peak_beyond_result(lambda: kernels.conv2d(x, weight, **options))
+        to_input = peak_beyond_result(lambda: kernels.conv2d_input_gradient(grad, weight, size, **options))
+        to_weight = peak_beyond_result(lambda: kernels.conv2d_weight_gradient(x, grad, (kernel, kernel), **options))
+    assert forward <= budget, f"{forward / 2**20:.1f} MB"
+    assert to_input <= budget + copies, f"{to_input / 2**20:.1f} MB"
+    assert to_weight <= budget + copies, f"{to_weight / 2**20:.1f} MB"

@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ShapeError
 from minisrgan.images.checks import require_image
+from minisrgan.kernels import matmul
 
 SSIMMethod = Literal["daala", "wang"]
 
@@ -33,7 +34,7 @@ def rgb_to_y(image: Array) -> Array:
     require_image("rgb_to_y", image)
     if image.ndim == 2:
         return image.astype(np.float64)
-    y: Array = 16.0 + image @ np.array([65.481, 128.553, 24.966]) / 255.0  # (H, W, 3) @ (3,)
+    y: Array = 16.0 + matmul(image, np.array([65.481, 128.553, 24.966]) / 255.0)  # (H, W, 3) @ (3,)
     return y
 
 
@@ -98,7 +99,7 @@ def _wang_kernel() -> Array:
 def _filter(planes: Array, kernel: Array) -> Array:
     """Correlate (K, H, W) with the kernel along W, then along H, where it fits whole."""
     for _ in range(2):
-        rows = sliding_window_view(planes, len(kernel), axis=2) @ kernel  # (K, H, W', taps) @ (taps,)
+        rows = matmul(sliding_window_view(planes, len(kernel), axis=2), kernel)  # (K, H, W', taps) @ (taps,)
         planes = np.ascontiguousarray(rows.swapaxes(1, 2))
     return planes
 

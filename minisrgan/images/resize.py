@@ -18,6 +18,7 @@ import numpy as np
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError
 from minisrgan.images.checks import require_image
+from minisrgan.kernels import matmul
 
 Border = Literal["replicate", "symmetric"]
 
@@ -92,7 +93,7 @@ def _resize_rows(image: Array, scale: float, border: Border) -> Array:
     out = np.empty((sum(len(matrix) for _, _, matrix in bands), rows.shape[1]), image.dtype)
     start = 0
     for first, stop, matrix in bands:
-        values = matrix @ rows[first:stop].astype(matrix.dtype, copy=False)  # (band, rows) @ (rows, W*C)
+        values = matmul(matrix, rows[first:stop].astype(matrix.dtype, copy=False))  # (band, rows) @ (rows, W*C)
         if rounded:
             values += 0.5
             values = np.floor(values, out=values).clip(0, 255, out=values)

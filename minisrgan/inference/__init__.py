@@ -1,5 +1,8 @@
 """Upscaling photographs with a trained generator."""
 
+from minisrgan.inference.folders import find_jobs
+from minisrgan.inference.mix import blend, self_ensemble
+from minisrgan.inference.photo import upscale_photo
 from minisrgan.inference.upscale import upscale
 
-__all__ = ["upscale"]
+__all__ = ["blend", "find_jobs", "self_ensemble", "upscale", "upscale_photo"]

@@ -3,83 +3,206 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from minisrgan.autograd import Tensor, no_grad
-from minisrgan.backend import Array, array_module, to_numpy
+from minisrgan.backend import (
+    Array,
+    array_module,
+    device_of,
+    thread_count,
+    to_device,
+    to_numpy,
+    workspace,
+    workspace_bytes,
+)
 from minisrgan.errors import ArgumentError, ImageError
+from minisrgan.inference.mix import Margins, self_ensemble
+from minisrgan.inference.tiles import SMALLEST, Part, around, best_sides, cut, scaled
 from minisrgan.models import Generator
 
-_MEMORY = 1 << 30  # what feature maps may take before an image is cut into tiles
+Progress: TypeAlias = Callable[[int, int], None]
+
+MEMORY = 10**9
+_HEAD_REACH = 3  # input pixels that the layers from the upsampling on see beyond an output pixel
+_HEAD_PIXELS = 48 * 48  # that those layers are given at least
 
 
-def upscale(generator: Generator, image: Array, tile: int | None = None) -> Array:
-    """Enlarge a photograph.
+def upscale(
+    generator: Generator,
+    image: Array,
+    tile: int | Literal["auto"] | None = "auto",
+    *,
+    overlap: int | None = None,
+    memory: int = MEMORY,
+    ensemble: bool = False,
+    progress: Progress | None = None,
+) -> Array:
+    """Enlarge a photograph of any size.
 
-    image    uint8 (H, W, 3) RGB
-    tile     side of the tiles in pixels of the input; by default the whole image at once where its feature maps fit
-             into 1 GB, and else the largest tiles that do
-    Returns  uint8 (scale*H, scale*W, 3)
-    Errors   ImageError for what is not a uint8 RGB image; ArgumentError for a tile below 1
+    image     uint8 or uint16 (H, W, 3) RGB, or (H, W, 1) grey: computed as three equal channels, whose mean is taken
+              before it is rounded
+    tile      side of the tiles in pixels of the input; "auto" (or None): the whole image where it fits the memory,
+              else the tiles, square or not, that compute the fewest pixels
+    overlap   pixels of the input that are computed around a tile and cut off again. By default the generator's
+              receptive field (40 for the paper's): then an output pixel sees what it would have seen in the whole
+              image, and the result is the same. Less is quicker, and leaves seams.
+    memory    bytes that may be taken beside the image, the result included
+    ensemble  take the mean of eight turns and mirror images (`self_ensemble`)
+    progress  called with how many pixels of the input are done, and how many there are
+    Returns   (scale*H, scale*W, C) of the image's dtype
+    Errors    ImageError for what is not an image, and where the memory is too small or runs out; ArgumentError for a
+              tile below 1 or an overlap below 0
 
-    Every tile is computed with a margin of the generator's receptive field (40 pixels for the paper's) and the margin
-    is cut off, so an output pixel sees what it would have seen in the whole image.
+    The layers up to the last residual block take 5 feature maps of the input's size, those after it 2.25 of the
+    output's, 7 times as much for x4. So the first are computed in large tiles, and the rest from their result in small
+    ones, which need only 3 pixels around them. If memory runs out all the same, tiles are halved down to 16 pixels.
 
     >>> upscale(Generator(scale=2, channels=4, blocks=1), np.zeros((3, 5, 3), np.uint8)).shape
     (6, 10, 3)
     """
-    if getattr(image, "ndim", 0) != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise ImageError(
-            "upscale",
-            expected="a uint8 RGB image (H, W, 3)",
-            got=f"{getattr(image, 'dtype', type(image).__name__)} {getattr(image, 'shape', '')}".strip(),
-            fix="read it with minisrgan.images.read_image",
-        )
-    if tile is not None and tile < 1:
-        raise ArgumentError("upscale", expected="tile >= 1", got=str(tile), fix="256 is a good size")
-    scale, margin = generator.scale, math.ceil(generator.receptive_radius)
-    height, width = image.shape[:2]
-    side = tile or _largest_tile(generator, height, width, margin)
-    out = np.empty((height * scale, width * scale, 3), np.uint8)
+    _check(image, tile, overlap)
+    scale, (height, width, channels) = generator.scale, image.shape
+    margin = math.ceil(generator.receptive_radius) if overlap is None else overlap
+    pixel = max(_deep_bytes(generator, ensemble), 2 * _held_bytes(generator, ensemble))
+    least = pixel * min(height, SMALLEST + 2 * margin) * min(width, SMALLEST + 2 * margin)
+    least = max(least, 2 * min(_HEAD_PIXELS, height * width) * _head_bytes(generator))
+    xp = array_module(generator.conv_first.weight.data)
+    threads = thread_count() if xp is np else 1
+    columns = max(1, min(workspace_bytes(xp), memory // (8 * threads)))
+    fixed = image.nbytes * scale**2 + columns * threads
+    if memory < fixed + least:
+        expected = f"{_mb(fixed + least)} for a photograph of {width} x {height} pixels, or more"
+        raise ImageError("upscale", expected=expected, got=_mb(memory), fix="allow more memory, or enlarge a part")
+    room = memory - fixed
+    sides = best_sides(height, width, margin, room // pixel)
+    if isinstance(tile, int):
+        sides = min(tile, height), min(tile, width)
+    out = np.empty((height * scale, width * scale, channels), image.dtype)
+    todo, done = cut((slice(0, height), slice(0, width)), sides), 0.0
+
+    def advance(pixels: float) -> None:
+        nonlocal done
+        done += pixels
+        if progress:
+            progress(min(round(done), height * width), height * width)
+
     modes = [(module, module.training) for _, module in generator.named_modules()]
     generator.eval()
     try:
-        for rows, cols in _tiles(height, width, side):
-            top, left = max(0, rows.start - margin), max(0, cols.start - margin)
-            part = image[top : rows.stop + margin, left : cols.stop + margin]
-            large = _generate(generator, part)
-            inner = large[(rows.start - top) * scale :, (cols.start - left) * scale :]
-            size = ((rows.stop - rows.start) * scale, (cols.stop - cols.start) * scale)
-            out[rows.start * scale : rows.stop * scale, cols.start * scale : cols.stop * scale] = inner[
-                : size[0], : size[1]
-            ]
+        while todo:
+            before = done
+            try:
+                # In one line: with a name, the floats of this tile would be kept while the next is computed.
+                with workspace(columns):
+                    out[scaled(todo[0], scale)] = _to_levels(
+                        enlarge_tile(generator, image, todo[0], margin, room, ensemble, advance), image.dtype
+                    )
+                del todo[0]
+                continue
+            except MemoryError:  # CuPy's is one, too
+                if max(sides) <= SMALLEST:
+                    expected = f"{_mb(least)} for a tile of {SMALLEST} x {SMALLEST} pixels and {margin} around them"
+                    fix = "close other programs, or compute with fewer threads: MINISRGAN_THREADS=1"
+                    raise ImageError("upscale", expected=expected, got="out of memory", fix=fix) from None
+            # Outside of the except block, where the error would still hold on to what the tile has computed.
+            sides, room, done = (max(SMALLEST, sides[0] // 2), max(SMALLEST, sides[1] // 2)), room // 4, before
+            todo = [small for part in todo for small in cut(part, sides)]
     finally:
         for module, training in modes:
             module.training = training
     return out
 
 
-def _generate(generator: Generator, image: Array) -> Array:
-    """Turn bytes to [0, 1], run the generator, and turn [-1, 1] back to bytes, rounded."""
-    xp = array_module(generator.conv_first.weight.data)
-    low = xp.asarray(image[None], dtype=np.float32) / np.float32(255)
+def enlarge_tile(
+    generator: Generator,
+    image: Array,
+    part: Part,
+    margin: int,
+    room: int,
+    ensemble: bool = False,
+    advance: Callable[[float], None] = lambda pixels: None,
+) -> Array:
+    """Enlarge a part of an image: float32 (scale*h, scale*w, C), white 1 and black -1, not rounded or clipped yet.
+
+    margin   pixels of the image around the part that are computed as well
+    room     bytes to work in
+    advance  called with how many pixels of the part have been done since the last call
+    """
+    outer = around(part, margin, image.shape)
+    low = np.broadcast_to(image[outer], (*image[outer].shape[:2], 3)) / np.float32(np.iinfo(image.dtype).max)
+    rows, cols = ((i.start - o.start, o.stop - i.stop) for i, o in zip(part, outer, strict=True))
+    pixels = (part[0].stop - part[0].start) * (part[1].stop - part[1].start) / (8 if ensemble else 1)
+    room -= low.shape[0] * low.shape[1] * _held_bytes(generator, ensemble)
+    enlarge = partial(_enlarge, generator, room, lambda share: advance(share * pixels))
+    large = self_ensemble(enlarge, low, (rows, cols)) if ensemble else enlarge(low, (rows, cols))
+    return large if image.shape[2] == 3 else large.mean(axis=2, keepdims=True)
+
+
+def _enlarge(generator: Generator, room: int, advance: Callable[[float], None], low: Array, margins: Margins) -> Array:
+    """Compute what `Generator.forward` does of low (h, w, 3), less its margins, with the last layers in tiles."""
+    scale, (height, width, _) = generator.scale, low.shape
+    (top, bottom), (left, right) = margins
+    inner = slice(top, height - bottom), slice(left, width - right)
+    out = np.empty(((height - top - bottom) * scale, (width - left - right) * scale, 3), np.float32)
     with no_grad():
-        high = to_numpy(generator(Tensor(low)).data)[0]
-    return ((high + 1) * np.float32(127.5)).round().clip(0, 255).astype(np.uint8)
+        batch = to_device(np.ascontiguousarray(low[None]), device_of(generator.conv_first.weight.data))
+        deep = first = generator.prelu_first(generator.conv_first(Tensor(batch)))
+        for block in generator.blocks:
+            deep = block(deep)
+            advance(0.5 / generator.depth)
+        maps = (first + generator.bn_middle(generator.conv_middle(deep))).data  # (1, h, w, C)
+        del first, deep
+        pixels = max(_HEAD_PIXELS, room // _head_bytes(generator))
+        for part in cut(inner, best_sides(height, width, _HEAD_REACH, pixels)):
+            rows, cols = outer = around(part, _HEAD_REACH, (height, width))
+            large = generator.conv_last(generator.upsample(Tensor(maps[:, rows, cols]))).data[0]
+            target = out[scaled(part, scale, inner)]
+            target[...] = to_numpy(large[scaled(part, scale, outer)])
+            advance(0.5 * target.size / out.size)
+    return out
 
 
-def _largest_tile(generator: Generator, height: int, width: int, margin: int) -> int:
-    """Return the side of tiles that fit the memory: four float32 feature maps at the output's size live at once."""
-    pixels = _MEMORY // (4 * 4 * generator.width * generator.scale**2)
-    if height * width <= pixels:
-        return max(height, width)
-    return max(64, math.isqrt(pixels) - 2 * margin)
+def _deep_bytes(generator: Generator, ensemble: bool) -> int:
+    """Return what a pixel takes in the layers up to the last block: 5 maps, and while others are summed, 2 results."""
+    return 4 * (5 * generator.width + 3 + 2 * ensemble * 3 * generator.scale**2)
 
 
-def _tiles(height: int, width: int, side: int) -> Iterator[tuple[slice, slice]]:
-    """Cut an image into squares, smaller at the right and lower border."""
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            yield slice(top, min(top + side, height)), slice(left, min(left + side, width))
+def _held_bytes(generator: Generator, ensemble: bool) -> int:
+    """Return what a pixel keeps while the last layers run: a map, and the result."""
+    return 4 * (generator.width + (1 + 2 * ensemble) * 3 * generator.scale**2)
+
+
+def _head_bytes(generator: Generator) -> int:
+    """Return what a pixel takes in the last layers: 2.25 maps of the output's size, and one."""
+    return 4 * generator.width * (9 * generator.scale**2 // 4 + 1)
+
+
+def _to_levels(large: Array, dtype: Any) -> Array:
+    """Turn [-1, 1] to whole numbers from 0 on, rounded."""
+    top = np.iinfo(dtype).max
+    return ((large + 1) * np.float32(top / 2)).round().clip(0, top).astype(dtype)
+
+
+def _mb(count: int) -> str:
+    return f"{math.ceil(count / 1e6):,} MB of memory"
+
+
+def _check(image: Array, tile: int | str | None, overlap: int | None) -> None:
+    """Refuse what is not an image, and what cannot be a tile."""
+    fits = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] in (1, 3) and image.size > 0
+    if not fits or image.dtype not in (np.uint8, np.uint16):
+        raise ImageError(
+            "upscale",
+            expected="a uint8 RGB image (H, W, 3), or grey (H, W, 1), or either in uint16",
+            got=f"{getattr(image, 'dtype', type(image).__name__)} {getattr(image, 'shape', '')}".strip(),
+            fix="read it with minisrgan.images.read_image",
+        )
+    if tile not in ("auto", None) and not (isinstance(tile, int) and tile >= 1):
+        raise ArgumentError("upscale", expected='tile >= 1 or "auto"', got=f"tile {tile!r}", fix="256 is a good size")
+    if overlap is not None and overlap < 0:
+        raise ArgumentError("upscale", expected="overlap >= 0", got=f"overlap {overlap}", fix="leave it out: no seams")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minisrgan.backend import Array, array_module, forced_algorithm
+from minisrgan.backend import Array, array_module, forced_algorithm, workspace_bytes
 from minisrgan.kernels import im2col, thin, winograd
 
 
@@ -20,12 +20,14 @@ def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
 def choose(x: Array, weight_shape: tuple[int, ...], stride: int, padding: int) -> str:
     """Return the algorithm for a layer: "winograd", "thin" or "im2col".
 
-    winograd  3x3, stride 1, float32, at least 32 channels on both sides, and a batch of 128 tiles of 4x4 pixels or
+    winograd  3x3, stride 1, float32, at least 32 channels on both sides, and a batch of 64 tiles of 4x4 pixels or
               more, among which the transform of the weight is shared: 36 products a tile and channel pair instead of
               144, at ten times the rounding error
     thin      a large kernel and a handful of output channels, the 9x9 layer that ends the generator: columns would be
               81 times the input for products that are 3 wide
     im2col    everything else, and everything on a GPU
+
+    The first two are chosen where half of the workspace holds the transformed weight, or the products of a row.
     """
     kh, kw, in_channels, out_channels = weight_shape
     possible = {"im2col"}
@@ -37,9 +39,12 @@ def choose(x: Array, weight_shape: tuple[int, ...], stride: int, padding: int) -
     if forced is not None:
         return forced if forced in possible else "im2col"
     tiles = x.shape[0] * -(-x.shape[1] // winograd.TILE) * -(-x.shape[2] // winograd.TILE)
-    if "winograd" in possible and min(in_channels, out_channels) >= 32 and tiles >= 128:
+    half = workspace_bytes() // 2
+    wide_enough = min(in_channels, out_channels) >= 32 and tiles >= 64
+    if "winograd" in possible and wide_enough and winograd.weight_bytes(weight_shape) <= half:
         return "winograd"
-    if "thin" in possible and kh * kw >= 25 and out_channels <= 8 < in_channels:
+    few_outputs = kh * kw >= 25 and out_channels <= 8 < in_channels
+    if "thin" in possible and few_outputs and (x.shape[2] + kw) * kh * kw * out_channels * x.itemsize <= half:
         return "thin"
     return "im2col"
 

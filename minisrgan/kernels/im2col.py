@@ -5,9 +5,9 @@ A column matrix holds, for every output pixel, the kh*kw*C inputs under the kern
     y (pixels, O) = columns (pixels, kh*kw*C) @ weight (kh*kw*C, O)
 
 The whole matrix would be kh*kw times the input (81 times for the 9x9 layers), so it is never built. The output is cut
-into blocks whose columns fit a workspace of 2 MB, which a core keeps in its cache; a block is padded, copied out
-as columns and multiplied, and the workspace is used again. Threads share the blocks, each with a workspace of its own.
-The gradients rebuild the columns: none are stored.
+into blocks whose columns come to 2 MB, which a core keeps in its cache, or less where the workspace is small; a block
+is padded, copied out as columns and multiplied, and the memory is used again. Threads share the blocks, each with
+memory of its own. The gradients rebuild the columns: none are stored.
 
 Arithmetic of each function: N*Ho*Wo*kh*kw*C*O multiply-adds. Bytes moved: the columns are written and read once in
 cache; input, weight and output once each in memory.
@@ -27,6 +27,9 @@ from minisrgan.backend import Array, array_module, parallel, workspace_bytes
 T = TypeVar("T")
 R = TypeVar("R")
 Pair = tuple[int, int]
+
+
+CACHED = 2 << 20  # bytes of columns that a core keeps in its cache
 
 
 class Block(NamedTuple):
@@ -61,6 +64,12 @@ def blocks(shape: tuple[int, ...], bytes_per_pixel: int, budget: int) -> list[Bl
         for r in range(0, rows, r_step)
         for c in range(0, cols, c_step)
     ]
+
+
+def block_bytes(xp: Any, largest: int = CACHED) -> int:
+    """Return how large the largest of the three arrays of a block may be: a part of the workspace, and of the cache."""
+    part = workspace_bytes(xp) // 6
+    return min(part, largest) if xp is np else part
 
 
 def _even(length: int, most: int) -> int:
@@ -168,7 +177,9 @@ def convolve(x: Array, weight: Array, bias: Array | None, stride: int, origin: P
             if not whole:
                 target[...] = flat.reshape(target.shape)
 
-    share(xp, work, blocks(y.shape, kh * kw * in_channels * x.itemsize, workspace_bytes(xp)))
+    # The padded input of a block, its columns and its results: as many bytes a pixel as the largest of them has.
+    largest = max(kh * kw * in_channels, stride * stride * in_channels, out_channels) * x.itemsize
+    share(xp, work, blocks(y.shape, largest, block_bytes(xp)))
 
 
 def weight_gradient(x: Array, grad_y: Array, kernel: Pair, stride: int, origin: Pair) -> Array:
@@ -178,7 +189,7 @@ def weight_gradient(x: Array, grad_y: Array, kernel: Pair, stride: int, origin: 
     length = kernel[0] * kernel[1] * in_channels
     grad_weight = xp.zeros((length, out_channels), x.dtype)
     # Each block adds a matrix as large as the weight to the sum; columns at least as large keep that a minor cost.
-    budget = max(workspace_bytes(xp), grad_weight.nbytes)
+    budget = block_bytes(xp, largest=max(CACHED, grad_weight.nbytes))
 
     def work(part: Sequence[Block]) -> Array:
         columns = Columns(x, kernel, stride, origin)
@@ -188,6 +199,7 @@ def weight_gradient(x: Array, grad_y: Array, kernel: Pair, stride: int, origin: 
             total += xp.matmul(columns.of(block).T, grad, out=product)  # (kh*kw*C, pixels) @ (pixels, O)
         return total
 
-    for total in share(xp, work, blocks(grad_y.shape, length * x.itemsize, budget)):
+    largest = max(length, stride * stride * in_channels) * x.itemsize
+    for total in share(xp, work, blocks(grad_y.shape, largest, budget)):
         grad_weight += total
     return grad_weight.reshape(*kernel, in_channels, out_channels)

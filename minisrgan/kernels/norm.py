@@ -30,8 +30,7 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 
     def squares(block: slice) -> Array:
         centred = flat[block] - wide_mean
-        centred *= centred
-        return centred.sum(axis=0)
+        return rows.xp.einsum("ij,ij->j", centred, centred)
 
     return mean, rows.total(map_blocks(squares, flat)) / count
 
@@ -66,9 +65,8 @@ def normalize_gradient(
     wide_mean = rows.widen(mean)
 
     def sums(block: slice) -> tuple[Array, Array]:
-        centred = flat_x[block] - wide_mean
-        centred *= flat_grad[block]
-        return flat_grad[block].sum(axis=0), centred.sum(axis=0)
+        grad = flat_grad[block]
+        return grad.sum(axis=0), rows.xp.einsum("ij,ij->j", flat_x[block] - wide_mean, grad)
 
     plain, weighted = zip(*map_blocks(sums, flat_x), strict=True)
     grad_bias, grad_weight = rows.total(list(plain)), rows.total(list(weighted)) * inv_std

@@ -1,10 +1,14 @@
-"""Max pooling as a comparison of size*size strided pictures; one pass over the input for each result."""
+"""Max pooling as a comparison of size*size strided pictures, the images shared out over the threads.
+
+Arithmetic: size*size comparisons a window. Bytes moved: input and output once each, image by image.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from minisrgan.backend import Array, array_module
+from minisrgan.kernels.im2col import share
 
 
 def _phases(x: Array, size: int) -> Iterator[Array]:
@@ -17,20 +21,38 @@ def _phases(x: Array, size: int) -> Iterator[Array]:
 
 def max_pool(x: Array, size: int) -> Array:
     """Return the maximum of each window."""
-    phases = _phases(x, size)
-    y = next(phases).copy()
-    for phase in phases:
-        array_module(x).maximum(y, phase, out=y)
+    xp = array_module(x)
+    y = xp.empty((x.shape[0], x.shape[1] // size, x.shape[2] // size, x.shape[3]), x.dtype)
+
+    def work(images: Sequence[int]) -> None:
+        for n in images:
+            phases, out = _phases(x[n : n + 1], size), y[n : n + 1]
+            out[...] = next(phases)
+            for phase in phases:
+                xp.maximum(out, phase, out=out)
+
+    share(xp, work, range(len(x)))
     return y
 
 
-def first_maximum(x: Array, y: Array, size: int) -> Array:
-    """Return ones where an element is the first of its window to equal the maximum y, zeros elsewhere."""
+def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
+    """Return the value of each window at the first of its elements to equal the maximum y, zeros elsewhere.
+
+    values, y  (N, H//size, W//size, C), or one value for all: 1 gives the mask of the maxima
+    """
     xp = array_module(x)
-    chosen = xp.zeros_like(x)
-    free = xp.ones(y.shape, bool)  # windows whose maximum has not come up yet
-    for phase, out in zip(_phases(x, size), _phases(chosen, size), strict=True):
-        here = (phase == y) & free
-        out[...] = here
-        free &= ~here
-    return chosen
+    result = xp.zeros_like(x)
+    values = xp.broadcast_to(values, y.shape)
+
+    def work(images: Sequence[int]) -> None:
+        for n in images:
+            one = slice(n, n + 1)
+            free = xp.ones(y[one].shape, bool)  # windows whose maximum has not come up yet
+            for phase, out in zip(_phases(x[one], size), _phases(result[one], size), strict=True):
+                here = phase == y[one]
+                here &= free
+                free &= ~here
+                xp.multiply(values[one], here, out=out)
+
+    share(xp, work, range(len(x)))
+    return result

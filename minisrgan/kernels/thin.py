@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minisrgan.backend import Array, array_module, thread_count, workspace_bytes
-from minisrgan.kernels.im2col import Pair, Workspace, patch, share
+from minisrgan.kernels.im2col import Pair, Workspace, block_bytes, patch, share
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array) -> None:
@@ -27,12 +27,14 @@ def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array
     kh, kw, channels, outputs = weight.shape
     images, height, width = y.shape[:3]
     wide = width + kw - 1  # the row of inputs under a row of outputs
+    row = wide * outputs * x.itemsize
     matrix = xp.ascontiguousarray(weight.transpose(0, 1, 3, 2)).reshape(-1, channels)  # (kh*kw*O, C)
     # Strips of output rows, each computed from its own inputs. Where the images alone do not occupy the threads, they
     # are cut, but not so low that the rows which neighbouring strips both need come to much.
-    strip = height if images >= 2 * thread_count() else min(height, 4 * kh)
+    # Nor so high that their sums outgrow the workspace.
+    strip = min(height, 4 * kh if images < 2 * thread_count() else max(kh, workspace_bytes(xp) // (8 * row)))
     strips = [(n, r, min(r + strip, height)) for n in range(images) for r in range(0, height, strip)]
-    step = max(1, workspace_bytes(xp) // (wide * kh * kw * outputs * x.itemsize))  # input rows a product
+    step = max(1, block_bytes(xp) // (kh * kw * row))  # input rows a product
 
     def work(part: Sequence[tuple[int, int, int]]) -> None:
         names = "padded", "product", "row sums", "sums"

@@ -66,16 +66,17 @@ class LeakyReLU(Function):
     """
 
     def forward(self, x: Array, negative_slope: float) -> Array:
-        xp = array_module(x)
         self.negative_slope = negative_slope
-        y = xp.maximum(x, 0)
-        y += negative_slope * xp.minimum(x, 0)
+        y = kernels.leaky_relu(x, negative_slope)
         self.save(y)
         return y
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (y,) = self.saved_arrays
         return grad_y * (mask(y > 0, y) * (1 - self.negative_slope) + self.negative_slope)
+
+    def backward_fused(self, grad_y: Array) -> Array:
+        return kernels.leaky_relu_gradient(grad_y, *self.saved_arrays, self.negative_slope)
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
@@ -105,13 +106,16 @@ class ReLU(Function):
     """The node of `relu`. It keeps y, which says where x was positive."""
 
     def forward(self, x: Array) -> Array:
-        y = array_module(x).maximum(x, 0)
+        y = kernels.leaky_relu(x, 0)
         self.save(y)
         return y
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (y,) = self.saved_arrays
         return grad_y * mask(y > 0, y)
+
+    def backward_fused(self, grad_y: Array) -> Array:
+        return kernels.leaky_relu_gradient(grad_y, *self.saved_arrays, 0)
 
 
 def relu(x: Tensor) -> Tensor:

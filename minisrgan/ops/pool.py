@@ -28,7 +28,10 @@ class MaxPool2d(Function):
         offered = broadcast_to(grad_y.reshape(n, h, 1, w, 1, c), (n, h, size, w, size, c))
         offered = offered.reshape(n, h * size, w * size, c)
         left_over = ((0, 0), (0, x.shape[1] - h * size), (0, x.shape[2] - w * size), (0, 0))
-        return pad(offered, left_over) * Tensor(kernels.first_maximum(x, y, size))
+        return pad(offered, left_over) * Tensor(kernels.to_first_maximum(y.dtype.type(1), x, y, size))
+
+    def backward_fused(self, grad_y: Array) -> Array:
+        return kernels.to_first_maximum(grad_y, *self.saved_arrays, self.size)
 
 
 def max_pool2d(x: Tensor, size: int) -> Tensor:

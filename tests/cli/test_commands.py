@@ -10,7 +10,7 @@ import pytest
 
 from minisrgan.cli.main import main
 from minisrgan.images import read_image, write_image
-from minisrgan.models import Discriminator, Generator
+from minisrgan.models import Generator
 from minisrgan.weights import load_discriminator, load_generator, save_model
 from tests.paths import SHARED, needs_shared
 
@@ -113,38 +113,6 @@ def test_wrong_words_for_training(
     message = " ".join(capsys.readouterr().err.split())
     assert told in message
     assert "fix" in message
-
-
-def test_results_that_exist_are_kept(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second run over a folder must not redo a night's work, nor overwrite what was retouched by hand."""
-    save_model(tmp_path / "g.safetensors", Generator(2, channels=4, blocks=1))
-    words = ("upscale", photos / "one.png", "--model", tmp_path / "g.safetensors", "--out", tmp_path / "large")
-    target = tmp_path / "large" / "one_x2.png"
-    assert command(*words) == 0
-    target.write_bytes(b"retouched")
-    assert command(*words) == 0
-    assert target.read_bytes() == b"retouched"
-    assert "0 upscaled, 1 kept, 0 failed" in capsys.readouterr().out
-    assert command(*words, "--overwrite") == 0
-    assert read_image(target).shape == (160, 192, 3)
-
-
-def test_two_photos_of_one_name_do_not_overwrite_each_other(photos: Path, tmp_path: Path) -> None:
-    """Cameras write a.jpg beside a.png."""
-    save_model(tmp_path / "g.safetensors", Generator(2, channels=4, blocks=1))
-    write_image(photos / "one.jpg", read_image(photos / "one.png"))
-    out = tmp_path / "large"
-    assert command("upscale", photos / "one.png", photos / "one.jpg", "--model", tmp_path / "g.safetensors",
-                   "--out", out) == 0  # fmt: skip
-    assert sorted(path.name for path in out.iterdir()) == ["one.jpg_x2.png", "one_x2.png"]
-
-
-def test_a_model_that_is_none_is_refused(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The discriminator lies beside the generator and is easily taken for it."""
-    save_model(tmp_path / "d.safetensors", Discriminator(crop=16, channels=2))
-    for name in ("d.safetensors", "missing.safetensors", "photos/one.png"):
-        assert command("upscale", photos / "one.png", "--model", tmp_path / name, "--out", tmp_path / "large") == 2
-        assert Path(name).name in capsys.readouterr().err
 
 
 def test_summary_of_each_model(capsys: pytest.CaptureFixture[str]) -> None:

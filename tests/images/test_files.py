@@ -114,7 +114,7 @@ def test_written_files_read_back(tmp_path: Path, suffix: str):
     difference = np.abs(read_image(path).astype(int) - smooth[:, ::-1])
     assert difference.mean() <= (2 if suffix in (".jpg", ".jpeg", ".webp") else 0)
     with Image.open(path) as image:
-        assert image.format == FORMATS[suffix.lower()][0]
+        assert image.format == FORMATS[suffix.lower()]
     write_image(path, smooth[..., 0])
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 

@@ -45,10 +45,23 @@ def test_reproduces_the_benchmark_table(name: str):
         assert round(float(measured[2]), 4) == wang
 
 
-def test_wang_agrees_with_scikit_image():
+@pytest.mark.parametrize("crop", [0, 4])
+@pytest.mark.parametrize("shape", [(8, 9), (8, 9, 3), (1, 1, 3), (30, 5)])
+def test_psnr_agrees_with_scikit_image(shape: tuple[int, ...], crop: int):
+    """Of the same luminance, peak and crop there is only one PSNR; uint8 differences wrap around in many others."""
+    metrics = pytest.importorskip("skimage.metrics")
+    image, original = photos(*shape)
+    crop = min(crop, min(image.shape[:2]) // 2 - 1)
+    inner = np.s_[crop : len(image) - crop, crop : image.shape[1] - crop]
+    expected = metrics.peak_signal_noise_ratio(rgb_to_y(original)[inner], rgb_to_y(image)[inner], data_range=255)
+    assert psnr(image, original, crop) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(30, 25, 3), (3, 4), (20, 3, 3)])
+def test_wang_agrees_with_scikit_image(shape: tuple[int, ...]):
     """The sample covariance (n - 1) or a window of another width gives numbers that look just as plausible."""
     metrics = pytest.importorskip("skimage.metrics")
-    image, original = photos(30, 25, 3)
+    image, original = photos(*shape)
     _, everywhere = metrics.structural_similarity(
         rgb_to_y(image),
         rgb_to_y(original),

@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from minisrgan.errors import ArgumentError, DTypeError, ShapeError
 from minisrgan.images import imresize, nearest, read_image
 from minisrgan.images.resize import cubic, weight_table
 from tests.paths import SHARED, needs_shared
+
+# The same examples in every run, and no folder left behind.
+examples = settings(max_examples=100, derandomize=True, deadline=None, database=None)
+borders = st.sampled_from(["replicate", "symmetric"])
+scales = st.one_of(st.sampled_from([1 / 4, 1 / 3, 1 / 2, 1.0, 2.0, 3.0, 4.0]), st.floats(0.1, 5))
 
 
 def photo(*shape: int) -> np.ndarray:
@@ -93,11 +100,59 @@ def test_reads_only_and_takes_any_strides():
     assert np.array_equal(image, before)
 
 
-def test_constant_stays_constant():
+# What holds for every image, size and scale
+
+
+@examples
+@given(st.floats(-3, 3), st.floats(0, 1))
+def test_the_kernel_is_even_and_sums_to_one(x: float, offset: float):
+    """A sign lost in one of its pieces shifts or darkens the picture, least at the offsets that x4 uses."""
+    assert cubic(np.array(x)) == cubic(np.array(-x))
+    assert cubic(offset + np.arange(-3, 3)).sum() == pytest.approx(1, abs=1e-12)
+    assert cubic(np.arange(-3.0, 4)).tolist() == [0, 0, 0, 1, 0, 0, 0]
+
+
+@examples
+@given(st.integers(1, 40), scales, borders)
+def test_weights_sum_to_one_and_point_into_the_image(size: int, scale: float, border: str):
     """Weights that do not sum to one darken or brighten the whole picture, most at its borders."""
-    assert np.all(imresize(np.full((50, 31, 3), 77, np.uint8), 0.3) == 77)
-    _, weight = weight_table(50, 0.3, "replicate")
-    np.testing.assert_allclose(weight.sum(axis=1), 1.0)
+    index, weight = weight_table(size, scale, border)
+    assert index.shape == weight.shape
+    assert len(weight) == np.ceil(size * scale)
+    assert index.min() >= 0
+    assert index.max() < size
+    np.testing.assert_allclose(weight.sum(axis=1), 1.0, atol=1e-12)
+
+
+@examples
+@given(st.integers(1, 20), st.integers(1, 20), scales, borders, st.integers(0, 255))
+def test_constant_stays_constant(height: int, width: int, scale: float, border: str, level: int):
+    """Rounding down instead of to the nearest makes a level of 77 a 76 wherever the weights are not exact."""
+    result = imresize(np.full((height, width, 3), level, np.uint8), scale, border)
+    assert np.all(result == level)
+    exact = imresize(np.full((height, width), level / 255), scale, border)
+    np.testing.assert_allclose(exact, level / 255, atol=1e-12)
+
+
+@examples
+@given(st.integers(1, 12), st.integers(1, 12), st.sampled_from([1 / 4, 1 / 2, 1, 2, 3, 4]), borders)
+def test_mirrored_image_mirrored_result(height: int, width: int, scale: float, border: str):
+    """A kernel half a pixel off its place moves every edge; the picture still looks right, and loses 2 dB."""
+    step = max(1, round(1 / scale))  # sizes that the scale divides, or the last pixel reaches beyond the image
+    image = photo(height * step, width * step, 3).astype(np.float64)
+    result = imresize(image, scale, border)
+    np.testing.assert_allclose(imresize(image[::-1], scale, border), result[::-1], atol=1e-9)
+    np.testing.assert_allclose(imresize(image[:, ::-1], scale, border), result[:, ::-1], atol=1e-9)
+    np.testing.assert_allclose(imresize(image.swapaxes(0, 1), scale, border), result.swapaxes(0, 1), atol=1e-9)
+
+
+@examples
+@given(st.integers(1, 12), st.integers(1, 12), scales, borders, st.floats(-3, 3))
+def test_resizing_is_linear(height: int, width: int, scale: float, border: str, factor: float):
+    """A clip or a rounding that slips into the float path spoils only the brightest and darkest pixels."""
+    one, other = photo(height, width).astype(np.float64), photo(width, height).T.astype(np.float64)
+    both = imresize(one + factor * other, scale, border)
+    np.testing.assert_allclose(both, imresize(one, scale, border) + factor * imresize(other, scale, border), atol=1e-9)
 
 
 @pytest.mark.parametrize("scale", [0, -4, float("nan"), float("inf"), "4", None, 1j])

@@ -1,0 +1,80 @@
+"""`minisrgan compare`: one photograph under several methods, as a figure or as a page with a slider."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from minisrgan.cli.evaluate import add_method_options
+from minisrgan.errors import ConfigError
+from minisrgan.images import imresize, read_image, replacing
+from minisrgan.inference.evaluate import Score, judge, load_methods, whole_pixels
+from minisrgan.show.comparison import make_strip, require_figure, strips_figure
+from minisrgan.show.slider import slider_page
+from minisrgan.show.style import save_figure
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "compare",
+        help="show a photograph under several methods: a figure, or a page with a before/after slider",
+        description="Enlarge a photograph with nearest, bicubic and each model. Show it with a detail as a figure, or "
+        "as a page that works offline, with a slider between any two of them; in the page's address, "
+        "#split=25&left=bicubic&right=original sets the slider and the sides.",
+        epilog="example: minisrgan compare portrait.jpg --from-original --model srgan.safetensors --out page.html",
+    )
+    add, source = parser.add_argument, parser.add_mutually_exclusive_group()
+    add("photo", type=Path, metavar="PHOTO", help="an image file")
+    source.add_argument("--lr", action="store_true", help="PHOTO is the small one, to be enlarged (the default)")
+    source.add_argument("--from-original", action="store_true", help="PHOTO is the large one: shrink it by bicubic, "
+                        "enlarge that, and show PHOTO beside with PSNR and SSIM of the others")  # fmt: skip
+    add_method_options(parser)
+    add("--out", type=Path, required=True, metavar="FILE", help="page.html, or figure.png, .svg or .pdf")
+    add("--detail", metavar="X,Y,W,H", help="what is shown enlarged: left, top, width, height in pixels of PHOTO "
+        "(default: the square with most fine structure, by the spread of luminance in blocks of 4 x 4)")  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Enlarge, measure if there is an original, draw."""
+    page = args.out.suffix.lower() in (".html", ".htm")
+    if not page:
+        require_figure(args.out, ".html")
+    scale, methods = load_methods(args.model, args.scale, device=args.device)
+    photo = read_image(args.photo)
+    zoom = _zoom(args.detail, photo.shape, 1 if args.from_original else scale)
+    scores: dict[str, Score] = {}
+    if args.from_original:
+        photo = whole_pixels(photo, scale)
+        pictures, scores = judge(imresize(photo, 1 / scale), photo, methods, scale)
+        pictures["original"] = photo
+    else:
+        pictures = {name: enlarge(photo) for name, enlarge in methods.items()}
+    note = f"PSNR / SSIM (daala) of the luminance, {scale} px cropped." if scores else f"Enlarged {scale} times."
+    strip = make_strip(args.photo.name, pictures, scores, zoom)
+    if page:
+        right = list(methods if args.model else pictures)[-1]
+        html = slider_page(pictures, strip, "nearest" if right == "bicubic" else "bicubic", right, note)
+        with replacing(args.out) as temporary:
+            temporary.write_text(html, "utf-8", errors="replace")
+    else:
+        save_figure(strips_figure([strip], note), args.out)
+    top, left, height, width = strip.zoom
+    print(*(f"{name}: {line}" for name, line in strip.captions.items()), sep="\n", end="\n" if scores else "")
+    print(f"{args.out}: detail {width} x {height} at {left}, {top} of the enlarged picture")
+    return 0
+
+
+def _zoom(detail: str | None, shape: tuple[int, ...], factor: int) -> tuple[int, int, int, int] | None:
+    """The detail asked for, in pixels of the enlarged picture, as (top, left, height, width)."""
+    if detail is None:
+        return None
+    numbers = [int(part) for part in detail.split(",")] if re.fullmatch(r"\d+(,\d+){3}", detail) else [0] * 4
+    left, top, width, height = numbers
+    if min(width, height) < 1 or left + width > shape[1] or top + height > shape[0]:
+        told = f"left,top,width,height in pixels of the photo, inside {shape[1]} x {shape[0]}"
+        raise ConfigError("--detail", expected=told, got=detail, fix="0,0,32,32 is the upper left corner")
+    return top * factor, left * factor, height * factor, width * factor

@@ -1,0 +1,195 @@
+"""How good enlargements are, by the protocol of the SRGAN paper: pairs of photographs, methods, scores.
+
+The original is cropped to a multiple of the scale, and so many pixels as the scale are cut from each border before
+measuring; the low-resolution photograph is a ready file or our own bicubic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from minisrgan.backend import Array
+from minisrgan.errors import ConfigError, DataError, ImageError
+from minisrgan.images import imresize, list_images, nearest, psnr, read_image, ssim
+from minisrgan.images.resize import Border
+from minisrgan.inference.upscale import upscale
+from minisrgan.models import Generator
+from minisrgan.weights import load_generator
+
+Grey = Literal["y", "rgb"]
+Method = Callable[[Array], Array]  # low-resolution photo -> photo `scale` times larger
+
+
+@dataclass(frozen=True)
+class Score:
+    """What an enlargement is worth: PSNR in dB and both SSIMs of the luminance; None where a paper does not tell.
+
+    seconds     that enlarging took
+    megapixels  that came out
+    """
+
+    psnr: float
+    ssim_daala: float
+    ssim_wang: float | None = None
+    seconds: float | None = None
+    megapixels: float | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A photograph, and the file of its low-resolution version if there is one; name is its path without suffix."""
+
+    name: str
+    high: Path
+    low: Path | None = None
+
+
+def load_methods(
+    models: Sequence[Path], scale: int | None = None, border: Border = "replicate", device: str = "cpu"
+) -> tuple[int, dict[str, Method]]:
+    """Return the scale and the ways to enlarge by it: nearest, bicubic, and one for each file of a generator.
+
+    scale    by default that of the models, and 4 without models
+    border   how bicubic goes on beyond the border, see `minisrgan.images.imresize`
+    Returns  (scale, methods); a model is called by its file's name, with as many folders as tell it from the others
+    Errors   ConfigError if the scales differ or a file is named twice; WeightsError for a file that is no generator
+
+    >>> scale, methods = load_methods([])
+    >>> scale, [(name, method(np.zeros((2, 3), np.uint8)).shape) for name, method in methods.items()]
+    (4, [('nearest', (8, 12)), ('bicubic', (8, 12))])
+    """
+    names = _names_of(models)
+    generators = {name: load_generator(path).to(device) for name, path in zip(names, models, strict=True)}
+    scales = {name: generator.scale for name, generator in generators.items()} | ({"--scale": scale} if scale else {})
+    if len(set(scales.values())) > 1:
+        told = ", ".join(f"{name}: {factor}" for name, factor in scales.items())
+        raise ConfigError("load_methods", expected="one scale", got=told, fix="run once for each scale")
+    factor = next(iter(scales.values()), 4)
+    methods: dict[str, Method] = {
+        "nearest": lambda low: nearest(low, factor),
+        "bicubic": lambda low: imresize(low, factor, border),
+    }
+    return factor, methods | {name: partial(_enlarge, generator) for name, generator in generators.items()}
+
+
+def _names_of(models: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart, and apart from what else stands in a table or figure."""
+    parts = [path.with_suffix("").parts for path in models]
+    for length in range(1, max(map(len, parts), default=1) + 1):
+        names = ["/".join(part[-length:]) for part in parts]
+        if len({*names, "nearest", "bicubic", "original"}) == len(names) + 3:
+            return names
+    told = ", ".join(map(str, models))
+    raise ConfigError("load_methods", expected="models of different names", got=told, fix="name each once or rename it")
+
+
+def _enlarge(generator: Generator, low: Array) -> Array:
+    """Upscale RGB, or grey (H, W), which the generator sees as three equal channels (`upscale`)."""
+    return upscale(generator, low) if low.ndim == 3 else upscale(generator, low[..., None])[..., 0]
+
+
+def find_pairs(folder: Path, scale: int, lr: Path | None = None, *, own: bool = False) -> list[Pair]:
+    """Find the photographs of a folder, and their low-resolution files.
+
+    folder   originals, in folders below it too; or the folder of a data set with HR and, say, LRx4 inside
+    lr       low-resolution files of the same names, or with x4 or _x4 after them; any suffix
+    own      leave LRx4 aside, for low-resolution photographs made here
+    Errors   ImageError for a folder that is missing or empty; DataError for a photograph without its file in lr
+    """
+    if (folder / "HR").is_dir():
+        ready = folder / f"LRx{scale}"
+        lr = lr or (ready if ready.is_dir() and not own else None)
+        folder = folder / "HR"
+    lows: dict[str, Path] = {}
+    for path, whole, name in _named(lr) if lr else ():  # sorted, so that the exact name comes first
+        for key in (whole, name, name.removesuffix(f"_x{scale}"), name.removesuffix(f"x{scale}")):
+            lows.setdefault(key, path)
+    pairs: dict[str, Pair] = {}
+    for path, whole, name in _named(folder):
+        low = lows.get(whole) or lows.get(name)
+        if lr and not low:
+            told, fix = f"a file named {name}, {name}x{scale} or {name}_x{scale} in {lr}", "rename or add it"
+            raise DataError("find_pairs", expected=told, got=f"none for {path}", fix=fix)
+        name = whole if name in pairs else name  # a.jpg beside a.png
+        pairs[name] = Pair(name, path, low)
+    return list(pairs.values())
+
+
+def _named(folder: Path) -> list[tuple[Path, str, str]]:
+    """The images of a folder, each with its path inside the folder and that path without suffix."""
+    inside = [(path, path.relative_to(folder)) for path in list_images(folder)]
+    return [(path, name.as_posix(), name.with_suffix("").as_posix()) for path, name in inside]
+
+
+def read_pair(pair: Pair, scale: int, border: Border = "replicate", grey: Grey = "y") -> tuple[Array, Array]:
+    """Read (low, original); the original is cropped to a multiple of the scale, and shrunk where there is no low file.
+
+    grey    "y" keeps a grey photograph (H, W), and so as luminance as it is; "rgb" makes it RGB
+    Errors  ImageError for files that cannot be read, are too small to measure, or do not fit each other
+    """
+    high = whole_pixels(read_image(pair.high, keep_grey=grey == "y"), scale)
+    smallest = 11 + 2 * scale  # SSIM's window between the cropped borders
+    if min(high.shape[:2]) < smallest:
+        told, got = f"at least {smallest} x {smallest} pixels, in multiples of {scale}", f"{pair.high}: {_size(high)}"
+        raise ImageError("evaluate", expected=told, got=got, fix="take it out of the folder")
+    if pair.low is None:
+        return imresize(high, 1 / scale, border), high
+    low = read_image(pair.low)
+    if (low.shape[0] * scale, low.shape[1] * scale) != high.shape[:2]:
+        told = f"{pair.high}, which is {_size(high)} in multiples of {scale}, {scale} times smaller"
+        got, fix = f"{pair.low}: {_size(low)}", "are they of the same set and scale? Without them, bicubic makes them"
+        raise ImageError("evaluate", expected=told, got=got, fix=fix)
+    return (low.mean(axis=2).astype(np.uint8) if high.ndim == 2 else low), high  # a mean of three equal channels
+
+
+def whole_pixels(photo: Array, scale: int) -> Array:
+    """Crop to a multiple of the scale at the right and below, so that shrinking and enlarging give the same size.
+
+    >>> whole_pixels(np.zeros((9, 7, 3), np.uint8), 4).shape
+    (8, 4, 3)
+    """
+    height, width = photo.shape[:2]
+    return photo[: height // scale * scale, : width // scale * scale]
+
+
+def _size(image: Array) -> str:
+    return f"{image.shape[1]} x {image.shape[0]}"
+
+
+def judge(
+    low: Array, original: Array, methods: Mapping[str, Method], scale: int
+) -> tuple[dict[str, Array], dict[str, Score]]:
+    """Enlarge a photograph by every method and measure each against the original, `scale` pixels cropped.
+
+    Returns  (pictures, scores), both by the names of the methods
+
+    >>> ramp = np.arange(0, 256, 4, dtype=np.uint8).reshape(1, 64).repeat(64, axis=0)
+    >>> pictures, scores = judge(imresize(ramp, 1 / 4), ramp, load_methods([])[1], 4)
+    >>> {method: round(score.psnr, 2) for method, score in scores.items()}
+    {'nearest': 35.12, 'bicubic': 62.6}
+    """
+    pictures, scores = {}, {}
+    for method, enlarge in methods.items():
+        start = time.perf_counter()
+        picture = pictures[method] = enlarge(low)
+        seconds, megapixels = time.perf_counter() - start, picture.shape[0] * picture.shape[1] / 1e6
+        daala, wang = (ssim(picture, original, scale, which) for which in ("daala", "wang"))
+        scores[method] = Score(psnr(picture, original, scale), daala, wang, seconds, megapixels)
+    return pictures, scores
+
+
+def average(scores: Sequence[Score]) -> Score:
+    """The mean of PSNR and of SSIM over photographs, each counting once; seconds and megapixels are added up.
+
+    >>> average([Score(20.0, 0.5, 0.4, 1.0, 0.5), Score(30.0, 0.75, 0.5, 2.0, 0.25)])
+    Score(psnr=25.0, ssim_daala=0.625, ssim_wang=0.45, seconds=3.0, megapixels=0.75)
+    """
+    table = np.array([astuple(score) for score in scores])
+    return Score(*table[:, :3].mean(axis=0).tolist(), *table[:, 3:].sum(axis=0).tolist())

@@ -1,0 +1,79 @@
+"""How an image is cut into tiles: which cut computes the fewest pixels, and what surrounds a tile."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+Part: TypeAlias = tuple[slice, slice]  # rows and columns of an image
+
+SMALLEST = 16
+# What is computed for a tile begins at a multiple of 4, where Winograd's squares of 4x4 pixels begin in the whole image
+# too, so that both are rounded alike as far as can be.
+GRID = 4
+
+
+def cut(part: Part, sides: tuple[int, int]) -> list[Part]:
+    """Cut a part into tiles of so many rows and columns, smaller at the lower and right border.
+
+    >>> cut((slice(0, 5), slice(2, 6)), (4, 9))
+    [(slice(0, 4, None), slice(2, 6, None)), (slice(4, 5, None), slice(2, 6, None))]
+    """
+    rows, cols = part
+    return [
+        (slice(top, min(top + sides[0], rows.stop)), slice(left, min(left + sides[1], cols.stop)))
+        for top in range(rows.start, rows.stop, sides[0])
+        for left in range(cols.start, cols.stop, sides[1])
+    ]
+
+
+def around(part: Part, margin: int, size: tuple[int, ...]) -> Part:
+    """Return a part with a margin, as far as the image goes, that begins on the grid.
+
+    >>> around((slice(8, 16), slice(0, 16)), 3, (100, 18))
+    (slice(4, 19, None), slice(0, 18, None))
+    """
+    return _wider(part[0], margin, size[0]), _wider(part[1], margin, size[1])
+
+
+def _wider(inner: slice, margin: int, length: int) -> slice:
+    return slice(max(0, inner.start - margin) // GRID * GRID, min(inner.stop + margin, length))
+
+
+def scaled(part: Part, scale: int, within: Part = (slice(0, 0), slice(0, 0))) -> Part:
+    """Return where a part lies in the enlargement of another part, by default of the whole image.
+
+    >>> scaled((slice(8, 16), slice(0, 16)), 2, (slice(4, 19), slice(0, 18)))
+    (slice(8, 24, None), slice(0, 32, None))
+    """
+    rows, cols = (
+        slice((inner.start - outer.start) * scale, (inner.stop - outer.start) * scale)
+        for inner, outer in zip(part, within, strict=True)
+    )
+    return rows, cols
+
+
+def best_sides(height: int, width: int, margin: int, pixels: int) -> tuple[int, int]:
+    """Return rows and columns of the tiles that compute the fewest pixels, margins counted, of at most ``pixels`` each.
+
+    All of the image where it fits, and 16 x 16 where nothing larger does.
+
+    >>> best_sides(270, 480, 40, 130_000), best_sides(270, 480, 40, 80_000), best_sides(270, 480, 40, 100)
+    ((270, 480), (270, 240), (16, 16))
+    """
+    fitting = [
+        (all_rows * all_cols, tall, wide)
+        for tall, most_rows, all_rows in _ways(height, margin)
+        for wide, most_cols, all_cols in _ways(width, margin)
+        if most_rows * most_cols <= pixels
+    ]
+    return min(fitting, default=(0, SMALLEST, SMALLEST))[1:]
+
+
+def _ways(length: int, margin: int) -> list[tuple[int, int, int]]:
+    """List the ways to cut an axis: side of the tiles, the most that one computes with its margins, and the sum."""
+    ways = []
+    for side in {length} | {-(-length // (GRID * n)) * GRID for n in range(2, length // SMALLEST + 1)}:
+        parts = [_wider(slice(at, min(at + side, length)), margin, length) for at in range(0, length, side)]
+        lengths = [part.stop - part.start for part in parts]
+        ways.append((side, max(lengths), sum(lengths)))
+    return ways

@@ -1,0 +1,182 @@
+"""`minisrgan evaluate` as a person types it: the table, the paper's rows, the files it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minisrgan.cli.main import main
+from minisrgan.images import imresize, nearest, read_image, write_image
+from minisrgan.inference.evaluate import Score
+from minisrgan.models import Generator
+from minisrgan.show.scores import ScoreTable
+from minisrgan.weights import save_model
+from tests.paths import SHARED, needs_shared
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder with a colour photo, a flat one that every method gets right, and a grey one."""
+    picture = imresize(np.random.default_rng(1).integers(0, 256, (8, 12, 3), dtype=np.uint8), 8)
+    write_image(tmp_path / "photos/a_photo_with_quite_a_long_name_of_its_own_0042.png", picture)
+    write_image(tmp_path / "photos/deep/flat.png", np.full((40, 40, 3), 128, np.uint8))
+    write_image(tmp_path / "photos/grey.png", picture[..., 0].copy())
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Return the file of a generator that gives what nearest gives."""
+    save_model(tmp_path / "model.safetensors", Generator(4, channels=4, blocks=1).start_as_nearest())
+    return tmp_path / "model.safetensors"
+
+
+def command(*words: object) -> int:
+    """Run a command line."""
+    return main([str(word) for word in words])
+
+
+def cells(text: str) -> list[list[str]]:
+    """Split the lines of the table, up to the empty line below it, into photo, method and four numbers."""
+    table = text.split("\n\n")[0].splitlines()
+    start = table[0].index("method")
+    return [[line[:start].strip(), *line[start:].replace(" (paper)", "*").split()] for line in table[1:]]
+
+
+def test_table(photos: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns out of line, averages of other rows, infinity as a number, a name that breaks the table."""
+    assert command("evaluate", photos, "--model", model) == 0
+    table, told = capsys.readouterr().out.split("\n\n")
+    assert len({len(line) for line in table.splitlines()}) == 1
+    assert max(map(len, table.splitlines())) < 100
+    lines = cells(table)
+    assert [line[0] for line in lines[::3]] == ["a_photo_w..e_of_its_own_0042", "deep/flat", "grey", "average"]
+    assert {line[0] for number, line in enumerate(lines) if number % 3} == {""}
+    assert [line[1] for line in lines] == ["nearest", "bicubic", "model"] * 4
+    assert [line[2] for line in lines[3:6]] == ["inf"] * 3
+    assert lines[3][3:5] == ["1.0000", "1.0000"]
+    assert lines[0][2:5] == lines[2][2:5] != lines[1][2:5]
+    for column, decimals in ((3, 4), (4, 4)):
+        for method in range(3):
+            values = [float(line[column]) for line in lines[method::3]]
+            assert values[-1] == pytest.approx(np.mean(values[:-1]), abs=10.0**-decimals)
+    assert [line[2] for line in lines[9:]] == ["inf"] * 3
+    assert "3 photos, x4, 4 border pixels cropped. Low resolution: made by bicubic, border replicate." in told
+    assert "1 grey, taken as luminance" in told
+    assert "(paper)" not in table + told
+
+
+def test_nan_is_printed() -> None:
+    """A number that is none, formatted as a dash or as zero, would hide a broken model."""
+    assert " nan " in ScoreTable(["a"], ["m"]).block("a", {"m": Score(float("nan"), 0.5, 0.5, 1.0, 1.0)})
+
+
+@needs_shared("data/Set5")
+def test_set5_beside_the_paper(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The numbers that tell a reader that this protocol is the paper's; a set that is not recognised shows none."""
+    for folder in ("Set5", "Set5/HR"):  # published and own low-resolution files are the same
+        assert command("evaluate", SHARED / "data" / folder, "--model", model) == 0
+        text = capsys.readouterr().out
+        average = {line[1]: line[2:5] for line in cells(text)[-10:]}
+        assert average["nearest"] == average["model"] == ["26.258", "0.7539", "0.7380"]
+        assert average["bicubic"] == ["28.430", "0.8201", "0.8111"]
+        assert average["SRCNN*"] == ["30.07", "0.8627", "-"]
+        assert average["SRGAN*"] == ["29.40", "0.8472", "-"]
+        assert "Set5 recognised by its pixels" in text
+        assert (f"files in {SHARED / 'data/Set5/LRx4'}" in text) == (folder == "Set5")
+        line = next(line for line in text.splitlines() if "SRCNN" in line)
+        assert line.index("30.07") == text.splitlines()[1].index("29.194")  # below the same point
+    assert command("evaluate", SHARED / "data/Set5", "--border", "symmetric", "--json", tmp_path / "a.json") == 0
+    assert "border symmetric" in capsys.readouterr().out
+    bicubic = json.loads((tmp_path / "a.json").read_text())["average"]["bicubic"]["psnr"]
+    assert bicubic == pytest.approx(28.43, abs=0.02)
+    assert f"{bicubic:.3f}" != "28.430"
+
+
+@needs_shared("data/Set14")
+def test_set14_beside_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    """Set14 holds the grey photo and the sizes that are no multiple of 4 in their first form."""
+    assert command("evaluate", SHARED / "data/Set14") == 0
+    text = capsys.readouterr().out
+    average = {line[1]: line[2:5] for line in cells(text)[-9:]}
+    assert average["nearest"] == ["24.646", "0.7093", "0.6533"]
+    assert average["bicubic"] == ["25.997", "0.7481", "0.7029"]
+    assert average["DRCN*"] == ["28.02", "0.8074", "-"]
+    assert "Set14 recognised by its pixels" in text
+
+
+def test_a_set_that_is_named(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """BSD100 is known by its name alone; a wrong name for other pictures must not pass in silence."""
+    assert command("evaluate", photos, "--set", "BSD100") == 0
+    text = capsys.readouterr().out
+    assert "27.58" in next(line for line in text.splitlines() if "SRResNet (paper)" in line)
+    assert "BSD100 as told by --set" in text
+    assert command("evaluate", photos, "--set", "Set5") == 0
+    assert "Set5 as told by --set, not recognised" in capsys.readouterr().out
+    assert command("evaluate", photos, "--set", "Set5", "--scale", 2) == 0
+    text = capsys.readouterr().out
+    assert "for x4 only" in text
+    assert "DRCN" not in text
+
+
+def test_files(photos: Path, model: Path, tmp_path: Path) -> None:
+    """JSON that a strict reader refuses, pictures that overwrite each other, a figure without the original."""
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "out"
+    assert command("evaluate", photos, "--model", model, "--json", out / "scores.json", "--save-images", out / "images",
+                   "--figure", out / "strips.png") == 0  # fmt: skip
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    told = json.loads((out / "scores.json").read_text(), parse_constant=refuse)
+    assert told["images"]["deep/flat"]["bicubic"]["psnr"] == "inf"
+    assert (told["set"], told["scale"], told["grey"]) == (None, 4, "y")
+    assert told["low_resolution"] == "made by bicubic, border replicate"
+    mean = np.mean([image["model"]["ssim_wang"] for image in told["images"].values()])
+    assert told["average"]["model"]["ssim_wang"] == pytest.approx(mean)
+    written = sorted(path.relative_to(out / "images").as_posix() for path in (out / "images").rglob("*.png"))
+    assert written == sorted(
+        f"{method}/{name}.png" for method in ("nearest", "bicubic", "model") for name in told["images"]
+    )
+    picture = read_image(photos / "grey.png", keep_grey=True)
+    low = imresize(picture, 1 / 4)
+    assert np.array_equal(read_image(out / "images/nearest/grey.png", keep_grey=True), nearest(low, 4))
+    assert read_image(out / "strips.png").shape[1] > 1500
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nowhere"], "nowhere, which does not exist"),
+        (["photos", "--lr", "nowhere"], "nowhere, which does not exist"),
+        (["photos", "--lr", "photos/deep"], "none for"),
+        (["photos", "--lr", "photos"], "96 x 64 in multiples of 4, 4 times smaller"),
+        (["photos", "--model", "none.safetensors"], "none.safetensors, which does not exist"),
+        (["photos", "--scale", "2", "--model", "model.safetensors"], "one scale"),
+        (["photos", "--figure", "strips.jpg"], ".pdf, .png, .svg"),
+        (["photos", "--scale", "8"], "at least 27 x 27 pixels"),
+    ],
+)
+def test_wrong_words(
+    words: list[str], told: str, photos: Path, model: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Each mistake in four lines that name it, before an hour of work where that can be."""
+    write_image(photos / "small.png", np.zeros((24, 60), np.uint8))
+    monkeypatch.chdir(photos.parent)
+    assert command("evaluate", *words) == 2
+    captured = capsys.readouterr()
+    assert told in " ".join(captured.err.split())
+    assert "--figure" not in words or captured.out == ""
+
+
+def test_border_beside_ready_files_is_a_contradiction(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of the two would be ignored without a word."""
+    with pytest.raises(SystemExit) as end:
+        command("evaluate", photos, "--lr", photos, "--border", "symmetric")
+    assert end.value.code == 2
+    assert "not allowed with" in capsys.readouterr().err

@@ -1,0 +1,60 @@
+"""Photographs with all that belongs to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minisrgan.errors import ArgumentError
+from minisrgan.images import imresize
+from minisrgan.images.photo import Photo
+from minisrgan.inference import upscale, upscale_photo
+from tests.inference.test_upscale import noise, trained_looking
+
+
+def test_what_belongs_to_a_photograph_is_passed_on() -> None:
+    """Transparency that is lost or stretched by pixels turns a logo into a box."""
+    generator, image = trained_looking(), noise(12, 15)
+    alpha = image[..., 1].copy()
+    large = upscale_photo(generator, Photo(image, alpha, b"profile", b"Exif"))
+    np.testing.assert_array_equal(large.pixels, upscale(generator, image))
+    np.testing.assert_array_equal(large.alpha, imresize(alpha, 4))
+    assert (large.icc_profile, large.exif) == (b"profile", b"Exif")
+
+
+def test_16_bits_stay_16_bits() -> None:
+    """Through imresize of bytes, or rounded to them, a gradient would show bands."""
+    levels = (noise(12, 15)[..., :1].astype(np.uint16)) * 257
+    large = upscale_photo(trained_looking(), Photo(levels, levels[..., 0]), 3)
+    assert (large.pixels.shape, large.pixels.dtype) == ((36, 45, 1), np.uint16)
+    assert (large.alpha.shape, large.alpha.dtype) == ((36, 45), np.uint16)
+    for plane in (large.pixels, large.alpha):
+        assert len(np.unique(plane)) > 1000
+    expected = imresize(levels[..., 0].astype(np.float64), 3).clip(0, 65535)
+    np.testing.assert_allclose(large.alpha, expected, atol=0.6)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("factor", [1, 1.5, 2, 3, 4, 5.3])
+def test_any_factor(scale: int, factor: float) -> None:
+    """One run too few and bicubic invents the rest; one too many takes 16 times as long."""
+    generator, image = trained_looking(scale, blocks=1), noise(7, 9)
+    runs, steps = [], []
+    generator.conv_first.register_forward_hook(lambda module, inputs, output: runs.append(inputs[0].shape))
+    alpha = image[..., 0].copy()
+    large = upscale_photo(generator, Photo(image, alpha), factor, progress=lambda *step: steps.append(step))
+    assert large.pixels.shape[:2] == large.alpha.shape == (np.ceil(7 * factor), np.ceil(9 * factor))
+    assert len(runs) == {2: {1: 1, 1.5: 1, 2: 1, 3: 2, 4: 2, 5.3: 3}, 4: {5.3: 2}}[scale].get(factor, 1)
+    assert steps == sorted(steps)
+    assert steps[-1][0] == steps[-1][1] == 63 * sum(scale ** (2 * n) for n in range(len(runs)))
+    if factor == scale**2:
+        np.testing.assert_array_equal(large.pixels, upscale(generator, upscale(generator, image)))
+    if factor == scale / 2:
+        np.testing.assert_array_equal(large.pixels, imresize(upscale(generator, image), 0.5))
+
+
+def test_a_factor_below_1_is_refused() -> None:
+    """imresize alone shrinks; a generator has nothing to add."""
+    for factor in (0.5, 0, -2, float("nan"), float("inf")):
+        with pytest.raises(ArgumentError, match="a factor from 1 on"):
+            upscale_photo(trained_looking(), Photo(noise(3, 3)), factor)
