@@ -14,21 +14,24 @@ from minisrgan.kernels import conv
 from minisrgan.kernels.im2col import Workspace
 
 
-def layer(size: tuple[int, int], channels: int, outputs: int, kernel: int = 3) -> tuple[Array, Array, Array]:
-    """Return input, weight and a gradient of the result, in float32, for a batch of 4 with the size kept."""
+def layer(
+    size: tuple[int, int], channels: int, outputs: int, kernel: int = 3, stride: int = 1
+) -> tuple[Array, Array, Array]:
+    """Return input, weight and a gradient of the result, in float32, for a batch of 4 with the size kept (or halved)."""
     rng = np.random.default_rng(0)
-    shapes = ((4, *size, channels), (kernel, kernel, channels, outputs), (4, *size, outputs))
+    result = tuple(kernels.output_size(length, kernel, stride, kernel // 2) for length in size)
+    shapes = ((4, *size, channels), (kernel, kernel, channels, outputs), (4, *result, outputs))
     x, weight, grad = (rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
     return x, weight, grad
 
 
 def all_three(x: Array, weight: Array, grad: Array) -> list[Array]:
-    """Return the convolution and both its gradients."""
-    padding = weight.shape[0] // 2
+    """Return the convolution and both its gradients; with a stride of 2 where the gradient is that much smaller."""
+    options = {"padding": weight.shape[0] // 2, "stride": -(-x.shape[1] // grad.shape[1])}
     return [
-        kernels.conv2d(x, weight, padding=padding),
-        kernels.conv2d_input_gradient(grad, weight, x.shape[1:3], padding=padding),
-        kernels.conv2d_weight_gradient(x, grad, weight.shape[:2], padding=padding),
+        kernels.conv2d(x, weight, **options),
+        kernels.conv2d_input_gradient(grad, weight, x.shape[1:3], **options),
+        kernels.conv2d_weight_gradient(x, grad, weight.shape[:2], **options),
     ]
 
 
@@ -43,11 +46,12 @@ def errors(arrays: tuple[Array, Array, Array], algorithm: str | None) -> list[fl
     return [float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(ours, right, strict=True)]
 
 
-@pytest.mark.parametrize("size", [(24, 24), (25, 27), (23, 30)])
-def test_winograd_is_accurate_where_it_is_chosen(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(48, 48), (49, 51), (47, 54)])
+def test_winograd_is_accurate_where_it_is_chosen(size: tuple[int, int], stride: int) -> None:
     """Interpolation at 2 and -2 loses digits: a wrong constant may lose all of them and still train a little."""
-    arrays = layer(size, 64, 64)
-    assert conv.choose(arrays[0], arrays[1].shape, 1, 1) == "winograd"
+    arrays = layer(size, 64, 64, stride=stride)
+    assert conv.choose(arrays[0], arrays[2].shape[1:3], arrays[1].shape, stride, 1) == "winograd"
     plain, winograd = errors(arrays, "im2col"), errors(arrays, None)
     assert max(plain) < 2e-6
     assert max(winograd) < 2e-5
@@ -57,17 +61,17 @@ def test_winograd_is_accurate_where_it_is_chosen(size: tuple[int, int]) -> None:
 def test_winograd_is_never_chosen_for_float64() -> None:
     """Gradient checks live in float64, and must not lose digits to an algorithm made for speed."""
     x, weight, _ = layer((24, 24), 64, 64)
-    assert conv.choose(x.astype(np.float64), weight.shape, 1, 1) == "im2col"
+    assert conv.choose(x.astype(np.float64), x.shape[1:3], weight.shape, 1, 1) == "im2col"
     with backend.algorithm("winograd"):
-        assert conv.choose(x.astype(np.float64), weight.shape, 1, 1) == "im2col"
-    assert conv.choose(x, weight.shape, 2, 1) == "im2col"
+        assert conv.choose(x.astype(np.float64), x.shape[1:3], weight.shape, 1, 1) == "im2col"
+    assert conv.choose(x, x.shape[1:3], weight.shape, 3, 1) == "im2col"
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_the_thin_layer_is_accurate(threads: int) -> None:
     """The 9x9 layer that ends the generator, in one strip an image and in several."""
     arrays = layer((50, 41), 64, 3, kernel=9)
-    assert conv.choose(arrays[0], arrays[1].shape, 1, 4) == "thin"
+    assert conv.choose(arrays[0], arrays[0].shape[1:3], arrays[1].shape, 1, 4) == "thin"
     with backend.threads(threads):
         assert max(errors(arrays, None)) < 2e-6
 
@@ -84,7 +88,7 @@ def peak_beyond_result(call: Callable[[], Array]) -> int:
         vars(Workspace._kept).clear()
 
 
-@pytest.mark.parametrize("megabytes", [2, 8, 96])
+@pytest.mark.parametrize("megabytes", [4, 12, 96])
 @pytest.mark.parametrize(
     ("size", "channels", "outputs", "kernel", "stride"),
     [

@@ -11,18 +11,22 @@ import numpy as np
 from minisrgan.backend import Array, array_module, forced_algorithm, workspace_bytes
 from minisrgan.kernels import im2col, thin, winograd
 
+_SCHEMES = {1: winograd.PLAIN, 2: winograd.STRIDED}
+
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
     """Return the length of an output axis, ``(size + 2*padding - kernel) // stride + 1``."""
     return (size + 2 * padding - kernel) // stride + 1
 
 
-def choose(x: Array, weight_shape: tuple[int, ...], stride: int, padding: int) -> str:
+def choose(x: Array, size: tuple[int, int], weight_shape: tuple[int, ...], stride: int, padding: int) -> str:
     """Return the algorithm for a layer: "winograd", "thin" or "im2col".
 
-    winograd  3x3, stride 1, float32, at least 32 channels on both sides, and a batch of 64 tiles of 4x4 pixels or
+    x         what goes in, for its module, its type and its number of images
+    size      rows and columns of the convolution's result
+    winograd  3x3, stride 1 or 2, float32, at least 32 channels on both sides, and a batch of 64 tiles of 4x4 results or
               more, among which the transform of the weight is shared: 36 products a tile and channel pair instead of
-              144, at ten times the rounding error
+              144 (81 at stride 2), at ten times the rounding error
     thin      a large kernel and a handful of output channels, the 9x9 layer that ends the generator: columns would be
               81 times the input for products that are 3 wide
     im2col    everything else, and everything on a GPU
@@ -31,20 +35,20 @@ def choose(x: Array, weight_shape: tuple[int, ...], stride: int, padding: int) -
     """
     kh, kw, in_channels, out_channels = weight_shape
     possible = {"im2col"}
-    if stride == 1 and 0 <= padding < min(kh, kw) and array_module(x) is np:
-        possible.add("thin")
-        if (kh, kw) == (3, 3) and x.dtype == np.float32:
+    if 0 <= padding < min(kh, kw) and array_module(x) is np:
+        if stride == 1:
+            possible.add("thin")
+        if (kh, kw) == (3, 3) and stride in _SCHEMES and x.dtype == np.float32:
             possible.add("winograd")
     forced = forced_algorithm()
     if forced is not None:
         return forced if forced in possible else "im2col"
-    tiles = x.shape[0] * -(-x.shape[1] // winograd.TILE) * -(-x.shape[2] // winograd.TILE)
-    half = workspace_bytes() // 2
+    half, tiles = workspace_bytes() // 2, len(x) * -(-size[0] // 4) * -(-size[1] // 4)
     wide_enough = min(in_channels, out_channels) >= 32 and tiles >= 64
-    if "winograd" in possible and wide_enough and winograd.weight_bytes(weight_shape) <= half:
+    if "winograd" in possible and wide_enough and winograd.weight_bytes(_SCHEMES[stride], weight_shape) <= half:
         return "winograd"
     few_outputs = kh * kw >= 25 and out_channels <= 8 < in_channels
-    if "thin" in possible and few_outputs and (x.shape[2] + kw) * kh * kw * out_channels * x.itemsize <= half:
+    if "thin" in possible and few_outputs and (size[1] + kw) * kh * kw * out_channels * x.itemsize <= half:
         return "thin"
     return "im2col"
 
@@ -55,9 +59,9 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 
     size = output_size(x.shape[1], kh, stride, padding), output_size(x.shape[2], kw, stride, padding)
     y = array_module(x).empty((x.shape[0], *size, out_channels), x.dtype)
     origin = (-padding, -padding)
-    match choose(x, weight.shape, stride, padding):
+    match choose(x, size, weight.shape, stride, padding):
         case "winograd":
-            winograd.convolve(x, weight, bias, origin, y)
+            winograd.convolve(_SCHEMES[stride], x, weight, bias, origin, y)
         case "thin":
             thin.convolve(x, weight, bias, origin, y)
         case _:
@@ -79,9 +83,13 @@ def conv2d_input_gradient(
     kh, kw, in_channels, _ = weight.shape
     grad_x = xp.empty((grad_y.shape[0], *input_size, in_channels), grad_y.dtype)
     turned = xp.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))  # (kh, kw, O, C)
-    if stride == 1 and choose(grad_y, turned.shape, 1, kh - 1 - padding) == "winograd":
-        winograd.convolve(grad_y, turned, None, (padding - 2, padding - 2), grad_x)
-        return grad_x
+    if choose(grad_y, grad_y.shape[1:3], turned.shape, stride, padding) == "winograd":
+        if stride == 1:
+            winograd.convolve(winograd.PLAIN, grad_y, turned, None, (padding - 2, padding - 2), grad_x)
+            return grad_x
+        if padding == 1:
+            winograd.convolve(winograd.STRIDED_GRADIENT, grad_y, turned, None, (0, 0), grad_x)
+            return grad_x
     for row in range(min(stride, input_size[0])):
         first_i, top = _phase(row, kh, stride, padding)
         for col in range(min(stride, input_size[1])):
@@ -116,9 +124,9 @@ def conv2d_weight_gradient(
     """
     kh, kw = kernel
     in_channels, out_channels = x.shape[3], grad_y.shape[3]
-    algorithm = choose(x, (kh, kw, in_channels, out_channels), stride, padding)
+    algorithm = choose(x, grad_y.shape[1:3], (kh, kw, in_channels, out_channels), stride, padding)
     if algorithm == "winograd" and (forced_algorithm() or in_channels * out_channels <= 256 * 512):
-        return winograd.weight_gradient(x, grad_y, (-padding, -padding))
+        return winograd.weight_gradient(_SCHEMES[stride], x, grad_y, (-padding, -padding))
     if algorithm == "thin":
         turned = im2col.weight_gradient(grad_y, x, kernel, 1, (padding + 1 - kh, padding + 1 - kw))  # (kh, kw, O, C)
         return array_module(x).ascontiguousarray(turned[::-1, ::-1].swapaxes(2, 3))

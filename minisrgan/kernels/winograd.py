@@ -1,4 +1,4 @@
-"""Winograd's minimal filtering F(4x4, 3x3): a 3x3 convolution with a quarter of the multiplications.
+"""Winograd's minimal filtering: a 3x3 convolution with a quarter of the multiplications, or half of them at stride 2.
 
 One dimension first. A tile of 4 outputs of a 3-tap filter w needs 6 inputs d. Seen as polynomials, the products of all
 pairs d_i w_j are the coefficients of d(t) w(t); and a polynomial is known from its values at a few points, where a
@@ -15,16 +15,22 @@ before the last transform, so the 36 products are 36 matrix products over tiles:
     V (36, T, C) = B^T d B       U (36, C, O) = G w G^T       M = V @ U       Y (T, 4, 4, O) = A^T M A
 
 Nothing is gathered for that: each side of a transform is a product of a small matrix with a strided view, the first
-with whole rows of the image, the second with the channels of six neighbouring pixels, and writes where the next step
-or the image wants it.
+with whole rows of the image, the second with the channels of neighbouring pixels, and writes where the next step or
+the image wants it.
 
-All of it is linear, so each gradient is the transposed chain: in the input it is the same function with the kernel
-turned; in the weight dU = V^T @ (A dY A^T), summed over tiles, and dw = G^T dU G.
+Stride 2 sees the even inputs through the taps 0 and 2 and the odd ones through tap 1: a filter of two taps, 5
+multiplications for 4 outputs at the points 0, 1, -1, 2 and infinity, beside one of a single tap, 4 more. Stacked, both
+are one scheme of 9 multiplications with 9 inputs, 8 apart from tile to tile: 81 products instead of 144.
 
-Arithmetic: 36 instead of 144 multiply-adds a tile and channel pair, and about 2*6*36*C + (6 + 4)*24*O for the
-transforms of a tile. Bytes moved: V and M are written and read once, all within a block.
+All of it is linear, so each gradient is the transposed chain. In the input, at stride 1, it is the same function with
+the kernel turned. At stride 2 the even inputs come from the middle tap alone and the odd ones from the other two:
+again 5 and 4 multiplications, for 8 pixels of the input from 5 of the gradient. In the weight it is
+dU = V^T @ (A dY A^T), summed over tiles, and dw = G^T dU G.
+
+Arithmetic for n points: n*n multiply-adds a tile and channel pair instead of 144, and about 2*n*n*n*C + (n + 4)*4*n*O
+for the transforms of a tile. Bytes moved: V and M are written and read once, all within a block.
 Accuracy: interpolation at 2 and -2 multiplies by up to 8. Measured against float64, relative to the largest value, over
-64 to 256 channels at 24x24: 6e-6 to 1.3e-5, where the plain sum has 3e-7 to 8e-7. Never used for float64.
+64 to 256 channels at 24x24: 5e-6 to 1.6e-5, where the plain sum has 3e-7 to 8e-7. Never used for float64.
 
 Source: Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308, sec. 4.
 """
@@ -32,7 +38,7 @@ Source: Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308, sec. 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -41,130 +47,179 @@ from minisrgan.backend import Array, parallel
 from minisrgan.kernels.im2col import Block, Pair, Workspace, block_bytes, blocks, patch
 from minisrgan.kernels.matrix import matmul
 
-BT = np.array([
-    [4, 0, -5, 0, 1, 0],
-    [0, -4, -4, 1, 1, 0],
-    [0, 4, -4, -1, 1, 0],
-    [0, -2, -1, 2, 1, 0],
-    [0, 2, -1, -2, 1, 0],
-    [0, 4, 0, -5, 0, 1],
-], np.float32)  # fmt: skip
-G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-GG = np.kron(G, G).astype(np.float32)  # both sides at once, for weights laid out as (9, C*O)
-AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32)
-TILE, REACH = 4, 6  # outputs of a tile along an axis, and the inputs they need
-
 # A block's transformed tiles may outgrow the cache: they are used only once, in long products. But more tiles make no
 # product faster, and with few channels these are what stays in cache.
 _LARGEST, _TILES = 6 << 20, 144
 
 
+class Scheme(NamedTuple):
+    """The matrices of one algorithm with n points, and how far apart its tiles lie.
+
+    bt    B^T (n, inputs of a tile)
+    gg    G x G (n*n, 9): both sides at once, for weights laid out as (9, C*O)
+    at    A^T (outputs of a tile, n); its column 1, that of the point 1, is all ones
+    step  inputs from one tile to the next
+    """
+
+    bt: Array
+    gg: Array
+    at: Array
+    step: int
+
+
+def toom_cook(points: Sequence[int], taps: int) -> tuple[Array, Array, Array]:
+    """Return B^T, G and A^T of a filter with so many taps, from values at whole points and at infinity.
+
+    With N(t) the product of t - q over all points q, row p of B^T holds the coefficients of N(t) / (t - p), row p of G
+    the powers of p over the value of that polynomial at p, and column p of A^T the powers of p. Infinity stands for the
+    leading coefficient: N itself, and ones at the end.
+
+    >>> toom_cook((0, 1), taps=2)[2]  # y_0 and y_1 from the values at 0, 1 and infinity
+    array([[1., 1., 0.],
+           [0., 1., 1.]])
+    """
+    n, outputs = len(points) + 1, len(points) + 2 - taps
+    bt, g, at = np.zeros((n, n)), np.zeros((n, taps)), np.zeros((outputs, n))
+    for row, p in enumerate(points):
+        others = [q for q in points if q != p]
+        bt[row, : n - 1] = np.poly(others)[::-1]
+        g[row] = [p**k / np.prod([p - q for q in others]) for k in range(taps)]
+        at[:, row] = [p**k for k in range(outputs)]
+    bt[-1], g[-1, -1], at[-1, -1] = np.poly(points)[::-1], 1, 1
+    return bt, g, at
+
+
+def _scheme(bt: Array, g: Array, at: Array, step: int) -> Scheme:
+    return Scheme(bt.astype(np.float32), np.kron(g, g).astype(np.float32), at.astype(np.float32), step)
+
+
+def _strided_schemes() -> tuple[Scheme, Scheme]:
+    """Return those of stride 2: forward, and for the gradient in the input, where 1 row of zeros is around it."""
+    bt, g, at = toom_cook((0, 1, -1, 2), taps=2)
+    taps = np.zeros((9, 3))
+    taps[:5, ::2], taps[5:, 1] = g, 1
+    from_input = np.zeros((9, 9))
+    from_input[:5, ::2], from_input[5:, 1::2] = bt, np.eye(4)
+    to_input = np.zeros((8, 9))
+    to_input[1::2, :5], to_input[::2, 5:] = at, np.eye(4)
+    forward = _scheme(from_input, taps, np.hstack([at, np.eye(4)]), step=8)
+    return forward, _scheme(np.vstack([bt, np.eye(4, 5)]), taps, to_input, step=4)
+
+
+PLAIN = _scheme(*toom_cook((0, 1, -1, 2, -2), taps=3), step=4)
+STRIDED, STRIDED_GRADIENT = _strided_schemes()
+OUTPUTS = 4  # of a tile along an axis, for the two that go forward
+
+
 class _Tiles:
     """The tiles of one block after another, and the memory they pass through, which each step uses again."""
 
-    def __init__(self, dtype: Any) -> None:
+    def __init__(self, scheme: Scheme, dtype: Any) -> None:
         names = "padded", "first", "second", "third"
+        self.scheme = scheme
         self.padded, self.first, self.second, self.third = (Workspace(name, np, dtype) for name in names)
 
     def inputs(self, x: Array, block: Block, origin: Pair) -> Array:
-        """Return V (36, T, C), which is B^T d B of every tile d of x (N, H, W, C)."""
-        images, rows, cols, channels = *_extent(block), x.shape[3]
-        tall, wide = rows * TILE + 2, cols * TILE + 2
-        top, left = block.r0 * TILE + origin[0], block.c0 * TILE + origin[1]
+        """Return V (n*n, T, C), which is B^T d B of every tile d of x (N, H, W, C)."""
+        bt, step = self.scheme.bt, self.scheme.step
+        (n, reach), (images, rows, cols), channels = bt.shape, _extent(block), x.shape[3]
+        tall, wide = (rows - 1) * step + reach, (cols - 1) * step + reach
+        top, left = block.r0 * step + origin[0], block.c0 * step + origin[1]
         part = patch(x, block.n0, block.n1, top, left, tall, wide, self.padded)
-        n_step, r_step, _, step = part.strides
-        windows = as_strided(  # (images, rows, 6, wide*C): a view in which neighbours share two rows
-            part, (images, rows, REACH, wide * channels), (n_step, TILE * r_step, r_step, step)
+        n_step, r_step, _, size = part.strides
+        windows = as_strided(  # (images, rows, reach, wide*C): a view in which neighbours share rows
+            part, (images, rows, reach, wide * channels), (n_step, step * r_step, r_step, size)
         )
-        half = self.first.of(images, rows, REACH, wide, channels)
-        np.matmul(BT, windows, out=half.reshape(windows.shape))  # (6, 6) @ (6, wide*C), down the columns
-        n_step, r_step, u_step, c_step, step = half.strides
-        windows = as_strided(  # (images, rows, 6, cols, 6, C): neighbours share two columns
-            half, (images, rows, REACH, cols, REACH, channels), (n_step, r_step, u_step, TILE * c_step, c_step, step)
+        half = self.first.of(images, rows, n, wide, channels)
+        np.matmul(bt, windows, out=half.reshape(images, rows, n, -1))  # (n, reach) @ (reach, wide*C), down the columns
+        n_step, r_step, u_step, c_step, size = half.strides
+        windows = as_strided(  # (images, rows, n, cols, reach, C): neighbours share columns
+            half, (images, rows, n, cols, reach, channels), (n_step, r_step, u_step, step * c_step, c_step, size)
         )
-        v = self.second.of(REACH, REACH, images, rows, cols, channels)
-        np.matmul(BT, windows, out=v.transpose(2, 3, 0, 4, 1, 5))  # (6, 6) @ (6, C), along the rows
-        return v.reshape(REACH * REACH, -1, channels)
+        v = self.second.of(n, n, images, rows, cols, channels)
+        np.matmul(bt, windows, out=v.transpose(2, 3, 0, 4, 1, 5))  # (n, reach) @ (reach, C), along the rows
+        return v.reshape(n * n, -1, channels)
 
     def outputs(self, m: Array, block: Block, y: Array) -> None:
-        """Write A^T m A of every tile m (36, T, O) to its place in y; those at the border may hang over."""
-        images, rows, cols, channels = *_extent(block), y.shape[3]
-        half = self.second.of(REACH, images, rows, cols, TILE, channels)
-        m = m.reshape(REACH, REACH, images, rows, cols, channels)
-        np.matmul(AT, m.transpose(0, 2, 3, 4, 1, 5), out=half)  # (4, 6) @ (6, O), along the rows
-        half = half.reshape(REACH, images, rows, -1).transpose(1, 2, 0, 3)  # (images, rows, 6, cols*4*O)
-        target = y[block.n0 : block.n1, block.r0 * TILE : block.r1 * TILE, block.c0 * TILE : block.c1 * TILE]
-        if target.shape[1:3] == (rows * TILE, cols * TILE):
-            np.matmul(AT, half, out=target.reshape(images, rows, TILE, -1))  # (4, 6) @ (6, cols*4*O)
+        """Write A^T m A of every tile m (n*n, T, O) to its place in y; those at the border may hang over."""
+        at = self.scheme.at
+        (side, n), (images, rows, cols), channels = at.shape, _extent(block), y.shape[3]
+        half = self.second.of(n, images, rows, cols, side, channels)
+        m = m.reshape(n, n, images, rows, cols, channels)
+        np.matmul(at, m.transpose(0, 2, 3, 4, 1, 5), out=half)  # (side, n) @ (n, O), along the rows
+        half = half.reshape(n, images, rows, -1).transpose(1, 2, 0, 3)  # (images, rows, n, cols*side*O)
+        target = y[block.n0 : block.n1, block.r0 * side : block.r1 * side, block.c0 * side : block.c1 * side]
+        if target.shape[1:3] == (rows * side, cols * side):
+            np.matmul(at, half, out=target.reshape(images, rows, side, -1))  # (side, n) @ (n, cols*side*O)
         else:
-            tiles = np.matmul(AT, half, out=self.third.of(images, rows, TILE, half.shape[3]))
-            target[...] = tiles.reshape(images, rows * TILE, cols * TILE, channels)[
-                :, : target.shape[1], : target.shape[2]
-            ]
+            tiles = np.matmul(at, half, out=self.third.of(images, rows, side, half.shape[3]))
+            tiles = tiles.reshape(images, rows * side, cols * side, channels)
+            target[...] = tiles[:, : target.shape[1], : target.shape[2]]
 
     def output_gradients(self, grad_y: Array, block: Block) -> Array:
-        """Return (36, T, O), which is A g A^T of every tile g of grad_y (N, H, W, O): `outputs` transposed."""
-        images, rows, cols, channels = *_extent(block), grad_y.shape[3]
-        top, left, tall, wide = block.r0 * TILE, block.c0 * TILE, rows * TILE, cols * TILE
+        """Return (n*n, T, O), which is A g A^T of every tile g of grad_y (N, H, W, O): `outputs` transposed."""
+        a = self.scheme.at.T
+        (n, side), (images, rows, cols), channels = a.shape, _extent(block), grad_y.shape[3]
+        top, left, tall, wide = block.r0 * side, block.c0 * side, rows * side, cols * side
         part = patch(grad_y, block.n0, block.n1, top, left, tall, wide, self.padded)
-        half = self.first.of(images, rows, REACH, cols, TILE, channels)
-        # (6, 4) @ (4, wide*O), down the columns
-        np.matmul(AT.T, part.reshape(images, rows, TILE, -1), out=half.reshape(images, rows, REACH, -1))
-        m = self.third.of(REACH, REACH, images, rows, cols, channels)
-        np.matmul(AT.T, half, out=m.transpose(2, 3, 0, 4, 1, 5))  # (6, 4) @ (4, O), along the rows
-        return m.reshape(REACH * REACH, -1, channels)
+        half = self.first.of(images, rows, n, cols, side, channels)
+        # (n, side) @ (side, wide*O), down the columns
+        np.matmul(a, part.reshape(images, rows, side, -1), out=half.reshape(images, rows, n, -1))
+        m = self.third.of(n, n, images, rows, cols, channels)
+        np.matmul(a, half, out=m.transpose(2, 3, 0, 4, 1, 5))  # (n, side) @ (side, O), along the rows
+        return m.reshape(n * n, -1, channels)
 
 
 def _extent(block: Block) -> tuple[int, int, int]:
     return block.n1 - block.n0, block.r1 - block.r0, block.c1 - block.c0
 
 
-def _tile_blocks(y_shape: tuple[int, ...], channels: int) -> list[Block]:
+def _tile_blocks(scheme: Scheme, y_shape: tuple[int, ...], channels: int) -> list[Block]:
     """Cut the tiles of an output into blocks: images, tile rows, tile columns."""
-    images, height, width = y_shape[:3]
-    tiles = images, -(-height // TILE), -(-width // TILE)
-    size = 4 * REACH * REACH * channels
-    return blocks(tiles, size, min(block_bytes(np, _LARGEST), _TILES * size))
+    (side, n), (images, height, width) = scheme.at.shape, y_shape[:3]
+    size = 4 * n * n * channels
+    return blocks((images, -(-height // side), -(-width // side)), size, min(block_bytes(np, _LARGEST), _TILES * size))
 
 
-def weight_bytes(shape: tuple[int, ...]) -> int:
+def weight_bytes(scheme: Scheme, shape: tuple[int, ...]) -> int:
     """Return the size of U for a weight (3, 3, C, O)."""
-    return 4 * REACH * REACH * shape[2] * shape[3]
+    return 4 * len(scheme.gg) * shape[2] * shape[3]
 
 
-def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array) -> None:
-    """Write the stride-1 convolution of x with weight (3, 3, C, O), windows from origin on, into y (N, H, W, O)."""
+def convolve(scheme: Scheme, x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array) -> None:
+    """Write the convolution of x with weight (3, 3, C, O), windows from origin on, into y (N, H, W, O)."""
     x = np.ascontiguousarray(x)
     in_channels, out_channels = weight.shape[2:]
-    u = matmul(GG, weight.reshape(9, -1)).reshape(REACH * REACH, in_channels, out_channels)  # (36, 9) @ (9, C*O)
+    u = matmul(scheme.gg, weight.reshape(9, -1)).reshape(-1, in_channels, out_channels)  # (n*n, 9) @ (9, C*O)
+    ones = len(scheme.bt) + 1  # A^T has ones in column 1: what is added to m[1, 1] is added to every output
 
     def work(part: Sequence[Block]) -> None:
-        tiles = _Tiles(x.dtype)
+        tiles = _Tiles(scheme, x.dtype)
         for block in part:
             v = tiles.inputs(x, block, origin)
-            m = np.matmul(v, u, out=tiles.first.of(REACH * REACH, v.shape[1], out_channels))  # 36 x (T, C) @ (C, O)
+            m = np.matmul(v, u, out=tiles.first.of(len(u), v.shape[1], out_channels))  # n*n of (T, C) @ (C, O)
             if bias is not None:
-                m[REACH + 1] += bias  # A^T has ones in column 1: what is added to m[1, 1] is added to every output
+                m[ones] += bias
             tiles.outputs(m, block, y)
 
-    parallel(work, _tile_blocks(y.shape, in_channels + out_channels))
+    parallel(work, _tile_blocks(scheme, y.shape, in_channels + out_channels))
 
 
-def weight_gradient(x: Array, grad_y: Array, origin: Pair) -> Array:
+def weight_gradient(scheme: Scheme, x: Array, grad_y: Array, origin: Pair) -> Array:
     """Return the gradient (3, 3, C, O) in the weight."""
     x, grad_y = np.ascontiguousarray(x), np.ascontiguousarray(grad_y)
     in_channels, out_channels = x.shape[3], grad_y.shape[3]
 
     def work(part: Sequence[Block]) -> Array:
-        tiles = _Tiles(x.dtype)
-        total = np.zeros((REACH * REACH, in_channels, out_channels), x.dtype)
+        tiles = _Tiles(scheme, x.dtype)
+        total = np.zeros((len(scheme.gg), in_channels, out_channels), x.dtype)
         product = Workspace("product", np, x.dtype).of(*total.shape)
         for block in part:
             v, m = tiles.inputs(x, block, origin), tiles.output_gradients(grad_y, block)
-            total += np.matmul(v.swapaxes(1, 2), m, out=product)  # 36 x (C, T) @ (T, O)
+            total += np.matmul(v.swapaxes(1, 2), m, out=product)  # n*n of (C, T) @ (T, O)
         return total
 
-    totals = parallel(work, _tile_blocks(grad_y.shape, in_channels + out_channels))
+    totals = parallel(work, _tile_blocks(scheme, grad_y.shape, in_channels + out_channels))
     du = sum(totals[1:], totals[0])
-    dw = matmul(GG.T, du.reshape(REACH * REACH, -1))  # (9, 36) @ (36, C*O)
+    dw = matmul(scheme.gg.T, du.reshape(len(du), -1))  # (9, n*n) @ (n*n, C*O)
     return dw.reshape(3, 3, in_channels, out_channels)

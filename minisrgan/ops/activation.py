@@ -76,7 +76,7 @@ class LeakyReLU(Function):
         return grad_y * (mask(y > 0, y) * (1 - self.negative_slope) + self.negative_slope)
 
     def backward_fused(self, grad_y: Array) -> Array:
-        return kernels.leaky_relu_gradient(grad_y, *self.saved_arrays, self.negative_slope)
+        return kernels.leaky_relu_gradient(grad_y, self.saved_arrays[0], self.negative_slope)
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
@@ -115,7 +115,7 @@ class ReLU(Function):
         return grad_y * mask(y > 0, y)
 
     def backward_fused(self, grad_y: Array) -> Array:
-        return kernels.leaky_relu_gradient(grad_y, *self.saved_arrays, 0)
+        return kernels.leaky_relu_gradient(grad_y, self.saved_arrays[0], 0)
 
 
 def relu(x: Tensor) -> Tensor:

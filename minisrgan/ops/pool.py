@@ -31,7 +31,8 @@ class MaxPool2d(Function):
         return pad(offered, left_over) * Tensor(kernels.to_first_maximum(y.dtype.type(1), x, y, size))
 
     def backward_fused(self, grad_y: Array) -> Array:
-        return kernels.to_first_maximum(grad_y, *self.saved_arrays, self.size)
+        x, y = self.saved_arrays
+        return kernels.to_first_maximum(grad_y, x, y, self.size)
 
 
 def max_pool2d(x: Tensor, size: int) -> Tensor:

@@ -60,7 +60,7 @@ def test_page_of_a_small_photo(photo: Path, model: Path, tmp_path: Path, capsys:
     assert "detail 32 x 20 at 8, 12 of the enlarged picture" in capsys.readouterr().out
 
 
-def test_page_from_the_original(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_page_from_the_original(photo: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The original beside the enlargements must be the photo, with numbers for the others and none for itself."""
     out = tmp_path / "page.html"
     assert command("compare", photo, "--from-original", "--out", out, "--detail", "2,3,8,5") == 0
@@ -75,6 +75,8 @@ def test_page_from_the_original(photo: Path, tmp_path: Path, capsys: pytest.Capt
     assert labels[2] == "original"
     assert f"bicubic: {psnr(expected[1], original):.2f} dB" in capsys.readouterr().out
     assert 'data-start="left=bicubic&amp;right=original"' in out.read_text("utf-8")
+    assert command("compare", photo, "--from-original", "--model", model, "--out", out) == 0
+    assert 'data-start="left=bicubic&amp;right=model"' in out.read_text("utf-8")  # what one has come to see
 
 
 @pytest.mark.parametrize("source", ["--lr", "--from-original"])

@@ -173,7 +173,7 @@ def test_options_of_the_network(place: Path) -> None:
         (["--scale", "0.5"], 2, "a factor from 1 on"),
         (["--quality", "101"], 2, "a quality from 1 to 100"),
         (["--memory", "much"], 2, "a size such as 800MB or 1.5GB, not 'much'"),
-        (["--memory", "1MB"], 3, "ImageError in upscale, at a.png"),
+        (["--memory", "10 kb"], 3, "ImageError in upscale, at a.png"),
         (["--blend", "h.safetensors"], 2, "a file and a ratio such as srresnet.safetensors:0.3"),
         (["--blend", "h.safetensors:0.5"], 2, "blocks.2."),
         (["--blend", "g.safetensors:3"], 2, "a ratio from 0 to 1"),
