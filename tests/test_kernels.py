@@ -17,7 +17,7 @@ from minisrgan.kernels.im2col import Workspace
 def layer(
     size: tuple[int, int], channels: int, outputs: int, kernel: int = 3, stride: int = 1
 ) -> tuple[Array, Array, Array]:
-    """Return input, weight and a gradient of the result, in float32, for a batch of 4 with the size kept (or halved)."""
+    """Return input, weight and a gradient of the result, in float32, for 4 images with the size kept or halved."""
     rng = np.random.default_rng(0)
     result = tuple(kernels.output_size(length, kernel, stride, kernel // 2) for length in size)
     shapes = ((4, *size, channels), (kernel, kernel, channels, outputs), (4, *result, outputs))

@@ -119,13 +119,14 @@ def conv2d_weight_gradient(
     """Return the gradient (kh, kw, C, O) in the weight, the sum over all outputs of input under the kernel * grad_y.
 
     With stride 1 the roles of x and grad_y can be exchanged, x[h + i - p] grad_y[h] = x[u] grad_y[u - i + p], and the
-    columns cut from whichever has fewer channels. Winograd sums 36 matrices (C, O): with many channels they outgrow the
-    cache, and adding them up costs more than the products saved.
+    columns cut from whichever has fewer channels. Winograd sums 36 matrices (C, O), or 81: where they outgrow the
+    cache, adding them up costs more than the products saved.
     """
     kh, kw = kernel
     in_channels, out_channels = x.shape[3], grad_y.shape[3]
     algorithm = choose(x, grad_y.shape[1:3], (kh, kw, in_channels, out_channels), stride, padding)
-    if algorithm == "winograd" and (forced_algorithm() or in_channels * out_channels <= 256 * 512):
+    few = stride == 1 and in_channels * out_channels <= 256 * 512
+    if algorithm == "winograd" and (forced_algorithm() or few):
         return winograd.weight_gradient(_SCHEMES[stride], x, grad_y, (-padding, -padding))
     if algorithm == "thin":
         turned = im2col.weight_gradient(grad_y, x, kernel, 1, (padding + 1 - kh, padding + 1 - kw))  # (kh, kw, O, C)

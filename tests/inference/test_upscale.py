@@ -30,6 +30,8 @@ def trained_looking(scale: int = 4, blocks: int = 2, channels: int = 6) -> Gener
             module.weight.data[...] = rng.uniform(0.1, 0.5, module.weight.shape)
             module.running_var[...] = rng.uniform(1, 3, module.running_var.shape)
     generator.conv_last.weight.data *= 0.5
+    for layer in (*(stage.conv for stage in generator.upsample), generator.conv_last):
+        layer.weight.data += rng.normal(0, 0.1 / channels, layer.weight.shape).astype(np.float32)  # not nearest alone
     return generator.eval()
 
 
@@ -65,8 +67,8 @@ def test_tiles_leave_no_seams(tile: int, margin: int) -> None:
     whole = upscale(generator, image)
     assert len(np.unique(whole)) > 100  # neither black nor clipped
     np.testing.assert_array_equal(whole, ((plain(generator, image) + 1) * 127.5).round().clip(0, 255))
-    np.testing.assert_array_equal(upscale(generator, image, tile), whole)
-    np.testing.assert_array_equal(upscale(generator, image, tile, overlap=margin), whole)
+    assert_nearly_all_equal(upscale(generator, image, tile), whole)
+    assert_nearly_all_equal(upscale(generator, image, tile, overlap=margin), whole)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (97, 3), (160, 131)])
@@ -92,7 +94,7 @@ def test_a_smaller_overlap_differs_and_is_quicker() -> None:
     generator, image = trained_looking(), noise(33, 41).astype(np.uint16) * 257
     whole, sizes = upscale(generator, image), computed(generator)
     for overlap in (0, 3, 6):  # the receptive field is 11.5
-        assert (upscale(generator, image, 16, overlap=overlap) != whole).any()
+        assert np.abs(upscale(generator, image, 16, overlap=overlap).astype(int) - whole).max() > 50  # of 65535
     assert max(sizes) <= (16 + 8 + 6, 16 + 8 + 6)
 
 
@@ -120,7 +122,7 @@ def test_large_images_are_cut_by_themselves() -> None:
 
 def test_a_memory_that_is_too_small_is_refused() -> None:
     """The result alone may be more than allowed; to begin all the same would end in the system's killing us."""
-    with pytest.raises(ImageError, match=r"(?s)1\d MB of memory for a photograph of 400 x 300.*8 MB of memory"):
+    with pytest.raises(ImageError, match=r"(?s)2\d MB of memory for a photograph of 400 x 300.*8 MB of memory"):
         upscale(trained_looking(), noise(300, 400), memory=8 * 10**6)
 
 
@@ -146,7 +148,7 @@ def test_out_of_memory_halves_the_tile(
 
     monkeypatch.setattr(module, "forward", limited)
     result = upscale(generator, image, tile, progress=lambda *step: steps.append(step))
-    np.testing.assert_array_equal(result, whole)
+    assert_nearly_all_equal(result, whole)
     assert max(h * w for h, w in sizes[2:]) <= most
     assert steps[-1] == (70 * 90, 70 * 90)
     assert steps.count(steps[-1]) == 1
@@ -242,11 +244,13 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak of a process there")
-@pytest.mark.parametrize(("height", "width", "memory", "ensemble"), [(200, 260, 150, 0), (120, 110, 150, 1)])
+@pytest.mark.parametrize(
+    ("height", "width", "memory", "ensemble"), [(200, 260, 150, 0), (300, 500, 100, 0), (120, 110, 150, 1)]
+)
 def test_peak_memory_stays_within_the_budget(height: int, width: int, memory: int, ensemble: int) -> None:
     """What --memory promises, measured from outside: estimates that leave out an array end in a killed process.
 
-    All at once, the larger of the images takes 550 MB.
+    All at once, the first takes 550 MB in its last layers, the second 200 MB in its first ones.
     """
     words = [sys.executable, "-c", MEASURE, *map(str, (height, width, memory * 10**6, ensemble))]
     root = Path(__file__).resolve().parents[2]
