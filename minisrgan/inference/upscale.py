@@ -29,7 +29,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 MEMORY = 10**9
 _HEAD_REACH = 3  # input pixels that the layers from the upsampling on see beyond an output pixel
-_GAPS = 16 << 20  # buffers of BLAS, and memory between arrays that the system does not get back: measured, 13 MB
+_GAPS = 16 << 20  # buffers of BLAS, and freed memory that the system does not get back; up to 8 MB were measured
 _HEAD_PIXELS = 48 * 48  # that those layers are given at least
 
 
@@ -169,7 +169,7 @@ def _enlarge(generator: Generator, room: int, advance: Callable[[float], None], 
 
 
 def _deep_bytes(generator: Generator, ensemble: bool) -> int:
-    """Return what a pixel takes in the layers up to the last block: 5 maps, and while others are summed, 2 results."""
+    """Return what a pixel takes in the layers up to the last block: 5 maps, the input twice, 2 sums of an ensemble."""
     return 4 * (5 * generator.width + 6 + 2 * ensemble * 3 * generator.scale**2)
 
 
