@@ -29,7 +29,6 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 MEMORY = 10**9
 _HEAD_REACH = 3  # input pixels that the layers from the upsampling on see beyond an output pixel
-_GAPS = 16 << 20  # buffers of BLAS, and freed memory that the system does not get back; up to 8 MB were measured
 _HEAD_PIXELS = 48 * 48  # that those layers are given at least
 
 
@@ -71,15 +70,16 @@ def upscale(
     margin = math.ceil(generator.receptive_radius) if overlap is None else overlap
     pixel = max(_deep_bytes(generator, ensemble), 2 * _held_bytes(generator, ensemble))
     least = pixel * min(height, SMALLEST + 2 * margin) * min(width, SMALLEST + 2 * margin)
-    least = max(least, 2 * min(_HEAD_PIXELS, height * width) * _head_bytes(generator))
+    # A fifth is left to BLAS's buffers and to gaps between arrays: freed memory does not all fit what comes next.
+    least = max(least, 2 * min(_HEAD_PIXELS, height * width) * _head_bytes(generator)) * 5 // 4
     xp = array_module(generator.conv_first.weight.data)
     threads = thread_count() if xp is np else 1
     columns = max(1, min(workspace_bytes(xp), memory // (8 * threads)))
-    fixed = image.nbytes * scale**2 + columns * threads + _GAPS
+    fixed = image.nbytes * scale**2 + columns * threads
     if memory < fixed + least:
         expected = f"{_mb(fixed + least)} for a photograph of {width} x {height} pixels, or more"
         raise ImageError("upscale", expected=expected, got=_mb(memory), fix="allow more memory, or enlarge a part")
-    room = memory - fixed
+    room = (memory - fixed) * 4 // 5
     sides = best_sides(height, width, margin, room // pixel)
     if isinstance(tile, int):
         sides = min(tile, height), min(tile, width)
