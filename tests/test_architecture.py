@@ -158,9 +158,9 @@ def products_of(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", [p for p in FILES if room_of(p) != "reference"], ids=name_of)
 def test_products_are_taken_with_one_thread_of_blas(path: Path):
-    """One product outside `parallel` wakes the threads of BLAS, which then spin on the cores of ours: 1.7 times slower.
+    """One product outside `parallel` wakes the threads of BLAS, which then spin on the cores of ours.
 
-    That is how SRResNet's step had been as slow on two threads as on one.
+    By a single one a convolution of 64 channels took 4.0 ms on two threads, as on one, and without it 2.6 ms.
     """
     if name_of(path) not in PRODUCTS:
         assert products_of(path.read_text(encoding="utf-8")) == []

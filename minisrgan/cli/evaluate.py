@@ -54,7 +54,7 @@ def add_parser(commands: Any) -> None:
 def add_method_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for `load_methods`, which `minisrgan compare` has too."""
     add = parser.add_argument
-    add("--model", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help="files of generators")
+    add("--model", type=Path, action="append", default=[], metavar="FILE", help="file of a generator; may be repeated")
     add("--scale", type=int, choices=(2, 3, 4, 8), help="without models (default 4); models know theirs")
     add("--device", default="cpu", help="cpu, cuda or cuda:N, for the models (default cpu)")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from minisrgan import __version__
 from minisrgan.cli import compare, demo, evaluate, explain, gradcheck, profile, summary, train, upscale
-from minisrgan.errors import MinisrganError
+from minisrgan.errors import ConfigError, MinisrganError
 
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 
@@ -34,6 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except MinisrganError as error:
         print(error.layout(width=100), file=sys.stderr)
+        return EXIT_ERROR
+    except OSError as error:  # where a result was to go, a folder that is a file, a full disk
+        fix = "check the path, its permissions and the space left"
+        told = ConfigError("the file system", expected="a file that can be opened", got=str(error), fix=fix)
+        print(told.layout(width=100), file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)

@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
         "Below that its result is shrunk; above, the generator runs repeatedly and then its result is shrunk")
     add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png", help="of the results; same: "
         "that of each photograph (default: png)")
-    add("--quality", type=int, default=95, metavar="N", help="of jpg and webp, 1 to 100 (default: 95)")
+    add("--quality", type=_quality, default=95, metavar="N", help="of jpg and webp, 1 to 100 (default: 95)")
     add("--keep-metadata", action="store_true", help="write the colour profile and EXIF of the photograph, too")
     add("--blend", type=_file_and_ratio, metavar="FILE:RATIO", help="mix in the weights of another generator: "
         "--model srgan.safetensors --blend srresnet.safetensors:0.3 takes 0.7 srgan + 0.3 srresnet, which is calmer")
@@ -109,6 +109,13 @@ def _bytes(text: str) -> int:
     if not match:
         raise argparse.ArgumentTypeError(f"a size such as 800MB or 1.5GB, not {text!r}")
     return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
+
+
+def _quality(text: str) -> int:
+    """Read 1 to 100: `write_photo` would refuse another only once the first photograph is computed."""
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"a quality from 1 to 100, not {text!r}")
+    return int(text)
 
 
 def _file_and_ratio(text: str) -> tuple[Path, float]:

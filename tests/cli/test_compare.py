@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minisrgan.cli.main import main
 from minisrgan.images import imresize, nearest, psnr, read_image, write_image
-from minisrgan.models import Generator
-from minisrgan.weights import save_model
+from tests.cli.conftest import command
 
 pytest.importorskip("matplotlib")
 
@@ -25,18 +23,6 @@ def photo(tmp_path: Path) -> Path:
     coarse = np.random.default_rng(2).integers(0, 256, (7, 10, 3), dtype=np.uint8)
     write_image(tmp_path / "photo.png", imresize(coarse, 8)[:50, :70])
     return tmp_path / "photo.png"
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """Return the file of a small generator."""
-    save_model(tmp_path / "model.safetensors", Generator(4, channels=4, blocks=1).start_as_nearest())
-    return tmp_path / "model.safetensors"
-
-
-def command(*words: object) -> int:
-    """Run a command line."""
-    return main([str(word) for word in words])
 
 
 def embedded(page: Path) -> list[np.ndarray]:
@@ -96,6 +82,7 @@ def test_figure(source: str, photo: Path, model: Path, tmp_path: Path) -> None:
         (["photo.png", "--out", "a.html", "--detail", "60,0,11,4"], "inside 70 x 50"),
         (["photo.png", "--out", "a.html", "--detail", "1,1,0,4"], "1,1,0,4"),
         (["photo.png", "--out", "a.html", "--model", "none.safetensors"], "none.safetensors"),
+        (["photo.png", "--out", "photo.png/a.html"], "a file that can be opened"),
     ],
 )
 def test_wrong_words(

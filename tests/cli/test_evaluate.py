@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minisrgan.cli.main import main
 from minisrgan.images import imresize, nearest, read_image, write_image
 from minisrgan.inference.evaluate import Score
-from minisrgan.models import Generator
 from minisrgan.show.scores import ScoreTable
-from minisrgan.weights import save_model
+from tests.cli.conftest import command
 from tests.paths import SHARED, needs_shared
 
 
@@ -25,18 +23,6 @@ def photos(tmp_path: Path) -> Path:
     write_image(tmp_path / "photos/deep/flat.png", np.full((40, 40, 3), 128, np.uint8))
     write_image(tmp_path / "photos/grey.png", picture[..., 0].copy())
     return tmp_path / "photos"
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """Return the file of a generator that gives what nearest gives."""
-    save_model(tmp_path / "model.safetensors", Generator(4, channels=4, blocks=1).start_as_nearest())
-    return tmp_path / "model.safetensors"
-
-
-def command(*words: object) -> int:
-    """Run a command line."""
-    return main([str(word) for word in words])
 
 
 def cells(text: str) -> list[list[str]]:

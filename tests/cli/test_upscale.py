@@ -171,7 +171,7 @@ def test_options_of_the_network(place: Path) -> None:
     [
         (["--tile", "0"], 2, "tile >= 1"),
         (["--scale", "0.5"], 2, "a factor from 1 on"),
-        (["--quality", "101"], 2, "a quality from 1 to 100"),
+        (["--quality", "101", "--model", "missing.safetensors"], 2, "a quality from 1 to 100"),  # before any work
         (["--memory", "much"], 2, "a size such as 800MB or 1.5GB, not 'much'"),
         (["--memory", "10 kb"], 3, "ImageError in upscale, at a.png"),
         (["--blend", "h.safetensors"], 2, "a file and a ratio such as srresnet.safetensors:0.3"),
