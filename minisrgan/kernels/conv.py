@@ -27,8 +27,8 @@ def choose(x: Array, size: tuple[int, int], weight_shape: tuple[int, ...], strid
     winograd  3x3, stride 1 or 2, float32, at least 32 channels on both sides, and a batch of 64 tiles of 4x4 results or
               more, among which the transform of the weight is shared: 36 products a tile and channel pair instead of
               144 (81 at stride 2), at ten times the rounding error
-    thin      a large kernel and a handful of output channels, the 9x9 layer that ends the generator: columns would be
-              81 times the input for products that are 3 wide
+    thin      a handful of output channels: the 9x9 layer that ends the generator, and the gradient to the photograph
+              of the layers that begin D and VGG; columns would be 81 or 9 times the input, for products 3 wide
     im2col    everything else, and everything on a GPU
 
     The first two are chosen where half of the workspace holds the transformed weight, or the products of a row.
@@ -47,7 +47,7 @@ def choose(x: Array, size: tuple[int, int], weight_shape: tuple[int, ...], strid
     wide_enough = min(in_channels, out_channels) >= 32 and tiles >= 64
     if "winograd" in possible and wide_enough and winograd.weight_bytes(_SCHEMES[stride], weight_shape) <= half:
         return "winograd"
-    few_outputs = kh * kw >= 25 and out_channels <= 8 < in_channels
+    few_outputs = kh * kw >= 9 and out_channels <= 8 and in_channels >= 32
     if "thin" in possible and few_outputs and (size[1] + kw) * kh * kw * out_channels * x.itemsize <= half:
         return "thin"
     return "im2col"
@@ -83,12 +83,16 @@ def conv2d_input_gradient(
     kh, kw, in_channels, _ = weight.shape
     grad_x = xp.empty((grad_y.shape[0], *input_size, in_channels), grad_y.dtype)
     turned = xp.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))  # (kh, kw, O, C)
-    if choose(grad_y, grad_y.shape[1:3], turned.shape, stride, padding) == "winograd":
-        if stride == 1:
-            winograd.convolve(winograd.PLAIN, grad_y, turned, None, (padding - 2, padding - 2), grad_x)
+    origin = (padding + 1 - kh, padding + 1 - kw)  # at stride 1
+    match choose(grad_y, grad_y.shape[1:3], turned.shape, stride, padding), stride:
+        case "winograd", 1:
+            winograd.convolve(winograd.PLAIN, grad_y, turned, None, origin, grad_x)
             return grad_x
-        if padding == 1:
+        case "winograd", 2 if padding == 1:
             winograd.convolve(winograd.STRIDED_GRADIENT, grad_y, turned, None, (0, 0), grad_x)
+            return grad_x
+        case "thin", 1:
+            thin.convolve(grad_y, turned, None, origin, grad_x)
             return grad_x
     for row in range(min(stride, input_size[0])):
         first_i, top = _phase(row, kh, stride, padding)
