@@ -32,12 +32,14 @@ def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]
     rows = Rows(x)
     grad_x = rows.xp.empty(x.shape, x.dtype)
     flat, flat_grad, result, wide_slope = rows.of(x), rows.of(grad_y), rows.of(grad_x), rows.widen(slope)
+    one_minus_slope = 1 - wide_slope
 
     def apply(block: slice) -> Array:
         part, grad, out = flat[block], flat_grad[block], result[block]
         rows.xp.minimum(part, 0, out=out)
         sums = rows.xp.einsum("ij,ij->j", out, grad)
-        rows.xp.multiply(part > 0, 1 - wide_slope, out=out)
+        rows.xp.greater(part, 0, out=out)
+        out *= one_minus_slope
         out += wide_slope
         out *= grad  # 1 or the slope, times grad_y
         return sums
@@ -68,9 +70,11 @@ def leaky_relu_gradient(grad_y: Array, y: Array, slope: float) -> Array:
     flat, flat_grad, result = (array.reshape(-1, 1) for array in (y, grad_y, grad_x))
 
     def apply(block: slice) -> None:
-        out = result[block]
-        xp.multiply(flat[block] > 0, out.dtype.type(1 - slope), out=out)
-        if slope:
+        out = xp.greater(flat[block], 0, out=result[block])  # 1 or 0
+        if 0 < slope <= 1:
+            xp.maximum(out, slope, out=out)
+        elif slope:
+            out *= 1 - slope
             out += slope
         out *= flat_grad[block]
 

@@ -36,7 +36,7 @@ class Rows:
         """Repeat a number a channel (C,) for every pixel of a long row; one number in all stays one."""
         return vector if vector.size == 1 else self.xp.tile(vector, self.repeat)
 
-    def total(self, sums: list[Array]) -> Array:
+    def total(self, sums: Sequence[Array]) -> Array:
         """Add up sums of blocks (r*C,) to a number a channel (C,).
 
         Sums of sums: in float32 a single running sum over the 150,000 values of a batch would lose its last digits.

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -82,6 +82,9 @@ def share(xp: Any, work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list
     return parallel(work, items) if xp is np else [work(items)]
 
 
+_kept = threading.local()
+
+
 class Workspace:
     """A flat buffer that grows to what is asked of it and is used again.
 
@@ -89,39 +92,69 @@ class Workspace:
     GPU, CuPy's pool does the same.
     """
 
-    _kept = threading.local()
-
     def __init__(self, name: str, xp: Any, dtype: Any) -> None:
         self.key, self.xp, self.dtype = f"{name} {dtype}", xp, dtype
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workspace) and (self.key, self.xp) == (other.key, other.xp)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     def of(self, *shape: int) -> Array:
         """Return an array of this shape, with whatever numbers were there; the next call overwrites it."""
         length = math.prod(shape)
         if self.xp is not np:
             return self.xp.empty(shape, self.dtype)
-        flat = vars(self._kept).get(self.key)
+        flat = vars(_kept).get(self.key)
         if flat is None or flat.size < length:
-            flat = vars(self._kept)[self.key] = np.empty(length, self.dtype)
+            vars(_kept).pop("made", None)
+            flat = vars(_kept)[self.key] = np.empty(length, self.dtype)
         return flat[:length].reshape(shape)
+
+
+def per_thread(make: Callable[..., R], *key: Hashable) -> R:
+    """Return ``make(*key)``, made once a thread until one of the thread's workspaces grows: what holds views of them.
+
+    A few dozen at most are kept, more than a network has kinds of layer.
+    """
+    made = vars(_kept).get("made", {})
+    if (make, key) not in made:
+        value = make(*key)
+        made = vars(_kept).setdefault("made", {})  # `make` may have asked for larger workspaces
+        if len(made) >= 64:
+            made.clear()
+        made[make, key] = value
+    return made[make, key]
+
+
+class _Frame:
+    """An array in a workspace with a frame of zeros, and the part of it inside the frame."""
+
+    def __init__(self, workspace: Workspace, shape: tuple[int, ...], inside: tuple[int, ...], at: Pair) -> None:
+        self.padded = workspace.of(*shape)
+        self.inside = self.padded[:, at[0] : at[0] + inside[1], at[1] : at[1] + inside[2]]
 
 
 def patch(x: Array, n0: int, n1: int, top: int, left: int, tall: int, wide: int, workspace: Workspace) -> Array:
     """Return rows top..top+tall and columns left..left+wide of images n0..n1, zeros where they leave the image.
 
-    A view where they do not leave it, else a copy in the workspace.
+    A view where they do not leave it, else a copy in the workspace. The zeros are written unless the last patch there
+    was of the same form and left them.
     """
-    height, width, channels = x.shape[1:]
+    _, height, width, channels = x.shape
     # A patch that lies outside altogether has no rows: then the slice is empty, 0..0, and not up to a negative.
-    rows = slice(max(top, 0), max(min(top + tall, height), 0))
-    cols = slice(max(left, 0), max(min(left + wide, width), 0))
-    inside = x[n0:n1, rows, cols]
+    first_row, first_col = max(top, 0), max(left, 0)
+    inside = x[n0:n1, first_row : max(min(top + tall, height), 0), first_col : max(min(left + wide, width), 0)]
     if inside.shape[1] == tall and inside.shape[2] == wide:
         return inside
-    padded = workspace.of(n1 - n0, tall, wide, channels)
-    padded.fill(0)
-    r_at, c_at = rows.start - top, cols.start - left
-    padded[:, r_at : r_at + inside.shape[1], c_at : c_at + inside.shape[2]] = inside
-    return padded
+    key = workspace, (n1 - n0, tall, wide, channels), inside.shape, (first_row - top, first_col - left)
+    frame = per_thread(_Frame, *key) if workspace.xp is np else _Frame(*key)
+    if vars(_kept).get("zeros around") is not frame:
+        frame.padded.fill(0)
+        vars(_kept)["zeros around"] = frame if workspace.xp is np else None
+    frame.inside[...] = inside
+    return frame.padded
 
 
 class Columns:

@@ -14,7 +14,7 @@ import numpy as np
 
 from minisrgan.backend import Array, array_module, parallel
 
-_WORTH = 1 << 20  # multiply-adds below which it does not pay to wake a second thread
+_WORTH = 1 << 22  # multiply-adds below which it does not pay to wake a second thread
 
 
 def matmul(a: Array, b: Array) -> Array:

@@ -47,12 +47,12 @@ def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
     def work(images: Sequence[int]) -> None:
         for n in images:
             one = slice(n, n + 1)
-            free = xp.ones(y[one].shape, bool)  # windows whose maximum has not come up yet
+            left = values[one].copy()  # what has not come to its place yet: 0 once it has
             for phase, out in zip(_phases(x[one], size), _phases(result[one], size), strict=True):
-                here = phase == y[one]
-                here &= free
-                free &= ~here
-                xp.multiply(values[one], here, out=out)
+                here = xp.equal(phase, y[one], out=xp.empty_like(left))  # 1 or 0
+                here *= left
+                out[...] = here
+                left -= here
 
     share(xp, work, range(len(x)))
     return result

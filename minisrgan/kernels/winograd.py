@@ -38,13 +38,13 @@ Source: Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308, sec. 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minisrgan.backend import Array, parallel
-from minisrgan.kernels.im2col import Block, Pair, Workspace, block_bytes, blocks, patch
+from minisrgan.kernels.im2col import Block, Pair, Workspace, block_bytes, blocks, patch, per_thread
 from minisrgan.kernels.matrix import matmul
 
 # A block's transformed tiles may outgrow the cache: they are used only once, in long products. But more tiles make no
@@ -52,7 +52,8 @@ from minisrgan.kernels.matrix import matmul
 _LARGEST, _TILES = 6 << 20, 144
 
 
-class Scheme(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Scheme:
     """The matrices of one algorithm with n points, and how far apart its tiles lie.
 
     bt    B^T (n, inputs of a tile)
@@ -112,62 +113,78 @@ OUTPUTS = 4  # of a tile along an axis, for the two that go forward
 
 
 class _Tiles:
-    """The tiles of one block after another, and the memory they pass through, which each step uses again."""
+    """The transforms of blocks with so many images, tile rows and tile columns, and the memory that they pass through.
 
-    def __init__(self, scheme: Scheme, dtype: Any) -> None:
-        names = "padded", "first", "second", "third"
-        self.scheme = scheme
-        self.padded, self.first, self.second, self.third = (Workspace(name, np, dtype) for name in names)
+    All views are made here, once a thread. To make one takes Python longer than a small product takes BLAS, and while
+    one thread of Python does it the others must wait. `first`, `second` and `third` are used again from step to step.
+    """
+
+    def __init__(self, scheme: Scheme, extent: tuple[int, int, int], in_channels: int, out_channels: int) -> None:
+        self.scheme, self.extent = scheme, extent
+        (n, self.reach), (side, _), step = scheme.bt.shape, scheme.at.shape, scheme.step
+        images, rows, cols = extent
+        self.wide = wide = (cols - 1) * step + self.reach
+        self.padded, first, second, third = (
+            Workspace(name, np, np.float32) for name in ("padded", "first", "second", "third")
+        )
+        half = first.of(images, rows, n, wide, in_channels)
+        self.down = half.reshape(images, rows, n, -1)
+        n_step, r_step, u_step, c_step, size = half.strides
+        self.along = as_strided(  # (images, rows, n, cols, reach, C): neighbours share columns
+            half,
+            (images, rows, n, cols, self.reach, in_channels),
+            (n_step, r_step, u_step, step * c_step, c_step, size),
+        )
+        v = second.of(n, n, images, rows, cols, in_channels)
+        self.v, self.v_tiles = v.reshape(n * n, -1, in_channels), v.transpose(2, 3, 0, 4, 1, 5)
+
+        self.m = first.of(n * n, images * rows * cols, out_channels)
+        self.m_ones = self.m[n + 1]  # A^T has ones in column 1: what is added to m[1, 1] is added to every output
+        self.m_rows = self.m.reshape(n, n, images, rows, cols, out_channels).transpose(0, 2, 3, 4, 1, 5)
+        self.half = second.of(n, images, rows, cols, side, out_channels)
+        self.half_rows = self.half.reshape(n, images, rows, -1).transpose(1, 2, 0, 3)  # (images, rows, n, cols*side*O)
+        self.result = third.of(images, rows, side, cols * side * out_channels)
+
+        grad = first.of(images, rows, n, cols, side, out_channels)
+        self.grad_down, self.grad_along = grad.reshape(images, rows, n, -1), grad
+        m = third.of(n, n, images, rows, cols, out_channels)
+        self.grad_m, self.grad_tiles = m.reshape(n * n, -1, out_channels), m.transpose(2, 3, 0, 4, 1, 5)
 
     def inputs(self, x: Array, block: Block, origin: Pair) -> Array:
         """Return V (n*n, T, C), which is B^T d B of every tile d of x (N, H, W, C)."""
-        bt, step = self.scheme.bt, self.scheme.step
-        (n, reach), (images, rows, cols), channels = bt.shape, _extent(block), x.shape[3]
-        tall, wide = (rows - 1) * step + reach, (cols - 1) * step + reach
-        top, left = block.r0 * step + origin[0], block.c0 * step + origin[1]
-        part = patch(x, block.n0, block.n1, top, left, tall, wide, self.padded)
+        bt, step, (images, rows, _) = self.scheme.bt, self.scheme.step, self.extent
+        top, left, tall = block.r0 * step + origin[0], block.c0 * step + origin[1], (rows - 1) * step + self.reach
+        part = patch(x, block.n0, block.n1, top, left, tall, self.wide, self.padded)
         n_step, r_step, _, size = part.strides
         windows = as_strided(  # (images, rows, reach, wide*C): a view in which neighbours share rows
-            part, (images, rows, reach, wide * channels), (n_step, step * r_step, r_step, size)
+            part, (images, rows, self.reach, self.wide * x.shape[3]), (n_step, step * r_step, r_step, size)
         )
-        half = self.first.of(images, rows, n, wide, channels)
-        np.matmul(bt, windows, out=half.reshape(images, rows, n, -1))  # (n, reach) @ (reach, wide*C), down the columns
-        n_step, r_step, u_step, c_step, size = half.strides
-        windows = as_strided(  # (images, rows, n, cols, reach, C): neighbours share columns
-            half, (images, rows, n, cols, reach, channels), (n_step, r_step, u_step, step * c_step, c_step, size)
-        )
-        v = self.second.of(n, n, images, rows, cols, channels)
-        np.matmul(bt, windows, out=v.transpose(2, 3, 0, 4, 1, 5))  # (n, reach) @ (reach, C), along the rows
-        return v.reshape(n * n, -1, channels)
+        np.matmul(bt, windows, out=self.down)  # (n, reach) @ (reach, wide*C), down the columns
+        np.matmul(bt, self.along, out=self.v_tiles)  # (n, reach) @ (reach, C), along the rows
+        return self.v
 
-    def outputs(self, m: Array, block: Block, y: Array) -> None:
-        """Write A^T m A of every tile m (n*n, T, O) to its place in y; those at the border may hang over."""
-        at = self.scheme.at
-        (side, n), (images, rows, cols), channels = at.shape, _extent(block), y.shape[3]
-        half = self.second.of(n, images, rows, cols, side, channels)
-        m = m.reshape(n, n, images, rows, cols, channels)
-        np.matmul(at, m.transpose(0, 2, 3, 4, 1, 5), out=half)  # (side, n) @ (n, O), along the rows
-        half = half.reshape(n, images, rows, -1).transpose(1, 2, 0, 3)  # (images, rows, n, cols*side*O)
+    def outputs(self, block: Block, y: Array) -> None:
+        """Write A^T m A of every tile of m (n*n, T, O) to its place in y; those at the border may hang over."""
+        at, (images, rows, cols) = self.scheme.at, self.extent
+        side, channels = len(at), y.shape[3]
+        np.matmul(at, self.m_rows, out=self.half)  # (side, n) @ (n, O), along the rows
         target = y[block.n0 : block.n1, block.r0 * side : block.r1 * side, block.c0 * side : block.c1 * side]
         if target.shape[1:3] == (rows * side, cols * side):
-            np.matmul(at, half, out=target.reshape(images, rows, side, -1))  # (side, n) @ (n, cols*side*O)
+            np.matmul(at, self.half_rows, out=target.reshape(self.result.shape))  # (side, n) @ (n, cols*side*O)
         else:
-            tiles = np.matmul(at, half, out=self.third.of(images, rows, side, half.shape[3]))
-            tiles = tiles.reshape(images, rows * side, cols * side, channels)
+            np.matmul(at, self.half_rows, out=self.result)
+            tiles = self.result.reshape(images, rows * side, cols * side, channels)
             target[...] = tiles[:, : target.shape[1], : target.shape[2]]
 
     def output_gradients(self, grad_y: Array, block: Block) -> Array:
         """Return (n*n, T, O), which is A g A^T of every tile g of grad_y (N, H, W, O): `outputs` transposed."""
-        a = self.scheme.at.T
-        (n, side), (images, rows, cols), channels = a.shape, _extent(block), grad_y.shape[3]
+        a, (images, rows, cols) = self.scheme.at.T, self.extent
+        side = a.shape[1]
         top, left, tall, wide = block.r0 * side, block.c0 * side, rows * side, cols * side
         part = patch(grad_y, block.n0, block.n1, top, left, tall, wide, self.padded)
-        half = self.first.of(images, rows, n, cols, side, channels)
-        # (n, side) @ (side, wide*O), down the columns
-        np.matmul(a, part.reshape(images, rows, side, -1), out=half.reshape(images, rows, n, -1))
-        m = self.third.of(n, n, images, rows, cols, channels)
-        np.matmul(a, half, out=m.transpose(2, 3, 0, 4, 1, 5))  # (n, side) @ (side, O), along the rows
-        return m.reshape(n * n, -1, channels)
+        np.matmul(a, part.reshape(self.result.shape), out=self.grad_down)  # (n, side) @ (side, wide*O), down
+        np.matmul(a, self.grad_along, out=self.grad_tiles)  # (n, side) @ (side, O), along the rows
+        return self.grad_m
 
 
 def _extent(block: Block) -> tuple[int, int, int]:
@@ -191,16 +208,15 @@ def convolve(scheme: Scheme, x: Array, weight: Array, bias: Array | None, origin
     x = np.ascontiguousarray(x)
     in_channels, out_channels = weight.shape[2:]
     u = matmul(scheme.gg, weight.reshape(9, -1)).reshape(-1, in_channels, out_channels)  # (n*n, 9) @ (9, C*O)
-    ones = len(scheme.bt) + 1  # A^T has ones in column 1: what is added to m[1, 1] is added to every output
 
     def work(part: Sequence[Block]) -> None:
-        tiles = _Tiles(scheme, x.dtype)
         for block in part:
+            tiles = per_thread(_Tiles, scheme, _extent(block), in_channels, out_channels)
             v = tiles.inputs(x, block, origin)
-            m = np.matmul(v, u, out=tiles.first.of(len(u), v.shape[1], out_channels))  # n*n of (T, C) @ (C, O)
+            np.matmul(v, u, out=tiles.m)  # n*n of (T, C) @ (C, O)
             if bias is not None:
-                m[ones] += bias
-            tiles.outputs(m, block, y)
+                np.add(tiles.m_ones, bias, out=tiles.m_ones)
+            tiles.outputs(block, y)
 
     parallel(work, _tile_blocks(scheme, y.shape, in_channels + out_channels))
 
@@ -211,12 +227,14 @@ def weight_gradient(scheme: Scheme, x: Array, grad_y: Array, origin: Pair) -> Ar
     in_channels, out_channels = x.shape[3], grad_y.shape[3]
 
     def work(part: Sequence[Block]) -> Array:
-        tiles = _Tiles(scheme, x.dtype)
-        total = np.zeros((len(scheme.gg), in_channels, out_channels), x.dtype)
+        total = np.empty((len(scheme.gg), in_channels, out_channels), x.dtype)
         product = Workspace("product", np, x.dtype).of(*total.shape)
-        for block in part:
+        for count, block in enumerate(part):
+            tiles = per_thread(_Tiles, scheme, _extent(block), in_channels, out_channels)
             v, m = tiles.inputs(x, block, origin), tiles.output_gradients(grad_y, block)
-            total += np.matmul(v.swapaxes(1, 2), m, out=product)  # n*n of (C, T) @ (T, O)
+            np.matmul(v.swapaxes(1, 2), m, out=product if count else total)  # n*n of (C, T) @ (T, O)
+            if count:
+                total += product
         return total
 
     totals = parallel(work, _tile_blocks(scheme, grad_y.shape, in_channels + out_channels))
