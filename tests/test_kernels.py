@@ -11,7 +11,6 @@ import pytest
 from minisrgan import backend, kernels
 from minisrgan.backend import Array
 from minisrgan.kernels import conv, im2col
-from minisrgan.kernels.im2col import Workspace
 
 
 def layer(
@@ -65,6 +64,32 @@ def test_winograd_is_never_chosen_for_float64() -> None:
     with backend.algorithm("winograd"):
         assert conv.choose(x.astype(np.float64), x.shape[1:3], weight.shape, 1, 1) == "im2col"
     assert conv.choose(x, x.shape[1:3], weight.shape, 3, 1) == "im2col"
+
+
+def test_padding_stays_zero_from_layer_to_layer() -> None:
+    """A patch leaves the zeros around the next one of its form; one of another form in between must not be in them."""
+    for algorithm in ("im2col", "winograd"):
+        for size in ((8, 8), (7, 9), (8, 8), (9, 7), (30, 30), (8, 8)):
+            arrays = layer(size, 4, 4)
+            arrays[0][...] += 5
+            with backend.threads(1), backend.algorithm(algorithm):
+                assert max(errors(arrays, None)) < 2e-5, (algorithm, size)
+
+
+@pytest.mark.parametrize("mean", [0.0, 2.0, 100.0])
+def test_batch_norm_of_values_far_from_zero(mean: float) -> None:
+    """Float32 sums of squares of values around 100 are 10,000 times their variance: four of seven digits are gone."""
+    rng = np.random.default_rng(0)
+    x, grad = (rng.standard_normal((4, 24, 24, 8)) + level for level in (mean, 0.0))
+    grad -= grad.mean(axis=(0, 1, 2))  # else the rounding of the mean, times its sum, hides all others
+    ours, exact = [], []
+    for dtype, results in ((np.float32, ours), (np.float64, exact)):
+        values, cotangent = x.astype(np.float32).astype(dtype), grad.astype(np.float32).astype(dtype)
+        (m, v), one = kernels.channel_moments(values), np.ones(8, dtype)
+        grad_x, grad_weight, _ = kernels.normalize_gradient(cotangent, values, m, (v + 1e-5) ** -0.5, one)
+        results += [m, v, grad_x, grad_weight]
+    for got, expected in zip(ours, exact, strict=True):
+        assert abs(got - expected).max() <= 2e-5 * max(abs(expected).max(), 0.1)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])

@@ -119,11 +119,11 @@ def test_a_step_stays_in_its_dtype(dtype: Any, other: Any):
 def test_watch_sees_a_local_array(monkeypatch: pytest.MonkeyPatch):
     """The watcher above finds nothing; this shows that it would."""
     players = Players(np.float32)
-    monkeypatch.setattr(norm, "channel_sums", lambda x: x.sum(axis=(0, 1, 2), dtype=np.float64))
+    monkeypatch.setattr(norm.Rows, "total", lambda rows, sums: np.sum(sums, axis=0, dtype=np.float64)[: rows.channels])
     with threads(1), watch(np.float64) as (places, _):
         players.generator(players.low)
     assert "kernels/norm.py: channel_moments: mean" in places
-    assert "kernels/norm.py: squares: centred" in places
+    assert "kernels/norm.py: channel_moments: variance" in places
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

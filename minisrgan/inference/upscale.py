@@ -21,6 +21,7 @@ from minisrgan.backend import (
     workspace_bytes,
 )
 from minisrgan.errors import ArgumentError, ImageError
+from minisrgan.inference.fold import folded
 from minisrgan.inference.mix import Margins, self_ensemble
 from minisrgan.inference.tiles import SMALLEST, Part, around, best_sides, cut, scaled
 from minisrgan.models import Generator
@@ -70,16 +71,17 @@ def upscale(
     margin = math.ceil(generator.receptive_radius) if overlap is None else overlap
     pixel = max(_deep_bytes(generator, ensemble), 2 * _held_bytes(generator, ensemble))
     least = pixel * min(height, SMALLEST + 2 * margin) * min(width, SMALLEST + 2 * margin)
-    # A fifth is left to BLAS's buffers and to gaps between arrays: freed memory does not all fit what comes next.
-    least = max(least, 2 * min(_HEAD_PIXELS, height * width) * _head_bytes(generator)) * 5 // 4
+    # A third is left to BLAS's buffers and to gaps between arrays: freed memory does not all fit what comes next.
+    least = max(least, 2 * min(_HEAD_PIXELS, height * width) * _head_bytes(generator)) * 3 // 2
     xp = array_module(generator.conv_first.weight.data)
     threads = thread_count() if xp is np else 1
     columns = max(1, min(workspace_bytes(xp), memory // (8 * threads)))
-    fixed = image.nbytes * scale**2 + columns * threads
+    weights = sum(parameter.data.nbytes for parameter in generator.parameters())  # of a copy without batch norms
+    fixed = image.nbytes * scale**2 + columns * threads + weights
     if memory < fixed + least:
         expected = f"{_mb(fixed + least)} for a photograph of {width} x {height} pixels, or more"
         raise ImageError("upscale", expected=expected, got=_mb(memory), fix="allow more memory, or enlarge a part")
-    room = (memory - fixed) * 4 // 5
+    room = (memory - fixed) * 2 // 3
     sides = best_sides(height, width, margin, room // pixel)
     if isinstance(tile, int):
         sides = min(tile, height), min(tile, width)
@@ -92,30 +94,25 @@ def upscale(
         if progress:
             progress(min(round(done), height * width), height * width)
 
-    modes = [(module, module.training) for _, module in generator.named_modules()]
-    generator.eval()
-    try:
-        while todo:
-            before = done
-            try:
-                # In one line: with a name, the floats of this tile would be kept while the next is computed.
-                with workspace(columns):
-                    out[scaled(todo[0], scale)] = _to_levels(
-                        enlarge_tile(generator, image, todo[0], margin, room, ensemble, advance), image.dtype
-                    )
-                del todo[0]
-                continue
-            except MemoryError:  # CuPy's is one, too
-                if max(sides) <= SMALLEST:
-                    expected = f"{_mb(least)} for a tile of {SMALLEST} x {SMALLEST} pixels and {margin} around them"
-                    fix = "close other programs, or compute with fewer threads: MINISRGAN_THREADS=1"
-                    raise ImageError("upscale", expected=expected, got="out of memory", fix=fix) from None
-            # Outside of the except block, where the error would still hold on to what the tile has computed.
-            sides, room, done = (max(SMALLEST, sides[0] // 2), max(SMALLEST, sides[1] // 2)), room // 4, before
-            todo = [small for part in todo for small in cut(part, sides)]
-    finally:
-        for module, training in modes:
-            module.training = training
+    generator = folded(generator)
+    while todo:
+        before = done
+        try:
+            # In one line: with a name, the floats of this tile would be kept while the next is computed.
+            with workspace(columns):
+                out[scaled(todo[0], scale)] = _to_levels(
+                    enlarge_tile(generator, image, todo[0], margin, room, ensemble, advance), image.dtype
+                )
+            del todo[0]
+            continue
+        except MemoryError:  # CuPy's is one, too
+            if max(sides) <= SMALLEST:
+                expected = f"{_mb(least)} for a tile of {SMALLEST} x {SMALLEST} pixels and {margin} around them"
+                fix = "close other programs, or compute with fewer threads: MINISRGAN_THREADS=1"
+                raise ImageError("upscale", expected=expected, got="out of memory", fix=fix) from None
+        # Outside of the except block, where the error would still hold on to what the tile has computed.
+        sides, room, done = (max(SMALLEST, sides[0] // 2), max(SMALLEST, sides[1] // 2)), room // 4, before
+        todo = [small for part in todo for small in cut(part, sides)]
     return out
 
 

@@ -12,13 +12,18 @@ from minisrgan.kernels.blocks import Rows, map_blocks
 
 
 def prelu(x: Array, slope: Array) -> Array:
-    """Return max(x, 0) + slope * min(x, 0), which holds for every slope; max(x, slope * x) only for 0 to 1."""
+    """Return max(x, 0) + slope * min(x, 0); where no slope is above 1, that is the larger of x and slope * x."""
     rows = Rows(x)
     y = rows.xp.empty(x.shape, x.dtype)
     flat, result, wide_slope = rows.of(x), rows.of(y), rows.widen(slope)
+    larger = bool((slope <= 1).all())
 
     def apply(block: slice) -> None:
         part, out = flat[block], result[block]
+        if larger:
+            rows.xp.multiply(part, wide_slope, out=out)
+            rows.xp.maximum(out, part, out=out)
+            return
         rows.xp.minimum(part, 0, out=out)
         out *= wide_slope
         out += rows.xp.maximum(part, 0)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from minisrgan.backend import Array, array_module, forced_algorithm, workspace_bytes
-from minisrgan.kernels import im2col, thin, winograd
+from minisrgan.kernels import im2col, schemes, thin, winograd
+from minisrgan.kernels.im2col import Pair
 
-_SCHEMES = {1: winograd.PLAIN, 2: winograd.STRIDED}
+
+def _scheme(stride: int, size: Pair) -> schemes.Scheme:
+    return schemes.plain_scheme(*size) if stride == 1 else schemes.STRIDED
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -19,7 +22,7 @@ def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
     return (size + 2 * padding - kernel) // stride + 1
 
 
-def choose(x: Array, size: tuple[int, int], weight_shape: tuple[int, ...], stride: int, padding: int) -> str:
+def choose(x: Array, size: Pair, weight_shape: tuple[int, ...], stride: int, padding: int) -> str:
     """Return the algorithm for a layer: "winograd", "thin" or "im2col".
 
     x         what goes in, for its module, its type and its number of images
@@ -38,14 +41,14 @@ def choose(x: Array, size: tuple[int, int], weight_shape: tuple[int, ...], strid
     if 0 <= padding < min(kh, kw) and array_module(x) is np:
         if stride == 1:
             possible.add("thin")
-        if (kh, kw) == (3, 3) and stride in _SCHEMES and x.dtype == np.float32:
+        if (kh, kw) == (3, 3) and stride in (1, 2) and x.dtype == np.float32:
             possible.add("winograd")
     forced = forced_algorithm()
     if forced is not None:
         return forced if forced in possible else "im2col"
     half, tiles = workspace_bytes() // 2, len(x) * -(-size[0] // 4) * -(-size[1] // 4)
     wide_enough = min(in_channels, out_channels) >= 32 and tiles >= 64
-    if "winograd" in possible and wide_enough and winograd.weight_bytes(_SCHEMES[stride], weight_shape) <= half:
+    if "winograd" in possible and wide_enough and winograd.weight_bytes(_scheme(stride, size), weight_shape) <= half:
         return "winograd"
     few_outputs = kh * kw >= 9 and out_channels <= 8 and in_channels >= 32
     if "thin" in possible and few_outputs and (size[1] + kw) * kh * kw * out_channels * x.itemsize <= half:
@@ -61,7 +64,7 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 
     origin = (-padding, -padding)
     match choose(x, size, weight.shape, stride, padding):
         case "winograd":
-            winograd.convolve(_SCHEMES[stride], x, weight, bias, origin, y)
+            winograd.convolve(_scheme(stride, size), x, weight, bias, origin, y)
         case "thin":
             thin.convolve(x, weight, bias, origin, y)
         case _:
@@ -70,7 +73,7 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 
 
 
 def conv2d_input_gradient(
-    grad_y: Array, weight: Array, input_size: tuple[int, int], *, stride: int = 1, padding: int = 0
+    grad_y: Array, weight: Array, input_size: Pair, *, stride: int = 1, padding: int = 0
 ) -> Array:
     """Carry grad_y (N, Ho, Wo, O) back through weight (kh, kw, C, O) to the input (N, H, W, C).
 
@@ -82,14 +85,14 @@ def conv2d_input_gradient(
     xp = array_module(grad_y)
     kh, kw, in_channels, _ = weight.shape
     grad_x = xp.empty((grad_y.shape[0], *input_size, in_channels), grad_y.dtype)
-    turned = xp.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))  # (kh, kw, O, C)
     origin = (padding + 1 - kh, padding + 1 - kw)  # at stride 1
+    turned = xp.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))  # (kh, kw, O, C)
     match choose(grad_y, grad_y.shape[1:3], turned.shape, stride, padding), stride:
         case "winograd", 1:
-            winograd.convolve(winograd.PLAIN, grad_y, turned, None, origin, grad_x)
+            winograd.convolve(schemes.plain_scheme(*input_size), grad_y, turned, None, origin, grad_x)
             return grad_x
         case "winograd", 2 if padding == 1:
-            winograd.convolve(winograd.STRIDED_GRADIENT, grad_y, turned, None, (0, 0), grad_x)
+            winograd.convolve(schemes.STRIDED_GRADIENT, grad_y, turned, None, (0, 0), grad_x)
             return grad_x
         case "thin", 1:
             thin.convolve(grad_y, turned, None, origin, grad_x)
@@ -117,9 +120,7 @@ def _phase(phase: int, kernel: int, stride: int, padding: int) -> tuple[int, int
     return first, (phase + padding - (kernel - 1 - first)) // stride
 
 
-def conv2d_weight_gradient(
-    x: Array, grad_y: Array, kernel: tuple[int, int], *, stride: int = 1, padding: int = 0
-) -> Array:
+def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int = 1, padding: int = 0) -> Array:
     """Return the gradient (kh, kw, C, O) in the weight, the sum over all outputs of input under the kernel * grad_y.
 
     With stride 1 the roles of x and grad_y can be exchanged, x[h + i - p] grad_y[h] = x[u] grad_y[u - i + p], and the
@@ -131,7 +132,7 @@ def conv2d_weight_gradient(
     algorithm = choose(x, grad_y.shape[1:3], (kh, kw, in_channels, out_channels), stride, padding)
     few = stride == 1 and in_channels * out_channels <= 256 * 512
     if algorithm == "winograd" and (forced_algorithm() or few):
-        return winograd.weight_gradient(_SCHEMES[stride], x, grad_y, (-padding, -padding))
+        return winograd.weight_gradient(_scheme(stride, grad_y.shape[1:3]), x, grad_y, (-padding, -padding))
     if algorithm == "thin":
         turned = im2col.weight_gradient(grad_y, x, kernel, 1, (padding + 1 - kh, padding + 1 - kw))  # (kh, kw, O, C)
         return array_module(x).ascontiguousarray(turned[::-1, ::-1].swapaxes(2, 3))

@@ -108,7 +108,7 @@ class Workspace:
             return self.xp.empty(shape, self.dtype)
         flat = vars(_kept).get(self.key)
         if flat is None or flat.size < length:
-            vars(_kept).pop("made", None)
+            vars(_kept).update({"made": {}, "zeros around": None})  # they hold views of the old buffer
             flat = vars(_kept)[self.key] = np.empty(length, self.dtype)
         return flat[:length].reshape(shape)
 
@@ -118,7 +118,7 @@ def per_thread(make: Callable[..., R], *key: Hashable) -> R:
 
     A few dozen at most are kept, more than a network has kinds of layer.
     """
-    made = vars(_kept).get("made", {})
+    made: dict[Hashable, R] = vars(_kept).get("made", {})
     if (make, key) not in made:
         value = make(*key)
         made = vars(_kept).setdefault("made", {})  # `make` may have asked for larger workspaces

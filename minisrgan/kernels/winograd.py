@@ -38,7 +38,6 @@ Source: Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308, sec. 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -46,148 +45,96 @@ from numpy.lib.stride_tricks import as_strided
 from minisrgan.backend import Array, parallel
 from minisrgan.kernels.im2col import Block, Pair, Workspace, block_bytes, blocks, patch, per_thread
 from minisrgan.kernels.matrix import matmul
+from minisrgan.kernels.schemes import Scheme
 
 # A block's transformed tiles may outgrow the cache: they are used only once, in long products. But more tiles make no
 # product faster, and with few channels these are what stays in cache.
 _LARGEST, _TILES = 6 << 20, 144
+Extent = tuple[int, int, int]  # images, tile rows, tile columns
 
 
-@dataclass(frozen=True, eq=False)
-class Scheme:
-    """The matrices of one algorithm with n points, and how far apart its tiles lie.
-
-    bt    B^T (n, inputs of a tile)
-    gg    G x G (n*n, 9): both sides at once, for weights laid out as (9, C*O)
-    at    A^T (outputs of a tile, n); its column 1, that of the point 1, is all ones
-    step  inputs from one tile to the next
-    """
-
-    bt: Array
-    gg: Array
-    at: Array
-    step: int
+# The transforms of blocks with so many images, tile rows and tile columns. All views that they need are made with them,
+# once a thread: to make one takes Python longer than a small product takes BLAS, and while one thread of Python does so
+# the others wait. The memory under the views is shared: "first" and "second" are used again from step to step.
 
 
-def toom_cook(points: Sequence[int], taps: int) -> tuple[Array, Array, Array]:
-    """Return B^T, G and A^T of a filter with so many taps, from values at whole points and at infinity.
+class _Inputs:
+    """B^T d B of every tile d of an input."""
 
-    With N(t) the product of t - q over all points q, row p of B^T holds the coefficients of N(t) / (t - p), row p of G
-    the powers of p over the value of that polynomial at p, and column p of A^T the powers of p. Infinity stands for the
-    leading coefficient: N itself, and ones at the end.
-
-    >>> toom_cook((0, 1), taps=2)[2]  # y_0 and y_1 from the values at 0, 1 and infinity
-    array([[1., 1., 0.],
-           [0., 1., 1.]])
-    """
-    n, outputs = len(points) + 1, len(points) + 2 - taps
-    bt, g, at = np.zeros((n, n)), np.zeros((n, taps)), np.zeros((outputs, n))
-    for row, p in enumerate(points):
-        others = [q for q in points if q != p]
-        bt[row, : n - 1] = np.poly(others)[::-1]
-        g[row] = [p**k / np.prod([p - q for q in others]) for k in range(taps)]
-        at[:, row] = [p**k for k in range(outputs)]
-    bt[-1], g[-1, -1], at[-1, -1] = np.poly(points)[::-1], 1, 1
-    return bt, g, at
-
-
-def _scheme(bt: Array, g: Array, at: Array, step: int) -> Scheme:
-    return Scheme(bt.astype(np.float32), np.kron(g, g).astype(np.float32), at.astype(np.float32), step)
-
-
-def _strided_schemes() -> tuple[Scheme, Scheme]:
-    """Return those of stride 2: forward, and for the gradient in the input, where 1 row of zeros is around it."""
-    bt, g, at = toom_cook((0, 1, -1, 2), taps=2)
-    taps = np.zeros((9, 3))
-    taps[:5, ::2], taps[5:, 1] = g, 1
-    from_input = np.zeros((9, 9))
-    from_input[:5, ::2], from_input[5:, 1::2] = bt, np.eye(4)
-    to_input = np.zeros((8, 9))
-    to_input[1::2, :5], to_input[::2, 5:] = at, np.eye(4)
-    forward = _scheme(from_input, taps, np.hstack([at, np.eye(4)]), step=8)
-    return forward, _scheme(np.vstack([bt, np.eye(4, 5)]), taps, to_input, step=4)
-
-
-PLAIN = _scheme(*toom_cook((0, 1, -1, 2, -2), taps=3), step=4)
-STRIDED, STRIDED_GRADIENT = _strided_schemes()
-OUTPUTS = 4  # of a tile along an axis, for the two that go forward
-
-
-class _Tiles:
-    """The transforms of blocks with so many images, tile rows and tile columns, and the memory that they pass through.
-
-    All views are made here, once a thread. To make one takes Python longer than a small product takes BLAS, and while
-    one thread of Python does it the others must wait. `first`, `second` and `third` are used again from step to step.
-    """
-
-    def __init__(self, scheme: Scheme, extent: tuple[int, int, int], in_channels: int, out_channels: int) -> None:
-        self.scheme, self.extent = scheme, extent
-        (n, self.reach), (side, _), step = scheme.bt.shape, scheme.at.shape, scheme.step
-        images, rows, cols = extent
-        self.wide = wide = (cols - 1) * step + self.reach
-        self.padded, first, second, third = (
-            Workspace(name, np, np.float32) for name in ("padded", "first", "second", "third")
-        )
-        half = first.of(images, rows, n, wide, in_channels)
+    def __init__(self, scheme: Scheme, extent: Extent, channels: int) -> None:
+        (n, self.reach), step, (images, rows, cols) = scheme.bt.shape, scheme.step, extent
+        self.scheme, self.rows, self.wide = scheme, rows, (cols - 1) * step + self.reach
+        self.padded = Workspace("padded", np, np.float32)
+        half = Workspace("first", np, np.float32).of(images, rows, n, self.wide, channels)
         self.down = half.reshape(images, rows, n, -1)
         n_step, r_step, u_step, c_step, size = half.strides
         self.along = as_strided(  # (images, rows, n, cols, reach, C): neighbours share columns
-            half,
-            (images, rows, n, cols, self.reach, in_channels),
-            (n_step, r_step, u_step, step * c_step, c_step, size),
+            half, (images, rows, n, cols, self.reach, channels), (n_step, r_step, u_step, step * c_step, c_step, size)
         )
-        v = second.of(n, n, images, rows, cols, in_channels)
-        self.v, self.v_tiles = v.reshape(n * n, -1, in_channels), v.transpose(2, 3, 0, 4, 1, 5)
+        v = Workspace("second", np, np.float32).of(n, n, images, rows, cols, channels)
+        self.v, self.tiles = v.reshape(n * n, -1, channels), v.transpose(2, 3, 0, 4, 1, 5)
 
-        self.m = first.of(n * n, images * rows * cols, out_channels)
-        self.m_ones = self.m[n + 1]  # A^T has ones in column 1: what is added to m[1, 1] is added to every output
-        self.m_rows = self.m.reshape(n, n, images, rows, cols, out_channels).transpose(0, 2, 3, 4, 1, 5)
-        self.half = second.of(n, images, rows, cols, side, out_channels)
-        self.half_rows = self.half.reshape(n, images, rows, -1).transpose(1, 2, 0, 3)  # (images, rows, n, cols*side*O)
-        self.result = third.of(images, rows, side, cols * side * out_channels)
-
-        grad = first.of(images, rows, n, cols, side, out_channels)
-        self.grad_down, self.grad_along = grad.reshape(images, rows, n, -1), grad
-        m = third.of(n, n, images, rows, cols, out_channels)
-        self.grad_m, self.grad_tiles = m.reshape(n * n, -1, out_channels), m.transpose(2, 3, 0, 4, 1, 5)
-
-    def inputs(self, x: Array, block: Block, origin: Pair) -> Array:
-        """Return V (n*n, T, C), which is B^T d B of every tile d of x (N, H, W, C)."""
-        bt, step, (images, rows, _) = self.scheme.bt, self.scheme.step, self.extent
-        top, left, tall = block.r0 * step + origin[0], block.c0 * step + origin[1], (rows - 1) * step + self.reach
+    def of(self, x: Array, block: Block, origin: Pair) -> Array:
+        """Return V (n*n, T, C) of a block of x (N, H, W, C)."""
+        bt, step = self.scheme.bt, self.scheme.step
+        top, left, tall = block.r0 * step + origin[0], block.c0 * step + origin[1], (self.rows - 1) * step + self.reach
         part = patch(x, block.n0, block.n1, top, left, tall, self.wide, self.padded)
         n_step, r_step, _, size = part.strides
         windows = as_strided(  # (images, rows, reach, wide*C): a view in which neighbours share rows
-            part, (images, rows, self.reach, self.wide * x.shape[3]), (n_step, step * r_step, r_step, size)
+            part, (len(part), self.rows, self.reach, self.wide * x.shape[3]), (n_step, step * r_step, r_step, size)
         )
         np.matmul(bt, windows, out=self.down)  # (n, reach) @ (reach, wide*C), down the columns
-        np.matmul(bt, self.along, out=self.v_tiles)  # (n, reach) @ (reach, C), along the rows
+        np.matmul(bt, self.along, out=self.tiles)  # (n, reach) @ (reach, C), along the rows
         return self.v
 
-    def outputs(self, block: Block, y: Array) -> None:
-        """Write A^T m A of every tile of m (n*n, T, O) to its place in y; those at the border may hang over."""
-        at, (images, rows, cols) = self.scheme.at, self.extent
-        side, channels = len(at), y.shape[3]
-        np.matmul(at, self.m_rows, out=self.half)  # (side, n) @ (n, O), along the rows
+
+class _Outputs:
+    """A^T m A of the products m (n*n, T, O) of every tile."""
+
+    def __init__(self, scheme: Scheme, extent: Extent, channels: int) -> None:
+        (side, n), (images, rows, cols) = scheme.at.shape, extent
+        self.at, self.shape = scheme.at, (images, rows * side, cols * side, channels)
+        self.m = Workspace("first", np, np.float32).of(n * n, images * rows * cols, channels)
+        self.m_ones = self.m[n + 1]  # A^T has ones in column 1: what is added to m[1, 1] is added to every output
+        self.m_rows = self.m.reshape(n, n, images, rows, cols, channels).transpose(0, 2, 3, 4, 1, 5)
+        self.half = Workspace("second", np, np.float32).of(n, images, rows, cols, side, channels)
+        self.half_rows = self.half.reshape(n, images, rows, -1).transpose(1, 2, 0, 3)  # (images, rows, n, cols*side*O)
+
+    def write(self, block: Block, y: Array) -> None:
+        """Write the results to their place in y; those at the border may hang over."""
+        side, shape = len(self.at), (*self.half_rows.shape[:2], -1, self.half_rows.shape[3])
+        np.matmul(self.at, self.m_rows, out=self.half)  # (side, n) @ (n, O), along the rows
         target = y[block.n0 : block.n1, block.r0 * side : block.r1 * side, block.c0 * side : block.c1 * side]
-        if target.shape[1:3] == (rows * side, cols * side):
-            np.matmul(at, self.half_rows, out=target.reshape(self.result.shape))  # (side, n) @ (n, cols*side*O)
-        else:
-            np.matmul(at, self.half_rows, out=self.result)
-            tiles = self.result.reshape(images, rows * side, cols * side, channels)
+        whole = target.shape == self.shape
+        tiles = target if whole else Workspace("third", np, np.float32).of(*self.shape)
+        np.matmul(self.at, self.half_rows, out=tiles.reshape(shape))  # (side, n) @ (n, cols*side*O), down the columns
+        if not whole:
             target[...] = tiles[:, : target.shape[1], : target.shape[2]]
 
-    def output_gradients(self, grad_y: Array, block: Block) -> Array:
-        """Return (n*n, T, O), which is A g A^T of every tile g of grad_y (N, H, W, O): `outputs` transposed."""
-        a, (images, rows, cols) = self.scheme.at.T, self.extent
-        side = a.shape[1]
-        top, left, tall, wide = block.r0 * side, block.c0 * side, rows * side, cols * side
-        part = patch(grad_y, block.n0, block.n1, top, left, tall, wide, self.padded)
-        np.matmul(a, part.reshape(self.result.shape), out=self.grad_down)  # (n, side) @ (side, wide*O), down
-        np.matmul(a, self.grad_along, out=self.grad_tiles)  # (n, side) @ (side, O), along the rows
-        return self.grad_m
+
+class _OutputGradients:
+    """A g A^T of every tile g of the gradient of an output: `_Outputs` transposed."""
+
+    def __init__(self, scheme: Scheme, extent: Extent, channels: int) -> None:
+        (side, n), (images, rows, cols) = scheme.at.shape, extent
+        self.a, self.tall, self.wide = scheme.at.T, rows * side, cols * side
+        self.padded = Workspace("padded", np, np.float32)
+        self.along = Workspace("first", np, np.float32).of(images, rows, n, cols, side, channels)
+        self.down = self.along.reshape(images, rows, n, -1)
+        m = Workspace("third", np, np.float32).of(n, n, images, rows, cols, channels)
+        self.m, self.tiles = m.reshape(n * n, -1, channels), m.transpose(2, 3, 0, 4, 1, 5)
+
+    def of(self, grad_y: Array, block: Block) -> Array:
+        """Return (n*n, T, O) of a block of grad_y (N, H, W, O)."""
+        (images, rows), side = self.down.shape[:2], self.a.shape[1]
+        part = patch(grad_y, block.n0, block.n1, block.r0 * side, block.c0 * side, self.tall, self.wide, self.padded)
+        # (n, side) @ (side, wide*O), down the columns
+        np.matmul(self.a, part.reshape(images, rows, side, -1), out=self.down)
+        np.matmul(self.a, self.along, out=self.tiles)  # (n, side) @ (side, O), along the rows
+        return self.m
 
 
-def _extent(block: Block) -> tuple[int, int, int]:
+def _extent(block: Block) -> Extent:
     return block.n1 - block.n0, block.r1 - block.r0, block.c1 - block.c0
 
 
@@ -211,12 +158,13 @@ def convolve(scheme: Scheme, x: Array, weight: Array, bias: Array | None, origin
 
     def work(part: Sequence[Block]) -> None:
         for block in part:
-            tiles = per_thread(_Tiles, scheme, _extent(block), in_channels, out_channels)
-            v = tiles.inputs(x, block, origin)
-            np.matmul(v, u, out=tiles.m)  # n*n of (T, C) @ (C, O)
+            extent = _extent(block)
+            outputs = per_thread(_Outputs, scheme, extent, out_channels)
+            v = per_thread(_Inputs, scheme, extent, in_channels).of(x, block, origin)
+            np.matmul(v, u, out=outputs.m)  # n*n of (T, C) @ (C, O)
             if bias is not None:
-                np.add(tiles.m_ones, bias, out=tiles.m_ones)
-            tiles.outputs(block, y)
+                np.add(outputs.m_ones, bias, out=outputs.m_ones)
+            outputs.write(block, y)
 
     parallel(work, _tile_blocks(scheme, y.shape, in_channels + out_channels))
 
@@ -230,8 +178,9 @@ def weight_gradient(scheme: Scheme, x: Array, grad_y: Array, origin: Pair) -> Ar
         total = np.empty((len(scheme.gg), in_channels, out_channels), x.dtype)
         product = Workspace("product", np, x.dtype).of(*total.shape)
         for count, block in enumerate(part):
-            tiles = per_thread(_Tiles, scheme, _extent(block), in_channels, out_channels)
-            v, m = tiles.inputs(x, block, origin), tiles.output_gradients(grad_y, block)
+            extent = _extent(block)
+            v = per_thread(_Inputs, scheme, extent, in_channels).of(x, block, origin)
+            m = per_thread(_OutputGradients, scheme, extent, out_channels).of(grad_y, block)
             np.matmul(v.swapaxes(1, 2), m, out=product if count else total)  # n*n of (C, T) @ (T, O)
             if count:
                 total += product

@@ -17,8 +17,7 @@ SMALL = Config(channels=4, blocks=1, d_channels=4, crop=32, batch=2)
 
 
 @pytest.mark.parametrize(
-    ("work", "expected"),
-    [("srresnet", "batch_norm_training"), ("srgan", "leaky_relu"), ("upscale", "batch_norm_evaluation")],
+    ("work", "expected"), [("srresnet", "batch_norm_training"), ("srgan", "leaky_relu"), ("upscale", "prelu")]
 )
 def test_each_work(work: str, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """A step of the other stage, or the warm-up counted in, shows costs that training does not have."""

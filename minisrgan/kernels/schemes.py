@@ -1,0 +1,75 @@
+"""The matrices of Winograd's convolution for each stride and size; what they are for is told in `winograd`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minisrgan.backend import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Scheme:
+    """The matrices of one algorithm with n points, and how far apart its tiles lie.
+
+    bt    B^T (n, inputs of a tile)
+    gg    G x G (n*n, 9): both sides at once, for weights laid out as (9, C*O)
+    at    A^T (outputs of a tile, n); its column 1, that of the point 1, is all ones
+    step  inputs from one tile to the next
+    """
+
+    bt: Array
+    gg: Array
+    at: Array
+    step: int
+
+
+def toom_cook(points: Sequence[int], taps: int) -> tuple[Array, Array, Array]:
+    """Return B^T, G and A^T of a filter with so many taps, from values at whole points and at infinity.
+
+    With N(t) the product of t - q over all points q, row p of B^T holds the coefficients of N(t) / (t - p), row p of G
+    the powers of p over the value of that polynomial at p, and column p of A^T the powers of p. Infinity stands for the
+    leading coefficient: N itself, and ones at the end.
+
+    >>> toom_cook((0, 1), taps=2)[2]  # y_0 and y_1 from the values at 0, 1 and infinity
+    array([[1., 1., 0.],
+           [0., 1., 1.]])
+    """
+    n, outputs = len(points) + 1, len(points) + 2 - taps
+    bt, g, at = np.zeros((n, n)), np.zeros((n, taps)), np.zeros((outputs, n))
+    for row, p in enumerate(points):
+        others = [q for q in points if q != p]
+        bt[row, : n - 1] = np.poly(others)[::-1]
+        g[row] = [p**k / np.prod([p - q for q in others]) for k in range(taps)]
+        at[:, row] = [p**k for k in range(outputs)]
+    bt[-1], g[-1, -1], at[-1, -1] = np.poly(points)[::-1], 1, 1
+    return bt, g, at
+
+
+def _scheme(bt: Array, g: Array, at: Array, step: int) -> Scheme:
+    return Scheme(bt.astype(np.float32), np.kron(g, g).astype(np.float32), at.astype(np.float32), step)
+
+
+def _strided_schemes() -> tuple[Scheme, Scheme]:
+    """Return those of stride 2: forward, and for the gradient in the input, where 1 row of zeros is around it."""
+    bt, g, at = toom_cook((0, 1, -1, 2), taps=2)
+    taps = np.zeros((9, 3))
+    taps[:5, ::2], taps[5:, 1] = g, 1
+    from_input = np.zeros((9, 9))
+    from_input[:5, ::2], from_input[5:, 1::2] = bt, np.eye(4)
+    to_input = np.zeros((8, 9))
+    to_input[1::2, :5], to_input[::2, 5:] = at, np.eye(4)
+    forward = _scheme(from_input, taps, np.hstack([at, np.eye(4)]), step=8)
+    return forward, _scheme(np.vstack([bt, np.eye(4, 5)]), taps, to_input, step=4)
+
+
+PLAIN = _scheme(*toom_cook((0, 1, -1, 2, -2), taps=3), step=4)
+SMALL = _scheme(*toom_cook((0, 1, -1, 2), taps=3), step=3)  # 25 multiplications for 3x3 outputs
+STRIDED, STRIDED_GRADIENT = _strided_schemes()
+
+
+def plain_scheme(height: int, width: int) -> Scheme:
+    """Return the scheme of stride 1 that takes fewer products: tiles of 4x4 would hang over 6x6 outputs by two."""
+    return min(PLAIN, SMALL, key=lambda s: -(-height // s.step) * -(-width // s.step) * len(s.gg))
