@@ -8,11 +8,11 @@ from minisrgan.kernels.adam import adam
 from minisrgan.kernels.conv import conv2d, conv2d_input_gradient, conv2d_weight_gradient, output_size
 from minisrgan.kernels.layout import pixel_shuffle, pixel_unshuffle
 from minisrgan.kernels.matrix import matmul
-from minisrgan.kernels.norm import channel_moments, normalize, normalize_gradient
+from minisrgan.kernels.norm import channel_moments, channel_sums, normalize, normalize_gradient
 from minisrgan.kernels.pool import max_pool, to_first_maximum
 
 __all__ = [
-    "adam", "channel_moments", "conv2d", "conv2d_input_gradient", "conv2d_weight_gradient",
+    "adam", "channel_moments", "channel_sums", "conv2d", "conv2d_input_gradient", "conv2d_weight_gradient",
     "leaky_relu", "leaky_relu_gradient", "matmul", "max_pool", "normalize", "normalize_gradient", "output_size",
     "pixel_shuffle", "pixel_unshuffle", "prelu", "prelu_gradient", "to_first_maximum",
 ]  # fmt: skip

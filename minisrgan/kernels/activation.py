@@ -38,14 +38,18 @@ def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]
     grad_x = rows.xp.empty(x.shape, x.dtype)
     flat, flat_grad, result, wide_slope = rows.of(x), rows.of(grad_y), rows.of(grad_x), rows.widen(slope)
     one_minus_slope = 1 - wide_slope
+    between = bool(((slope >= 0) & (slope <= 1)).all())
 
     def apply(block: slice) -> Array:
         part, grad, out = flat[block], flat_grad[block], result[block]
         rows.xp.minimum(part, 0, out=out)
         sums = rows.xp.einsum("ij,ij->j", out, grad)
         rows.xp.greater(part, 0, out=out)
-        out *= one_minus_slope
-        out += wide_slope
+        if between:
+            rows.xp.maximum(out, wide_slope, out=out)
+        else:
+            out *= one_minus_slope
+            out += wide_slope
         out *= grad  # 1 or the slope, times grad_y
         return sums
 
@@ -62,7 +66,11 @@ def leaky_relu(x: Array, slope: float) -> Array:
 
     def apply(block: slice) -> None:
         part, out = flat[block], result[block]
-        larger(part, part * slope if slope else 0, out=out)
+        if slope:
+            xp.multiply(part, slope, out=out)
+            larger(out, part, out=out)
+        else:
+            xp.maximum(part, 0, out=out)
 
     map_blocks(apply, flat)
     return y

@@ -10,6 +10,14 @@ from __future__ import annotations
 from minisrgan.backend import Array, array_module
 from minisrgan.kernels.blocks import Rows, map_blocks
 
+
+def channel_sums(x: Array) -> Array:
+    """Sum (..., C) over all axes but the last, to (C,)."""
+    rows = Rows(x)
+    flat = rows.of(x)
+    return rows.total(map_blocks(lambda block: flat[block].sum(axis=0), flat))
+
+
 # Up to how many deviations a mean may be from 0 for E[x^2] - E[x]^2 to serve as the variance. What is then taken off is
 # at most 9 times what remains, which costs one digit of the seven.
 _NEAR = 3

@@ -37,19 +37,21 @@ Source: Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308, sec. 4.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from minisrgan.backend import Array, parallel
+from minisrgan.backend import Array, parallel, thread_count
 from minisrgan.kernels.im2col import Block, Pair, Workspace, block_bytes, blocks, patch, per_thread
 from minisrgan.kernels.matrix import matmul
 from minisrgan.kernels.schemes import Scheme
 
-# A block's transformed tiles may outgrow the cache: they are used only once, in long products. But more tiles make no
-# product faster, and with few channels these are what stays in cache.
-_LARGEST, _TILES = 6 << 20, 144
+# A block's transformed tiles may outgrow the cache: they are used only once, in products that must be long enough to
+# pay for reading a wide layer's weight. But beyond 144 tiles no product is faster, and with few channels these are what
+# stays in cache.
+_LARGEST, _TILES = 12 << 20, 144
 Extent = tuple[int, int, int]  # images, tile rows, tile columns
 
 
@@ -139,10 +141,11 @@ def _extent(block: Block) -> Extent:
 
 
 def _tile_blocks(scheme: Scheme, y_shape: tuple[int, ...], channels: int) -> list[Block]:
-    """Cut the tiles of an output into blocks: images, tile rows, tile columns."""
+    """Cut the tiles of an output into blocks, one at least for each thread: images, tile rows, tile columns."""
     (side, n), (images, height, width) = scheme.at.shape, y_shape[:3]
-    size = 4 * n * n * channels
-    return blocks((images, -(-height // side), -(-width // side)), size, min(block_bytes(np, _LARGEST), _TILES * size))
+    shape, size = (images, -(-height // side), -(-width // side)), 4 * n * n * channels
+    most = min(_TILES, -(-math.prod(shape) // thread_count())) * size
+    return blocks(shape, size, min(block_bytes(np, _LARGEST), most))
 
 
 def weight_bytes(scheme: Scheme, shape: tuple[int, ...]) -> int:

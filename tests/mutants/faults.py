@@ -487,7 +487,7 @@ ACTIVATION = [
     ),
     Fault(
         "LeakyReLU's slope is always 0.2",
-        "kernels/activation.py", "part * slope if slope else 0", "part * 0.2 if slope else 0",
+        "kernels/activation.py", "xp.multiply(part, slope, out=out)", "xp.multiply(part, 0.2, out=out)",
         "leaky_relu",
     ),
     Fault(
