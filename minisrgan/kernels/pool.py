@@ -41,7 +41,8 @@ def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
     values, y  (N, H//size, W//size, C), or one value for all: 1 gives the mask of the maxima
     """
     xp = array_module(x)
-    result = xp.zeros_like(x)
+    result = xp.empty_like(x)
+    result[:, y.shape[1] * size :] = result[:, :, y.shape[2] * size :] = 0  # rows and columns that no window reaches
     values = xp.broadcast_to(values, y.shape)
 
     def work(images: Sequence[int]) -> None:
