@@ -10,7 +10,7 @@ PEERS := .venv-bench-peers
 TORCH_OPTIONS ?=
 ARGS ?=
 
-.PHONY: help demo test lint bench correctness clean
+.PHONY: help demo test test-slow lint bench correctness clean
 
 help:
 	@echo "make demo   set up .venv, train a tiny SRGAN on sample photographs (about 4 minutes), write runs/demo"
@@ -33,7 +33,10 @@ demo: $(STAMP)
 	$(RUN)/minisrgan demo
 
 test: $(STAMP)
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest -m "not slow"
+
+test-slow: $(STAMP)
+	$(RUN)/python -m pytest -m slow
 
 lint: $(STAMP)
 	$(RUN)/ruff check .

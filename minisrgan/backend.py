@@ -103,27 +103,17 @@ def _import_cupy(device: str) -> Any:
 
         count = cupy.cuda.runtime.getDeviceCount()
     except ImportError as error:
-        raise DeviceError(
-            f"device {device}",
-            expected="CuPy, which drives the GPU",
-            got=f"no usable cupy package ({error})",
-            fix='pip install "minisrgan[cuda12]" or "minisrgan[cuda13]", or use device cpu',
-        ) from error
+        got = f"no usable cupy package ({error})"
+        fix = 'pip install "minisrgan[cuda12]" or "minisrgan[cuda13]", or use device cpu'
+        raise DeviceError(f"device {device}", expected="CuPy, which drives the GPU", got=got, fix=fix) from error
     except Exception as error:  # CuPy raises classes of its own, which cannot be named here without importing it
-        raise DeviceError(
-            f"device {device}",
-            expected="a CUDA driver and a GPU",
-            got=f"{type(error).__name__}: {error}",
-            fix="check the driver with nvidia-smi, or use device cpu",
-        ) from error
+        told = "a CUDA driver and a GPU"
+        fix = "check the driver with nvidia-smi, or use device cpu"
+        raise DeviceError(f"device {device}", expected=told, got=f"{type(error).__name__}: {error}", fix=fix) from error
     number = int(device.partition(":")[2] or 0)
     if number >= count:
-        raise DeviceError(
-            f"device {device}",
-            expected=f"a number below {count}, for {count} GPUs",
-            got=str(number),
-            fix="use cuda:0, or device cpu",
-        )
+        told = f"a number below {count}, for {count} GPUs"
+        raise DeviceError(f"device {device}", expected=told, got=str(number), fix="use cuda:0, or device cpu")
     return cupy
 
 

@@ -112,3 +112,7 @@ class WeightsError(MinisrganError, ValueError):
 
 class ConfigError(MinisrganError, ValueError):
     """A training configuration contradicts itself or names what does not exist."""
+
+
+class CheckpointError(MinisrganError, ValueError):
+    """A checkpoint is damaged or of another training, or its folder is in use."""

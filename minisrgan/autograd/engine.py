@@ -70,12 +70,9 @@ def grad(
         found[id(vertex)] = _own(gradient, owned)
     for position, vertex in enumerate(vertices):
         if id(vertex) not in found:
-            raise GradientError(
-                "grad",
-                expected=f"input {position} to be part of the outputs' graph",
-                got="no path from the outputs leads to it",
-                fix="check requires_grad, a detach() or a no_grad block between them",
-            )
+            told = f"input {position} to be part of the outputs' graph"
+            fix = "check requires_grad, a detach() or a no_grad block between them"
+            raise GradientError("grad", expected=told, got="no path from the outputs leads to it", fix=fix)
     return tuple(found[id(vertex)] for vertex in vertices)
 
 
@@ -174,22 +171,16 @@ def _gradients(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tens
             raise
         parts = given if isinstance(given, tuple) else (given,)
     if len(parts) != len(node.parents):
-        raise GradientError(
-            f"backward of {node.name}",
-            expected=f"{len(node.parents)} gradients, one for each input",
-            got=str(len(parts)),
-            fix="return None for an input without a gradient",
-        )
+        told = f"{len(node.parents)} gradients, one for each input"
+        fix = "return None for an input without a gradient"
+        raise GradientError(f"backward of {node.name}", expected=told, got=str(len(parts)), fix=fix)
     for position, (part, shape) in enumerate(zip(parts, node.shapes, strict=True)):
         if part is None or node.parents[position] is None:
             continue
         if part.shape != shape or part.dtype != grad_y.dtype:
-            raise GradientError(
-                f"backward of {node.name}",
-                expected=f"for input {position}, a gradient of its shape {shape}, {grad_y.dtype}",
-                got=f"{part.shape}, {part.dtype}",
-                fix="sum the gradient over the axes along which the input was broadcast",
-            )
+            told = f"for input {position}, a gradient of its shape {shape}, {grad_y.dtype}"
+            fix = "sum the gradient over the axes along which the input was broadcast"
+            raise GradientError(f"backward of {node.name}", expected=told, got=f"{part.shape}, {part.dtype}", fix=fix)
         if modes.is_anomaly_enabled():
             check_finite(
                 part.data, f"backward of {node.name}", f"a finite gradient of input {position}", node.line or "unknown"
@@ -214,29 +205,20 @@ def _accumulate(
 def _seed(root: Tensor, seed: Any) -> Tensor:
     """Return dL/d(root): what was given, or 1 for a scalar."""
     if not root.requires_grad:
-        raise GradientError(
-            "backward",
-            expected="a tensor computed from one that requires a gradient",
-            got=f"a tensor of shape {root.shape} without history",
-            fix="set requires_grad=True on an input, and compute outside no_grad",
-        )
+        told = "a tensor computed from one that requires a gradient"
+        fix = "set requires_grad=True on an input, and compute outside no_grad"
+        raise GradientError("backward", expected=told, got=f"a tensor of shape {root.shape} without history", fix=fix)
     if seed is None or isinstance(seed, int | float):
         if root.size != 1:
-            raise GradientError(
-                "backward",
-                expected="a scalar, or grad_output",
-                got=f"a tensor of shape {root.shape}",
-                fix="take .sum() or .mean() first, or pass the gradient of the result",
-            )
+            told = "a scalar, or grad_output"
+            fix = "take .sum() or .mean() first, or pass the gradient of the result"
+            raise GradientError("backward", expected=told, got=f"a tensor of shape {root.shape}", fix=fix)
         return Tensor(array_module(root.data).full_like(root.data, 1 if seed is None else seed))
     given = seed if isinstance(seed, Tensor) else Tensor(seed)
     if given.shape != root.shape or given.dtype != root.dtype:
-        raise ShapeError(
-            "backward",
-            expected=f"grad_output of the result's shape {root.shape}, {root.dtype}",
-            got=f"{given.shape}, {given.dtype}",
-            fix="pass dL/dy, one number for each element of y",
-        )
+        told = f"grad_output of the result's shape {root.shape}, {root.dtype}"
+        fix = "pass dL/dy, one number for each element of y"
+        raise ShapeError("backward", expected=told, got=f"{given.shape}, {given.dtype}", fix=fix)
     return given
 
 
@@ -250,12 +232,9 @@ def _after(replaced: Tensor | None, gradient: Tensor) -> Tensor:
     if replaced is None:
         return gradient
     if replaced.shape != gradient.shape or replaced.dtype != gradient.dtype:
-        raise GradientError(
-            "a hook",
-            expected=f"a gradient like the one it was given, {gradient.shape}, {gradient.dtype}",
-            got=f"{replaced.shape}, {replaced.dtype}",
-            fix="return None to leave the gradient as it is",
-        )
+        told = f"a gradient like the one it was given, {gradient.shape}, {gradient.dtype}"
+        fix = "return None to leave the gradient as it is"
+        raise GradientError("a hook", expected=told, got=f"{replaced.shape}, {replaced.dtype}", fix=fix)
     return replaced
 
 
@@ -267,12 +246,9 @@ def _parents(vertex: Vertex) -> list[Vertex]:
     if isinstance(vertex, Tensor):
         return []
     if vertex.released:
-        raise GradientError(
-            "backward",
-            expected="a graph that has not been used up",
-            got=f"a part of it, {vertex.name}, that an earlier backward released",
-            fix="pass retain_graph=True to the first backward, or compute the result again",
-        )
+        got = f"a part of it, {vertex.name}, that an earlier backward released"
+        fix = "pass retain_graph=True to the first backward, or compute the result again"
+        raise GradientError("backward", expected="a graph that has not been used up", got=got, fix=fix)
     return [parent for parent in vertex.parents if parent is not None]
 
 

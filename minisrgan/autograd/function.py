@@ -155,12 +155,8 @@ class Function:
             return value
         if is_array(value):
             return Tensor(value)
-        raise DTypeError(
-            cls.name,
-            expected=f"a Tensor, an array or a number as {cls._argument(position)}",
-            got=type(value).__name__,
-            fix="wrap it: Tensor(...)",
-        )
+        told = f"a Tensor, an array or a number as {cls._argument(position)}"
+        raise DTypeError(cls.name, expected=told, got=type(value).__name__, fix="wrap it: Tensor(...)")
 
     @classmethod
     def _argument(cls, position: int) -> str:
@@ -187,9 +183,5 @@ def check_finite(array: Array, what: str, expected: str, line: str) -> None:
     bad = array.size - int(xp.isfinite(array).sum())
     if bad:
         nan = int(xp.isnan(array).sum())
-        raise NonFiniteError(
-            what,
-            expected=expected,
-            got=f"{bad:,} of {array.size:,} values not finite ({nan:,} NaN, {bad - nan:,} infinite)",
-            fix=f"look at the inputs of this line: {line}",
-        )
+        got = f"{bad:,} of {array.size:,} values not finite ({nan:,} NaN, {bad - nan:,} infinite)"
+        raise NonFiniteError(what, expected=expected, got=got, fix=f"look at the inputs of this line: {line}")

@@ -15,8 +15,9 @@ from minisrgan.backend import Array
 from minisrgan.data import CropSampler, sample_photos
 from minisrgan.images import imresize, nearest, psnr, ssim, write_image
 from minisrgan.inference import upscale
+from minisrgan.inference.evaluate import Score, whole_pixels
 from minisrgan.models import Discriminator, Generator
-from minisrgan.show import comparison_figure, curves_figure, save_figure
+from minisrgan.show import curves_figure, make_strip, save_figure, strips_figure
 from minisrgan.training import PRESETS, SRGANStage, SRResNetStage, Stage, content_loss, run_stage
 from minisrgan.weights import save_model
 
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.steps:
         config = replace(config, srresnet_steps=args.steps[0], srgan_steps=args.steps[1])
     photos = sample_photos()
-    original = _whole_pixels(photos.pop(HELD_OUT), config.scale)
+    original = whole_pixels(photos.pop(HELD_OUT), config.scale)
     low = imresize(original, 1 / config.scale)
     print(f"Training on {', '.join(photos)}; {HELD_OUT} is held out.")
 
@@ -73,29 +74,28 @@ def run(args: argparse.Namespace) -> int:
     write_image(args.out / f"{HELD_OUT}_low.png", low)
     for name, picture in pictures.items():
         write_image(args.out / f"{HELD_OUT}_{name.lower()}.png", picture)
-    save_figure(comparison_figure(pictures, reference="original", zoom=DETAIL), args.out / "comparison.png")
+    scores = {
+        name: Score(psnr(picture, original), ssim(picture, original))
+        for name, picture in pictures.items() if name != "original"
+    }  # fmt: skip
+    strip = make_strip(HELD_OUT, pictures, scores, DETAIL)
+    note = "PSNR / SSIM (daala) of the luminance, 4 px cropped"
+    save_figure(strips_figure([strip], note), args.out / "comparison.png")
     panels = {"MSE of pixels in [-1, 1]": ["content"], "loss of D": ["d_loss"], "D's answer": ["d_real", "d_fake"]}
     save_figure(curves_figure(log, panels, log_scale=["MSE of pixels in [-1, 1]"]), args.out / "curves.png")
-    _report(pictures, original, [record for record in log if record["stage"] == "srgan"][-20:])
+    _report(scores, [record for record in log if record["stage"] == "srgan"][-20:])
     print(f"Pictures: {args.out / 'comparison.png'} and {args.out / 'curves.png'}")
     print(f"Upscale your own: minisrgan upscale PHOTO --model {args.out / 'srgan.safetensors'}")
     print(f"Took {time.perf_counter() - start:.0f} s.")
     return 0
 
 
-def _whole_pixels(photo: Array, scale: int) -> Array:
-    """Crop to a multiple of the scale, so that shrinking and enlarging give the same size."""
-    height, width = photo.shape[:2]
-    return photo[: height // scale * scale, : width // scale * scale]
-
-
-def _report(pictures: Mapping[str, Array], original: Array, last: list[dict[str, Any]]) -> None:
+def _report(scores: Mapping[str, Score], last: list[dict[str, Any]]) -> None:
     """Print PSNR and SSIM of every picture, what SRResNet gained over bicubic, and how far the two players came."""
-    scores = {name: psnr(picture, original) for name, picture in pictures.items() if name != "original"}
     print(f"\n{HELD_OUT}, luminance, 4 pixels cropped from each border:")
     for name, score in scores.items():
-        print(f"  {name:<9} PSNR {score:5.2f} dB   SSIM {ssim(pictures[name], original):.4f}")
-    gain = scores["SRResNet"] - scores["bicubic"]
+        print(f"  {name:<9} PSNR {score.psnr:5.2f} dB   SSIM {score.ssim_daala:.4f}")
+    gain = scores["SRResNet"].psnr - scores["bicubic"].psnr
     print(f"SRResNet is {abs(gain):.2f} dB {'above' if gain >= 0 else 'below'} bicubic on a photo it has never seen.")
     real, fake = (float(np.mean([record[name] for record in last])) for name in ("d_real", "d_fake"))
     print(f"At the end D took originals for original with probability {real:.2f}, and SRGAN's images with {fake:.2f}.")

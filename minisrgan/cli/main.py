@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, 2 after an error, 3 if some files failed, 130 after Ctrl-C."""
+    """Run a command; return 0, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after SIGTERM."""
     args = build_parser().parse_args(argv)
     try:
         return int(args.run(args))
@@ -40,6 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = ConfigError("the file system", expected="a file that can be opened", got=str(error), fix=fix)
         print(told.layout(width=100), file=sys.stderr)
         return EXIT_ERROR
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as error:
+        print(f"\n{error}" if str(error) else "\ninterrupted", file=sys.stderr)
+        return getattr(error, "status", EXIT_INTERRUPTED)

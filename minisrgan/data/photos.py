@@ -57,12 +57,9 @@ def load_photos(folder: str | Path, crop: int) -> PhotoFolder:
     if not found.photos:
         reasons = [f"{name}: {why}" for name, why in list(found.skipped.items())[:5]]
         more = [f"... and {len(found.skipped) - 5} more"] if len(found.skipped) > 5 else []
-        raise DataError(
-            "load_photos",
-            expected=f"photographs of at least {crop} x {crop} pixels in {folder}",
-            got="\n".join(["none that can be used", *reasons, *more]),
-            fix="add larger photographs, or train on smaller crops",
-        )
+        told = f"photographs of at least {crop} x {crop} pixels in {folder}"
+        got = "\n".join(["none that can be used", *reasons, *more])
+        raise DataError("load_photos", expected=told, got=got, fix="add larger photographs, or train on smaller crops")
     return found
 
 
@@ -94,12 +91,9 @@ class CropSampler:
             raise DataError("CropSampler", expected="at least one photograph", got="none", fix="load_photos(folder)")
         for name, photo in photos.items():
             if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or min(photo.shape[:2]) < crop:
-                raise DataError(
-                    "CropSampler",
-                    expected=f"uint8 RGB photographs (H, W, 3) of at least {crop} x {crop}, the size of a crop",
-                    got=f"{name}: {photo.shape}, {photo.dtype}",
-                    fix="use a smaller crop, or leave this photograph out (load_photos does)",
-                )
+                told = f"uint8 RGB photographs (H, W, 3) of at least {crop} x {crop}, the size of a crop"
+                fix = "use a smaller crop, or leave this photograph out (load_photos does)"
+                raise DataError("CropSampler", expected=told, got=f"{name}: {photo.shape}, {photo.dtype}", fix=fix)
         self.photos = list(photos.values())
         self.crop, self.scale, self.rng, self.augment = crop, scale, rng, augment
 

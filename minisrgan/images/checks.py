@@ -26,24 +26,13 @@ def require_image(what: str, image: Array, *, dtypes: tuple[str, ...] = ("uint8"
       fix       for values 0..1: np.round(image * 255).clip(0, 255).astype(np.uint8)
     """
     if not isinstance(image, np.ndarray):
-        raise DTypeError(
-            what,
-            expected="an image as a NumPy array",
-            got=type(image).__name__,
-            fix="read files with minisrgan.images.read_image; convert anything else with np.asarray",
-        )
+        fix = "read files with minisrgan.images.read_image; convert anything else with np.asarray"
+        raise DTypeError(what, expected="an image as a NumPy array", got=type(image).__name__, fix=fix)
     if image.dtype.name not in dtypes:
-        raise DTypeError(
-            what,
-            expected=f"an image of dtype {' or '.join(dtypes)}",
-            got=image.dtype.name,
-            fix="for values 0..1: np.round(image * 255).clip(0, 255).astype(np.uint8)",
-        )
+        fix = "for values 0..1: np.round(image * 255).clip(0, 255).astype(np.uint8)"
+        raise DTypeError(what, expected=f"an image of dtype {' or '.join(dtypes)}", got=image.dtype.name, fix=fix)
     channels_fit = image.ndim == 2 or (image.ndim == 3 and (image.shape[2] == 3 or not rgb))
     if not channels_fit or image.size == 0:
-        raise ShapeError(
-            what,
-            expected=f"one image with pixels, (H, W) or (H, W, {'3' if rgb else 'C'})",
-            got=str(image.shape),
-            fix="take one image out of a batch with batch[0]; drop a single channel with image[..., 0]",
-        )
+        told = f"one image with pixels, (H, W) or (H, W, {'3' if rgb else 'C'})"
+        fix = "take one image out of a batch with batch[0]; drop a single channel with image[..., 0]"
+        raise ShapeError(what, expected=told, got=str(image.shape), fix=fix)

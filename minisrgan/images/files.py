@@ -17,11 +17,13 @@ FORMATS = {
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, durable: bool = False) -> Iterator[Path]:
     """Give the name of a temporary file to write, and move it to `path` once it is whole.
 
     It lies in the same folder, which is made where it is missing. If writing fails or is interrupted, it is removed
     and whatever was at `path` is still there.
+
+    durable  return only when file and name are on the disk, where a loss of power does not reach them
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -35,9 +37,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{uuid4().hex}.tmp")
     try:
         yield temporary
+        if durable:
+            _sync(temporary)
         os.replace(temporary, path)
+        if durable and os.name != "nt":  # Windows cannot open a folder
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -72,10 +86,6 @@ def list_images(folder: str | Path) -> list[Path]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not found:
-        raise ImageError(
-            "list_images",
-            expected=looked_for,
-            got=f"none in {folder}",
-            fix="is it the right folder? Other formats have to be converted first",
-        )
+        fix = "is it the right folder? Other formats have to be converted first"
+        raise ImageError("list_images", expected=looked_for, got=f"none in {folder}", fix=fix)
     return sorted(found)

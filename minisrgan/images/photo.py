@@ -57,19 +57,13 @@ class Photo:
         pixels, alpha = self.pixels, self.alpha
         require_image("Photo", pixels, dtypes=("uint8", "uint16"), rgb=False)
         if pixels.shape[2:] != (1,) and (pixels.shape[2:] != (3,) or pixels.dtype != np.uint8):
-            raise ShapeError(
-                "Photo",
-                expected="pixels (H, W, 3), or (H, W, 1) for grey; 16 bits for grey alone",
-                got=f"{pixels.shape} {pixels.dtype}",
-                fix="grey pixels become (H, W, 1) with pixels[..., None]",
-            )
+            told = "pixels (H, W, 3), or (H, W, 1) for grey; 16 bits for grey alone"
+            fix = "grey pixels become (H, W, 1) with pixels[..., None]"
+            raise ShapeError("Photo", expected=told, got=f"{pixels.shape} {pixels.dtype}", fix=fix)
         if alpha is not None and (alpha.shape, alpha.dtype) != (pixels.shape[:2], pixels.dtype):
-            raise ShapeError(
-                "Photo",
-                expected=f"alpha {pixels.shape[:2]} {pixels.dtype}, as the pixels are {pixels.shape} {pixels.dtype}",
-                got=f"{alpha.shape} {alpha.dtype}",
-                fix="enlarge alpha with the pixels; None says that nothing is transparent",
-            )
+            told = f"alpha {pixels.shape[:2]} {pixels.dtype}, as the pixels are {pixels.shape} {pixels.dtype}"
+            fix = "enlarge alpha with the pixels; None says that nothing is transparent"
+            raise ShapeError("Photo", expected=told, got=f"{alpha.shape} {alpha.dtype}", fix=fix)
 
 
 def read_photo(path: str | Path) -> Photo:
@@ -117,12 +111,9 @@ def _read(what: str, path: Path) -> Photo:
     """Read a photograph in the name of `what`."""
     if not path.is_file():
         folder, spelling = path.is_dir(), f"check the spelling; relative paths start at {Path.cwd()}"
-        raise ImageError(
-            what,
-            expected="an image file",
-            got=f"{path}, which {'is a folder' if folder else 'does not exist'}",
-            fix="list_images(folder) finds the images in a folder" if folder else spelling,
-        )
+        got = f"{path}, which {'is a folder' if folder else 'does not exist'}"
+        fix = "list_images(folder) finds the images in a folder" if folder else spelling
+        raise ImageError(what, expected="an image file", got=got, fix=fix)
     try:
         # An open file, since from a path Pillow maps uncompressed TIFFs into memory, and those that lie on their side
         # with width and height mixed up.
@@ -138,20 +129,14 @@ def _read(what: str, path: Path) -> Photo:
             # The profile of CMYK or LAB does not describe the RGB that they have become.
             profile = None if image.mode in ("CMYK", "LAB") else image.info.get("icc_profile") or None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(
-            what,
-            expected="an image small enough not to be a decompression bomb, made to exhaust the memory",
-            got=f"{path}: {error}",
-            fix="if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS first",
-        ) from error
+        told = "an image small enough not to be a decompression bomb, made to exhaust the memory"
+        fix = "if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS first"
+        raise ImageError(what, expected=told, got=f"{path}: {error}", fix=fix) from error
     except Exception as error:  # decoders meet damaged files with errors of a dozen kinds, from SyntaxError to KeyError
         unknown = isinstance(error, UnidentifiedImageError)
-        raise ImageError(
-            what,
-            expected="an image file that is whole",
-            got=f"{path}, which is in no format known here" if unknown else f"{path}: {type(error).__name__}: {error}",
-            fix="open it in an image viewer: if that works, save it as PNG; if not, the file is damaged or no image",
-        ) from error
+        got = f"{path}, which is in no format known here" if unknown else f"{path}: {type(error).__name__}: {error}"
+        fix = "open it in an image viewer: if that works, save it as PNG; if not, the file is damaged or no image"
+        raise ImageError(what, expected="an image file that is whole", got=got, fix=fix) from error
     return Photo(_upright(pixels, turn), None if alpha is None else _upright(alpha, turn), profile, exif)
 
 
@@ -258,19 +243,11 @@ def _write(what: str, path: Path, photo: Photo, quality: int = 95, keep_metadata
     """Write a photograph in the name of `what`."""
     name = FORMATS.get(path.suffix.lower())
     if name is None:
-        raise ImageError(
-            what,
-            expected=f"a file name that ends in {', '.join(FORMATS)}",
-            got=str(path),
-            fix=f"{path.stem or 'picture'}.png keeps every pixel exactly",
-        )
+        fix = f"{path.stem or 'picture'}.png keeps every pixel exactly"
+        raise ImageError(what, expected=f"a file name that ends in {', '.join(FORMATS)}", got=str(path), fix=fix)
     if not isinstance(quality, (int, np.integer)) or not 1 <= quality <= 100:
-        raise ArgumentError(
-            what,
-            expected="a quality from 1 to 100",
-            got=f"quality={quality!r}",
-            fix="95 is hard to tell from the original; 75 takes about half the space",
-        )
+        fix = "95 is hard to tell from the original; 75 takes about half the space"
+        raise ArgumentError(what, expected="a quality from 1 to 100", got=f"quality={quality!r}", fix=fix)
     planes = photo.pixels
     if photo.alpha is not None:
         planes = _over_white(photo) if name in ("JPEG", "BMP") else np.dstack([planes, photo.alpha])
@@ -287,9 +264,6 @@ def _write(what: str, path: Path, photo: Photo, quality: int = 95, keep_metadata
         with replacing(path) as temporary:
             Image.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes).save(temporary, name, **options)
     except Exception as error:  # encoders know as many kinds as decoders
-        raise ImageError(
-            what,
-            expected=f"a folder open for writing, a format that takes {planes.shape[1]} x {planes.shape[0]} pixels",
-            got=f"{path}: {type(error).__name__}: {error}",
-            fix="check the folder, its permissions and the space left; for very large images choose .png or .tif",
-        ) from error
+        told = f"a folder open for writing, a format that takes {planes.shape[1]} x {planes.shape[0]} pixels"
+        fix = "check the folder, its permissions and the space left; for very large images choose .png or .tif"
+        raise ImageError(what, expected=told, got=f"{path}: {type(error).__name__}: {error}", fix=fix) from error

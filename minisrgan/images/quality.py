@@ -43,22 +43,15 @@ def _luminances(what: str, image: Array, reference: Array, crop: int, smallest: 
     require_image(what, image)
     require_image(what, reference)
     if image.shape != reference.shape:
-        raise ShapeError(
-            what,
-            expected=f"an image of the reference's shape, {reference.shape}",
-            got=str(image.shape),
-            fix="crop the original to a multiple of the scale before shrinking it; compare grey with grey",
-        )
+        told = f"an image of the reference's shape, {reference.shape}"
+        fix = "crop the original to a multiple of the scale before shrinking it; compare grey with grey"
+        raise ShapeError(what, expected=told, got=str(image.shape), fix=fix)
     if not isinstance(crop, (int, np.integer)) or crop < 0:
         raise ArgumentError(what, expected="a crop of 0 or more pixels", got=f"crop={crop!r}", fix="4 is usual for x4")
     height, width = image.shape[:2]
     if min(height, width) - 2 * crop < smallest:
-        raise ShapeError(
-            what,
-            expected=f"at least {smallest} pixel(s) a side once {crop} are cropped from each border",
-            got=str(image.shape),
-            fix="compare larger images or pass a smaller crop",
-        )
+        told = f"at least {smallest} pixel(s) a side once {crop} are cropped from each border"
+        raise ShapeError(what, expected=told, got=str(image.shape), fix="compare larger images or pass a smaller crop")
     inner = np.s_[crop : height - crop, crop : width - crop]
     return rgb_to_y(image)[inner], rgb_to_y(reference)[inner]
 

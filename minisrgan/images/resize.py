@@ -121,19 +121,11 @@ def imresize(image: Array, scale: float, border: Border = "replicate") -> Array:
     """
     require_image("imresize", image, dtypes=("uint8", "float32", "float64"), rgb=False)
     if not isinstance(scale, Real) or not (math.isfinite(scale) and scale > 0):
-        raise ArgumentError(
-            "imresize",
-            expected="a positive, finite scale",
-            got=f"scale={scale!r}",
-            fix="4 enlarges four times, 1/4 shrinks to a quarter",
-        )
+        fix = "4 enlarges four times, 1/4 shrinks to a quarter"
+        raise ArgumentError("imresize", expected="a positive, finite scale", got=f"scale={scale!r}", fix=fix)
     if border not in ("replicate", "symmetric"):
-        raise ArgumentError(
-            "imresize",
-            expected='border "replicate" or "symmetric"',
-            got=f"border={border!r}",
-            fix='"replicate" reproduces the published low-resolution files',
-        )
+        fix = '"replicate" reproduces the published low-resolution files'
+        raise ArgumentError("imresize", expected='border "replicate" or "symmetric"', got=f"border={border!r}", fix=fix)
     tall = _resize_rows(image, float(scale), border)
     # The columns are resized as the rows of the turned image: one routine, and long rows in memory for both passes.
     turned = _resize_rows(np.ascontiguousarray(tall.swapaxes(0, 1)), float(scale), border)

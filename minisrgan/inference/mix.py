@@ -56,11 +56,9 @@ def blend(state_a: Mapping[str, Array], state_b: Mapping[str, Array], ratio: flo
     shapes = [{name: array.shape for name, array in state.items()} for state in (state_a, state_b)]
     different = sorted(dict(shapes[0].items() ^ shapes[1].items()))
     if different:
-        told = [f"{name}: {' and '.join(str(each.get(name, 'none')) for each in shapes)}" for name in different[:3]]
-        raise WeightsError(
-            "blend",
-            expected="two generators of one architecture: equal scale, channels and blocks",
-            got="\n".join([*told, f"{len(different)} entries that differ in all"]),
-            fix="blend srgan.safetensors with the srresnet.safetensors that it was trained from",
-        )
+        first = [f"{name}: {' and '.join(str(each.get(name, 'none')) for each in shapes)}" for name in different[:3]]
+        told = "two generators of one architecture: equal scale, channels and blocks"
+        got = "\n".join([*first, f"{len(different)} entries that differ in all"])
+        fix = "blend srgan.safetensors with the srresnet.safetensors that it was trained from"
+        raise WeightsError("blend", expected=told, got=got, fix=fix)
     return {name: (1 - ratio) * array + ratio * state_b[name] for name, array in state_a.items()}

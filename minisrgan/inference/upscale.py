@@ -194,12 +194,9 @@ def _check(image: Array, tile: int | str | None, overlap: int | None) -> None:
     """Refuse what is not an image, and what cannot be a tile."""
     fits = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] in (1, 3) and image.size > 0
     if not fits or image.dtype not in (np.uint8, np.uint16):
-        raise ImageError(
-            "upscale",
-            expected="a uint8 RGB image (H, W, 3), or grey (H, W, 1), or either in uint16",
-            got=f"{getattr(image, 'dtype', type(image).__name__)} {getattr(image, 'shape', '')}".strip(),
-            fix="read it with minisrgan.images.read_image",
-        )
+        told = "a uint8 RGB image (H, W, 3), or grey (H, W, 1), or either in uint16"
+        got = f"{getattr(image, 'dtype', type(image).__name__)} {getattr(image, 'shape', '')}".strip()
+        raise ImageError("upscale", expected=told, got=got, fix="read it with minisrgan.images.read_image")
     if tile not in ("auto", None) and not (isinstance(tile, int) and tile >= 1):
         raise ArgumentError("upscale", expected='tile >= 1 or "auto"', got=f"tile {tile!r}", fix="256 is a good size")
     if overlap is not None and overlap < 0:

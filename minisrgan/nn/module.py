@@ -134,12 +134,10 @@ class Module:
                 problems.append(f"values of {name}: {value.dtype}, not all of them finite floats")
         if problems:
             shown = sorted(problems)[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
-            raise WeightsError(
-                f"load_state_dict of {type(self).__name__}",
-                expected=f"one entry for each of {len(ours)} parameters and buffers",
-                got="\n".join(shown),
-                fix="build the model with the settings that the weights were saved with",
-            )
+            told = f"one entry for each of {len(ours)} parameters and buffers"
+            got = "\n".join(shown)
+            fix = "build the model with the settings that the weights were saved with"
+            raise WeightsError(f"load_state_dict of {type(self).__name__}", expected=told, got=got, fix=fix)
         for name, array in ours.items():
             array[...] = array_module(array).asarray(state[name])
 

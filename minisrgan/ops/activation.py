@@ -50,12 +50,9 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """
     x, weight = as_tensor("prelu", "x", x), as_tensor("prelu", "weight", weight)
     if x.ndim < 1 or x.size == 0 or weight.shape not in ((1,), x.shape[-1:]):
-        raise ShapeError(
-            "prelu",
-            expected=f"x not empty, and a weight of {x.shape[-1:]}, one slope a channel, or (1,), one in all",
-            got=f"weight {weight.shape} for x {x.shape}",
-            fix="channels are the last axis of x",
-        )
+        told = f"x not empty, and a weight of {x.shape[-1:]}, one slope a channel, or (1,), one in all"
+        fix = "channels are the last axis of x"
+        raise ShapeError("prelu", expected=told, got=f"weight {weight.shape} for x {x.shape}", fix=fix)
     return PReLU.apply(x, weight)
 
 

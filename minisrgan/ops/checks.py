@@ -86,12 +86,9 @@ def broadcast_shape(op: str, a: Operand, b: Operand) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(shape_a, shape_b)
     except ValueError:
-        raise ShapeError(
-            op,
-            expected="shapes that agree from the last axis backwards, or are 1 there",
-            got=f"{shape_a} and {shape_b}",
-            fix="reshape one of them; a number a channel is (C,), and meets the last axis of (N, H, W, C)",
-        ) from None
+        told = "shapes that agree from the last axis backwards, or are 1 there"
+        fix = "reshape one of them; a number a channel is (C,), and meets the last axis of (N, H, W, C)"
+        raise ShapeError(op, expected=told, got=f"{shape_a} and {shape_b}", fix=fix) from None
 
 
 def normalized_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:

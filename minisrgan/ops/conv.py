@@ -69,12 +69,9 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int
     _check("conv2d", x, weight, bias, stride, padding, weight_axis=2)
     for size, kernel, name in zip(x.shape[1:3], weight.shape[:2], ("rows", "columns"), strict=True):
         if size + 2 * padding < kernel:
-            raise ShapeError(
-                "conv2d",
-                expected=f"at least {kernel} {name}, padding counted, for a kernel of {kernel}",
-                got=f"{size} + 2 * {padding}, input {x.shape}",
-                fix="use a larger crop, or more padding",
-            )
+            told = f"at least {kernel} {name}, padding counted, for a kernel of {kernel}"
+            fix = "use a larger crop, or more padding"
+            raise ShapeError("conv2d", expected=told, got=f"{size} + 2 * {padding}, input {x.shape}", fix=fix)
     inputs = (x, weight) if bias is None else (x, weight, bias)
     return Conv2d.apply(*inputs, stride=stride, padding=padding)
 
@@ -126,12 +123,9 @@ def conv2d_transpose(
     least = tuple(stride * (n - 1) + k - 2 * padding for n, k in zip(sizes, kernel, strict=True))
     size = least if output_size is None else require_sizes("conv2d_transpose", "output_size", output_size, 1, count=2)
     if min(size) < 1 or any(not low <= n < low + stride for low, n in zip(least, size, strict=True)):
-        raise ShapeError(
-            "conv2d_transpose",
-            expected=f"an output_size from {least} to {tuple(n + stride - 1 for n in least)}, each at least 1",
-            got=str(size),
-            fix="the output must be a size that conv2d would bring back to the input's",
-        )
+        told = f"an output_size from {least} to {tuple(n + stride - 1 for n in least)}, each at least 1"
+        fix = "the output must be a size that conv2d would bring back to the input's"
+        raise ShapeError("conv2d_transpose", expected=told, got=str(size), fix=fix)
     y = Conv2dTranspose.apply(x, weight, output_size=size, stride=stride, padding=padding)
     return y if bias is None else y + bias
 
@@ -178,12 +172,8 @@ def conv2d_weight_gradient(
     sizes = (kernels.output_size(n, k, stride, padding) for n, k in zip(x.shape[1:3], kernel_size, strict=True))
     expected = (x.shape[0], *sizes)
     if grad_y.shape[:3] != expected:
-        raise ShapeError(
-            op,
-            expected=f"grad_y ({', '.join(map(str, expected))}, O), as conv2d gives {x.shape}",
-            got=str(grad_y.shape),
-            fix="check kernel_size, stride and padding",
-        )
+        told = f"grad_y ({', '.join(map(str, expected))}, O), as conv2d gives {x.shape}"
+        raise ShapeError(op, expected=told, got=str(grad_y.shape), fix="check kernel_size, stride and padding")
     return Conv2dWeightGradient.apply(x, grad_y, kernel_size=tuple(kernel_size), stride=stride, padding=padding)
 
 

@@ -47,12 +47,8 @@ def matmul(a: Tensor | Array, b: Tensor | Array) -> Tensor:
     a, b = as_tensor("matmul", "a", a), as_tensor("matmul", "b", b)
     apart = any(1 != n != m != 1 for n, m in zip(a.shape[-3::-1], b.shape[-3::-1], strict=False))  # leading axes
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or apart:
-        raise ShapeError(
-            "matmul",
-            expected="(..., n, m) @ (..., m, k)",
-            got=f"{a.shape} @ {b.shape}",
-            fix="give a vector a second axis with reshape; transpose where the inner lengths differ",
-        )
+        fix = "give a vector a second axis with reshape; transpose where the inner lengths differ"
+        raise ShapeError("matmul", expected="(..., n, m) @ (..., m, k)", got=f"{a.shape} @ {b.shape}", fix=fix)
     return Matmul.apply(a, b)
 
 

@@ -120,10 +120,7 @@ def batch_norm(
             )
         return BatchNormEvaluation.apply(x, weight, bias, running=running, eps=eps)
     if math.prod(x.shape[:-1]) < 2:
-        raise ShapeError(
-            "batch_norm",
-            expected="at least 2 values a channel in training",
-            got=f"{math.prod(x.shape[:-1])}, from {x.shape}",
-            fix="use a larger batch or crop, or call eval() to normalise by the running statistics",
-        )
+        told = "at least 2 values a channel in training"
+        fix = "use a larger batch or crop, or call eval() to normalise by the running statistics"
+        raise ShapeError("batch_norm", expected=told, got=f"{math.prod(x.shape[:-1])}, from {x.shape}", fix=fix)
     return BatchNormTraining.apply(x, weight, bias, running=running, momentum=momentum, eps=eps)

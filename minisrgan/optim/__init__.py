@@ -2,6 +2,7 @@
 
 from minisrgan.optim.adam import Adam
 from minisrgan.optim.clip import clip_grad_norm, grad_norm
+from minisrgan.optim.ema import EMA
 from minisrgan.optim.schedule import Schedule, constant, piecewise
 
-__all__ = ["Adam", "Schedule", "clip_grad_norm", "constant", "grad_norm", "piecewise"]
+__all__ = ["EMA", "Adam", "Schedule", "clip_grad_norm", "constant", "grad_norm", "piecewise"]

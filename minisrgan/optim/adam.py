@@ -36,12 +36,9 @@ class Adam:
     ) -> None:
         self.parameters = list(parameters)
         if not self.parameters or not lr >= 0 or not all(0 <= beta < 1 for beta in betas) or not eps > 0:
-            raise ArgumentError(
-                "Adam",
-                expected="parameters, lr >= 0, betas in [0, 1), eps > 0",
-                got=f"{len(self.parameters)} parameters, lr {lr}, betas {betas}, eps {eps}",
-                fix="pass model.parameters() and a learning rate such as 1e-4",
-            )
+            got = f"{len(self.parameters)} parameters, lr {lr}, betas {betas}, eps {eps}"
+            fix = "pass model.parameters() and a learning rate such as 1e-4"
+            raise ArgumentError("Adam", expected="parameters, lr >= 0, betas in [0, 1), eps > 0", got=got, fix=fix)
         self.lr, self.betas, self.eps, self.steps = lr, betas, eps, 0
         self.mean = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
         self.square = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
@@ -69,12 +66,9 @@ class Adam:
         """Continue from saved running means after a number of steps."""
         ours = self.state_dict()
         if ours.keys() != state.keys() or any(ours[k].shape != state[k].shape for k in ours):
-            raise WeightsError(
-                "Adam.load_state_dict",
-                expected=f"{len(ours)} running means of the parameters' shapes",
-                got=f"{len(state)} others",
-                fix="build the model with the settings that were saved",
-            )
+            told = f"{len(ours)} running means of the parameters' shapes"
+            fix = "build the model with the settings that were saved"
+            raise WeightsError("Adam.load_state_dict", expected=told, got=f"{len(state)} others", fix=fix)
         for name, array in ours.items():
             array[...] = array_module(array).asarray(state[name])
         self.steps = steps

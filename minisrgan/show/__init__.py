@@ -1,6 +1,6 @@
 """Figures and tables for notebooks and the command line. Nothing is computed here that is not about drawing."""
 
-from minisrgan.show.comparison import comparison_figure
+from minisrgan.show.comparison import make_strip, strips_figure
 from minisrgan.show.curves import curves_figure
 from minisrgan.show.profile import profile_figure
 from minisrgan.show.style import PALETTE, new_figure, save_figure, style_plot
@@ -8,11 +8,12 @@ from minisrgan.show.summary import summarize, summary_table
 
 __all__ = [
     "PALETTE",
-    "comparison_figure",
     "curves_figure",
+    "make_strip",
     "new_figure",
     "profile_figure",
     "save_figure",
+    "strips_figure",
     "style_plot",
     "summarize",
     "summary_table",

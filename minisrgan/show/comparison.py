@@ -11,9 +11,8 @@ import numpy as np
 
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ConfigError, ShapeError
-from minisrgan.images import psnr, rgb_to_y, ssim
+from minisrgan.images import rgb_to_y
 from minisrgan.images.checks import require_image
-from minisrgan.images.quality import SSIMMethod
 from minisrgan.inference.evaluate import Score
 from minisrgan.show.scores import shorten
 from minisrgan.show.style import _KINDS, PALETTE, SMALL, TEXT, TITLE, new_figure
@@ -25,56 +24,8 @@ if TYPE_CHECKING:
 Zoom = tuple[int, int, int, int]  # top, left, height, width of a detail in pixels
 
 _COLUMN, _GAP, _MARGIN = 2.2, 0.1, 0.1  # inches: width of a picture, space between two, space at the edge
-_HEADING, _FOOTNOTE = 0.5, 0.3  # inches: name and numbers above, the note below
-_SLOT, _LINE = 3.3, 0.3  # inches, in strips: width kept for the photo, height of a line of text
+_SLOT, _LINE, _FOOTNOTE = 3.3, 0.3, 0.3  # inches: width kept for the photo, height of a line of text, of the note
 _TALLEST = 2  # columns: taller details are drawn narrower
-
-
-def comparison_figure(
-    images: Mapping[str, Array], *, reference: str, zoom: Zoom, method: SSIMMethod = "daala"
-) -> Figure:
-    """Draw pictures in a row, each above its enlarged detail, with PSNR and SSIM against the reference.
-
-    images     name -> uint8 picture, (H, W, 3) or (H, W), all of one shape, drawn in this order
-    reference  the name of the original, which gets no numbers
-    zoom       (top, left, height, width) of the detail in pixels; it is framed in each picture and shown below with
-               its pixels left as squares
-    method     which SSIM, see `minisrgan.images.ssim`; a footnote names it
-    Errors     ArgumentError for an unknown reference or a detail beyond the picture, ShapeError, DTypeError;
-               ConfigError if matplotlib is not installed
-
-    >>> ramp = np.arange(0, 192, 4, dtype=np.uint8).reshape(1, 48).repeat(32, axis=0)
-    >>> images = {"darker": ramp - ramp // 8, "original": ramp}
-    >>> figure = comparison_figure(images, reference="original", zoom=(8, 8, 8, 8))
-    >>> [text.get_text() for text in figure.texts[:3]]
-    ['darker', '25.94 dB / 0.9917', 'original']
-    """
-    if reference not in images:
-        told = f"a reference out of {', '.join(images) or 'at least one picture'}"
-        raise ArgumentError("comparison_figure", expected=told, got=f"reference={reference!r}", fix="name the original")
-    shape = images[reference].shape
-    _require_alike("comparison_figure", images, shape, zoom)
-    top, left, height, width = zoom
-
-    # Laid out in inches, from the top down: matplotlib's own layout would leave gaps wherever the shapes differ.
-    tall, detail_tall = _COLUMN * shape[0] / shape[1], _COLUMN * height / width
-    page_width = 2 * _MARGIN + len(images) * (_COLUMN + _GAP) - _GAP
-    page_height = _HEADING + tall + _GAP + detail_tall + _FOOTNOTE
-    figure = new_figure(page_width, page_height)
-    for column, (name, image) in enumerate(images.items()):
-        x = _MARGIN + column * (_COLUMN + _GAP)
-        _draw_framed(figure, image, (x, _HEADING, _COLUMN, tall), zoom)
-        _draw_detail(figure, image[top : top + height, left : left + width], (x, _HEADING + tall + _GAP, _COLUMN))
-        middle = (x + _COLUMN / 2) / page_width
-        figure.text(middle, 1 - 0.22 / page_height, name, fontsize=TITLE, weight="bold", ha="center")
-        if name != reference:
-            original = images[reference]
-            numbers = f"{psnr(image, original):.2f} dB / {ssim(image, original, method=method):.4f}"
-            figure.text(middle, 1 - 0.41 / page_height, numbers, fontsize=TEXT, ha="center")
-    if len(images) > 1:
-        note = f"PSNR / SSIM ({method}) of the luminance against {reference}, 4 px cropped"
-        figure.text(_MARGIN / page_width, 0.1 / page_height, note, fontsize=SMALL, color="0.35")
-    return figure
 
 
 @dataclass(frozen=True)

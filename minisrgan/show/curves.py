@@ -61,12 +61,10 @@ def curves_figure(
     ['PSNR (dB)', 'loss']
     """
     if not panels or not set(log_scale) <= set(panels):
-        raise ArgumentError(
-            "curves_figure",
-            expected="at least one panel, and in log_scale only labels of panels",
-            got=f"panels {list(panels)}, log_scale {list(log_scale)}",
-            fix='for example panels={"PSNR (dB)": ["psnr"], "loss": ["content", "adversarial"]}, log_scale=["loss"]',
-        )
+        told = "at least one panel, and in log_scale only labels of panels"
+        got = f"panels {list(panels)}, log_scale {list(log_scale)}"
+        fix = 'for example panels={"PSNR (dB)": ["psnr"], "loss": ["content", "adversarial"]}, log_scale=["loss"]'
+        raise ArgumentError("curves_figure", expected=told, got=got, fix=fix)
     steps, stages = _timeline(log)
     starts: dict[tuple[int, str], float] = {}
     for stage, step in zip(stages, steps, strict=True):
@@ -111,12 +109,9 @@ def _timeline(log: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[tuple
     stage, count, offset = next((str(record["stage"]) for record in log if "stage" in record), ""), 0, 0.0
     for number, record in enumerate(log):
         if "step" not in record:
-            raise ArgumentError(
-                "curves_figure",
-                expected='a "step" in every record of the log',
-                got=f"record {number} with {', '.join(record) or 'nothing'}",
-                fix="pass the records as the training wrote them",
-            )
+            got = f"record {number} with {', '.join(record) or 'nothing'}"
+            fix = "pass the records as the training wrote them"
+            raise ArgumentError("curves_figure", expected='a "step" in every record of the log', got=got, fix=fix)
         if stage != (now := str(record.get("stage", stage))):
             stage, count = now, count + 1
             if record["step"] + offset < steps[-1]:

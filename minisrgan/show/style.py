@@ -37,12 +37,9 @@ def new_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError(
-            "show",
-            expected="matplotlib, which draws the figures",
-            got=f"{type(error).__name__}: {error}",
-            fix='pip install "minisrgan[course]"',
-        ) from error
+        told = "matplotlib, which draws the figures"
+        fix = 'pip install "minisrgan[course]"'
+        raise ConfigError("show", expected=told, got=f"{type(error).__name__}: {error}", fix=fix) from error
     return Figure(figsize=(width, height), dpi=100, facecolor="white")
 
 
@@ -75,11 +72,7 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> None:
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _KINDS:
-        raise ConfigError(
-            "save_figure",
-            expected=f"a file name that ends in {', '.join(f'.{known}' for known in _KINDS)}",
-            got=str(path),
-            fix=".png for the screen, .pdf for print",
-        )
+        told = f"a file name that ends in {', '.join(f'.{known}' for known in _KINDS)}"
+        raise ConfigError("save_figure", expected=told, got=str(path), fix=".png for the screen, .pdf for print")
     with replacing(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=dpi)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from minisrgan.autograd import Tensor
 from minisrgan.errors import ConfigError
@@ -32,7 +34,13 @@ class Config:
     d_lr                      the discriminator's
     adversarial_weight        of eq. 3
     tv_weight                 of the total variation, 2e-8 for SRResNet-VGG22 and else 0
+    adversarial_ramp          steps over which the adversarial weight rises to its value; 0 in the paper
+    real_label                what D is to say to originals; 0.9 smooths it, 1 in the paper
+    clip                      largest norm of a network's gradient in stage srgan; 0 is no limit, the paper's
+    ema                       decay of the average of the generator's weights that is saved for use; 0 saves the weights
+                              of the last step, the paper's
     seed                      of first weights, crops and everything else that is drawn
+    content                   what the content loss compares: "mse", "vgg22" or "vgg54"
     """
 
     scale: int = 4
@@ -51,7 +59,12 @@ class Config:
     d_lr: float = 1e-4
     adversarial_weight: float = 1e-3
     tv_weight: float = 0.0
+    adversarial_ramp: int = 0
+    real_label: float = 1.0
+    clip: float = 0.0
+    ema: float = 0.0
     seed: int = 0
+    content: str = "mse"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -63,6 +76,11 @@ class Config:
         self._require("start", '"random" or "nearest"', self.start in ("random", "nearest"))
         self._require("srresnet_warmup", "0 or more", self.srresnet_warmup >= 0)
         self._require("srresnet_decay", "between 0 and 1", 0 < self.srresnet_decay <= 1)
+        for name in ("adversarial_ramp", "clip"):
+            self._require(name, "0 or more", getattr(self, name) >= 0)
+        self._require("real_label", "between 0 and 1", 0 < self.real_label <= 1)
+        self._require("ema", "from 0 to below 1", 0 <= self.ema < 1)
+        self._require("content", f"one of {', '.join(CONTENT)}", self.content in CONTENT)
         fits = self.crop >= 16 and self.crop % self.scale == 0
         self._require("crop", f"at least 16, and a multiple of scale {self.scale}", fits)
 
@@ -70,6 +88,39 @@ class Config:
         if not good:
             value = f"{name} = {getattr(self, name)!r}"
             raise ConfigError("Config", expected=f"{name} {expected}", got=value, fix="change this setting")
+
+    def changed(self, settings: Mapping[str, Any], where: str) -> Config:
+        """Return these settings with others in their places; ConfigError for a name or a kind that there is not.
+
+        >>> Config().changed({"batch": 4}, "--set").batch
+        4
+        """
+        kinds = {field.name: type(getattr(self, field.name)) for field in fields(self)}
+        for name, value in settings.items():
+            if name not in kinds:
+                raise ConfigError(where, expected=f"one of {', '.join(kinds)}", got=name, fix="check the spelling")
+            allowed = (int, float) if kinds[name] is float else (kinds[name],)
+            if isinstance(value, bool) or not isinstance(value, allowed):
+                expected = f"{name} as {kinds[name].__name__}, like {getattr(self, name)!r}"
+                raise ConfigError(where, expected=expected, got=f"{name} = {value!r}", fix="change this setting")
+        return replace(self, **settings)
+
+
+def write_config(path: Path, config: Config) -> None:
+    """Write settings as TOML, one a line, for `read_config`."""
+    lines = [f"{name} = {json.dumps(value)}" for name, value in asdict(config).items()]  # in TOML these are the same
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_config(path: str | Path, base: Config) -> Config:
+    """Return ``base`` with the settings of a TOML file in their places; ConfigError for what cannot be read."""
+    try:
+        settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"config {path}", expected="a TOML file with lines such as batch = 8", got=str(error), fix="mend the file"
+        ) from error
+    return base.changed(settings, f"config {path}")
 
 
 # tiny learns in minutes; small takes a night for each stage on two cores (0.40 s and 1.2 s a step, with pixels as

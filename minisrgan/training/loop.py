@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from minisrgan.backend import array_module, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import NonFiniteError
 from minisrgan.training.stages import Stage
+from minisrgan.training.stop import Stopped, stop_signals
 
 
 def run_stage(
@@ -28,7 +30,8 @@ def run_stage(
     device: str = "cpu",
     log_file: Path | None = None,
     first_step: int = 0,
-    save: Callable[[], None] | None = None,
+    done: int = 0,
+    save: Callable[[int], None] | None = None,
     save_every: int = 1000,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
@@ -37,27 +40,30 @@ def run_stage(
     batch       crops a step
     log_file    gets one JSON line a step: step, stage, seconds, and what the stage reports
     first_step  added to the step numbers of the log, so that one log can hold both stages
-    save        called every ``save_every`` steps, at the end, and when the user presses Ctrl-C; not after an error,
-                so that what was saved last stays good
+    done        steps that were taken already, by the training that this one goes on with
+    save        called with the number of steps taken, every ``save_every`` steps, at the end, and when a signal stops
+                the training; not after an error, so that what was saved last stays good
     progress    draw a progress bar on stderr: losses, images a second, time left
-    Returns     the records of the log
-    Errors      NonFiniteError at the first loss, weight or running statistic that is infinite or NaN, naming it
+    Returns     the records of the log, the last 10,000 at most
+    Errors      NonFiniteError at the first loss or gradient that is infinite or NaN, naming it; Stopped after Ctrl-C or
+                SIGTERM, at the end of the step
     """
-    records: list[dict[str, Any]] = []
+    records: deque[dict[str, Any]] = deque(maxlen=10_000)
+    saved = done
     # On a terminal the bar moves all the time; in a file a line every ten seconds will do.
     interval = 0.2 if sys.stderr.isatty() else 10.0
     log = log_file.open("a") if log_file else None
     start = time.perf_counter()
     try:
-        with tqdm(
-            total=stage.steps * batch, desc=stage.name, unit="img", disable=not progress, mininterval=interval,
-            dynamic_ncols=True,
+        with stop_signals() as asked, tqdm(
+            total=stage.steps * batch, initial=done * batch, desc=stage.name, unit="img", disable=not progress,
+            mininterval=interval, dynamic_ncols=True,
         ) as bar:  # fmt: skip
-            for step in range(stage.steps):
+            for step in range(done, stage.steps):
                 low, high = (Tensor(to_device(array, device)) for array in sampler.batch(batch))
                 with np.errstate(all="ignore"):  # a bad number is reported below, by name
                     numbers = stage.step(step, low, high)
-                _check_finite(stage, step + 1, numbers)
+                _check_finite(stage, step + 1, numbers, saved if save else None)
                 record = {"step": first_step + step + 1, "stage": stage.name, **numbers}
                 record["seconds"] = round(time.perf_counter() - start, 3)
                 records.append(record)
@@ -66,35 +72,37 @@ def run_stage(
                     log.flush()
                 bar.set_postfix_str(_postfix(numbers), refresh=False)
                 bar.update(batch)
-                if save and ((step + 1) % save_every == 0 or step + 1 == stage.steps):
-                    save()
-    except KeyboardInterrupt:
-        if save and records:
-            save()
-        raise
+                stop = asked()
+                if save and (stop or (step + 1) % save_every == 0 or step + 1 == stage.steps):
+                    save(step + 1)
+                    saved = step + 1
+                if stop and step + 1 < stage.steps:
+                    raise Stopped(stop)
     finally:
         if log:
             log.close()
-    return records
+    return list(records)
 
 
 def _postfix(numbers: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
 
 
-def _check_finite(stage: Stage, step: int, numbers: dict[str, float]) -> None:
-    """Stop where a loss is not finite, and say which tensor of which network was the first to go."""
+def _check_finite(stage: Stage, step: int, numbers: dict[str, float], saved: int | None) -> None:
+    """Stop where a loss or the gradient of a network is not finite, and say which tensors were the first to go."""
     bad = [f"{name} = {value}" for name, value in numbers.items() if not math.isfinite(value)]
     if not bad:
         return
     for network, module in stage.modules().items():
-        for name, array in module.state_dict().items():
-            if not array_module(array).isfinite(array).all():
-                bad.append(f"first tensor that is not finite: {network}.{name}")
-                break
+        gradients = {name: p.grad.data for name, p in module.named_parameters() if p.grad is not None}
+        for kind, arrays in ("gradient", gradients), ("tensor", module.state_dict()):
+            first = next((name for name, a in arrays.items() if not array_module(a).isfinite(a).all()), None)
+            if first:
+                bad.append(f"first {kind} that is not finite: {network}.{first}")
     raise NonFiniteError(
         f"step {step} of stage {stage.name}",
-        expected="finite losses",
+        expected="finite losses and gradients",
         got="\n".join(bad),
-        fix="lower the learning rate; wrap one step in minisrgan.anomaly_mode() to find the operation",
+        fix=("" if saved is None else f"what was saved after step {saved} is good; ")
+        + "lower the learning rate; wrap one step in minisrgan.anomaly_mode() to find the operation",
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
 from minisrgan import ops
-from minisrgan.autograd import Tensor
+from minisrgan.autograd import Tensor, grad
 from minisrgan.losses import PerceptualLoss, discriminator_loss
 from minisrgan.models import Discriminator, Generator
 from minisrgan.nn import Module
-from minisrgan.optim import Adam, piecewise
+from minisrgan.optim import EMA, Adam, clip_grad_norm, grad_norm, piecewise
 from minisrgan.training.config import Config
 
 Content = Callable[[Tensor, Tensor], Tensor]
@@ -21,12 +22,16 @@ class Stage(Protocol):
 
     name: str
     steps: int
+    average: EMA | None
 
     def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
         """Train on one batch; return what to log."""
 
     def modules(self) -> dict[str, Module]:
         """Return the networks that learn, by name."""
+
+    def optimizers(self) -> dict[str, Adam]:
+        """Return their optimizers, by the same names."""
 
 
 class SRResNetStage:
@@ -39,6 +44,7 @@ class SRResNetStage:
 
     def __init__(self, generator: Generator, content: Content, config: Config) -> None:
         self.generator = generator
+        self.average = EMA(generator, config.ema) if config.ema else None
         self.loss = PerceptualLoss(content, tv_weight=config.tv_weight)
         self.optimizer = Adam(generator.parameters(), config.srresnet_lr)
         self.steps = config.srresnet_steps
@@ -51,14 +57,21 @@ class SRResNetStage:
         generated = self.generator(low)
         loss, terms = self.loss(generated, high)
         self.optimizer.zero_grad()
-        loss.backward()
+        norms = _backward(generated, terms)
         self.optimizer.lr = self.lr(step)
         self.optimizer.step()
-        return {"loss": loss.item()} | {name: term.item() for name, term in terms.items()}
+        if self.average:
+            self.average.update()
+        numbers = {"loss": loss.item()} | {name: term.item() for name, term in terms.items()}
+        return numbers | norms | {"grad": grad_norm(self.generator.parameters())}
 
     def modules(self) -> dict[str, Module]:
         """Return the network that learns."""
         return {"generator": self.generator}
+
+    def optimizers(self) -> dict[str, Adam]:
+        """Return its optimizer."""
+        return {"generator": self.optimizer}
 
 
 class SRGANStage:
@@ -71,7 +84,10 @@ class SRGANStage:
 
     def __init__(self, generator: Generator, discriminator: Discriminator, content: Content, config: Config) -> None:
         self.generator, self.discriminator = generator, discriminator
+        self.average = EMA(generator, config.ema) if config.ema else None
         self.loss = PerceptualLoss(content, config.adversarial_weight, config.tv_weight)
+        self.adversarial_weight = piecewise((config.adversarial_weight,), (), config.adversarial_ramp)
+        self.real_label, self.clip = config.real_label, config.clip or math.inf
         self.g_optimizer = Adam(generator.parameters(), config.srgan_lr)
         self.d_optimizer = Adam(discriminator.parameters(), config.d_lr)
         self.steps = config.srgan_steps
@@ -86,25 +102,32 @@ class SRGANStage:
 
         # D learns to tell originals from generated images. Cut off from the generator by detach(); the two batches go
         # through D one after the other, since batch norm would otherwise mix their statistics.
-        discriminator.requires_grad_(True)
         real_logits, fake_logits = discriminator(high), discriminator(generated.detach())
-        d_loss = discriminator_loss(real_logits, fake_logits)
+        d_loss = discriminator_loss(real_logits, fake_logits, self.real_label)
         self.d_optimizer.zero_grad()
         d_loss.backward()
+        d_grad = clip_grad_norm(discriminator.parameters(), self.clip)
         self.d_optimizer.lr = self.d_lr(step)
         self.d_optimizer.step()
 
-        # G learns to be taken for the original, and to stay close to it. D is frozen: it passes the gradient on.
-        discriminator.requires_grad_(False)
+        # G learns to be taken for the original, and to stay close to it. D passes the gradient on and keeps none of it:
+        # the terms are differentiated by the image alone.
+        self.loss.adversarial_weight = self.adversarial_weight(step)
         g_loss, terms = self.loss(generated, high, discriminator(generated))
         self.g_optimizer.zero_grad()
-        g_loss.backward()
+        norms = _backward(generated, terms)
+        g_grad = clip_grad_norm(generator.parameters(), self.clip)
         self.g_optimizer.lr = self.g_lr(step)
         self.g_optimizer.step()
+        if self.average:
+            self.average.update()
 
         return {
             "loss": g_loss.item(),
             **{name: term.item() for name, term in terms.items()},
+            **norms,
+            "grad": g_grad,
+            "d_grad": d_grad,
             "d_loss": d_loss.item(),
             "d_real": _probability(real_logits),
             "d_fake": _probability(fake_logits),
@@ -113,6 +136,24 @@ class SRGANStage:
     def modules(self) -> dict[str, Module]:
         """Return the networks that learn."""
         return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def optimizers(self) -> dict[str, Adam]:
+        """Return their optimizers."""
+        return {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
+
+
+def _backward(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, float]:
+    """Carry each term's gradient to the generator's output and their sum through it; return the norm of each.
+
+    One backward of the total would compute the same: what the terms have in common begins with the output. A term that
+    is detached by mistake, which no loss shows, has the norm 0.
+    """
+    gradients = {name: grad(term, generated)[0] for name, term in terms.items()}
+    total, *others = gradients.values()
+    for other in others:
+        total = total + other
+    generated.backward(total)
+    return {f"grad_{name}": (gradient * gradient).sum().item() ** 0.5 for name, gradient in gradients.items()}
 
 
 def _probability(logits: Tensor) -> float:

@@ -49,12 +49,10 @@ def _load(path: str | Path, name: str, build: Callable[..., Model]) -> Model:
     state, about = load_state(path)
     settings = about.get("settings")
     if about.get("model") != name or not isinstance(settings, dict):
-        raise WeightsError(
-            f"load_{name.lower()}",
-            expected=f"the weights of a {name}, saved by minisrgan",
-            got=f"{path}, which holds {about.get('model', 'no description of a model')}",
-            fix="training writes srresnet.safetensors and srgan.safetensors for upscaling",
-        )
+        told = f"the weights of a {name}, saved by minisrgan"
+        got = f"{path}, which holds {about.get('model', 'no description of a model')}"
+        fix = "training writes srresnet.safetensors and srgan.safetensors for upscaling"
+        raise WeightsError(f"load_{name.lower()}", expected=told, got=got, fix=fix)
     model = build(**settings)
     model.load_state_dict(state)
     return model.eval()

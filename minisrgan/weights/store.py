@@ -56,9 +56,6 @@ def load_state(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
             words = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
             return {name: file.get_tensor(name) for name in file.keys()}, words  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise WeightsError(
-            "load_state",
-            expected="a whole .safetensors file, written by minisrgan",
-            got=f"{path}: {error}",
-            fix="copy it again, or train again",
-        ) from error
+        told = "a whole .safetensors file, written by minisrgan"
+        fix = "copy it again, or train again"
+        raise WeightsError("load_state", expected=told, got=f"{path}: {error}", fix=fix) from error

@@ -26,12 +26,8 @@ def load_vgg19(path: str | Path, phi: str = "5,4") -> VGG19:
     Errors  WeightsError if the file is missing, damaged, or lacks a convolution
     """
     if not Path(path).is_file():
-        raise WeightsError(
-            "load_vgg19",
-            expected="the weights of VGG19, which the perceptual loss compares features with",
-            got=f"{path}, which does not exist",
-            fix=CHOICES,
-        )
+        told = "the weights of VGG19, which the perceptual loss compares features with"
+        raise WeightsError("load_vgg19", expected=told, got=f"{path}, which does not exist", fix=CHOICES)
     vgg = VGG19(phi, "caffe")
     names = [name for name, layer in vgg.children().items() if isinstance(layer, Conv2d)]
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +57,10 @@ def test_train_both_stages_then_upscale(photos: Path, tmp_path: Path, capsys: py
     assert "skipped broken.png: " in captured.err
     assert "skipped small.png: 7 x 9 pixels, smaller than a crop of 32" in captured.err
     assert command("train", "--stage", "srgan", *common, "--init", run / "srresnet.safetensors") == 0
-    files = {"srresnet.json", "srresnet.jsonl", "srresnet.safetensors", "srgan.json", "srgan.jsonl"}
-    assert {path.name for path in run.iterdir()} == files | {"srgan.safetensors", "srgan_discriminator.safetensors"}
-    assert json.loads((run / "srgan.json").read_text())["seed"] == 3
+    files = {f"{stage}.{kind}" for stage in ("srresnet", "srgan") for kind in ("toml", "jsonl", "safetensors")}
+    files |= {"srgan_discriminator.safetensors", "checkpoints", ".lock"}
+    assert {path.name for path in run.iterdir()} == files
+    assert tomllib.loads((run / "srgan.toml").read_text())["seed"] == 3
     assert len((run / "srgan.jsonl").read_text().splitlines()) == 2
     assert load_discriminator(run / "srgan_discriminator.safetensors").crop == 32
 
@@ -82,6 +84,19 @@ def test_srgan_starts_from_srresnets_weights(photos: Path, tmp_path: Path) -> No
     assert 0 < np.abs(start - end).max() < 1e-2
 
 
+def test_a_run_can_be_repeated_from_its_settings(photos: Path, tmp_path: Path) -> None:
+    """Settings that a run writes down and nobody can read again are no record."""
+    common = ("train", "--stage", "srresnet", "--data", photos)
+    small = ("--set", "channels=4", "--set", "blocks=1", "--set", "srresnet_lr=5e-4", "--set", "start=random")
+    assert command(*common, *small, "--crop", 32, "--batch", 2, "--steps", 2, "--out", tmp_path / "a") == 0
+    assert command(*common, "--config", tmp_path / "a" / "srresnet.toml", "--out", tmp_path / "b") == 0
+    settings, again = ((tmp_path / run / "srresnet.toml").read_text() for run in "ab")
+    assert settings == again
+    assert "srresnet_lr = 0.0005\n" in settings
+    first, second = (load_generator(tmp_path / run / "srresnet.safetensors").state_dict() for run in "ab")
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
 def test_srgan_without_srresnet_is_refused(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From scratch the discriminator wins at once: hours lost, and not a word."""
     assert command("train", "--stage", "srgan", "--data", photos, "--out", tmp_path / "run") == 2
@@ -102,6 +117,12 @@ def test_srgan_without_srresnet_is_refused(photos: Path, tmp_path: Path, capsys:
         (["--data", "photos", "--content", "vgg22", "--vgg", "none.npz"], "none.npz, which does not exist"),
         (["--data", "photos", "--init", "none.safetensors"], "none.safetensors"),
         (["--data", "photos", "--device", "tpu"], "cpu, cuda or cuda:N"),
+        (["--data", "photos", "--set", "chanels=8"], "chanels"),
+        (["--data", "photos", "--set", "blocks=many"], "blocks as int"),
+        (["--data", "photos", "--set", "blocks=0"], "blocks at least 1"),
+        (["--data", "photos", "--set", "content=vgg"], "mse, vgg22, vgg54"),
+        (["--data", "photos", "--config", "none.toml"], "none.toml"),
+        (["--data", "photos", "--config", "photos/broken.png"], "a TOML file"),
     ],
 )
 def test_wrong_words_for_training(

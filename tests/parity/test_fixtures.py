@@ -180,7 +180,7 @@ def eps_inside_the_root(patch: Callable[..., None]) -> None:
 
 def one_rate_for_both(patch: Callable[..., None]) -> None:
     """A learning rate that never falls."""
-    patch(stages, "piecewise", lambda values, boundaries: optim.constant(values[0]))
+    patch(stages, "piecewise", lambda values, *rest: optim.constant(values[0]))
 
 
 def features_divided_by_channels(patch: Callable[..., None]) -> None:

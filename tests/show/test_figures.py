@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minisrgan.errors import ArgumentError, ConfigError, DTypeError, ShapeError
-from minisrgan.images import imresize, nearest, psnr, read_image, rgb_to_y, ssim
-from minisrgan.show import PALETTE, comparison_figure, curves_figure, new_figure, save_figure
+from minisrgan.errors import ArgumentError, ConfigError
+from minisrgan.images import imresize, nearest, read_image, rgb_to_y
+from minisrgan.show import PALETTE, curves_figure, make_strip, new_figure, save_figure, strips_figure
 from minisrgan.show.curves import smooth
 
 pytest.importorskip("matplotlib")
@@ -22,68 +22,6 @@ def pictures() -> dict[str, np.ndarray]:
     original = imresize(np.random.default_rng(3).integers(0, 256, (10, 15, 3), dtype=np.uint8), 4)
     small = imresize(original, 1 / 4)
     return {"nearest": nearest(small, 4), "bicubic": imresize(small, 4), "original": original}
-
-
-@pytest.mark.parametrize("method", ["daala", "wang"])
-def test_comparison_numbers(method: str):
-    """Numbers under the wrong picture, or of the other SSIM than the footnote names."""
-    images = pictures()
-    figure = comparison_figure(images, reference="original", zoom=(8, 4, 10, 20), method=method)
-    texts = [text.get_text() for text in figure.texts]
-    expected = []
-    for name, image in images.items():
-        expected.append(name)
-        if name != "original":
-            score = ssim(image, images["original"], method=method)
-            expected.append(f"{psnr(image, images['original']):.2f} dB / {score:.4f}")
-    assert texts[:-1] == expected
-    assert method in texts[-1]
-    assert "original" in texts[-1]
-
-
-def test_comparison_details():
-    """A detail of other pixels than the frame shows, or smoothed by the drawing, would compare nothing."""
-    images = pictures()
-    figure = comparison_figure(images, reference="original", zoom=(8, 4, 10, 20))
-    for image, picture, detail in zip(images.values(), figure.axes[::2], figure.axes[1::2], strict=True):
-        assert np.array_equal(picture.images[0].get_array(), image)
-        assert np.array_equal(detail.images[0].get_array(), image[8:18, 4:24])
-        assert detail.images[0].get_interpolation() == "nearest"
-        assert picture.patches[0].get_bbox().bounds == (3.5, 7.5, 20, 10)
-
-
-@pytest.mark.parametrize("shape", [(40, 160), (160, 40), (48, 48)])
-def test_comparison_keeps_proportions_and_does_not_overlap(shape: tuple[int, int]):
-    """Panorama, portrait and square: pixels stay square, and no picture covers another or a text."""
-    image = np.random.default_rng(4).integers(0, 256, shape, dtype=np.uint8)
-    figure = comparison_figure({"ours": image[::-1], "original": image}, reference="original", zoom=(4, 4, 12, 30))
-    figure.canvas.draw()
-    boxes = [axes.get_window_extent() for axes in figure.axes]
-    assert boxes[0].height / boxes[0].width == pytest.approx(shape[0] / shape[1], rel=1e-3)
-    assert boxes[1].height / boxes[1].width == pytest.approx(12 / 30, rel=1e-3)
-    boxes += [text.get_window_extent() for text in figure.texts]
-    for number, box in enumerate(boxes):
-        assert box.x0 >= 0
-        assert box.y0 >= 0
-        assert box.x1 <= figure.bbox.width
-        assert box.y1 <= figure.bbox.height
-        assert not any(box.overlaps(other) for other in boxes[number + 1 :])
-
-
-def test_comparison_refuses():
-    """Small pictures beside the original, and details beyond the border, which slicing would silently cut."""
-    images = pictures()
-    with pytest.raises(ArgumentError, match="truth"):
-        comparison_figure(images, reference="truth", zoom=(0, 0, 4, 4))
-    with pytest.raises(ArgumentError, match="truth"):
-        comparison_figure({}, reference="truth", zoom=(0, 0, 4, 4))
-    for zoom in ((-1, 0, 4, 4), (0, 0, 0, 4), (37, 0, 4, 4), (0, 57, 4, 4)):
-        with pytest.raises(ArgumentError, match="zoom"):
-            comparison_figure(images, reference="original", zoom=zoom)
-    with pytest.raises(ShapeError, match="small"):
-        comparison_figure(images | {"small": images["original"][:10]}, reference="original", zoom=(0, 0, 4, 4))
-    with pytest.raises(DTypeError):
-        comparison_figure(images | {"float": images["original"] / 255}, reference="original", zoom=(0, 0, 4, 4))
 
 
 def records(count: int, stage: str = "srresnet", **values: float) -> list[dict[str, object]]:
@@ -210,7 +148,7 @@ def test_missing_matplotlib(monkeypatch: pytest.MonkeyPatch):
     for draw in (
         lambda: new_figure(1, 1),
         lambda: curves_figure([], {"loss": ["loss"]}),
-        lambda: comparison_figure(pictures(), reference="original", zoom=(0, 0, 4, 4)),
+        lambda: strips_figure([make_strip("a", pictures(), {}, (0, 0, 4, 4))]),
     ):
         with pytest.raises(ConfigError, match=r'pip install "minisrgan\[course\]"'):
             draw()

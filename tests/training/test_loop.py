@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from minisrgan import Tensor
 from minisrgan.data import CropSampler
 from minisrgan.errors import ConfigError, NonFiniteError, WeightsError
 from minisrgan.models import Discriminator, Generator
-from minisrgan.training import PRESETS, Config, SRGANStage, SRResNetStage, content_loss, run_stage
+from minisrgan.training import PRESETS, Config, SRGANStage, SRResNetStage, Stopped, content_loss, run_stage
+from minisrgan.training import stages as steps_of_stages
 
 SMALL = Config(
     channels=4, blocks=1, d_channels=2, crop=16, batch=2, srresnet_steps=6, srresnet_lr=1e-3, srgan_steps=4, seed=1
@@ -67,25 +69,46 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
     assert first == again
 
 
-def test_it_saves_on_the_way_at_the_end_and_when_interrupted() -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_saves_on_the_way_at_the_end_and_when_stopped(number: int, status: int) -> None:
     """Ctrl-C after a night of training must not lose the night."""
-    calls: list[str] = []
-    run(stages()[0], save=lambda: calls.append("saved"), save_every=4)
-    assert len(calls) == 2  # after step 4, and at the end
+    calls: list[int] = []
+    run(stages()[0], save=calls.append, save_every=4)
+    assert calls == [4, 6]
 
     stage = stages()[0]
-    real = stage.step
+    real, ends = stage.step, []
 
     def interrupted(step: int, low: Tensor, high: Tensor) -> dict[str, float]:
         if step == 2:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
+            ends.append("step")  # the step is taken to its end
         return real(step, low, high)
 
     stage.step = interrupted  # type: ignore[method-assign]
     calls.clear()
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped) as caught:
+        run(stage, save=calls.append)
+    assert (calls, ends, caught.value.status) == ([3], ["step"], status)
+    assert signal.getsignal(number) is before
+    assert stage.optimizer.steps == 3
+
+
+def test_a_second_signal_ends_the_step_too() -> None:
+    """Whoever presses Ctrl-C twice does not want to wait, not even for a checkpoint."""
+    stage = stages()[0]
+
+    def twice(step: int, low: Tensor, high: Tensor) -> dict[str, float]:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError
+
+    stage.step = twice  # type: ignore[method-assign]
+    calls: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        run(stage, save=lambda: calls.append("saved"))
-    assert calls == ["saved"]
+        run(stage, save=calls.append)
+    assert calls == []
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -102,12 +125,33 @@ def test_a_number_that_is_not_finite_stops_the_run_by_name(which: int) -> None:
     stage.step = spoiled  # type: ignore[method-assign]
     saved: list[int] = []
     with pytest.raises(NonFiniteError) as caught:
-        run(stage, save=lambda: saved.append(1), save_every=1)
+        run(stage, save=saved.append, save_every=1)
     message = str(caught.value)
     assert f"step 3 of stage {stage.name}" in message
     assert "loss = nan" in message
     assert "generator." in message
-    assert len(saved) == 2
+    assert "saved after step 2 is good" in message
+    assert saved == [1, 2]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_gradient_that_is_not_finite_stops_the_run_at_its_step(which: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loss is finite, and the checkpoint after the step would not be."""
+    stage = stages()[which]
+    optimizer, real = stage.optimizers()["generator"], steps_of_stages._backward
+
+    def spoiled(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, float]:
+        norms = real(generated, terms)
+        if optimizer.steps == 2:
+            stage.generator.conv_last.weight.grad.data[0, 0, 0, 0] = np.nan
+        return norms
+
+    monkeypatch.setattr(steps_of_stages, "_backward", spoiled)
+    saved: list[int] = []
+    with pytest.raises(NonFiniteError, match="step 3 of stage") as caught:
+        run(stage, save=saved.append, save_every=1)
+    assert "first gradient that is not finite: generator.conv_last.weight" in str(caught.value)
+    assert saved == [1, 2]
 
 
 def test_presets_are_the_papers_where_they_say_so() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import numpy as np
 
 from minisrgan import Tensor, grad, losses, models, nn, ops, optim
-from minisrgan.training import Config, SRGANStage, SRResNetStage
+from minisrgan.training import Config, SRGANStage, SRResNetStage, content_loss
 
 CONFIG = Config(
     scale=2, crop=16, srresnet_steps=2, srresnet_decay=0.5, srgan_steps=2, srresnet_lr=3e-3, srgan_lr=1e-3, d_lr=2e-3,
@@ -37,6 +38,12 @@ def learn(module: nn.Module, optimizer: optim.Adam, loss: Tensor, lr: float) -> 
     optimizer.step()
 
 
+def norms(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, float]:
+    """Return the norm of each term's gradient at the generator's output."""
+    gradients = {name: grad(term, generated, retain_graph=True)[0].numpy() for name, term in terms.items()}
+    return {f"grad_{name}": float(np.linalg.norm(array.ravel())) for name, array in gradients.items()}
+
+
 def agree(ours: nn.Module, theirs: nn.Module) -> None:
     """Compare parameters, buffers and the gradients of the last step."""
     for name, array in ours.state_dict().items():
@@ -55,8 +62,14 @@ def test_a_step_of_srresnet_by_hand():
         numbers = stage.step(step, low, high)
         generated = generator(low)
         content, smooth = ops.mse(generated, high), ops.total_variation(generated) * 1e-4
+        expected = norms(generated, {"content": content, "total_variation": smooth})
         learn(generator, optimizer, content + smooth, lr)
-        expected = {"loss": content.item() + smooth.item(), "content": content.item(), "total_variation": smooth.item()}
+        expected |= {
+            "loss": content.item() + smooth.item(),
+            "content": content.item(),
+            "total_variation": smooth.item(),
+        }
+        expected["grad"] = optim.grad_norm(generator.parameters())
         assert numbers.keys() == expected.keys()
         np.testing.assert_allclose([numbers[key] for key in expected], list(expected.values()), rtol=1e-6)
     agree(stage.generator, generator)
@@ -82,9 +95,12 @@ def test_a_step_of_srgan_by_hand():
 
         content, adversarial = ops.mse(generated, high), ops.softplus(-discriminator(generated)).mean() * 0.3
         smooth = ops.total_variation(generated) * 1e-4
+        expected = norms(generated, {"content": content, "adversarial": adversarial, "total_variation": smooth})
         learn(generator, optimizer_g, content + adversarial + smooth, lr)
 
-        expected = {
+        expected |= {
+            "grad": optim.grad_norm(generator.parameters()),
+            "d_grad": optim.grad_norm(discriminator.parameters()),
             "loss": content.item() + adversarial.item() + smooth.item(),
             "content": content.item(),
             "adversarial": adversarial.item(),
@@ -97,3 +113,46 @@ def test_a_step_of_srgan_by_hand():
         np.testing.assert_allclose([numbers[key] for key in expected], list(expected.values()), rtol=1e-6)
     agree(stage.generator, generator)
     agree(stage.discriminator, discriminator)
+
+
+def test_the_recipe_beside_the_paper():
+    """Settings that are read and not used: each of them changes a step that the paper's would have left as it is."""
+    low, high = batch(0)
+
+    def after(**settings: float) -> tuple[dict[str, float], SRGANStage]:
+        generator, discriminator = networks()
+        config = dataclasses.replace(CONFIG, **settings)
+        stage = SRGANStage(generator, discriminator, losses.MSEContent(), config)
+        numbers = stage.step(0, low, high)
+        stage.step(1, low, high)
+        return numbers, stage
+
+    plain, stage = after()
+    assert stage.average is None
+    ramped = after(adversarial_ramp=4)[0]
+    assert np.isclose(ramped["adversarial"], plain["adversarial"] / 4)
+    assert np.isclose(ramped["grad_adversarial"], plain["grad_adversarial"] / 4)
+    assert after(real_label=0.9)[0]["d_loss"] != plain["d_loss"]
+    clipped, clipped_stage = after(clip=1e-3)
+    assert np.isclose(clipped["grad"], plain["grad"], rtol=1e-3)  # the norm before; D has learned a little differently
+    for network in clipped_stage.modules().values():
+        assert optim.grad_norm(network.parameters()) <= 1.001e-3
+    averaged = after(ema=0.5)[1]
+    assert averaged.average is not None
+    now = averaged.generator.state_dict()
+    ours = {name: averaged.average.average[name] for name in now}
+    assert averaged.average.steps == 2
+    for name in ("conv_last.weight", "bn_middle.running_mean"):
+        assert 0 < np.abs(ours[name] - now[name]).max() < 0.1
+
+
+def test_a_detached_term_is_seen():
+    """The defect of a popular SRGAN: a VGG loss cut off from the graph falls all the same, as the pixels improve."""
+    generator, _ = networks()
+
+    class Detached(losses.MSEContent):
+        def __call__(self, generated: Tensor, original: Tensor) -> Tensor:
+            return ops.mse(generated.detach(), original) + generated.sum() * 0.0
+
+    assert SRResNetStage(generator, Detached(), CONFIG).step(0, *batch(0))["grad_content"] == 0.0
+    assert SRResNetStage(generator, content_loss("mse"), CONFIG).step(0, *batch(0))["grad_content"] > 0.0

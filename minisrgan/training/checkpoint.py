@@ -1,0 +1,169 @@
+"""Checkpoints: all that a training needs to go on as if it had never stopped.
+
+A checkpoint is two files. ``NAME.safetensors`` holds the arrays; ``NAME.json``, the manifest, holds the rest and the
+SHA-256 of both. Each is written beside its place, brought to the disk (fsync), and only then renamed, the manifest
+last: a run that is killed at any moment leaves either a whole checkpoint or none under that name, and older ones as
+they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from minisrgan.backend import Array, to_numpy
+from minisrgan.errors import CheckpointError
+from minisrgan.images import replacing
+
+
+class Checkpoints:
+    """The checkpoints of one stage in a folder: the newest few, and the best.
+
+    folder  made where it is missing; what a killed writer left in it is removed
+    name    of the stage; files are called name-00001000.safetensors and .json
+    keep    how many of the newest stay
+    Errors  CheckpointError where a checkpoint cannot be written, and from `load` where there are some and none is whole
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     checkpoints = Checkpoints(folder, "srresnet")
+    ...     checkpoints.save(10, {"x": np.ones(2, np.float32)}, {"lr": 0.1})
+    ...     checkpoints.load()
+    (10, {'x': array([1., 1.], dtype=float32)}, {'lr': 0.1})
+    """
+
+    def __init__(self, folder: str | Path, name: str, keep: int = 2) -> None:
+        self.folder, self.name, self.keep = Path(folder), name, keep
+
+    def steps(self) -> list[int]:
+        """Return the steps of which there are checkpoints, whole or not, oldest first."""
+        pattern = re.compile(rf"{re.escape(self.name)}-(\d+)\.json")
+        names = [pattern.fullmatch(path.name) for path in self.folder.glob(f"{self.name}-*.json")]
+        return sorted(int(match[1]) for match in names if match)
+
+    def save(self, step: int, arrays: Mapping[str, Array], state: Mapping[str, Any], score: float = 0.0) -> None:
+        """Write a checkpoint, then remove those that are neither among the newest nor of the highest score.
+
+        state  whatever JSON can hold
+        """
+        from safetensors.numpy import save
+
+        data = save({key: to_numpy(array).copy() for key, array in arrays.items()})
+        manifest = {"step": step, "score": score, "sha256": hashlib.sha256(data).hexdigest(), "state": state}
+        text = json.dumps(manifest | {"manifest_sha256": _digest(manifest)}, indent=1)
+        weights, described = self._paths(step)
+        try:
+            with replacing(weights, durable=True) as temporary:
+                temporary.write_bytes(data)
+            with replacing(described, durable=True) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        except OSError as error:
+            told = f"to write {weights}"
+            got = f"{type(error).__name__}: {error}"
+            fix = "free space or mend the disk, then go on with --resume: the checkpoint before is whole"
+            raise CheckpointError(f"checkpoint of step {step}", expected=told, got=got, fix=fix) from error
+        self._prune()
+
+    def load(self) -> tuple[int, dict[str, Array], dict[str, Any]] | None:
+        """Return step, arrays and state of the newest checkpoint that is whole; None where there is no checkpoint."""
+        damaged = []
+        for step in reversed(self.steps()):
+            try:
+                return step, *self.read(step)
+            except CheckpointError as error:
+                damaged.append(f"{step}: {error.got}")
+        if not damaged:
+            return None
+        told = "one that is whole"
+        got = "\n".join(damaged)
+        fix = "start again in another folder"
+        raise CheckpointError(f"checkpoints of {self.name} in {self.folder}", expected=told, got=got, fix=fix)
+
+    def read(self, step: int) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return arrays and state of one checkpoint, or say what is wrong with it."""
+        from safetensors.numpy import load
+
+        weights, described = self._paths(step)
+        try:
+            manifest = json.loads(described.read_text(encoding="utf-8"))
+            told = manifest.pop("manifest_sha256")
+            data = weights.read_bytes()
+            if told != _digest(manifest) or manifest["sha256"] != hashlib.sha256(data).hexdigest():
+                raise ValueError("its checksum does not fit")
+            return load(data), manifest["state"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"checkpoint {weights}", expected="the files that were written", got=str(error), fix="use another one"
+            ) from error
+
+    def _paths(self, step: int) -> tuple[Path, Path]:
+        return tuple(self.folder / f"{self.name}-{step:08}{suffix}" for suffix in (".safetensors", ".json"))  # type: ignore[return-value]
+
+    def _prune(self) -> None:
+        steps, scores = self.steps(), {}
+        for step in steps:
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                scores[step] = json.loads(self._paths(step)[1].read_text(encoding="utf-8"))["score"]
+        best = max(scores, key=lambda step: (scores[step], step))
+        for step in steps[: -self.keep]:
+            if step != best:
+                for path in reversed(self._paths(step)):  # the manifest first: without it there is no checkpoint
+                    path.unlink(missing_ok=True)
+
+    def clean(self) -> None:
+        """Remove what a writer left that was killed: half-written files, and arrays without a manifest."""
+        steps = set(self.steps())
+        for path in self.folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+        for path in self.folder.glob(f"{self.name}-*.safetensors"):
+            if path.stem.rpartition("-")[2].isdigit() and int(path.stem.rpartition("-")[2]) not in steps:
+                path.unlink(missing_ok=True)
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Keep a folder to this process for the block; CheckpointError where another process has it.
+
+    The system's own lock on an open file, which ends with the process that holds it, however that ends.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, locked(folder):
+    ...     pass
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with Path(folder, ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            file.seek(0)
+            told = "that nobody else trains in it"
+            got = f"in use by process {file.read().strip() or 'unknown'}"
+            fix = "wait for that process or stop it, or give another --out"
+            raise CheckpointError(f"run {folder}", expected=told, got=got, fix=fix) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file for as long as it is open, or raise OSError."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,44 @@
+"""Ctrl-C and SIGTERM end a training after the step that is being taken, when everything fits together."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal has ended the training; ``status`` is the exit status that is usual for it, 130 or 143."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.status = 128 + number
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], int]]:
+    """Note SIGINT and SIGTERM for the block; the function given returns the number of the one that came, or 0.
+
+    A second one ends the block at once, by KeyboardInterrupt. Outside of the main thread, which alone may handle
+    signals, they stay as they are.
+
+    >>> with stop_signals() as asked:
+    ...     signal.raise_signal(signal.SIGINT); asked()
+    2
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM) if main}
+    try:
+        yield lambda: came[0] if came else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
