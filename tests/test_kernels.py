@@ -66,6 +66,19 @@ def test_winograd_is_never_chosen_for_float64() -> None:
     assert conv.choose(x, x.shape[1:3], weight.shape, 3, 1) == "im2col"
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_both_gradients_at_once(threads: int, stride: int) -> None:
+    """On two threads each is computed by one of its own: as it would be alone, to the last bit."""
+    x, weight, grad = layer((24, 20), 40, 36, stride=stride)
+    with backend.threads(threads):
+        ours = conv.conv2d_gradients(x, grad, weight, stride=stride, padding=1)
+        with backend.threads(1 if threads == 2 else threads):
+            theirs = all_three(x, weight, grad)[1:]
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_padding_stays_zero_from_layer_to_layer() -> None:
     """A patch leaves the zeros around the next one of its form; one of another form in between must not be in them."""
     for algorithm in ("im2col", "winograd"):

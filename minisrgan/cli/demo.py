@@ -74,13 +74,9 @@ def run(args: argparse.Namespace) -> int:
     write_image(args.out / f"{HELD_OUT}_low.png", low)
     for name, picture in pictures.items():
         write_image(args.out / f"{HELD_OUT}_{name.lower()}.png", picture)
-    scores = {
-        name: Score(psnr(picture, original), ssim(picture, original))
-        for name, picture in pictures.items() if name != "original"
-    }  # fmt: skip
-    strip = make_strip(HELD_OUT, pictures, scores, DETAIL)
+    scores = {name: Score(psnr(p, original), ssim(p, original)) for name, p in pictures.items() if p is not original}
     note = "PSNR / SSIM (daala) of the luminance, 4 px cropped"
-    save_figure(strips_figure([strip], note), args.out / "comparison.png")
+    save_figure(strips_figure([make_strip(HELD_OUT, pictures, scores, DETAIL)], note), args.out / "comparison.png")
     panels = {"MSE of pixels in [-1, 1]": ["content"], "loss of D": ["d_loss"], "D's answer": ["d_real", "d_fake"]}
     save_figure(curves_figure(log, panels, log_scale=["MSE of pixels in [-1, 1]"]), args.out / "curves.png")
     _report(scores, [record for record in log if record["stage"] == "srgan"][-20:])

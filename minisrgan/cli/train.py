@@ -89,9 +89,7 @@ def run(args: argparse.Namespace) -> int:
     rng = np.random.default_rng(config.seed)
     generator = load_generator(args.init) if args.init else _new_generator(config, rng)
     if generator.scale != config.scale:
-        raise ConfigError(
-            "--init", expected=f"a generator x{config.scale}", got=f"x{generator.scale}", fix="another file"
-        )
+        raise ConfigError("--init", expected=f"a generator x{config.scale}", got=generator.describe(), fix="another")
     config = replace(config, channels=generator.width, blocks=generator.depth)  # as in --init, where that is given
     found = load_photos(args.data, config.crop)
     for name, why in found.skipped.items():

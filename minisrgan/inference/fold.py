@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from minisrgan.models import Generator
-from minisrgan.nn import BatchNorm2d, Conv2d, Module, Parameter, Sequential
+from minisrgan.nn import Module, Parameter, Sequential
 
 
 def folded(generator: Generator) -> Generator:
@@ -31,8 +31,6 @@ def folded(generator: Generator) -> Generator:
 def _fold(module: Module, conv_name: str, norm_name: str) -> None:
     """Fold one batch norm of a module, and leave in its place a chain of no modules, which returns what it is given."""
     conv, norm = getattr(module, conv_name), getattr(module, norm_name)
-    assert isinstance(conv, Conv2d)
-    assert isinstance(norm, BatchNorm2d)
     scale = norm.weight.data / (norm.running_var + norm.eps) ** 0.5
     bias = norm.bias.data - norm.running_mean * scale
     conv.weight.data *= scale

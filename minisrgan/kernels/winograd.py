@@ -136,21 +136,12 @@ class _OutputGradients:
         return self.m
 
 
-def _extent(block: Block) -> Extent:
-    return block.n1 - block.n0, block.r1 - block.r0, block.c1 - block.c0
-
-
 def _tile_blocks(scheme: Scheme, y_shape: tuple[int, ...], channels: int) -> list[Block]:
     """Cut the tiles of an output into blocks, one at least for each thread: images, tile rows, tile columns."""
     (side, n), (images, height, width) = scheme.at.shape, y_shape[:3]
     shape, size = (images, -(-height // side), -(-width // side)), 4 * n * n * channels
     most = min(_TILES, -(-math.prod(shape) // thread_count())) * size
     return blocks(shape, size, min(block_bytes(np, _LARGEST), most))
-
-
-def weight_bytes(scheme: Scheme, shape: tuple[int, ...]) -> int:
-    """Return the size of U for a weight (3, 3, C, O)."""
-    return 4 * len(scheme.gg) * shape[2] * shape[3]
 
 
 def convolve(scheme: Scheme, x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array) -> None:
@@ -161,7 +152,7 @@ def convolve(scheme: Scheme, x: Array, weight: Array, bias: Array | None, origin
 
     def work(part: Sequence[Block]) -> None:
         for block in part:
-            extent = _extent(block)
+            extent = block.n1 - block.n0, block.r1 - block.r0, block.c1 - block.c0
             outputs = per_thread(_Outputs, scheme, extent, out_channels)
             v = per_thread(_Inputs, scheme, extent, in_channels).of(x, block, origin)
             np.matmul(v, u, out=outputs.m)  # n*n of (T, C) @ (C, O)
@@ -181,7 +172,7 @@ def weight_gradient(scheme: Scheme, x: Array, grad_y: Array, origin: Pair) -> Ar
         total = np.empty((len(scheme.gg), in_channels, out_channels), x.dtype)
         product = Workspace("product", np, x.dtype).of(*total.shape)
         for count, block in enumerate(part):
-            extent = _extent(block)
+            extent = block.n1 - block.n0, block.r1 - block.r0, block.c1 - block.c0
             v = per_thread(_Inputs, scheme, extent, in_channels).of(x, block, origin)
             m = per_thread(_OutputGradients, scheme, extent, out_channels).of(grad_y, block)
             np.matmul(v.swapaxes(1, 2), m, out=product if count else total)  # n*n of (C, T) @ (T, O)

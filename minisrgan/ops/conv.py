@@ -45,6 +45,18 @@ class Conv2d(Function):
             grad_bias = grad_y.sum(axis=(0, 1, 2))
         return grad_x, grad_weight, grad_bias
 
+    def backward_fused(self, grad_y: Array) -> tuple[Array | None, ...]:
+        (x, weight), grad_x, grad_weight = self.saved_arrays, None, None
+        if self.needs_grad[0] and self.needs_grad[1]:
+            grad_x, grad_weight = kernels.conv2d_gradients(x, grad_y, weight, **self.options)
+        elif self.needs_grad[0]:
+            grad_x = kernels.conv2d_input_gradient(grad_y, weight, x.shape[1:3], **self.options)
+        elif self.needs_grad[1]:
+            grad_weight = kernels.conv2d_weight_gradient(x, grad_y, weight.shape[:2], **self.options)
+        if len(self.shapes) == 2:
+            return grad_x, grad_weight
+        return grad_x, grad_weight, kernels.channel_sums(grad_y) if self.needs_grad[2] else None
+
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
     """Slide a kernel over the images and take its product with what lies under it.

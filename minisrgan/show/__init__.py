@@ -7,14 +7,6 @@ from minisrgan.show.style import PALETTE, new_figure, save_figure, style_plot
 from minisrgan.show.summary import summarize, summary_table
 
 __all__ = [
-    "PALETTE",
-    "curves_figure",
-    "make_strip",
-    "new_figure",
-    "profile_figure",
-    "save_figure",
-    "strips_figure",
-    "style_plot",
-    "summarize",
-    "summary_table",
-]
+    "PALETTE", "curves_figure", "make_strip", "new_figure", "profile_figure", "save_figure", "strips_figure",
+    "style_plot", "summarize", "summary_table",
+]  # fmt: skip

@@ -119,11 +119,10 @@ class Checkpoints:
 
     def clean(self) -> None:
         """Remove what a writer left that was killed: half-written files, and arrays without a manifest."""
-        steps = set(self.steps())
         for path in self.folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
-        for path in self.folder.glob(f"{self.name}-*.safetensors"):
-            if path.stem.rpartition("-")[2].isdigit() and int(path.stem.rpartition("-")[2]) not in steps:
+        for path in self.folder.glob(f"{self.name}-[0-9]*.safetensors"):
+            if not path.with_suffix(".json").exists():
                 path.unlink(missing_ok=True)
 
 

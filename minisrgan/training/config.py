@@ -74,9 +74,8 @@ class Config:
             self._require(name, "between 0 and 1, such as 1e-4", 0 < getattr(self, name) < 1)
         self._require("scale", "2, 4 or 8", self.scale in (2, 4, 8))
         self._require("start", '"random" or "nearest"', self.start in ("random", "nearest"))
-        self._require("srresnet_warmup", "0 or more", self.srresnet_warmup >= 0)
         self._require("srresnet_decay", "between 0 and 1", 0 < self.srresnet_decay <= 1)
-        for name in ("adversarial_ramp", "clip"):
+        for name in ("srresnet_warmup", "adversarial_ramp", "clip"):
             self._require(name, "0 or more", getattr(self, name) >= 0)
         self._require("real_label", "between 0 and 1", 0 < self.real_label <= 1)
         self._require("ema", "from 0 to below 1", 0 <= self.ema < 1)

@@ -52,7 +52,7 @@ def run_stage(
     saved = done
     # On a terminal the bar moves all the time; in a file a line every ten seconds will do.
     interval = 0.2 if sys.stderr.isatty() else 10.0
-    log = log_file.open("a") if log_file else None
+    log = log_file.open("a", buffering=1) if log_file else None  # line by line: whatever ends the run, they are there
     start = time.perf_counter()
     try:
         with stop_signals() as asked, tqdm(
@@ -69,8 +69,7 @@ def run_stage(
                 records.append(record)
                 if log:
                     log.write(json.dumps(record) + "\n")
-                    log.flush()
-                bar.set_postfix_str(_postfix(numbers), refresh=False)
+                bar.set_postfix_str(", ".join(f"{k} {value:.3g}" for k, value in numbers.items()), refresh=False)
                 bar.update(batch)
                 stop = asked()
                 if save and (stop or (step + 1) % save_every == 0 or step + 1 == stage.steps):
@@ -82,10 +81,6 @@ def run_stage(
         if log:
             log.close()
     return list(records)
-
-
-def _postfix(numbers: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
 
 
 def _check_finite(stage: Stage, step: int, numbers: dict[str, float], saved: int | None) -> None:

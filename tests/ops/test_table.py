@@ -268,3 +268,17 @@ def test_statistics_that_move_on_change_no_gradient():
     var *= 2
     for ours, theirs in zip(grad(y, [x, weight, bias], grad_y), right, strict=False):
         np.testing.assert_allclose(ours.data, theirs, rtol=1e-12)
+
+
+def test_a_convolution_learns_from_a_constant_input():
+    """Photographs ask for no gradient, and the first layer has to learn all the same, recorded or not."""
+    rng = np.random.default_rng(0)
+    x, weight, bias = (Tensor(rng.standard_normal(shape)) for shape in ((2, 5, 6, 3), (3, 3, 3, 4), (4,)))
+    for wanted in ([weight, bias], [x], [x, weight], [bias]):
+        for tensor in (x, weight, bias):
+            tensor.requires_grad = any(tensor is one for one in wanted)
+        recorded, fused = (
+            grad(ops.conv2d(x, weight, bias, padding=1).sum(), wanted, create_graph=graph) for graph in (True, False)
+        )
+        for one, other in zip(recorded, fused, strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12)
