@@ -16,22 +16,10 @@ from minisrgan.data import CropSampler, load_photos
 from minisrgan.errors import ConfigError
 from minisrgan.images import replacing
 from minisrgan.models import Discriminator, Generator
-from minisrgan.training import (
-    PRESETS,
-    Checkpoints,
-    Config,
-    SRGANStage,
-    SRResNetStage,
-    Stage,
-    content_loss,
-    locked,
-    read_config,
-    restore,
-    run_stage,
-    state_of,
-    write_config,
-)  # fmt: skip
-from minisrgan.training.config import CONTENT
+from minisrgan.training import PRESETS, Config, SRGANStage, SRResNetStage, Stage, content_loss, run_stage
+from minisrgan.training.checkpoint import Checkpoints, locked
+from minisrgan.training.config import CONTENT, read_config, write_config
+from minisrgan.training.state import restore, state_of
 from minisrgan.weights import load_generator, save_model
 
 
@@ -74,8 +62,13 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train one stage and save it."""
+    if args.save_every < 1:
+        raise ConfigError("--save-every", expected="at least 1", got=str(args.save_every), fix="1000 is a good number")
     settings_file = args.out / f"{args.stage}.toml"
     resumed = args.resume and settings_file.is_file()
+    if resumed and (args.set or args.config or {args.steps, args.batch, args.crop, args.seed, args.content} != {None}):
+        told = f"no other settings: a resumed training keeps those of {settings_file}"
+        raise ConfigError("train --resume", expected=told, got="settings", fix="leave them out, or give another folder")
     config = read_config(settings_file, Config()) if resumed else _config(args)
     if args.stage == "srgan" and args.init is None and not args.from_scratch and not resumed:
         raise ConfigError(
@@ -114,6 +107,8 @@ def _train(args: argparse.Namespace, stage: Stage, sampler: CropSampler, config:
     log_file = args.out / f"{stage.name}.jsonl"
     checkpoints = Checkpoints(args.out / "checkpoints", stage.name)
     checkpoints.clean()
+    for path in args.out.glob(".*.tmp"):  # left by a training that was killed
+        path.unlink(missing_ok=True)
     found = checkpoints.load()
     if found and not args.resume:
         told = f"a folder without a training of stage {stage.name}"
@@ -135,6 +130,8 @@ def _train(args: argparse.Namespace, stage: Stage, sampler: CropSampler, config:
         stage, sampler, config.batch, device=args.device, log_file=log_file, done=done, save=save,
         save_every=args.save_every,
     )  # fmt: skip
+    if done == stage.steps:  # killed, perhaps, between its last checkpoint and this
+        save_stage(args.out, stage, content=config.content)
     print(f"saved {args.out / stage.name}.safetensors, log in {log_file}")
 
 

@@ -25,7 +25,7 @@ from minisrgan.images import replacing
 class Checkpoints:
     """The checkpoints of one stage in a folder: the newest few, and the best.
 
-    folder  made where it is missing; what a killed writer left in it is removed
+    folder  made where it is missing; `clean` removes what a killed writer left in it
     name    of the stage; files are called name-00001000.safetensors and .json
     keep    how many of the newest stay
     Errors  CheckpointError where a checkpoint cannot be written, and from `load` where there are some and none is whole

@@ -177,7 +177,8 @@ def test_a_training_survives_kills(
     assert process.returncode == 0
     out = tmp_path / "killed"
     while True:
-        process = start(command(photos, out, steps, "--resume"))
+        words = command(photos, out, steps)
+        process = start([*words[:10], "--resume", "--save-every", "7"] if (out / "srresnet.toml").exists() else words)
         if killed < kills and wait_for_a_step(process, out):
             time.sleep(float(rng.uniform(0, 0.05)))
             process.send_signal(signal.SIGKILL)
@@ -218,13 +219,31 @@ def test_signals_end_a_training_with_a_checkpoint(number: signal.Signals, times:
 
 def test_a_folder_with_a_training_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
     """The same command given twice must not cost the first run."""
-    for again, expected in ((False, 0), (False, 2), (True, 0)):
-        process = start(command(photos, tmp_path / "run", 3, *["--resume"] * again))
+    words = command(photos, tmp_path / "run", 3)
+    plain = [*words[:10], "--resume"]  # without settings
+    for line, expected in ((words, 0), (words, 2), ([*words, "--resume"], 2), (plain, 0)):
+        process = start(line)
         told, errors = process.communicate()
         assert process.returncode == expected, errors
         if expected:
             assert "--resume" in errors
+        (tmp_path / "run" / "srresnet.safetensors").unlink(missing_ok=True)  # as if killed before it was written
+        (tmp_path / "run" / ".0123.tmp").touch()
     assert "goes on after step 3 of 3" in told
+
+
+def test_the_model_is_there_after_a_kill_at_the_very_end(photos: Path, tmp_path: Path) -> None:
+    """Killed between the last checkpoint and the model, a resumed training takes no step, and wrote no model."""
+    words = command(photos, tmp_path / "run", 3)
+    for line in (words, [*words[:10], "--resume"]):
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / ".0123.tmp").touch()
+        process = start(line)
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert (tmp_path / "run" / "srresnet.safetensors").is_file()
+        assert not list((tmp_path / "run").glob("*.tmp"))
+        (tmp_path / "run" / "srresnet.safetensors").unlink()
 
 
 MEMORY = """
