@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from minisrgan import __version__
-from minisrgan.cli import compare, demo, evaluate, explain, gradcheck, profile, summary, train, upscale
+from minisrgan.cli import compare, demo, evaluate, explain, gradcheck, profile, runs, summary, train, upscale
 from minisrgan.errors import ConfigError, MinisrganError
 
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minisrgan {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, train, upscale, evaluate, compare, summary, gradcheck, explain, profile):
+    for command in (demo, train, runs, upscale, evaluate, compare, summary, gradcheck, explain, profile):
         command.add_parser(commands)
     return parser
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minisrgan.data import CropSampler, load_photos
+from minisrgan.backend import Array
+from minisrgan.data import CropSampler, PhotoCache, load_photos
 from minisrgan.errors import ConfigError
-from minisrgan.images import replacing
+from minisrgan.images import read_image
 from minisrgan.models import Discriminator, Generator
-from minisrgan.training import PRESETS, Config, SRGANStage, SRResNetStage, Stage, content_loss, run_stage
-from minisrgan.training.checkpoint import Checkpoints, locked
-from minisrgan.training.config import CONTENT, read_config, write_config
-from minisrgan.training.state import restore, state_of
-from minisrgan.weights import load_generator, save_model
+from minisrgan.show import save_figure
+from minisrgan.show.training import progress_figure, training_figure
+from minisrgan.training import PRESETS, Config, SRGANStage, SRResNetStage, Stage, content_loss, locked
+from minisrgan.training.config import read_config
+from minisrgan.training.content import CONTENT
+from minisrgan.training.log import read_log
+from minisrgan.training.publish import Validation
+from minisrgan.training.session import dry_run, train
+from minisrgan.weights import load_generator
+
+_VALIDATION = 3  # photographs that are not trained on, but looked at
 
 
 def add_parser(commands: Any) -> None:
@@ -56,14 +64,25 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--seed", type=int, help="of everything that is drawn (default 0)")
     parser.add_argument("--save-every", type=int, default=1000, metavar="STEPS", help="between checkpoints (default "
                         "1000); the last two are kept")  # fmt: skip
+    parser.add_argument("--validation", type=Path, metavar="DIR", help="folder with photographs to validate on: the "
+                        "first three; without it, three of --data are kept for that")  # fmt: skip
+    parser.add_argument("--validate-every", type=int, default=1000, metavar="STEPS", help="between validations: PSNR, "
+                        "pictures (default 1000)")  # fmt: skip
+    parser.add_argument("--cache", type=float, default=2.0, metavar="GB", help="decoded photographs to keep in memory; "
+                        "others are read again each time (default 2)")  # fmt: skip
+    parser.add_argument("--tensorboard", action="store_true", help="write to RUN/tensorboard as well")
+    parser.add_argument("--dry-run", action="store_true", help="take three steps, and tell time and memory; writes "
+                        "nothing")  # fmt: skip
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default cpu)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train one stage and save it."""
-    if args.save_every < 1:
-        raise ConfigError("--save-every", expected="at least 1", got=str(args.save_every), fix="1000 is a good number")
+    for option in ("save_every", "validate_every"):
+        if getattr(args, option) < 1:
+            what = f"--{option.replace('_', '-')}"
+            raise ConfigError(what, expected="at least 1", got=str(getattr(args, option)), fix="1000 is a good number")
     settings_file = args.out / f"{args.stage}.toml"
     resumed = args.resume and settings_file.is_file()
     if resumed and (args.set or args.config or {args.steps, args.batch, args.crop, args.seed, args.content} != {None}):
@@ -78,17 +97,16 @@ def run(args: argparse.Namespace) -> int:
             fix="train --stage srresnet first: from random weights the discriminator wins at once and the generator "
             "learns nothing from it (SRGAN sec. 3.2). --from-scratch does it all the same",
         )
-    content = content_loss(config.content, args.vgg)
     rng = np.random.default_rng(config.seed)
     generator = load_generator(args.init) if args.init else _new_generator(config, rng)
     if generator.scale != config.scale:
         raise ConfigError("--init", expected=f"a generator x{config.scale}", got=generator.describe(), fix="another")
     config = replace(config, channels=generator.width, blocks=generator.depth)  # as in --init, where that is given
-    found = load_photos(args.data, config.crop)
-    for name, why in found.skipped.items():
-        print(f"skipped {name}: {why}", file=sys.stderr)
-    print(f"{len(found.photos)} photographs, {len(found.skipped)} skipped")
-    sampler = CropSampler(found.photos, config.crop, config.scale, rng)
+    photos, validation = _photos(args, config)
+    sampler = CropSampler(photos, config.crop, config.scale, rng)
+    crops = CropSampler(photos, config.crop, config.scale, np.random.default_rng([config.seed, 2]))
+    originals = (crops.batch(config.batch)[1] for _ in range(config.calibrate))
+    content = content_loss(config.content, args.vgg, originals, args.device)
 
     generator.to(args.device)
     stage: Stage
@@ -97,61 +115,70 @@ def run(args: argparse.Namespace) -> int:
     else:
         discriminator = Discriminator(config.crop, config.d_channels, rng=rng).to(args.device)
         stage = SRGANStage(generator, discriminator, content, config)
-    with locked(args.out):
-        _train(args, stage, sampler, config)
+    if args.dry_run:
+        print(dry_run(stage, sampler, config, args.device))
+        return 0
+    with locked(args.out), _tensorboard(args) as listen:
+        train(
+            stage, sampler, config, validation, args.out, resume=args.resume, save_every=args.save_every,
+            validate_every=args.validate_every, device=args.device, listen=listen,
+            draw=lambda: _draw(args.out, stage.name, validation),
+        )  # fmt: skip
+    print(f"saved {args.out / stage.name}.safetensors; log and pictures: {args.out / stage.name}.jsonl, _curves.png, "
+          "_pictures.png")  # fmt: skip
     return 0
 
 
-def _train(args: argparse.Namespace, stage: Stage, sampler: CropSampler, config: Config) -> None:
-    """Train from the beginning or from the last checkpoint, with this run's folder to ourselves."""
-    log_file = args.out / f"{stage.name}.jsonl"
-    checkpoints = Checkpoints(args.out / "checkpoints", stage.name)
-    checkpoints.clean()
-    for path in args.out.glob(".*.tmp"):  # left by a training that was killed
-        path.unlink(missing_ok=True)
-    found = checkpoints.load()
-    if found and not args.resume:
-        told = f"a folder without a training of stage {stage.name}"
-        fix = "go on with it by --resume, or give another folder"
-        raise ConfigError(f"train --out {args.out}", expected=told, got=f"checkpoints up to step {found[0]}", fix=fix)
-    done, arrays, state = found or (0, {}, {})
-    if found:
-        restore(stage, sampler, arrays, state)
-        print(f"goes on after step {done} of {stage.steps}")
+def _photos(args: argparse.Namespace, config: Config) -> tuple[PhotoCache, Validation]:
+    """Load the photographs to train on, and those to validate on: the last three of a dozen or more, unless given."""
+    found = load_photos(args.data, config.crop, round(args.cache * 1e9))
+    for name, why in found.skipped.items():
+        print(f"skipped {name}: {why}", file=sys.stderr)
+    photos = found.photos
+    if args.validation:
+        others = load_photos(args.validation, 4 * config.scale).photos
+        chosen = {name: others[name] for name in list(others)[:_VALIDATION]}
+    elif len(photos) >= 4 * _VALIDATION:
+        chosen = {name: photos.take(name) for name in list(photos)[-_VALIDATION:]}
     else:
-        write_config(args.out / f"{stage.name}.toml", config)
-    _cut_log(log_file, done)
-
-    def save(step: int) -> None:
-        checkpoints.save(step, *state_of(stage, sampler))
-        save_stage(args.out, stage, content=config.content)
-
-    run_stage(
-        stage, sampler, config.batch, device=args.device, log_file=log_file, done=done, save=save,
-        save_every=args.save_every,
-    )  # fmt: skip
-    if done == stage.steps:  # killed, perhaps, between its last checkpoint and this
-        save_stage(args.out, stage, content=config.content)
-    print(f"saved {args.out / stage.name}.safetensors, log in {log_file}")
+        chosen = {name: photos[name] for name in list(photos)[:_VALIDATION]}
+    seen = "" if args.validation or not photos.keys() & chosen.keys() else " (trained on as well, being so few)"
+    print(f"{len(photos)} photographs, {len(found.skipped)} skipped; validation on {', '.join(chosen)}{seen}")
+    return photos, Validation(chosen, config.scale)
 
 
-def _cut_log(path: Path, done: int) -> None:
-    """Keep of a log the steps that a checkpoint knows of; those after it will be taken again."""
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        with replacing(path) as temporary:
-            temporary.write_text("".join(lines[:done]), encoding="utf-8")
+@contextmanager
+def _tensorboard(args: argparse.Namespace) -> Iterator[Callable[[dict[str, Any]], None] | None]:
+    """Give a function that passes the numbers of a record on to TensorBoard, where that is asked for."""
+    if not args.tensorboard:
+        yield None
+        return
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        fix = 'pip install "minisrgan[tensorboard]"'
+        raise ConfigError("--tensorboard", expected="the package tensorboardX", got=str(error), fix=fix) from error
+    with SummaryWriter(str(args.out / "tensorboard")) as writer:
+
+        def listen(record: dict[str, Any]) -> None:
+            for name, value in record.items():
+                if isinstance(value, float):
+                    writer.add_scalar(f"{record['stage']}/{name}", value, record["step"])
+
+        yield listen
 
 
-def save_stage(folder: Path, stage: Stage, content: str) -> None:
-    """Save the generator of a stage as srresnet.safetensors or srgan.safetensors, and its discriminator beside it."""
-    for network, module in stage.modules().items():
-        assert isinstance(module, Generator | Discriminator)
-        if network == "generator" and stage.average:
-            module = copy.deepcopy(module)
-            module.load_state_dict(stage.average.average)
-        name = stage.name if network == "generator" else f"{stage.name}_{network}"
-        save_model(folder / f"{name}.safetensors", module, stage=stage.name, content=content)
+def _draw(folder: Path, name: str, validation: Validation) -> None:
+    """Draw the curves and the pictures of a stage so far, where matplotlib is installed."""
+    steps: dict[int, dict[str, Array]] = {}
+    names = list(validation.originals)
+    for path in sorted((folder / "pictures").glob(f"{name}-*.png")):
+        step, number = (int(part) for part in path.stem.split("-")[1:])
+        steps.setdefault(step, {})[names[number]] = read_image(path)
+    with suppress(ConfigError):
+        save_figure(training_figure(read_log(folder / f"{name}.jsonl")), folder / f"{name}_curves.png")
+        if steps:
+            save_figure(progress_figure(steps, validation.originals), folder / f"{name}_pictures.png")
 
 
 def _new_generator(config: Config, rng: np.random.Generator) -> Generator:

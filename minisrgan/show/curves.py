@@ -42,7 +42,11 @@ def smooth(values: Sequence[float], span: float) -> list[float]:
 
 
 def curves_figure(
-    log: Sequence[Mapping[str, Any]], panels: Mapping[str, Sequence[str]], *, log_scale: Collection[str] = ()
+    log: Sequence[Mapping[str, Any]],
+    panels: Mapping[str, Sequence[str]],
+    *,
+    log_scale: Collection[str] = (),
+    names: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw training curves: one panel a group, a thin line as logged and a thick one smoothed.
 
@@ -51,6 +55,7 @@ def curves_figure(
                so; if the steps begin anew with a stage, they are counted on from the last.
     panels     label of a panel -> keys drawn in it, e.g. ``{"PSNR (dB)": ["psnr"]}``; the label stands at the y axis
                and should carry the unit
+    names      key -> its name in the legend, where that is to be another
     log_scale  labels of the panels with a logarithmic y axis (linear as long as no value is above 0)
     Errors     ArgumentError if there are no panels, log_scale names none of them, or a record lacks "step";
                ConfigError if matplotlib is not installed
@@ -85,7 +90,7 @@ def curves_figure(
             axes.tick_params(labelbottom=False)
         for index, key in enumerate(keys):
             values = [record.get(key) for record in log]
-            _draw(axes, steps, stages, values, name=key, color=PALETTE[index % len(PALETTE)])
+            _draw(axes, steps, stages, values, name=(names or {}).get(key, key), color=PALETTE[index % len(PALETTE)])
         if label in log_scale and axes.dataLim.y1 > 0:
             axes.set_yscale("log")
         if not axes.lines:

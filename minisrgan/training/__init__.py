@@ -1,7 +1,8 @@
 """The two stages of SRGAN: SRResNet by content alone, then SRGAN against a discriminator."""
 
 from minisrgan.training.checkpoint import Checkpoints, locked
-from minisrgan.training.config import PRESETS, Config, content_loss, read_config, write_config
+from minisrgan.training.config import PRESETS, Config, read_config, write_config
+from minisrgan.training.content import content_loss
 from minisrgan.training.loop import run_stage
 from minisrgan.training.stages import SRGANStage, SRResNetStage, Stage
 from minisrgan.training.state import restore, state_of

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -48,10 +49,13 @@ class Checkpoints:
         names = [pattern.fullmatch(path.name) for path in self.folder.glob(f"{self.name}-*.json")]
         return sorted(int(match[1]) for match in names if match)
 
-    def save(self, step: int, arrays: Mapping[str, Array], state: Mapping[str, Any], score: float = 0.0) -> None:
+    def save(
+        self, step: int, arrays: Mapping[str, Array], state: Mapping[str, Any], score: float | None = None
+    ) -> None:
         """Write a checkpoint, then remove those that are neither among the newest nor of the highest score.
 
         state  whatever JSON can hold
+        score  how good it is, more is better; None where nobody has measured
         """
         from safetensors.numpy import save
 
@@ -110,7 +114,8 @@ class Checkpoints:
         steps, scores = self.steps(), {}
         for step in steps:
             with contextlib.suppress(OSError, ValueError, KeyError):
-                scores[step] = json.loads(self._paths(step)[1].read_text(encoding="utf-8"))["score"]
+                score = json.loads(self._paths(step)[1].read_text(encoding="utf-8"))["score"]
+                scores[step] = -math.inf if score is None else score
         best = max(scores, key=lambda step: (scores[step], step))
         for step in steps[: -self.keep]:
             if step != best:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from minisrgan.autograd import Tensor
 from minisrgan.errors import ConfigError
-from minisrgan.losses import MSEContent, VGGContent
-from minisrgan.weights import load_vgg19
-from minisrgan.weights.vgg import CHOICES
-
-CONTENT = {"mse": None, "vgg22": "2,2", "vgg54": "5,4"}
+from minisrgan.training.content import CONTENT
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,10 @@ class Config:
                               of the last step, the paper's
     seed                      of first weights, crops and everything else that is drawn
     content                   what the content loss compares: "mse", "vgg22" or "vgg54"
+    calibrate                 batches on which the scale of VGG's features is measured (`calibrated_scale`); 0 takes the
+                              scale of their convention
+    bn_batches                batches on which batch norm's statistics are measured anew before the generator is saved
+                              for use; 0 keeps the running ones, the paper's
     """
 
     scale: int = 4
@@ -65,6 +64,8 @@ class Config:
     ema: float = 0.0
     seed: int = 0
     content: str = "mse"
+    calibrate: int = 0
+    bn_batches: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -75,7 +76,7 @@ class Config:
         self._require("scale", "2, 4 or 8", self.scale in (2, 4, 8))
         self._require("start", '"random" or "nearest"', self.start in ("random", "nearest"))
         self._require("srresnet_decay", "between 0 and 1", 0 < self.srresnet_decay <= 1)
-        for name in ("srresnet_warmup", "adversarial_ramp", "clip"):
+        for name in ("srresnet_warmup", "adversarial_ramp", "clip", "calibrate", "bn_batches"):
             self._require(name, "0 or more", getattr(self, name) >= 0)
         self._require("real_label", "between 0 and 1", 0 < self.real_label <= 1)
         self._require("ema", "from 0 to below 1", 0 <= self.ema < 1)
@@ -154,28 +155,3 @@ PRESETS = {
     ),
     "paper": Config(),
 }
-
-
-def content_loss(kind: str, vgg: str | Path | None = None) -> Callable[[Tensor, Tensor], Tensor]:
-    """Build a content loss by its name.
-
-    kind    "mse", "vgg22" or "vgg54": pixels, or features phi_{2,2} or phi_{5,4} of VGG19
-    vgg     file with the weights of VGG19, for the last two
-    Errors  ConfigError for another name; WeightsError if VGG19 is asked for and its file is not there
-
-    >>> content_loss("vgg54")
-    Traceback (most recent call last):
-    minisrgan.errors.ConfigError: ConfigError in content vgg54
-      expected  a file with the weights of VGG19
-      got       none
-      fix       give a file of VGG19's convolutions (an .npz with block1_conv1.kernel, block1_conv1.bias ...), or
-                compare pixels instead: content mse
-    """
-    if kind not in CONTENT:
-        raise ConfigError("content", expected=f"one of {', '.join(CONTENT)}", got=repr(kind), fix="choose one")
-    phi = CONTENT[kind]
-    if phi is None:
-        return MSEContent()
-    if vgg is None:
-        raise ConfigError(f"content {kind}", expected="a file with the weights of VGG19", got="none", fix=CHOICES)
-    return VGGContent(load_vgg19(vgg, phi))

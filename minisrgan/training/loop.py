@@ -1,12 +1,10 @@
-"""The loop around the steps: batches, progress, a log, and a stop at the first number that is not finite."""
+"""The loop around the steps: batches, progress, and a stop at the first number that is not finite."""
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from minisrgan.autograd import Tensor
 from minisrgan.backend import array_module, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import NonFiniteError
+from minisrgan.training.log import Log
 from minisrgan.training.stages import Stage
 from minisrgan.training.stop import Stopped, stop_signals
 
@@ -33,54 +32,58 @@ def run_stage(
     done: int = 0,
     save: Callable[[int], None] | None = None,
     save_every: int = 1000,
+    validate: Callable[[int], dict[str, float]] | None = None,
+    validate_every: int = 1000,
+    listen: Callable[[dict[str, Any]], None] | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Train a stage for all of its steps.
 
     batch       crops a step
-    log_file    gets one JSON line a step: step, stage, seconds, and what the stage reports
+    log_file    gets the records of the steps (`Log`)
     first_step  added to the step numbers of the log, so that one log can hold both stages
     done        steps that were taken already, by the training that this one goes on with
     save        called with the number of steps taken, every ``save_every`` steps, at the end, and when a signal stops
                 the training; not after an error, so that what was saved last stays good
+    validate    called with the number of steps taken, every ``validate_every`` steps and at the end, before ``save``;
+                what it returns goes into the record of the step
+    listen      called with each record
     progress    draw a progress bar on stderr: losses, images a second, time left
     Returns     the records of the log, the last 10,000 at most
+    Warnings    of `plain_words`, on stderr and in the log
     Errors      NonFiniteError at the first loss or gradient that is infinite or NaN, naming it; Stopped after Ctrl-C or
                 SIGTERM, at the end of the step
     """
-    records: deque[dict[str, Any]] = deque(maxlen=10_000)
     saved = done
     # On a terminal the bar moves all the time; in a file a line every ten seconds will do.
     interval = 0.2 if sys.stderr.isatty() else 10.0
-    log = log_file.open("a", buffering=1) if log_file else None  # line by line: whatever ends the run, they are there
-    start = time.perf_counter()
-    try:
-        with stop_signals() as asked, tqdm(
-            total=stage.steps * batch, initial=done * batch, desc=stage.name, unit="img", disable=not progress,
-            mininterval=interval, dynamic_ncols=True,
-        ) as bar:  # fmt: skip
-            for step in range(done, stage.steps):
-                low, high = (Tensor(to_device(array, device)) for array in sampler.batch(batch))
-                with np.errstate(all="ignore"):  # a bad number is reported below, by name
-                    numbers = stage.step(step, low, high)
-                _check_finite(stage, step + 1, numbers, saved if save else None)
-                record = {"step": first_step + step + 1, "stage": stage.name, **numbers}
-                record["seconds"] = round(time.perf_counter() - start, 3)
-                records.append(record)
-                if log:
-                    log.write(json.dumps(record) + "\n")
-                bar.set_postfix_str(", ".join(f"{k} {value:.3g}" for k, value in numbers.items()), refresh=False)
-                bar.update(batch)
-                stop = asked()
-                if save and (stop or (step + 1) % save_every == 0 or step + 1 == stage.steps):
-                    save(step + 1)
-                    saved = step + 1
-                if stop and step + 1 < stage.steps:
-                    raise Stopped(stop)
-    finally:
-        if log:
-            log.close()
-    return list(records)
+    with (
+        stop_signals() as asked,
+        Log(log_file, listen) as log,
+        tqdm(total=stage.steps * batch, initial=done * batch, desc=stage.name, unit="img", disable=not progress,
+             mininterval=interval, dynamic_ncols=True) as bar,
+    ):  # fmt: skip
+        for step in range(done + 1, stage.steps + 1):
+            began = time.perf_counter()
+            low, high = (Tensor(to_device(array, device)) for array in sampler.batch(batch))
+            waited = time.perf_counter() - began
+            with np.errstate(all="ignore"):  # a bad number is reported below, by name
+                numbers = stage.step(step - 1, low, high)
+            _check_finite(stage, step, numbers, saved if save else None)
+            ends = step == stage.steps
+            if validate and (ends or step % validate_every == 0):
+                numbers |= validate(step)
+            for warning in log.add(first_step + step, stage.name, numbers, waited):
+                bar.write(f"warning at step {step}: {warning}", file=sys.stderr)
+            bar.set_postfix_str(log.line(), refresh=False)
+            bar.update(batch)
+            stop = asked()
+            if save and (stop or ends or step % save_every == 0):
+                save(step)
+                saved = step
+            if stop and not ends:
+                raise Stopped(stop)
+    return list(log.records)
 
 
 def _check_finite(stage: Stage, step: int, numbers: dict[str, float], saved: int | None) -> None:

@@ -22,6 +22,8 @@ class Stage(Protocol):
 
     name: str
     steps: int
+    generator: Generator
+    loss: PerceptualLoss
     average: EMA | None
 
     def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
@@ -63,7 +65,7 @@ class SRResNetStage:
         if self.average:
             self.average.update()
         numbers = {"loss": loss.item()} | {name: term.item() for name, term in terms.items()}
-        return numbers | norms | {"grad": grad_norm(self.generator.parameters())}
+        return numbers | norms | {"grad": grad_norm(self.generator.parameters())} | _output(generated, high)
 
     def modules(self) -> dict[str, Module]:
         """Return the network that learns."""
@@ -131,6 +133,7 @@ class SRGANStage:
             "d_loss": d_loss.item(),
             "d_real": _probability(real_logits),
             "d_fake": _probability(fake_logits),
+            **_output(generated, high),
         }
 
     def modules(self) -> dict[str, Module]:
@@ -159,3 +162,9 @@ def _backward(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, float]:
 def _probability(logits: Tensor) -> float:
     """Return how likely D takes a batch for originals, on average."""
     return ops.sigmoid(logits.detach()).mean().item()
+
+
+def _output(generated: Tensor, high: Tensor) -> dict[str, float]:
+    """Return which part of the output leaves [-1, 1], and how much it varies beside the originals."""
+    y = generated.data
+    return {"outside": float((abs(y) > 1.05).mean()), "contrast": float(y.std() / (high.data.std() + 1e-6))}

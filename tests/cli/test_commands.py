@@ -58,7 +58,8 @@ def test_train_both_stages_then_upscale(photos: Path, tmp_path: Path, capsys: py
     assert "skipped small.png: 7 x 9 pixels, smaller than a crop of 32" in captured.err
     assert command("train", "--stage", "srgan", *common, "--init", run / "srresnet.safetensors") == 0
     files = {f"{stage}.{kind}" for stage in ("srresnet", "srgan") for kind in ("toml", "jsonl", "safetensors")}
-    files |= {"srgan_discriminator.safetensors", "checkpoints", ".lock"}
+    files |= {f"{stage}_{figure}.png" for stage in ("srresnet", "srgan") for figure in ("curves", "pictures")}
+    files |= {"srgan_discriminator.safetensors", "checkpoints", "pictures", ".lock"}
     assert {path.name for path in run.iterdir()} == files
     assert tomllib.loads((run / "srgan.toml").read_text())["seed"] == 3
     assert len((run / "srgan.jsonl").read_text().splitlines()) == 2

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minisrgan.data import CropSampler, load_photos
+from minisrgan.data import CropSampler, PhotoCache, load_photos
+from minisrgan.data import photos as photos_module
 from minisrgan.errors import ArgumentError, DataError, ImageError
-from minisrgan.images import imresize, write_image
+from minisrgan.images import imresize, read_image, write_image
 from tests.paths import SHARED, needs_shared
 
 
@@ -112,3 +114,79 @@ def test_real_photos_load(tmp_path: Path) -> None:
     found = load_photos(tmp_path, crop=96)
     assert len(found.photos) == 6
     assert found.skipped == {}
+
+
+# Photographs beyond the memory
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of 6 photographs of 3 kB each."""
+    for number in range(6):
+        write_image(tmp_path / f"{number}.png", noise(32, 32, number))
+    return tmp_path
+
+
+def drawn(folder: Path, memory: int, batches: int = 5) -> tuple[CropSampler, list[tuple[np.ndarray, np.ndarray]]]:
+    """Return a sampler on a folder, and batches of 4 from it."""
+    source = CropSampler(load_photos(folder, 16, memory).photos, 16, 4, np.random.default_rng(0))
+    return source, [source.batch(4) for _ in range(batches)]
+
+
+@pytest.mark.parametrize("memory", [0, 3 * 32 * 32 * 3, 1 << 30])
+def test_a_limit_of_memory_changes_no_crop(folder: Path, memory: int) -> None:
+    """Read ahead by another order, or through the training's own generator, the same seed is another training."""
+    source, batches = drawn(folder, memory)
+    plain = CropSampler({f"{n}.png": noise(32, 32, n) for n in range(6)}, 16, 4, np.random.default_rng(0))
+    for low, high in batches:
+        right_low, right_high = plain.batch(4)
+        np.testing.assert_array_equal(low, right_low)
+        np.testing.assert_array_equal(high, right_high)
+    assert source.rng.bit_generator.state == plain.rng.bit_generator.state
+
+
+def test_the_limit_holds(folder: Path) -> None:
+    """Without it a folder of a thousand photographs takes 30 GB."""
+    source, _ = drawn(folder, 3 * 32 * 32 * 3 + 100)
+    cache = source.photos
+    assert isinstance(cache, PhotoCache)
+    assert len(cache) == 6
+    assert sum(photo.nbytes for photo in cache._kept.values()) == 3 * 32 * 32 * 3
+    assert len(cache._coming) <= 4  # those of the next batch
+
+
+def test_the_next_batch_is_decoded_before_it_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded when it is needed, a photograph of 20 megapixels holds up the step."""
+    source, _ = drawn(folder, 0)
+    assert isinstance(source.photos, PhotoCache)
+    for future in source.photos._coming.values():
+        future.result()
+    seen: list[str] = []
+
+    def counted(path: Path) -> np.ndarray:
+        seen.append(threading.current_thread().name)
+        return read_image(path)
+
+    monkeypatch.setattr(photos_module, "read_image", counted)
+    ready = set(source.photos._coming)
+    source.batch(4)
+    assert len(seen) <= 4
+    assert all(name.startswith("photos") for name in seen)  # for the batch after it, by other threads
+    assert len(ready) == 4
+
+
+def test_a_photo_that_is_gone_is_named(folder: Path) -> None:
+    """After hours, "file not found" in another thread must not become a silent hang or a crop of nothing."""
+    source, _ = drawn(folder, 0)
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(ImageError, match=r"\d\.png, which does not exist"):
+        [source.batch(4) for _ in range(3)]
+
+
+def test_a_photo_taken_out_is_not_trained_on(folder: Path) -> None:
+    """A validation photo that is still drawn from measures memory, not skill."""
+    photos = load_photos(folder, 16).photos
+    np.testing.assert_array_equal(photos.take("3.png"), noise(32, 32, 3))
+    assert "3.png" not in photos
+    assert len(CropSampler(photos, 16, 4, np.random.default_rng(0)).names) == 5

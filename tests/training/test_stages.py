@@ -52,6 +52,15 @@ def agree(ours: nn.Module, theirs: nn.Module) -> None:
         np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-6, atol=1e-9, err_msg=name)
 
 
+def output(generated: Tensor, high: Tensor) -> dict[str, float]:
+    """Return which part of the values leaves [-1, 1], and how much they vary beside the originals."""
+    y = generated.numpy()
+    return {
+        "outside": float(((y < -1.05) | (y > 1.05)).sum() / y.size),
+        "contrast": y.std() / (high.numpy().std() + 1e-6),
+    }
+
+
 def test_a_step_of_srresnet_by_hand():
     """Gradients that pile up, or a rate that never falls, still train, only worse."""
     generator, _ = networks()
@@ -70,6 +79,7 @@ def test_a_step_of_srresnet_by_hand():
             "total_variation": smooth.item(),
         }
         expected["grad"] = optim.grad_norm(generator.parameters())
+        expected |= output(generated, high)
         assert numbers.keys() == expected.keys()
         np.testing.assert_allclose([numbers[key] for key in expected], list(expected.values()), rtol=1e-6)
     agree(stage.generator, generator)
@@ -108,7 +118,7 @@ def test_a_step_of_srgan_by_hand():
             "d_loss": d_loss.item(),
             "d_real": ops.sigmoid(real).mean().item(),
             "d_fake": ops.sigmoid(fake).mean().item(),
-        }
+        } | output(generated, high)
         assert numbers.keys() == expected.keys()
         np.testing.assert_allclose([numbers[key] for key in expected], list(expected.values()), rtol=1e-6)
     agree(stage.generator, generator)

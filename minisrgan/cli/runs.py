@@ -1,0 +1,60 @@
+"""`minisrgan runs`: compare trainings by their logs."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from minisrgan.errors import ConfigError
+from minisrgan.show import save_figure
+from minisrgan.show.comparison import require_figure
+from minisrgan.show.training import runs_figure
+from minisrgan.training.log import read_log
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "runs",
+        help="compare trainings: one figure, and a table of results and of the settings that differ",
+        description="Compare the folders that minisrgan train has written, by their logs.",
+        epilog="example: minisrgan runs runs/first runs/second --stage srgan --out runs.png",
+    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a training")
+    parser.add_argument("--stage", choices=("srresnet", "srgan"), default="srresnet", help="default srresnet")
+    parser.add_argument("--out", type=Path, default=Path("runs.png"), metavar="FILE", help="figure, .png, .pdf or .svg "
+                        "(default runs.png)")  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the logs, print the table, draw the figure."""
+    require_figure(args.out)
+    short = len({path.name for path in args.runs}) == len(args.runs)
+    paths = {path.name if short else path.as_posix(): path for path in args.runs}
+    logs = {name: read_log(path / f"{args.stage}.jsonl") for name, path in paths.items()}
+    if empty := [name for name, log in logs.items() if not log]:
+        got = f"nothing in {', '.join(empty)}"
+        raise ConfigError("runs", expected="logs with steps", got=got, fix="leave these out, or train first")
+    settings = {name: tomllib.loads((path / f"{args.stage}.toml").read_text(encoding="utf-8"))
+                for name, path in paths.items()}  # fmt: skip
+    first = next(iter(settings.values()))
+    different = [key for key in first if any(other.get(key) != first[key] for other in settings.values())]
+    width = max(map(len, logs))
+    print(f"{'run':<{width}} {'steps':>9} {'s/step':>7} {'content':>9} {'best PSNR':>10} {'last PSNR':>10}  settings")
+    for name, log in logs.items():
+        tenth = log[-max(1, len(log) // 10) :]
+        content = sum(record["content"] for record in tenth) / len(tenth)
+        psnr = [record["psnr"] for record in log if "psnr" in record]
+        best, last = (f"{max(psnr):.2f} dB", f"{psnr[-1]:.2f} dB") if psnr else ("-", "-")
+        paces = [(b["seconds"] - a["seconds"]) / (b["step"] - a["step"]) for a, b in pairwise(log)]
+        pace = statistics.median(paces or [0.0])  # of all: the clock starts again with each --resume
+        words = ", ".join(f"{key} = {settings[name].get(key)}" for key in different) or "all alike"
+        print(f"{name:<{width}} {log[-1]['step']:>9,} {pace:>7.3f} {content:>9.3g} {best:>10} {last:>10}  {words}")
+    save_figure(runs_figure(logs), args.out)
+    print(f"content: mean over the last tenth of the steps. Figure: {args.out}")
+    return 0

@@ -1,0 +1,69 @@
+"""A training in figures: its curves, and how its pictures change with the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from minisrgan.backend import Array
+from minisrgan.show.comparison import Strip, busy_detail, strips_figure
+from minisrgan.show.curves import curves_figure
+from minisrgan.show.scores import shorten
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PANELS = {
+    "PSNR on validation\nphotos (dB)": ("psnr",),
+    "content loss": ("content", "content_validation"),
+    "adversarial loss of G": ("adversarial",),
+    "D's answer": ("d_fake", "d_real"),
+    "gradient at the output": ("grad_content", "grad_adversarial", "grad_total_variation"),
+    "standard deviation,\noutput / original": ("contrast",),
+}
+_LOG_SCALE = {"content loss", "gradient at the output"}
+
+
+def training_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw the curves that a log holds: PSNR, losses, what D says, gradients of the terms, contrast of the output.
+
+    >>> figure = training_figure([{"step": 1, "content": 0.5}, {"step": 2, "content": 0.25}])
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['content loss']
+    """
+    there = {key for record in log for key in record}
+    panels = {label: [key for key in keys if key in there] for label, keys in _PANELS.items()}
+    panels = {label: keys for label, keys in panels.items() if keys}
+    return curves_figure(log, panels, log_scale=_LOG_SCALE & panels.keys())
+
+
+def runs_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Draw several runs, by name, over each other: of each panel of `training_figure` its first curve."""
+    records = [
+        {"step": record["step"], **{f"{name}: {key}": value for key, value in record.items()}}
+        for name, log in logs.items() for record in log
+    ]  # fmt: skip
+    there = {key for log in logs.values() for record in log for key in record}
+    panels = {f"{label}\n({keys[0]})" if len(keys) > 1 else label: [f"{name}: {keys[0]}" for name in logs]
+              for label, keys in _PANELS.items() if keys[0] in there}  # fmt: skip
+    names = {key: shorten(key.rpartition(": ")[0], 24) for keys in panels.values() for key in keys}
+    log_scale = [label for label in panels if label.partition("\n")[0] in _LOG_SCALE]
+    return curves_figure(records, panels, log_scale=log_scale, names=names)
+
+
+def progress_figure(steps: Mapping[int, Mapping[str, Array]], originals: Mapping[str, Array], most: int = 5) -> Figure:
+    """Draw what the generator made of each photo after some of the steps, beside the original (SRGAN fig. 8, in small).
+
+    steps      steps taken -> name -> picture, uint8 (H, W, 3)
+    originals  name -> the photo that they should look like
+    most       as many of the steps are shown, spread evenly, the first and the last among them
+    """
+    known = sorted(steps)
+    shown = sorted({known[round(k * (len(known) - 1) / max(1, most - 1))] for k in range(most)})
+    strips = []
+    for name, photo in originals.items():
+        top, left, height, width = zoom = busy_detail(photo, 96)
+        pictures = {f"step {step:,}": steps[step][name] for step in shown} | {"original": photo}
+        details = {title: picture[top : top + height, left : left + width] for title, picture in pictures.items()}
+        strips.append(Strip(name, photo, zoom, details, {}))
+    return strips_figure(strips)

@@ -1,0 +1,109 @@
+"""The log of a training: one line of JSON a step."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from minisrgan.errors import ConfigError
+from minisrgan.training.watch import WINDOW, plain_words
+
+_AGAIN = 1000  # steps until a warning is given again
+_SHOWN = ("content", "adversarial", "d_real", "d_fake")  # in the progress line, and the last PSNR
+
+
+class Log:
+    """Records of steps: the last 10,000 in memory, all of them in a file.
+
+    A record holds step, stage, what the stage and its validation report, seconds (since the log was opened), waited
+    (seconds spent on the batch), memory_mb (the most that the process has held) and, where there are any, the names of
+    warnings.
+
+    path    is appended to line by line: whatever ends the training, they are there; None for no file
+    listen  called with each record
+
+    >>> with Log() as log:
+    ...     log.add(1, "srresnet", {"content": 0.25}, waited=0.0)
+    ...     log.line()
+    []
+    'content 0.25'
+    """
+
+    def __init__(self, path: Path | None = None, listen: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.records: deque[dict[str, Any]] = deque(maxlen=10_000)
+        self._recent: deque[dict[str, Any]] = deque(maxlen=WINDOW)
+        self._warned: dict[str, int] = {}
+        self._psnr = ""
+        self._file = path.open("a", buffering=1, encoding="utf-8") if path else None
+        self._listen, self._start = listen, time.perf_counter()
+
+    def add(self, step: int, stage: str, numbers: Mapping[str, float], waited: float) -> list[str]:
+        """Write a record; return the warnings that it gives rise to, in plain words."""
+        record: dict[str, Any] = {"step": step, "stage": stage, **numbers, "waited": round(waited, 4)}
+        record |= {"seconds": round(time.perf_counter() - self._start, 3), "memory_mb": round(peak_memory(), 1)}
+        self.records.append(record)
+        self._recent.append(record)
+        found = plain_words(self._recent)
+        if new := [name for name in found if step - self._warned.get(name, -_AGAIN) >= _AGAIN]:
+            record["warnings"] = new
+            self._warned |= dict.fromkeys(new, step)
+        if "psnr" in numbers:
+            self._psnr = f", {numbers['psnr']:.2f} dB"
+        if self._file:
+            self._file.write(json.dumps(record) + "\n")
+        if self._listen:
+            self._listen(record)
+        return [found[name] for name in new]
+
+    def line(self) -> str:
+        """Return the last record in short."""
+        last = self.records[-1]
+        return ", ".join(f"{name} {last[name]:.3g}" for name in _SHOWN if name in last) + self._psnr
+
+    def __enter__(self) -> Self:
+        """Return the log itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        if self._file:
+            self._file.close()
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process has held so far, in MB; 0 where the system does not tell.
+
+    >>> peak_memory() >= 0
+    True
+    """
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def read_log(path: Path, most: int = 2000) -> list[dict[str, Any]]:
+    """Return the records of a log for drawing: at most about so many of them, and all that hold a validation.
+
+    Errors  ConfigError where there is no log, or a line of it is none
+    """
+    records = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        apart = max(1, len(lines) // most)
+        for number, line in enumerate(lines):
+            if number % apart == 0 or '"psnr"' in line:
+                records.append(dict(json.loads(line)))
+    except (OSError, ValueError, TypeError) as error:
+        told, fix = "a log, written by minisrgan train", "give the folder of a run"
+        raise ConfigError(f"log {path}", expected=told, got=str(error), fix=fix) from error
+    return records

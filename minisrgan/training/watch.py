@@ -1,0 +1,56 @@
+"""What goes wrong in a training without an error, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WINDOW = 50  # steps for which something has to hold before it is told
+
+TERM = (
+    "the gradient of {term} is 0: it teaches the generator nothing, however good it looks in the log. Is a tensor "
+    "detached on its way, or its weight 0?"
+)
+SATURATED = (
+    "the discriminator has won: it tells originals ({d_real:.2f}) from generated pictures ({d_fake:.3f}) every time, "
+    "and the generator learns little from it. Try a lower d_lr, real_label = 0.9, an adversarial_ramp, or fewer "
+    "d_channels; and begin with a trained SRResNet (--init)"
+)
+OUTSIDE = (
+    "{outside:.0%} of the output lies outside of [-1, 1], where black and white end: saved pictures lose it. Try "
+    "a lower learning rate, or more weight on the content"
+)
+UNIFORM = (
+    "the output is nearly uniform: it varies {contrast:.2f} times as much as the originals. Try a lower learning "
+    "rate, or less adversarial weight"
+)
+
+
+def plain_words(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what has been wrong in all of the last steps: a short name -> what it means and what to try.
+
+    records  of the log, those of the last `WINDOW` steps; nothing is said of fewer
+    Looks at  grad_NAME       the gradient of a loss term is 0
+              d_real, d_fake  what D says to originals is above 0.95, and to generated pictures below 0.05
+              outside         more than 5 % of the output's values are outside of [-1.05, 1.05]
+              contrast        the standard deviation of the output is below a tenth of the originals'
+
+    >>> list(plain_words([{"grad_content": 0.0, "outside": 0.0, "contrast": 1.0}] * WINDOW))
+    ['grad_content']
+    """
+    if len(records) < WINDOW:
+        return {}
+    last = records[-1]
+
+    def always(name: str, low: float, high: float) -> bool:
+        return all(low <= record.get(name, -1.0) <= high for record in records)
+
+    found = {name: TERM.format(term=name.removeprefix("grad_"))
+             for name in last if name.startswith("grad_") and always(name, 0, 0)}  # fmt: skip
+    if always("d_real", 0.95, 1) and always("d_fake", 0, 0.05):
+        found["discriminator"] = SATURATED.format(**last)
+    if always("outside", 0.05, 1):
+        found["outside"] = OUTSIDE.format(**last)
+    if always("contrast", 0, 0.1):
+        found["contrast"] = UNIFORM.format(**last)
+    return found

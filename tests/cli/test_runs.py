@@ -1,0 +1,155 @@
+"""What surrounds a training on the command line: a look before, pictures on the way, and a comparison after."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minisrgan.cli.main import main
+from minisrgan.images import read_image, write_image
+from tests.paths import SHARED, needs_shared
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Return a folder of 12 photographs, enough to keep three of them for validation."""
+    y, x = np.mgrid[0:48, 0:56]
+    for number in range(12):
+        squares = 255 * ((x // (3 + number) + y // 5) % 2)
+        write_image(tmp_path / "photos" / f"{number:02}.png", np.stack([4 * x, 5 * y, squares], 2).astype(np.uint8))
+    return tmp_path / "photos"
+
+
+def train(photos: Path, out: Path, *more: object) -> int:
+    """Train a generator of one block for 4 steps."""
+    words = ["train", "--stage", "srresnet", "--data", photos, "--out", out, "--steps", 4, "--crop", 16, "--batch", 2]
+    words += ["--set", "channels=4", "--set", "blocks=1", "--set", "srresnet_warmup=0", "--validate-every", 2, *more]
+    return main([str(word) for word in words])
+
+
+def records(out: Path) -> list[dict[str, Any]]:
+    """Return the log."""
+    return [json.loads(line) for line in (out / "srresnet.jsonl").read_text().splitlines()]
+
+
+def test_a_training_is_looked_at_on_the_way(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A night later, losses alone do not tell whether pictures became better."""
+    run = tmp_path / "run"
+    assert train(photos, run, "--set", "bn_batches=2", "--set", "ema=0.9") == 0
+    assert "9 photographs, 0 skipped; validation on 09.png, 10.png, 11.png\n" in capsys.readouterr().out
+    log = records(run)
+    assert [record["step"] for record in log if "psnr" in record] == [2, 4]
+    assert all({"waited", "memory_mb", "seconds", "grad_content"} <= record.keys() for record in log)
+    names = sorted(path.name for path in (run / "pictures").iterdir())
+    assert names == [f"srresnet-{step:08}-{number}.png" for step in (2, 4) for number in range(3)]
+    assert read_image(run / "pictures" / names[0]).shape == (48, 56, 3)
+    for figure in ("curves", "pictures"):
+        assert read_image(run / f"srresnet_{figure}.png").std() > 10
+    manifests = [json.loads(path.read_text()) for path in sorted((run / "checkpoints").glob("*.json"))]
+    assert [manifest["score"] for manifest in manifests] == [-log[-1]["content_validation"]]
+
+
+def test_validation_photos_may_be_given(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compared over several trainings, the photographs must be the same whatever was trained on."""
+    write_image(tmp_path / "others" / "other.png", np.full((40, 40, 3), 99, np.uint8))
+    assert train(photos, tmp_path / "run", "--validation", tmp_path / "others") == 0
+    assert "12 photographs, 0 skipped; validation on other.png\n" in capsys.readouterr().out
+
+
+def test_a_dry_run_tells_time_and_memory_and_writes_nothing(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever plans a night wants to know before it whether a night is enough."""
+    assert train(photos, tmp_path / "run", "--dry-run", "--steps", 1_000_000) == 0
+    told = capsys.readouterr().out
+    pace = re.search(r"([\d.]+) s a step, ([\d.]+) steps a second\n1,000,000 steps take (.*) \(h:mm:ss\)", told)
+    assert pace, told
+    assert 0 < float(pace[1]) < 10
+    assert re.search(r"memory: [\d,]+ MB", told)
+    assert re.search(r"gradient of the content loss at the generator's output: [\d.e-]+", told)
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_are_compared(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which setting made the difference is asked after every second training."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert train(photos, one) == 0
+    assert train(photos, two, "--seed", 5, "--set", "srresnet_lr=0.01") == 0
+    capsys.readouterr()
+    assert main(["runs", str(one), str(two), "--out", str(tmp_path / "runs.png")]) == 0
+    told = capsys.readouterr().out.splitlines()
+    best = [max(record["psnr"] for record in records(run) if "psnr" in record) for run in (one, two)]
+    assert "srresnet_lr = 0.001, seed = 0" in told[1]
+    assert "srresnet_lr = 0.01, seed = 5" in told[2]
+    assert f"{best[0]:.2f} dB" in told[1]
+    assert f"{best[1]:.2f} dB" in told[2]
+    assert read_image(tmp_path / "runs.png").std() > 10
+
+
+def test_runs_without_a_log_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder too few in the command is common, a traceback no answer."""
+    assert main(["runs", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    (tmp_path / "srresnet.jsonl").touch()
+    assert main(["runs", str(tmp_path)]) == 2
+    assert "train first" in capsys.readouterr().err
+
+
+def test_tensorboard_gets_every_number(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extra that is offered and never called is worse than none."""
+    told: list[tuple[str, float, int]] = []
+
+    class SummaryWriter:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path / "run" / "tensorboard")
+
+        def __enter__(self) -> SummaryWriter:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            told.append(("closed", 0.0, 0))
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            told.append((name, value, step))
+
+    module = ModuleType("tensorboardX")
+    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorboardX", module)
+    assert train(photos, tmp_path / "run", "--tensorboard") == 0
+    assert [step for name, _, step in told if name == "srresnet/content"] == [1, 2, 3, 4]
+    assert [step for name, _, step in told if name == "srresnet/psnr"] == [2, 4]
+    assert told[-1][0] == "closed"
+
+
+def test_tensorboard_that_is_missing_is_named(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found before the training, with the command that installs it."""
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    assert train(photos, tmp_path / "run", "--tensorboard") == 2
+    assert 'pip install "minisrgan[tensorboard]"' in capsys.readouterr().err
+    assert not (tmp_path / "run" / "srresnet.jsonl").exists()
+
+
+@pytest.mark.slow
+@needs_shared("data/photos", "weights/vgg19_caffe_conv.npz")
+@pytest.mark.parametrize("content", ["mse", "vgg22", "vgg54"])
+def test_twenty_steps_of_each_variant_on_real_photographs(content: str, tmp_path: Path) -> None:
+    """A term that is cut off from the generator by accident is seen on real weights, or not at all."""
+    vgg = SHARED / "weights" / "vgg19_caffe_conv.npz"
+    words = ["train", "--stage", "srgan", "--from-scratch", "--content", content, "--vgg", vgg, "--steps", 20]
+    words += ["--data", SHARED / "data" / "photos", "--out", tmp_path, "--preset", "tiny"]
+    assert main([str(word) for word in words]) == 0
+    log = [json.loads(line) for line in (tmp_path / "srgan.jsonl").read_text().splitlines()]
+    assert len(log) == 20
+    for name in ("grad_content", "grad_adversarial"):
+        smallest = min(record[name] for record in log)
+        print(f"\n{content}: {name} at least {smallest:.3g}", end="")
+        assert smallest > 0
