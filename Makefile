@@ -10,14 +10,19 @@ PEERS := .venv-bench-peers
 TORCH_OPTIONS ?=
 ARGS ?=
 
-.PHONY: help demo test test-slow lint bench correctness clean
+.PHONY: help demo test test-slow test-notebooks notebooks notebooks-build lint bench bench-gpu correctness clean
 
 help:
 	@echo "make demo   set up .venv, train a tiny SRGAN on sample photographs (about 4 minutes), write runs/demo"
 	@echo "make test   set up .venv, run every check: pytest with doctests, ruff, mypy --strict"
+	@echo "make test-slow   the long forms of the tests: 40 kills of a training, 3,000 broken files (some minutes)"
+	@echo "make notebooks   open the course in JupyterLab"
+	@echo "make test-notebooks   run every notebook, as students get it and solved, with a table of times"
+	@echo "make notebooks-build   write the notebooks anew from notebooks/src (ARGS=03 for one)"
 	@echo "make lint   ruff and mypy only"
 	@echo "make bench  compare with PyTorch and with other libraries on NumPy (about 20 minutes on a quiet machine);"
 	@echo "            make bench ARGS='--quick' to see that it runs, ARGS='--help' for more"
+	@echo "make bench-gpu  compare with PyTorch on an NVIDIA GPU, in float32 and in TF32 (docs/gpu.md)"
 	@echo "make correctness   write docs/correctness.md anew from what minisrgan gradcheck measures"
 	@echo "make clean  remove .venv and caches (runs/ is kept)"
 
@@ -38,6 +43,15 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(RUN)/python -m pytest -m slow
 
+notebooks: $(STAMP)
+	$(RUN)/jupyter lab --notebook-dir=notebooks
+
+notebooks-build: $(STAMP)
+	$(RUN)/python notebooks/build.py $(ARGS)
+
+test-notebooks: $(STAMP)
+	$(RUN)/python -m pytest tests/notebooks
+
 lint: $(STAMP)
 	$(RUN)/ruff check .
 	$(RUN)/mypy
@@ -57,6 +71,11 @@ $(PEERS)/installed:
 
 bench: $(STAMP) $(BENCH)/installed $(PEERS)/installed
 	$(RUN)/python -m benchmarks.run $(ARGS)
+
+# CuPy has to be in .venv (pip install -e ".[cuda12]"), and TORCH_OPTIONS to name a build of PyTorch with CUDA.
+bench-gpu: $(STAMP) $(BENCH)/installed
+	$(RUN)/python -m benchmarks.run --gpu $(ARGS)
+	$(RUN)/python -m benchmarks.run --gpu --tf32 $(ARGS)
 
 correctness: $(STAMP)
 	$(RUN)/minisrgan gradcheck --markdown > docs/correctness.md

@@ -72,8 +72,9 @@ def heading(result: Record) -> str:
     """Say on what was measured, and with which versions."""
     machine, settings = result["machine"], result["settings"]
     memory = f", {machine['memory_gb']} GB" if "memory_gb" in machine else ""
+    gpu = f"{machine['gpu']}, {'TF32' if settings['tf32'] else 'float32'}; " if "gpu" in machine else ""
     lines = [
-        f"{machine['cpu']}, {machine['cores']} cores{memory}, {machine['system']}",
+        f"{gpu}{machine['cpu']}, {machine['cores']} cores{memory}, {machine['system']}",
         f"{settings['threads']} threads on every side, {settings['samples']} samples, {result['date']}"
         + (", QUICK: small sizes, few samples, the numbers mean nothing" if settings["quick"] else ""),
     ]
@@ -184,7 +185,7 @@ def figure(result: Record) -> Figure:
     layers = [record for record in records if record["group"] == "layer"]
     panels = [(part, phases) for part, phases in ((wholes, (None,)), (layers, ("forward", "backward"))) if part]
     drawing = new_figure(8, 1.5 + 0.24 * max(4, len(records)))
-    drawing.suptitle(f"minisrgan / PyTorch, {result['machine']['cpu']}, {result['settings']['threads']} threads",
+    drawing.suptitle(f"minisrgan / PyTorch, {_where(result)}",
                      fontsize=11)  # fmt: skip
     heights = [len(part) + 2 for part, _ in panels]
     grid = drawing.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights) if panels else []
@@ -193,6 +194,13 @@ def figure(result: Record) -> Figure:
     drawing.supxlabel("time ratio, below 1 minisrgan is faster", fontsize=10)
     drawing.set_layout_engine("constrained")
     return drawing
+
+
+def _where(result: Record) -> str:
+    machine, settings = result["machine"], result["settings"]
+    if "gpu" in machine:
+        return f"{machine['gpu']}, {'TF32' if settings['tf32'] else 'float32'}"
+    return f"{machine['cpu']}, {settings['threads']} threads"
 
 
 def _draw(axes: Axes, records: list[Record], phases: tuple[str | None, ...]) -> None:

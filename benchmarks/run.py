@@ -15,6 +15,7 @@ from benchmarks import jobs, report
 from benchmarks.process import ROOT, Side, Worker, WorkerError, environment, take_sample
 
 RESULTS = ROOT / "benchmarks" / "results"
+SETTINGS = ("threads", "samples", "only", "quick", "gpu", "tf32", "pinned", "quiet")
 SHORTEST = 0.15  # seconds that a sample of a quick job is made to last, by repeating the job
 
 
@@ -26,6 +27,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, help="of each side and job (default 9; 2 if quick)")
     parser.add_argument("--only", default="", metavar="PATTERN", help="jobs whose name this regular expression finds")
     parser.add_argument("--quick", action="store_true", help="small batches and few samples: to see that it runs")
+    parser.add_argument("--gpu", action="store_true", help="everything on the first GPU, without the peers")
+    parser.add_argument("--tf32", action="store_true", help="with --gpu: let every side round factors to TF32")
     parser.add_argument("--pinned", action="store_true", help="keep OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE as they are")
     parser.add_argument("--quiet", type=float, default=0.05, help="share of the machine that others may use during a "
                         "sample before it is repeated (default 0.05)")  # fmt: skip
@@ -36,6 +39,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     args.samples = args.samples or (2 if args.quick else 9)
     kind = "quick" if args.quick else "part" if args.only else "pinned" if args.pinned else "free"
+    if args.gpu:
+        kind = ("gpu-tf32" if args.tf32 else "gpu-float32") + ("" if kind == "free" else f"-{kind}")
     args.out = args.out or RESULTS / kind
     return args
 
@@ -46,16 +51,16 @@ def _python(venv: str) -> Path:
 
 def sides(args: argparse.Namespace) -> list[Side]:
     """List who may take part."""
-    quick = ("--quick",) if args.quick else ()
+    common = tuple(f"--{name}" for name in ("quick", "gpu", "tf32") if getattr(args, name))
 
     def side(name: str, python: str, module: str, *options: str) -> Side:
-        return Side(name, (python, "-m", f"benchmarks.{module}", *options, *quick))
+        return Side(name, (python, "-m", f"benchmarks.{module}", *options, *common))
 
     torch = ((jobs.TORCH, "contiguous"), (jobs.TORCH_LAST, "channels-last"))
     return [
         side(jobs.OURS, sys.executable, "worker_minisrgan"),
         *(side(name, args.torch_python, "worker_torch", "--layout", layout) for name, layout in torch),
-        *(side(name, args.peers_python, "worker_peers", "--library", name) for name in jobs.PEERS),
+        *(side(name, args.peers_python, "worker_peers", "--library", name) for name in jobs.PEERS if not args.gpu),
     ]
 
 
@@ -140,12 +145,14 @@ def main(argv: list[str] | None = None) -> int:
     workers, missing = start([side for side in everyone if any(side.name in job.sides for job in chosen)], values)
     result: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "settings": {name: getattr(args, name) for name in ("threads", "samples", "only", "quick", "pinned", "quiet")},
+        "settings": {name: getattr(args, name) for name in SETTINGS},
         "machine": machine(),
         "sides": {name: worker.hello for name, worker in workers.items()},
         "missing": missing,
         "jobs": [],
     }
+    if args.gpu and jobs.OURS in workers:
+        result["machine"]["gpu"] = workers[jobs.OURS].hello["device"]
     print(report.heading(result), flush=True)
     try:
         if jobs.OURS not in workers:

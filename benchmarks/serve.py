@@ -29,8 +29,10 @@ Once = Callable[[], tuple[dict[str, float], Callable[[], list[float]]]]
 CORE_TYPE = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
-def serve(describe: Callable[[], dict[str, Any]], prepare: Callable[[jobs.Job], Once]) -> None:
-    """Answer until stdin ends."""
+def serve(
+    describe: Callable[[], dict[str, Any]], prepare: Callable[[jobs.Job], Once], peak: Callable[[], float] | None = None
+) -> None:
+    """Answer until stdin ends; ``peak`` tells the peak of a GPU's memory, in MB, in place of the process's."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not come between the answers
     table = {job.name: job for job in jobs.every(quick="--quick" in sys.argv)}
@@ -51,7 +53,7 @@ def serve(describe: Callable[[], dict[str, Any]], prepare: Callable[[jobs.Job], 
                 assert once is not None
                 answer = sample(once, question["repeats"])
             elif question["do"] == "peak":
-                answer = {"peak_mb": peak_mb()}
+                answer = {"peak_mb": (peak or peak_mb)()}
             else:
                 once = None
             gc.collect()
@@ -94,7 +96,9 @@ def _blas() -> list[str]:
 
 
 class Clock:
-    """Seconds from one mark to the next."""
+    """Seconds from one mark to the next; a GPU works on behind Python's back, and is waited for at each."""
+
+    wait: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -102,5 +106,6 @@ class Clock:
 
     def mark(self, phase: str) -> None:
         """Say what has just ended."""
+        self.wait()
         now = time.perf_counter()
         self.seconds[phase], self.last = now - self.last, now

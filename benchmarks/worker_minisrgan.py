@@ -1,7 +1,9 @@
-"""minisrgan at work, called as its users call it."""
+"""minisrgan at work, called as its users call it; with --gpu on the first GPU, with --tf32 in TF32."""
 
 from __future__ import annotations
 
+import os
+import sys
 from functools import partial
 from typing import Any
 
@@ -11,16 +13,38 @@ import minisrgan
 from benchmarks import jobs
 from benchmarks.serve import Clock, Once, serve
 from minisrgan import Tensor, nn
-from minisrgan.backend import thread_count
+from minisrgan.backend import choose_device, thread_count, to_device, to_numpy
 from minisrgan.inference import upscale
 from minisrgan.losses import MSEContent, VGGContent
 from minisrgan.models import VGG19, Discriminator, Generator
 from minisrgan.training import Config, SRGANStage, SRResNetStage
 
+DEVICE = "cuda" if "--gpu" in sys.argv else "cpu"
+
 
 def describe() -> dict[str, Any]:
     """Name versions."""
-    return {"version": minisrgan.__version__, "numpy": np.__version__, "threads": thread_count()}
+    facts = {"version": minisrgan.__version__, "numpy": np.__version__, "threads": thread_count()}
+    if DEVICE == "cpu":
+        return facts
+    import cupy
+
+    device = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return facts | {"device": device, "instructions": f"CuPy {cupy.__version__}"}
+
+
+def peak_of_gpu() -> float:
+    """Return what CuPy has ever taken of the GPU's memory, in MB: it gives nothing back."""
+    import cupy
+
+    return float(cupy.get_default_memory_pool().total_bytes() / 2**20)
+
+
+def wait_for_gpu() -> None:
+    """Wait until the GPU has done what it was given."""
+    import cupy
+
+    cupy.cuda.get_current_stream().synchronize()
 
 
 def load(module: nn.Module, seed: int = 0) -> Any:
@@ -28,7 +52,7 @@ def load(module: nn.Module, seed: int = 0) -> Any:
     weights = [p for p in module.parameters() if p.ndim > 1]
     for parameter, values in zip(weights, jobs.draw_weights([p.shape for p in weights], seed), strict=True):
         parameter.data[...] = values
-    return module
+    return module.to(DEVICE)
 
 
 def layer_module(layer: jobs.Layer) -> nn.Module:
@@ -63,8 +87,8 @@ def prepare_module(job: jobs.Job) -> Once:
     layer = job.layer
     module = load(layer_module(layer) if layer else nn.Sequential(*(Block() for _ in range(job.blocks))))
     module.requires_grad_(layer is None or not layer.frozen)
-    x = Tensor(jobs.draw_input(job), requires_grad=layer is None or layer.input_grad)
-    grad_y = jobs.draw_gradient(module(x).shape)
+    x = Tensor(jobs.draw_input(job), requires_grad=layer is None or layer.input_grad).to(DEVICE)
+    grad_y = to_device(jobs.draw_gradient(module(x).shape), DEVICE)
 
     def once() -> Any:
         module.zero_grad()
@@ -75,7 +99,7 @@ def prepare_module(job: jobs.Job) -> Once:
         y.backward(grad_y)
         clock.mark("backward")
         grads = [t.grad.data for t in (x, *module.parameters()[:1]) if t.grad is not None]
-        return clock.seconds, lambda: jobs.magnitude(y.data, *grads)
+        return clock.seconds, lambda: jobs.magnitude(*map(to_numpy, (y.data, *grads)))
 
     return once
 
@@ -83,7 +107,7 @@ def prepare_module(job: jobs.Job) -> Once:
 def prepare_step(job: jobs.Job) -> Once:
     """One training step at the paper's sizes."""
     config = Config(batch=job.batch)
-    low, high = map(Tensor, jobs.draw_batch(job))
+    low, high = (Tensor(array).to(DEVICE) for array in jobs.draw_batch(job))
     generator = load(Generator())
     if job.name.startswith("SRResNet"):
         stage: Any = SRResNetStage(generator, MSEContent(), config)
@@ -119,4 +143,8 @@ def prepare(job: jobs.Job) -> Once:
 
 
 if __name__ == "__main__":
-    serve(describe, prepare)
+    if DEVICE == "cuda":
+        os.environ["CUPY_TF32"] = str(int("--tf32" in sys.argv))
+        choose_device(DEVICE)  # or says what is missing
+        Clock.wait = staticmethod(wait_for_gpu)
+    serve(describe, prepare, peak_of_gpu if DEVICE == "cuda" else None)

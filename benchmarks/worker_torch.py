@@ -1,6 +1,7 @@
-"""PyTorch at work on the CPU, in either of its layouts: ``--layout channels-last`` or ``contiguous``.
+"""PyTorch at work, in either of its layouts: ``--layout channels-last`` or ``contiguous``.
 
-float32, plain modules, torch.optim.Adam as it comes, no autocast, no compiler.
+float32, plain modules, torch.optim.Adam as it comes, no autocast, no compiler. With --gpu on the first GPU, where cuDNN
+may try out its algorithms (`cudnn.benchmark`); with --tf32 it may use TF32, and without it may not.
 """
 
 from __future__ import annotations
@@ -20,8 +21,14 @@ from benchmarks.torch_models import VGG19, Discriminator, Generator, ResidualBlo
 LAYOUT = torch.channels_last if "channels-last" in sys.argv else torch.contiguous_format
 
 
+DEVICE = "cuda" if "--gpu" in sys.argv else "cpu"
+
+
 def describe() -> dict[str, Any]:
     """Name versions."""
+    if DEVICE == "cuda":
+        cudnn = f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+        return {"version": torch.__version__, "threads": torch.get_num_threads(), "instructions": cudnn}
     onednn = "with oneDNN" if torch.backends.mkldnn.is_available() else "without oneDNN"
     instructions = f"{torch.backends.cpu.get_cpu_capability()} {onednn}"
     return {"version": torch.__version__, "threads": torch.get_num_threads(), "instructions": instructions}
@@ -29,7 +36,7 @@ def describe() -> dict[str, Any]:
 
 def to_torch(array: Any) -> torch.Tensor:
     """Turn (N, H, W, C) into this layout; leave (N, C) as it is."""
-    tensor = torch.from_numpy(array)
+    tensor = torch.from_numpy(array).to(DEVICE)
     return tensor.permute(0, 3, 1, 2).contiguous(memory_format=LAYOUT) if array.ndim == 4 else tensor
 
 
@@ -47,7 +54,7 @@ def load(module: nn.Module, seed: int = 0) -> Any:
                 # Ours flattens (6, 6, 512), theirs (512, 6, 6).
                 values = values.reshape(6, 6, 512, 1024).transpose(2, 0, 1, 3).reshape(-1, 1024)
             parameter.copy_(torch.from_numpy(values.transpose(3, 2, 0, 1) if values.ndim == 4 else values.T))
-    return module.to(memory_format=LAYOUT)
+    return module.to(DEVICE, memory_format=LAYOUT)
 
 
 def layer_module(layer: jobs.Layer) -> nn.Module:
@@ -81,7 +88,7 @@ def prepare_module(job: jobs.Job) -> Once:
         y.backward(grad_y)
         clock.mark("backward")
         grads = [t.grad for t in (x, *list(module.parameters())[:1]) if t.grad is not None]
-        return clock.seconds, lambda: jobs.magnitude(y.detach(), *grads)
+        return clock.seconds, lambda: jobs.magnitude(*(tensor.detach().cpu() for tensor in (y, *grads)))
 
     return once
 
@@ -142,7 +149,7 @@ def prepare_upscale(job: jobs.Job) -> Once:
     def run() -> Any:
         low = to_torch(image[None]).float().div_(255)
         high = generator(low).add_(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-        return high[0].permute(1, 2, 0).contiguous().numpy()
+        return high[0].permute(1, 2, 0).contiguous().cpu().numpy()
 
     def once() -> Any:
         clock = Clock()
@@ -160,4 +167,9 @@ def prepare(job: jobs.Job) -> Once:
 
 if __name__ == "__main__":
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    serve(describe, prepare)
+    if DEVICE == "cuda":
+        torch.cuda.init()  # or says what is missing
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "--tf32" in sys.argv
+        torch.backends.cudnn.benchmark = True
+        Clock.wait = staticmethod(torch.cuda.synchronize)
+    serve(describe, prepare, (lambda: torch.cuda.max_memory_reserved() / 2**20) if DEVICE == "cuda" else None)

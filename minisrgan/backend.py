@@ -27,7 +27,7 @@ from minisrgan.errors import ArgumentError, DeviceError
 Array: TypeAlias = Any
 
 # What each thread of a convolution may hold beyond input and output. On a CPU its blocks are far smaller, to stay in
-# cache, and most of this is for the transformed weights of a wide layer; a GPU wants few, large products.
+# cache, and most of this is for a wide layer's transformed weights; a GPU wants few, large products.
 _CPU_WORKSPACE, _CUDA_WORKSPACE = 96 << 20, 256 << 20
 _workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
@@ -96,6 +96,53 @@ def to_numpy(array: Array) -> Array:
     return array if isinstance(array, np.ndarray) else array.get()
 
 
+def choose_device(name: str) -> str:
+    """Return the device that a command shall compute on; a GPU becomes the one on which CuPy makes new arrays.
+
+    name     as in `to_device`, or ``auto``: the first GPU, or with a line on stderr that says why not, the CPU
+    """
+    if name == "auto":
+        try:
+            return choose_device("cuda")
+        except DeviceError as error:
+            sys.stderr.write(f"computing on the CPU: {error.got} (see minisrgan doctor)\n")
+            return "cpu"
+    if not isinstance(moved := to_device(np.zeros(1), name), np.ndarray):
+        moved.device.use()
+    return name
+
+
+def to_floats(scalars: Sequence[Array]) -> list[float]:
+    """Return arrays of one element as Python's numbers, in a single transfer, for which Python waits once.
+
+    >>> to_floats([np.float32(0.5), np.ones(1)])
+    [0.5, 1.0]
+    """
+    if not scalars or isinstance(scalars[0], np.ndarray | np.generic):
+        return [float(scalar.reshape(())) for scalar in scalars]
+    return list(array_module(scalars[0]).stack([scalar.reshape(()) for scalar in scalars]).tolist())
+
+
+def tf32() -> bool:
+    """Whether a GPU's products of float32 keep 10 bits of each factor, for speed: CuPy's switch CUPY_TF32=1."""
+    return os.environ.get("CUPY_TF32", "0") not in ("", "0")
+
+
+def retried(work: Callable[[], R], advice: str) -> R:
+    """Run work; where a GPU's memory is full, free what CuPy has in reserve and run it again, then fail with advice."""
+    full: Any = sys.modules["cupy"].cuda.memory.OutOfMemoryError if "cupy" in sys.modules else ()
+    with contextlib.suppress(full):  # after it, since an error holds on to all that had been computed
+        return work()
+    cupy = sys.modules["cupy"]
+    cupy.get_default_memory_pool().free_all_blocks()
+    try:
+        return work()
+    except full as error:
+        free, total = (count >> 20 for count in cupy.cuda.Device().mem_info)
+        got = f"{error}\n{free:,} MB of the GPU's {total:,} MB are free"
+        raise DeviceError("memory of the GPU", expected="room for all arrays", got=got, fix=advice) from None
+
+
 def _import_cupy(device: str) -> Any:
     """Import CuPy for a device that was asked for, or say what is missing."""
     try:
@@ -104,11 +151,10 @@ def _import_cupy(device: str) -> Any:
         count = cupy.cuda.runtime.getDeviceCount()
     except ImportError as error:
         got = f"no usable cupy package ({error})"
-        fix = 'pip install "minisrgan[cuda12]" or "minisrgan[cuda13]", or use device cpu'
+        fix = 'pip install "minisrgan[cuda12]" or "minisrgan[cuda13]" (see minisrgan doctor), or use device cpu'
         raise DeviceError(f"device {device}", expected="CuPy, which drives the GPU", got=got, fix=fix) from error
     except Exception as error:  # CuPy raises classes of its own, which cannot be named here without importing it
-        told = "a CUDA driver and a GPU"
-        fix = "check the driver with nvidia-smi, or use device cpu"
+        told, fix = "a CUDA driver and a GPU", "run minisrgan doctor, or use device cpu"
         raise DeviceError(f"device {device}", expected=told, got=f"{type(error).__name__}: {error}", fix=fix) from error
     number = int(device.partition(":")[2] or 0)
     if number >= count:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from minisrgan.backend import choose_device
 from minisrgan.cli.evaluate import add_method_options
 from minisrgan.errors import ConfigError
 from minisrgan.images import imresize, read_image, replacing
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     page = args.out.suffix.lower() in (".html", ".htm")
     if not page:
         require_figure(args.out, ".html")
-    scale, methods = load_methods(args.model, args.scale, device=args.device)
+    scale, methods = load_methods(args.model, args.scale, device=choose_device(args.device))
     photo = read_image(args.photo)
     zoom = _zoom(args.detail, photo.shape, 1 if args.from_original else scale)
     scores: dict[str, Score] = {}

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from minisrgan.backend import choose_device
 from minisrgan.images import replacing, write_image
 from minisrgan.images.resize import Border
 from minisrgan.inference.evaluate import Score, average, find_pairs, judge, load_methods, read_pair
@@ -54,9 +55,10 @@ def add_parser(commands: Any) -> None:
 def add_method_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for `load_methods`, which `minisrgan compare` has too."""
     add = parser.add_argument
-    add("--model", type=Path, action="append", default=[], metavar="FILE", help="file of a generator; may be repeated")
+    add("--model", type=Path, action="append", default=[], metavar="FILE", help="file of a generator, or "
+        "srresnet or srgan, the models in the box; may be repeated")  # fmt: skip
     add("--scale", type=int, choices=(2, 3, 4, 8), help="without models (default 4); models know theirs")
-    add("--device", default="cpu", help="cpu, cuda or cuda:N, for the models (default cpu)")
+    add("--device", default="cpu", help="of the models: cpu, cuda, cuda:N or auto, a GPU if there is one (default cpu)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if args.figure:
         require_figure(args.figure)
     border: Border = args.border or "replicate"
-    scale, methods = load_methods(args.model, args.scale, border, args.device)
+    scale, methods = load_methods(args.model, args.scale, border, choose_device(args.device))
     pairs = find_pairs(args.folder, scale, args.lr, own=args.border is not None)
     table = ScoreTable([*(pair.name for pair in pairs), "average"], [*methods, "SRResNet (paper)"])
     print(table.header())

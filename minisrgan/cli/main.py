@@ -7,7 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from minisrgan import __version__
-from minisrgan.cli import compare, demo, evaluate, explain, gradcheck, profile, runs, summary, train, upscale
+from minisrgan.cli import compare, demo, doctor, evaluate, explain, gradcheck, profile
+
+# isort: split
+from minisrgan.cli import runs, summary, train, upscale, weights
 from minisrgan.errors import ConfigError, MinisrganError
 
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
@@ -22,7 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minisrgan {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, train, runs, upscale, evaluate, compare, summary, gradcheck, explain, profile):
+    using, looking = (demo, train, runs, upscale, evaluate, compare, weights), (summary, gradcheck, explain, profile)
+    for command in (*using, *looking, doctor):
         command.add_parser(commands)
     return parser
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minisrgan.backend import Array
+from minisrgan.backend import Array, choose_device, tf32
 from minisrgan.data import CropSampler, PhotoCache, load_photos
 from minisrgan.errors import ConfigError
 from minisrgan.images import read_image
@@ -22,7 +22,6 @@ from minisrgan.show import save_figure
 from minisrgan.show.training import progress_figure, training_figure
 from minisrgan.training import PRESETS, Config, SRGANStage, SRResNetStage, Stage, content_loss, locked
 from minisrgan.training.config import read_config
-from minisrgan.training.content import CONTENT
 from minisrgan.training.log import read_log
 from minisrgan.training.publish import Validation
 from minisrgan.training.session import dry_run, train
@@ -47,10 +46,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for weights, log and settings")
     parser.add_argument("--preset", choices=PRESETS, default="tiny", help="sizes and steps: tiny learns in minutes, "
                         "small takes a night for each stage, paper is the paper's (default tiny)")  # fmt: skip
-    parser.add_argument("--content", choices=CONTENT, help="what the content loss compares: pixels, or features phi "
-                        "2,2 or 5,4 of VGG19 (default mse)")  # fmt: skip
-    parser.add_argument("--vgg", type=Path, metavar="FILE", help="weights of VGG19, an .npz, for vgg22 and vgg54")
-    parser.add_argument("--init", type=Path, metavar="FILE", help="generator to start from: srresnet.safetensors")
+    parser.add_argument("--content", help="what the content loss compares: mse (pixels, the default), vgg22 or vgg54 "
+                        "(features phi 2,2 or 5,4 of VGG19), or features:FILE, those of another network, such as "
+                        "srgan_discriminator.safetensors of an earlier training")  # fmt: skip
+    parser.add_argument("--vgg", type=Path, metavar="FILE", help="weights of VGG19 for vgg22 and vgg54 (see minisrgan "
+                        "weights fetch vgg19)")  # fmt: skip
+    parser.add_argument("--init", type=Path, metavar="FILE", help="generator to start from: srresnet.safetensors of "
+                        "a first stage, or srresnet, the one in the box")  # fmt: skip
     parser.add_argument("--from-scratch", action="store_true", help="let stage srgan start without --init")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN, with the "
                         "settings of RUN, as if the training had never stopped")  # fmt: skip
@@ -73,7 +75,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--tensorboard", action="store_true", help="write to RUN/tensorboard as well")
     parser.add_argument("--dry-run", action="store_true", help="take three steps, and tell time and memory; writes "
                         "nothing")  # fmt: skip
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default cpu)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU if there is one (default "
+                        "cpu)")  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -83,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, option) < 1:
             what = f"--{option.replace('_', '-')}"
             raise ConfigError(what, expected="at least 1", got=str(getattr(args, option)), fix="1000 is a good number")
+    args.device = choose_device(args.device)
     settings_file = args.out / f"{args.stage}.toml"
     resumed = args.resume and settings_file.is_file()
     if resumed and (args.set or args.config or {args.steps, args.batch, args.crop, args.seed, args.content} != {None}):
@@ -109,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
     content = content_loss(config.content, args.vgg, originals, args.device)
 
     generator.to(args.device)
+    if args.device != "cpu":
+        print(f"computing on {args.device}, products in {'TF32' if tf32() else 'float32'}")
     stage: Stage
     if args.stage == "srresnet":
         stage = SRResNetStage(generator, content, config)

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from minisrgan.backend import choose_device
 from minisrgan.errors import ImageError
 from minisrgan.images.photo import Photo, read_photo, write_photo
 from minisrgan.inference import blend, find_jobs, upscale_photo
@@ -33,7 +34,8 @@ def add_parser(commands: Any) -> None:
     add = parser.add_argument
     # fmt: off
     add("images", nargs="+", metavar="IMAGE", help="files, folders with images in them, or patterns such as '*.jpg'")
-    add("--model", type=Path, required=True, metavar="FILE", help="a .safetensors file of a generator")
+    add("--model", type=Path, required=True, metavar="FILE", help="a file of a generator, or srresnet or srgan: the "
+        "models in the box")
     add("--out", type=Path, default=Path("upscaled"), metavar="DIR", help="folder for the results; a folder's tree is "
         "kept (default: upscaled)")
     add("--overwrite", action="store_true", help="replace results that exist; without it they are kept")
@@ -51,7 +53,7 @@ def add_parser(commands: Any) -> None:
     add("--tile", type=int, metavar="N", help="compute in tiles of N x N input pixels, whatever the memory")
     add("--overlap", type=int, metavar="N", help="input pixels computed around a tile (default: as many as it takes "
         "for the same picture); fewer are quicker and leave seams")
-    add("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU if there is one (default: cpu)")
     # fmt: on
     parser.set_defaults(run=run)
 
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.blend:
         other, ratio = args.blend
         generator.load_state_dict(blend(generator.state_dict(), load_generator(other).state_dict(), ratio))
-    generator.to(args.device)
+    generator.to(choose_device(args.device))
     ending = f"_x{args.scale or generator.scale:g}"
     jobs, problems = find_jobs(args.images, args.out, ending, "same" if args.format == "same" else f".{args.format}")
     for problem in problems:

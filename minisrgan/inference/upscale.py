@@ -158,7 +158,7 @@ def _enlarge(generator: Generator, room: int, advance: Callable[[float], None], 
         pixels = max(_HEAD_PIXELS, room // _head_bytes(generator))
         for part in cut(inner, best_sides(height, width, _HEAD_REACH, pixels)):
             rows, cols = outer = around(part, _HEAD_REACH, (height, width))
-            large = generator.conv_last(generator.upsample(Tensor(maps[:, rows, cols]))).data[0]
+            large = generator.head(Tensor(maps[:, rows, cols])).data[0]
             target = out[scaled(part, scale, inner)]
             target[...] = to_numpy(large[scaled(part, scale, outer)])
             advance(0.5 * target.size / out.size)

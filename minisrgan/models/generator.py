@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.errors import ArgumentError
 from minisrgan.nn import BatchNorm2d, Conv2d, Module, Parameter, PixelShuffle, PReLU, Sequential, icnr
@@ -51,6 +52,8 @@ class Generator(Module):
     scale     2, 4 or 8
     channels  width of all layers but the last
     blocks    number of residual blocks; the paper's has 16, 64 channels and 1,550,659 parameters
+    tanh      end in tanh, and
+    eps       of the batch norms: as some published weights want it, not the paper
     rng       draws the first weights; seed 0 unless given
     Shapes    (N, H, W, 3) RGB in [0, 1] to (N, scale*H, scale*W, 3) RGB in [-1, 1]
     Errors    ArgumentError for another scale; ShapeError for what is not a batch of RGB images.
@@ -63,12 +66,19 @@ class Generator(Module):
     """
 
     def __init__(
-        self, scale: int = 4, channels: int = 64, blocks: int = 16, *, rng: np.random.Generator | None = None
+        self,
+        scale: int = 4,
+        channels: int = 64,
+        blocks: int = 16,
+        *,
+        tanh: bool = False,
+        eps: float = 1e-5,
+        rng: np.random.Generator | None = None,
     ) -> None:
         if scale not in (2, 4, 8):
             raise ArgumentError("Generator", expected="scale 2, 4 or 8", got=repr(scale), fix="choose one of these")
         rng = rng or np.random.default_rng(0)
-        self.scale, self.width, self.depth = scale, channels, blocks
+        self.scale, self.width, self.depth, self.tanh, self.eps = scale, channels, blocks, tanh, eps
         self.conv_first = Conv2d(3, channels, 9, padding=4, rng=rng)
         self.prelu_first = PReLU(channels)
         self.blocks = Sequential(*(ResidualBlock(channels, rng) for _ in range(blocks)))
@@ -76,6 +86,9 @@ class Generator(Module):
         self.bn_middle = BatchNorm2d(channels)
         self.upsample = Sequential(*(Upsample(channels, rng) for _ in range(scale.bit_length() - 1)))
         self.conv_last = Conv2d(channels, 3, 9, padding=4, rng=rng)
+        for _, module in self.named_modules():
+            if isinstance(module, BatchNorm2d):
+                module.eps = eps
 
     def forward(self, low: Tensor) -> Tensor:
         """Enlarge a batch."""
@@ -83,7 +96,12 @@ class Generator(Module):
         require_channels("Generator", low, 3, "photographs are RGB")
         first = self.prelu_first(self.conv_first(low))
         deep = self.bn_middle(self.conv_middle(self.blocks(first)))
-        return self.conv_last(self.upsample(first + deep))
+        return self.head(first + deep)
+
+    def head(self, maps: Tensor) -> Tensor:
+        """Turn feature maps (N, H, W, channels) into the enlarged batch: the layers from the upsampling on."""
+        high = self.conv_last(self.upsample(maps))
+        return ops.tanh(high) if self.tanh else high
 
     def start_as_nearest(self) -> Self:
         """Set the first weights so that the untrained generator repeats every pixel, and return it.

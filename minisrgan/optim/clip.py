@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from minisrgan import kernels
 from minisrgan.autograd import Tensor
+from minisrgan.backend import to_floats
 
 
 def grad_norm(parameters: Iterable[Tensor]) -> float:
@@ -17,12 +18,8 @@ def grad_norm(parameters: Iterable[Tensor]) -> float:
     >>> grad_norm([p])
     5.0
     """
-    total = 0.0
-    for parameter in parameters:
-        if parameter.grad is not None:
-            flat = parameter.grad.data.reshape(-1)
-            total += float(kernels.matmul(flat[None], flat[:, None])[0, 0])
-    return math.sqrt(total)
+    flat = [parameter.grad.data.reshape(-1) for parameter in parameters if parameter.grad is not None]
+    return math.sqrt(sum(to_floats([kernels.matmul(g[None], g[:, None]) for g in flat])))
 
 
 def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:

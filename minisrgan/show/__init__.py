@@ -2,11 +2,12 @@
 
 from minisrgan.show.comparison import make_strip, strips_figure
 from minisrgan.show.curves import curves_figure
+from minisrgan.show.grid import histogram_figure, images_figure, lines_figure
 from minisrgan.show.profile import profile_figure
 from minisrgan.show.style import PALETTE, new_figure, save_figure, style_plot
 from minisrgan.show.summary import summarize, summary_table
 
 __all__ = [
-    "PALETTE", "curves_figure", "make_strip", "new_figure", "profile_figure", "save_figure", "strips_figure",
-    "style_plot", "summarize", "summary_table",
+    "PALETTE", "curves_figure", "histogram_figure", "images_figure", "lines_figure", "make_strip", "new_figure",
+    "profile_figure", "save_figure", "strips_figure", "style_plot", "summarize", "summary_table",
 ]  # fmt: skip

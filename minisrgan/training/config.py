@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minisrgan.errors import ConfigError
-from minisrgan.training.content import CONTENT
+from minisrgan.training.content import CONTENT, FEATURES
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Config:
     ema                       decay of the average of the generator's weights that is saved for use; 0 saves the weights
                               of the last step, the paper's
     seed                      of first weights, crops and everything else that is drawn
-    content                   what the content loss compares: "mse", "vgg22" or "vgg54"
+    content                   what the content loss compares: "mse", "vgg22", "vgg54", or "features:FILE"
     calibrate                 batches on which the scale of VGG's features is measured (`calibrated_scale`); 0 takes the
                               scale of their convention
     bn_batches                batches on which batch norm's statistics are measured anew before the generator is saved
@@ -80,7 +80,8 @@ class Config:
             self._require(name, "0 or more", getattr(self, name) >= 0)
         self._require("real_label", "between 0 and 1", 0 < self.real_label <= 1)
         self._require("ema", "from 0 to below 1", 0 <= self.ema < 1)
-        self._require("content", f"one of {', '.join(CONTENT)}", self.content in CONTENT)
+        known = self.content in CONTENT or self.content.startswith(FEATURES)
+        self._require("content", f"one of {', '.join(CONTENT)}, or {FEATURES}FILE", known)
         fits = self.crop >= 16 and self.crop % self.scale == 0
         self._require("crop", f"at least 16, and a multiple of scale {self.scale}", fits)
 

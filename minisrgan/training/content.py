@@ -13,9 +13,10 @@ from minisrgan.errors import ConfigError
 from minisrgan.losses import MSEContent, VGGContent
 from minisrgan.models import VGG19
 from minisrgan.weights import load_vgg19
-from minisrgan.weights.vgg import CHOICES
+from minisrgan.weights.vgg import CHOICES, load_features
 
 CONTENT = {"mse": None, "vgg22": "2,2", "vgg54": "5,4"}
+FEATURES = "features:"
 
 # Mean over positions of the sum over channels of (phi / 12.75)^2, with Caffe-style weights. For phi_{5,4}, 48 crops of
 # 96 x 96 out of 72 photographs gave 72, and as many out of the four that come with scikit-image 180 (37,600 and 42,600
@@ -28,8 +29,9 @@ def content_loss(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Build a content loss by its name.
 
-    kind          "mse", "vgg22" or "vgg54": pixels, or features phi_{2,2} or phi_{5,4} of VGG19
-    vgg           file with the weights of VGG19, for the last two
+    kind          "mse", "vgg22" or "vgg54": pixels, or features phi_{2,2} or phi_{5,4} of VGG19; or "features:FILE",
+                  those of another network (`load_features`), which need no VGG19
+    vgg           file with the weights of VGG19, where that is asked for
     calibrate_on  batches of originals (N, H, W, 3) in [-1, 1]: the features' scale is measured on them; where there are
                   none, it is that of the weights' convention
     device        where VGG19 is to compute
@@ -40,11 +42,14 @@ def content_loss(
     minisrgan.errors.ConfigError: ConfigError in content vgg54
       expected  a file with the weights of VGG19
       got       none
-      fix       give a file of VGG19's convolutions (an .npz with block1_conv1.kernel, block1_conv1.bias ...), or
-                compare pixels instead: content mse
+      fix       `minisrgan weights fetch vgg19` gets one; or give a file of VGG19's convolutions (an .npz with
+                block1_conv1.kernel, block1_conv1.bias ...), or compare pixels instead: content mse
     """
+    if kind.startswith(FEATURES):
+        return VGGContent(load_features(kind.removeprefix(FEATURES)).to(device))
     if kind not in CONTENT:
-        raise ConfigError("content", expected=f"one of {', '.join(CONTENT)}", got=repr(kind), fix="choose one")
+        told = f"one of {', '.join(CONTENT)}, or {FEATURES}FILE"
+        raise ConfigError("content", expected=told, got=repr(kind), fix="choose one")
     phi = CONTENT[kind]
     if phi is None:
         return MSEContent()

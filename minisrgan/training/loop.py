@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minisrgan.autograd import Tensor
-from minisrgan.backend import array_module, to_device
+from minisrgan.backend import array_module, retried, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import NonFiniteError
 from minisrgan.training.log import Log
@@ -55,6 +56,7 @@ def run_stage(
                 SIGTERM, at the end of the step
     """
     saved = done
+    advice = f"--batch {max(1, batch // 2)} in place of {batch}, or a smaller --crop"  # where a GPU's memory is full
     # On a terminal the bar moves all the time; in a file a line every ten seconds will do.
     interval = 0.2 if sys.stderr.isatty() else 10.0
     with (
@@ -68,7 +70,7 @@ def run_stage(
             low, high = (Tensor(to_device(array, device)) for array in sampler.batch(batch))
             waited = time.perf_counter() - began
             with np.errstate(all="ignore"):  # a bad number is reported below, by name
-                numbers = stage.step(step - 1, low, high)
+                numbers = retried(partial(stage.step, step - 1, low, high), advice)
             _check_finite(stage, step, numbers, saved if save else None)
             ends = step == stage.steps
             if validate and (ends or step % validate_every == 0):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor, grad
+from minisrgan.backend import Array, to_floats
 from minisrgan.losses import PerceptualLoss, discriminator_loss
 from minisrgan.models import Discriminator, Generator
 from minisrgan.nn import Module
@@ -59,13 +60,13 @@ class SRResNetStage:
         generated = self.generator(low)
         loss, terms = self.loss(generated, high)
         self.optimizer.zero_grad()
-        norms = _backward(generated, terms)
+        squares = _backward(generated, terms)
         self.optimizer.lr = self.lr(step)
         self.optimizer.step()
         if self.average:
             self.average.update()
-        numbers = {"loss": loss.item()} | {name: term.item() for name, term in terms.items()}
-        return numbers | norms | {"grad": grad_norm(self.generator.parameters())} | _output(generated, high)
+        norm = {"grad": grad_norm(self.generator.parameters())}
+        return _fetched({"loss": loss, **terms, **squares, **norm, **_output(generated, high)}, squares)
 
     def modules(self) -> dict[str, Module]:
         """Return the network that learns."""
@@ -117,24 +118,17 @@ class SRGANStage:
         self.loss.adversarial_weight = self.adversarial_weight(step)
         g_loss, terms = self.loss(generated, high, discriminator(generated))
         self.g_optimizer.zero_grad()
-        norms = _backward(generated, terms)
+        squares = _backward(generated, terms)
         g_grad = clip_grad_norm(generator.parameters(), self.clip)
         self.g_optimizer.lr = self.g_lr(step)
         self.g_optimizer.step()
         if self.average:
             self.average.update()
 
-        return {
-            "loss": g_loss.item(),
-            **{name: term.item() for name, term in terms.items()},
-            **norms,
-            "grad": g_grad,
-            "d_grad": d_grad,
-            "d_loss": d_loss.item(),
-            "d_real": _probability(real_logits),
-            "d_fake": _probability(fake_logits),
-            **_output(generated, high),
-        }
+        norms = {"grad": g_grad, "d_grad": d_grad}
+        chances = {"d_real": _probability(real_logits), "d_fake": _probability(fake_logits)}
+        values = {"loss": g_loss, **terms, **squares, **norms, "d_loss": d_loss, **chances}
+        return _fetched({**values, **_output(generated, high)}, squares)
 
     def modules(self) -> dict[str, Module]:
         """Return the networks that learn."""
@@ -145,8 +139,16 @@ class SRGANStage:
         return {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
 
 
-def _backward(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, float]:
-    """Carry each term's gradient to the generator's output and their sum through it; return the norm of each.
+def _fetched(values: dict[str, Any], squares: Iterable[str]) -> dict[str, float]:
+    """Return all values as numbers, of some the root. They come from a GPU together, so Python waits for it once."""
+    arrays = {name: value.data if isinstance(value, Tensor) else value for name, value in values.items()}
+    there = {name: array for name, array in arrays.items() if not isinstance(array, float)}
+    numbers = arrays | dict(zip(there, to_floats([*there.values()]), strict=True))
+    return numbers | {name: numbers[name] ** 0.5 for name in squares}
+
+
+def _backward(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Carry each term's gradient to the generator's output and their sum through it; return the square of each's norm.
 
     One backward of the total would compute the same: what the terms have in common begins with the output. A term that
     is detached by mistake, which no loss shows, has the norm 0.
@@ -156,15 +158,15 @@ def _backward(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, float]:
     for other in others:
         total = total + other
     generated.backward(total)
-    return {f"grad_{name}": (gradient * gradient).sum().item() ** 0.5 for name, gradient in gradients.items()}
+    return {f"grad_{name}": (gradient * gradient).sum() for name, gradient in gradients.items()}
 
 
-def _probability(logits: Tensor) -> float:
+def _probability(logits: Tensor) -> Tensor:
     """Return how likely D takes a batch for originals, on average."""
-    return ops.sigmoid(logits.detach()).mean().item()
+    return ops.sigmoid(logits.detach()).mean()
 
 
-def _output(generated: Tensor, high: Tensor) -> dict[str, float]:
+def _output(generated: Tensor, high: Tensor) -> dict[str, Array]:
     """Return which part of the output leaves [-1, 1], and how much it varies beside the originals."""
     y = generated.data
-    return {"outside": float((abs(y) > 1.05).mean()), "contrast": float(y.std() / (high.data.std() + 1e-6))}
+    return {"outside": (abs(y) > 1.05).mean(), "contrast": y.std() / (high.data.std() + 1e-6)}

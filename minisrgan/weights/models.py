@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
+from minisrgan.backend import Array
 from minisrgan.errors import WeightsError
-from minisrgan.models import Discriminator, Generator
-from minisrgan.nn import Module
-from minisrgan.weights.store import load_state, save_state
+from minisrgan.models import VGG19, Discriminator, Generator
+from minisrgan.models.vgg import CONVENTIONS
+from minisrgan.nn import Conv2d, LeakyReLU, MaxPool2d, Module, ReLU, Sequential
+from minisrgan.weights.box import find
+from minisrgan.weights.convert import read_weights
+from minisrgan.weights.store import digest, refusing, save_state
 
 Model = TypeVar("Model", bound=Module)
 
+# What a stack of layers may be made of, and what is to be told of each beside the shapes of its arrays.
+_LAYERS: dict[str, tuple[type[Module], tuple[str, ...]]] = {
+    "Conv2d": (Conv2d, ("stride", "padding")), "LeakyReLU": (LeakyReLU, ("negative_slope",)), "ReLU": (ReLU, ()),
+    "MaxPool2d": (MaxPool2d, ("size",)),
+}  # fmt: skip
 
-def save_model(path: str | Path, model: Generator | Discriminator, **about: Any) -> None:
-    """Write a generator or discriminator: its weights, the settings to build it from, and what else is said of it.
 
-    about  for example steps=500, content="mse"; kept in the file's metadata
+def save_model(path: str | Path, model: Module, *, half: bool = False, **about: Any) -> None:
+    """Write a model: its weights, the settings to build it from, its conventions, and what else is said of it.
+
+    model  a generator, discriminator or VGG19, or a Sequential of Conv2d, ReLU, LeakyReLU and MaxPool2d
+    half   store numbers in 16 bits
+    about  for example steps=500, content="mse", licence="MIT"; kept in the file's metadata
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -25,11 +39,74 @@ def save_model(path: str | Path, model: Generator | Discriminator, **about: Any)
     ...     load_generator(Path(folder, "g.safetensors")).describe()
     'x2, 4 channels, 1 blocks'
     """
+    settings: dict[str, Any]
     if isinstance(model, Generator):
         settings = {"scale": model.scale, "channels": model.width, "blocks": model.depth}
+        settings |= {"tanh": model.tanh, "eps": model.eps}
+        conventions = {"input": "RGB, 0..1", "output": "RGB, -1..1"}
+    elif isinstance(model, Discriminator):
+        settings, conventions = {"crop": model.crop, "channels": model.width}, {"input": "RGB, -1..1"}
+    elif isinstance(model, VGG19):
+        settings = {"phi": model.phi, "convention": model.convention}
+        conventions = {"input": CONVENTIONS[model.convention]}
     else:
-        settings = {"crop": model.crop, "channels": model.width}
-    save_state(path, model.state_dict(), {"model": type(model).__name__, "settings": settings, **about})
+        settings, conventions = {"layers": [_layer(layer) for layer in model.children().values()]}, {}
+    told = {"model": type(model).__name__, "settings": settings, **conventions, **about}
+    save_state(path, model.state_dict(), told, half=half)
+
+
+def _layer(layer: Module) -> list[Any]:
+    name = type(layer).__name__
+    if name not in _LAYERS:
+        fix = "compose it of these"
+        raise WeightsError("save_model", expected=f"layers out of {', '.join(_LAYERS)}", got=name, fix=fix)
+    return [name, {key: getattr(layer, key) for key in _LAYERS[name][1]}]
+
+
+def _stack(state: Mapping[str, Array], layers: list[Any]) -> Sequential:
+    """Build a stack of layers, convolutions with the shapes of their arrays."""
+    modules = []
+    for position, (name, settings) in enumerate(layers):
+        if name == "Conv2d":
+            side, _, inputs, outputs = state[f"{position}.weight"].shape
+            settings = {"in_channels": inputs, "out_channels": outputs, "kernel_size": side, **settings}
+            settings |= {"bias": f"{position}.bias" in state, "rng": np.random.default_rng(0)}
+        modules.append(_LAYERS[name][0](**settings))
+    return Sequential(*modules)
+
+
+def load_model(path: str | Path, sha256: str = "") -> tuple[Module, dict[str, Any]]:
+    """Build the model that a file describes, with its weights, in evaluation mode.
+
+    path     a file that `read_weights` reads, or the name of a model in the box
+    sha256   its checksum, as `read_weights` takes it
+    Returns  the model, and what the file says of it
+    Errors   WeightsError if the file is missing, damaged, or its arrays do not fit its settings
+    """
+    path = find(path)
+    name, settings, state, about = read_weights(path, sha256)
+    with refusing("load_model", path):
+        model: Module
+        if name == "Generator":
+            scale, channels, blocks = (settings[key] for key in ("scale", "channels", "blocks"))
+            _require_numbers(state, 9 * (2 * blocks + 1 + 4 * (scale.bit_length() - 1)) * channels**2)
+            model = Generator(**settings)
+        elif name == "Discriminator":
+            _require_numbers(state, settings["crop"] ** 2 // 2 * settings["channels"] ** 2)
+            model = Discriminator(**settings)
+        elif name == "VGG19":
+            model = VGG19(**settings)
+        else:
+            model = _stack(state, settings["layers"])
+        model.load_state_dict(state)
+    return model.eval(), about
+
+
+def _require_numbers(state: Mapping[str, Array], least: int) -> None:
+    """Refuse forged settings before a model is built that fills the memory."""
+    count = sum(array.size for array in state.values())
+    if count < least:
+        raise ValueError(f"settings of a model with more than {least:,} weights, and only {count:,} are there")
 
 
 def load_generator(path: str | Path) -> Generator:
@@ -37,22 +114,34 @@ def load_generator(path: str | Path) -> Generator:
 
     Errors  WeightsError if the file is missing, damaged, or holds another model
     """
-    return _load(path, "Generator", Generator)
+    return _load(path, Generator)
 
 
 def load_discriminator(path: str | Path) -> Discriminator:
     """Build the discriminator that a file describes, with its weights, in evaluation mode."""
-    return _load(path, "Discriminator", Discriminator)
+    return _load(path, Discriminator)
 
 
-def _load(path: str | Path, name: str, build: Callable[..., Model]) -> Model:
-    state, about = load_state(path)
-    settings = about.get("settings")
-    if about.get("model") != name or not isinstance(settings, dict):
-        told = f"the weights of a {name}, saved by minisrgan"
-        got = f"{path}, which holds {about.get('model', 'no description of a model')}"
+def _load(path: str | Path, kind: type[Model]) -> Model:
+    model, _ = load_model(path)
+    if not isinstance(model, kind):
         fix = "training writes srresnet.safetensors and srgan.safetensors for upscaling"
-        raise WeightsError(f"load_{name.lower()}", expected=told, got=got, fix=fix)
-    model = build(**settings)
-    model.load_state_dict(state)
-    return model.eval()
+        got = f"{path}, which holds {type(model).__name__}"
+        raise WeightsError("load_model", expected=f"the weights of a {kind.__name__}", got=got, fix=fix)
+    return model
+
+
+def convert(
+    source: str | Path, out: str | Path, *, sha256: str = "", half: bool = False, convention: str = "", **about: Any
+) -> Module:
+    """Write the model of any file that `read_weights` reads as one of ours, and return it.
+
+    convention  of VGG19's input, where the names of the parts do not tell the right one: Caffe's weights in PyTorch
+    about       for the file's metadata, such as licence="MIT"
+    """
+    model, told = load_model(source, sha256)
+    if convention and isinstance(model, VGG19):
+        model.convention = convention
+    told = {"source": f"{Path(source).name}, SHA-256 {digest(find(source))}"} | told
+    save_model(out, model, half=half, **(told | about))
+    return model

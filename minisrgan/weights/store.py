@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,17 @@ from minisrgan.backend import Array, to_numpy
 from minisrgan.errors import WeightsError
 from minisrgan.images import replacing
 
+SIZE_LIMIT = 2 << 30  # four times the largest file that is of use here, torchvision's VGG19
 
-def save_state(path: str | Path, state: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
+
+def save_state(
+    path: str | Path, state: Mapping[str, Array], metadata: Mapping[str, Any], *, half: bool = False
+) -> None:
     """Write named arrays and metadata to a safetensors file; it appears only once it is whole.
 
     state     as from `Module.state_dict`
     metadata  what JSON can hold; read back by `load_state`
+    half      store floats in 16 bits, which is half the size and good to three digits; models widen them again
     Errors    WeightsError if the file cannot be written
 
     >>> import tempfile
@@ -29,7 +36,8 @@ def save_state(path: str | Path, state: Mapping[str, Array], metadata: Mapping[s
     """
     from safetensors.numpy import save_file
 
-    arrays = {name: np.ascontiguousarray(to_numpy(array)) for name, array in state.items()}
+    kind = np.float16 if half else None
+    arrays = {name: np.ascontiguousarray(to_numpy(array), kind) for name, array in state.items()}
     words = {key: json.dumps(value) for key, value in metadata.items()}
     try:
         with replacing(path) as temporary:
@@ -45,17 +53,41 @@ def load_state(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
     Errors  WeightsError if the file is missing, damaged or of another kind
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    if not Path(path).is_file():
-        raise WeightsError(
-            "load_state", expected="a .safetensors file", got=f"{path}, which does not exist", fix="check the spelling"
-        )
+    with refusing("load_state", path), safe_open(path, "np") as file:
+        words = {key: _value(text) for key, text in (file.metadata() or {}).items()}
+        return {name: file.get_tensor(name) for name in file.keys()}, words  # noqa: SIM118
+
+
+def _value(text: str) -> Any:
+    """What we wrote is JSON; others write plain words."""
     try:
-        with safe_open(path, "np") as file:
-            words = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
-            return {name: file.get_tensor(name) for name in file.keys()}, words  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        told = "a whole .safetensors file, written by minisrgan"
-        fix = "copy it again, or train again"
-        raise WeightsError("load_state", expected=told, got=f"{path}: {error}", fix=fix) from error
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def refusing(what: str, path: str | Path) -> Iterator[None]:
+    """Turn whatever a missing, forged or broken file sets off in this block into one WeightsError that names it."""
+    told, fix = "a whole file of weights: .safetensors, .npz, .pth or .h5", "check the name, or get the file again"
+    try:
+        if Path(path).stat().st_size > SIZE_LIMIT:
+            raise ValueError(f"larger than {SIZE_LIMIT >> 30} GB")
+        yield
+    except WeightsError as error:
+        if str(path) not in str(error):
+            error.inside(str(path))
+        raise
+    except Exception as error:  # the libraries that read such files fail in ways that none of them lists
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        missing = isinstance(error, FileNotFoundError)
+        got = f"{path}, which does not exist" if missing else f"{path}: {kind}{error}"
+        raise WeightsError(what, expected=told, got=got[:500], fix=fix) from error

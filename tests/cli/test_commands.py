@@ -123,6 +123,8 @@ def test_srgan_without_srresnet_is_refused(photos: Path, tmp_path: Path, capsys:
         (["--data", "photos", "--set", "blocks=many"], "blocks as int"),
         (["--data", "photos", "--set", "blocks=0"], "blocks at least 1"),
         (["--data", "photos", "--set", "content=vgg"], "mse, vgg22, vgg54"),
+        (["--data", "photos", "--content", "vgg33"], "features:FILE"),
+        (["--data", "photos", "--content", "features:none.safetensors"], "none.safetensors"),
         (["--data", "photos", "--config", "none.toml"], "none.toml"),
         (["--data", "photos", "--config", "photos/broken.png"], "a TOML file"),
     ],

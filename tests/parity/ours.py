@@ -125,7 +125,8 @@ def run_steps(case: StepsCase, given: Mapping[str, np.ndarray], dtype: str) -> R
     for step in range(case.steps):
         low, high = (Tensor(given[f"{name}/{step}"].astype(dtype)) for name in ("low", "high"))
         log = stage.step(step, low, high)
-        log = {name: value for name, value in log.items() if "grad" not in name}  # norms, which PyTorch was not asked
+        watched = "outside", "contrast"  # and norms of gradients: PyTorch was not asked
+        log = {name: value for name, value in log.items() if "grad" not in name and name not in watched}
         results |= {f"{step}/log/{name}": np.asarray(value, dtype) for name, value in log.items()}
         for player, module in stage.modules().items():
             results |= {f"{step}/state/{player}/{name}": a.copy() for name, a in module.state_dict().items()}

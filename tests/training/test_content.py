@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from minisrgan import Tensor
 from minisrgan.data import CropSampler, sample_photos
 from minisrgan.losses import VGGContent
-from minisrgan.models import VGG19
+from minisrgan.models import VGG19, Discriminator
 from minisrgan.training import content_loss
 from minisrgan.training.content import _ENERGY, calibrated_scale
+from minisrgan.weights import save_model
 from tests.paths import SHARED, needs_shared
 
 
@@ -47,3 +50,18 @@ def test_caffes_weights_are_calibrated_to_about_the_papers_scale() -> None:
     for kind in ("vgg22", "vgg54"):
         loss = content_loss(kind, SHARED / "weights" / "vgg19_caffe_conv.npz", batches)
         assert 1 / 1.4 < loss.scale * 12.75 < 1.4, kind  # type: ignore[attr-defined]
+
+
+def test_the_features_of_another_network_need_no_vgg(tmp_path: Path) -> None:
+    """Without VGG19, 80 MB that nobody may copy, pixels would be the only content there is."""
+    discriminator = Discriminator(crop=16, channels=2)
+    save_model(tmp_path / "d.safetensors", discriminator)
+    loss = content_loss(f"features:{tmp_path / 'd.safetensors'}")
+    one, other = (Tensor(batch, requires_grad=True) for batch in originals())
+    maps = [discriminator.eval().features(images).numpy() for images in (one, other)]
+    value = loss(one, other)
+    np.testing.assert_allclose(value.item(), np.square(maps[0] - maps[1]).sum() / (2 * 1 * 1), rtol=1e-4)
+    value.backward()
+    assert one.grad is not None
+    assert np.abs(one.grad.numpy()).max() > 0
+    assert all(not parameter.requires_grad for parameter in loss.vgg.parameters())  # type: ignore[attr-defined]

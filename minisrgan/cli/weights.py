@@ -1,0 +1,101 @@
+"""`minisrgan weights`: which weights there are, whether they are whole, and how to get others."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from minisrgan.models.vgg import CONVENTIONS
+from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
+from minisrgan.weights.convert import read_weights
+from minisrgan.weights.download import SOURCES, cache_folder, fetch
+from minisrgan.weights.models import convert, load_model
+from minisrgan.weights.store import digest
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command and those below it."""
+    parser = commands.add_parser(
+        "weights",
+        help="list, check, convert and download weights",
+        description="Weights are kept in .safetensors files, which say how their model is built and what it is fed.",
+        epilog="example: minisrgan weights convert netG_epoch_4_100.pth -o netG.safetensors --sha256 1b2c3d4e",
+    )
+    below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = below.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    add("list", _list, "the models in the box, and what was downloaded")
+    add("info", _info, "what a file says of itself, its arrays and its checksum").add_argument("file", type=Path)
+    verify = add("verify", _verify, "load files and compare their checksums with the manifest of their folder")
+    verify.add_argument("files", nargs="*", type=Path, help="by default those in the box and the downloaded ones")
+    verify.add_argument("--write", type=Path, metavar="DIR", help="write DIR/manifest.json instead")
+    fetching = add("fetch", _fetch, "download weights that the package does not bring along")
+    fetching.add_argument("name", choices=tuple(SOURCES))
+    fetching.add_argument("--to", type=Path, metavar="DIR", help=f"where to keep them (default {cache_folder()})")
+    converting = add("convert", _convert, "bring weights of PyTorch (.pth), Keras (.h5) or NumPy (.npz) to our format")
+    converting.add_argument("source", type=Path)
+    converting.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the .safetensors file")
+    converting.add_argument("--sha256", default="", metavar="HEX", help="checksum of the source, or how it begins; a "
+                            ".pth file needs it, here or in its name as in vgg19-dcbb9e9d.pth")  # fmt: skip
+    converting.add_argument("--half", action="store_true", help="store numbers in 16 bits")
+    converting.add_argument("--convention", default="", choices=tuple(CONVENTIONS), help="of VGG19's input, where the "
+                            "source does not tell: Caffe's weights under PyTorch's names")  # fmt: skip
+    converting.add_argument("--about", action="append", default=[], metavar="KEY=VALUE", help="to be kept in the file, "
+                            "such as licence=MIT; may be repeated")  # fmt: skip
+
+
+def _there() -> list[Path]:
+    return [file for folder in (BOX, cache_folder()) for file in sorted(folder.glob("*.safetensors"))]
+
+
+def _list(args: argparse.Namespace) -> int:
+    for path in _there():
+        weights = read_weights(path)
+        where = "in the box" if path.parent == BOX else str(path)
+        told = ", ".join(f"{key} {value}" for key, value in weights.settings.items())
+        print(f"{path.stem:<10} {path.stat().st_size / 1e6:6.1f} MB  {weights.model} {told}; {where}")
+        print("".join(f"{'':<11}{key}: {value}\n" for key, value in weights.about.items()), end="")
+    for name in SOURCES:
+        if not (cache_folder() / f"{name}.safetensors").exists():
+            print(f"{name:<10} not here: minisrgan weights fetch {name}")
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    path = find(args.file)
+    model, settings, state, about = read_weights(path, digest(path))
+    numbers = sum(array.size for array in state.values())
+    print(f"{path}: {model}, {numbers:,} numbers in {len(state)} arrays, SHA-256 {digest(path)}")
+    for key, value in (settings | about).items():
+        print(f"  {key}: {value}")
+    for name, array in state.items():
+        print(f"  {name}  {array.dtype} {array.shape}")
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    if args.write:
+        print(f"wrote {write_manifest(args.write)}")
+        return 0
+    for path in map(find, args.files or _there()):
+        load_model(path, digest(path))
+        print(f"{path} is whole, SHA-256 {check_manifest(path)}")
+    return 0
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    print(f"{args.name} is at {fetch(args.name, args.to)}")
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    about = dict(pair.partition("=")[::2] for pair in args.about)
+    options = {"sha256": args.sha256, "half": args.half, "convention": args.convention}
+    model = convert(args.source, args.out, **options, **about)
+    print(f"{args.source} -> {args.out}: {type(model).__name__} {model.describe()}")
+    return 0

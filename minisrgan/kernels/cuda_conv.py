@@ -1,0 +1,128 @@
+"""Convolution on a GPU: a matrix product by cuBLAS, and what is gathered before it or scattered after it.
+
+    gather    im2col: y (pixels, O) = columns of x (pixels, kh*kw*C) @ weight (kh*kw*C, O)
+    scatter   col2im: x = sum of columns, which are y (pixels, O) @ weight^T (O, kh*kw*C)
+
+The two are adjoint. At stride 1 a convolution is a transposed one with the kernel turned, so that either way serves for
+both; taken is the one whose columns are narrower: 81*3 numbers a pixel instead of 81*64 for the 9x9 layer that ends the
+generator. Columns are made in blocks that fit the workspace (`minisrgan.backend.workspace`), and anew for each of the
+gradients: none are kept.
+
+Arithmetic: N*Ho*Wo*kh*kw*C*O multiply-adds each. Bytes moved: columns to the product and from it; the rest once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from minisrgan.backend import Array, array_module, workspace_bytes
+from minisrgan.kernels.conv import output_size
+from minisrgan.kernels.cuda_launch import MANY, Pair, contiguous, each
+
+
+def _blocks(xp: Any, pixels: int, width: int, dtype: Any) -> Iterator[tuple[int, Array]]:
+    """Cut pixels into blocks; yield where each begins, and an array for its columns, the same memory each time."""
+    most = max(1, min(workspace_bytes(xp) // (width * dtype.itemsize), MANY // width))
+    step = -(-pixels // -(-pixels // most))
+    columns = xp.empty((step, width), dtype)
+    for first in range(0, pixels, step):
+        yield first, columns[: pixels - first]
+
+
+def _columns(x: Array, kernel: Pair, stride: int, corner: Pair, size: Pair) -> Iterator[tuple[int, Array]]:
+    """Yield the columns (pixels, kh*kw*C) of x (N, H, W, C), block by block, with where they begin.
+
+    corner   how far outside the image the first window begins: the padding
+    size     windows down and across
+    """
+    (x,) = contiguous(x)
+    n, height, width, channels = x.shape
+    for first, columns in _blocks(array_module(x), n * math.prod(size), math.prod(kernel) * channels, x.dtype):
+        items = 16 // x.itemsize
+        fours = channels % items == 0 and x.data.ptr % 16 == 0
+        name, items = ("im2col_by_16_bytes", channels // items) if fours else ("im2col", channels)
+        shape = (len(columns), first, height, width, items, *kernel, *size, stride, *corner)
+        each(name, columns.size // channels * items, columns, x, *shape)
+        yield first, columns
+
+
+def _gather(x: Array, matrix: Array, kernel: Pair, stride: int, corner: Pair, size: Pair) -> Array:
+    """Return columns of x (N, H, W, C) @ matrix (kh*kw*C, O), as (N, *size, O)."""
+    xp = array_module(x)
+    y = xp.empty((x.shape[0] * math.prod(size), matrix.shape[1]), x.dtype)
+    for first, columns in _columns(x, kernel, stride, corner, size):
+        xp.matmul(columns, matrix, out=y[first : first + len(columns)])  # (pixels, kh*kw*C) @ (kh*kw*C, O)
+    return y.reshape(x.shape[0], *size, -1)
+
+
+def _scatter(y: Array, matrix: Array, kernel: Pair, stride: int, corner: Pair, size: Pair) -> Array:
+    """Return (N, *size, C), to which every window adds its columns: y (N, Ho, Wo, O) @ matrix (O, kh*kw*C)."""
+    xp, (n, tall, wide, outputs), (height, _) = array_module(y), y.shape, size
+    flat, channels = contiguous(y)[0].reshape(-1, outputs), matrix.shape[1] // math.prod(kernel)
+    x = xp.zeros((n, *size, channels), y.dtype)
+    for first, columns in _blocks(xp, len(flat), matrix.shape[1], y.dtype):
+        xp.matmul(flat[first : first + len(columns)], matrix, out=columns)  # (pixels, O) @ (O, kh*kw*C)
+        (n0, h0), (n1, h1) = (divmod(p // wide, tall) for p in (first, first + len(columns) - 1))
+        top = n0 * height + min(height, max(0, h0 * stride - corner[0]))
+        rows = n1 * height + min(height, max(0, h1 * stride - corner[0] + kernel[0])) - top
+        shape = (rows, top, len(columns), first, *size, channels, *kernel, tall, wide, stride, *corner)
+        each("col2im", max(0, rows) * size[1] * channels, x, columns, *shape)
+    return x
+
+
+def _turned(weight: Array) -> Array:
+    """Turn kernels (kh, kw, C, O) by 180 degrees and exchange inputs and outputs: (kh, kw, O, C)."""
+    return array_module(weight).ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))
+
+
+def _transposed(weight: Array) -> Array:
+    """Return (kh, kw, C, O) as a matrix (O, kh*kw*C)."""
+    return weight.transpose(3, 0, 1, 2).reshape(weight.shape[3], -1)
+
+
+def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 1, padding: int = 0) -> Array:
+    """Convolve; see `minisrgan.kernels.conv`."""
+    (kh, kw, in_channels, out_channels), corner = weight.shape, (padding, padding)
+    size = output_size(x.shape[1], kh, stride, padding), output_size(x.shape[2], kw, stride, padding)
+    if stride == 1 and out_channels < in_channels:
+        y = _scatter(x, _transposed(_turned(weight)), (kh, kw), 1, (kh - 1 - padding, kw - 1 - padding), size)
+    else:
+        y = _gather(x, weight.reshape(-1, out_channels), (kh, kw), stride, corner, size)
+    if bias is not None:
+        y += bias
+    return y
+
+
+def conv2d_input_gradient(
+    grad_y: Array, weight: Array, input_size: Pair, *, stride: int = 1, padding: int = 0
+) -> Array:
+    """Carry grad_y back to the input; see `minisrgan.kernels.conv`."""
+    kh, kw, in_channels, out_channels = weight.shape
+    if stride == 1 and out_channels <= in_channels:
+        matrix, corner = _turned(weight).reshape(-1, in_channels), (kh - 1 - padding, kw - 1 - padding)
+        return _gather(grad_y, matrix, (kh, kw), 1, corner, input_size)
+    return _scatter(grad_y, _transposed(weight), (kh, kw), stride, (padding, padding), input_size)
+
+
+def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int = 1, padding: int = 0) -> Array:
+    """Return the gradient in the weight; see `minisrgan.kernels.conv`."""
+    (kh, kw), in_channels, out_channels = kernel, x.shape[3], grad_y.shape[3]
+    exchanged = stride == 1 and out_channels < in_channels
+    corner = (kh - 1 - padding, kw - 1 - padding) if exchanged else (padding, padding)
+    source, other = (grad_y, x) if exchanged else (x, grad_y)
+    xp, flat = array_module(x), contiguous(other)[0].reshape(-1, other.shape[3])
+    total = xp.zeros((kh * kw * source.shape[3], other.shape[3]), x.dtype)
+    for first, columns in _columns(source, (kh, kw), stride, corner, other.shape[1:3]):
+        total += xp.matmul(columns.T, flat[first : first + len(columns)])  # (kh*kw*C, pixels) @ (pixels, O)
+    weight = total.reshape(kh, kw, source.shape[3], other.shape[3])
+    return _turned(weight) if exchanged else weight
+
+
+def conv2d_gradients(
+    x: Array, grad_y: Array, weight: Array, *, stride: int = 1, padding: int = 0
+) -> tuple[Array, Array]:
+    """Return the gradients in input and weight."""
+    to_weight = conv2d_weight_gradient(x, grad_y, weight.shape[:2], stride=stride, padding=padding)
+    return conv2d_input_gradient(grad_y, weight, x.shape[1:3], stride=stride, padding=padding), to_weight

@@ -1,0 +1,36 @@
+// The rectifiers; formulas at minisrgan.ops.prelu and leaky_relu. each is 1 for a slope a channel, 0 for one in all.
+
+// y = x where x > 0, else a x
+KERNEL prelu(Real *y, const Real *x, const Real *slope, Index n, Index C, Index each)
+{
+    EACH(k, n) y[k] = x[k] > 0 ? x[k] : slope[k % C * each] * x[k];
+}
+
+// grad_x = g where x > 0, else a g; sums[block, c] = sum of g * min(x, 0); g is grad_y
+KERNEL prelu_gradient(Real *sums, Real *grad_x, const Real *g, const Real *x, const Real *slope, Index each,
+                      Index rows, Index C)
+{
+    Index c = CHANNEL;
+    Real sum = 0;
+    if (c < C)
+        ROWS(r, rows) {
+            size_t k = (size_t)r * C + c;
+            grad_x[k] = x[k] > 0 ? g[k] : slope[c * each] * g[k];
+            sum += x[k] > 0 ? 0 : g[k] * x[k];
+        }
+    sum = add_up(sum);
+    if (threadIdx.y == 0 && c < C)
+        sums[blockIdx.y * C + c] = sum;
+}
+
+// y = x where x > 0, else a x; 0 for a = 0 even where x is infinite, and NaN where x is
+KERNEL leaky_relu(Real *y, const Real *x, Index n, double slope)
+{
+    EACH(k, n) y[k] = !(x[k] <= 0) ? x[k] : slope == 0 ? 0 : (Real)slope * x[k];
+}
+
+// grad_x = g where y > 0, else a g
+KERNEL leaky_relu_gradient(Real *grad_x, const Real *g, const Real *y, Index n, double slope)
+{
+    EACH(k, n) grad_x[k] = y[k] > 0 ? g[k] : (Real)slope * g[k];
+}

@@ -1,0 +1,38 @@
+"""Zip files, whose table of contents may lie, and NumPy's .npz, which is one."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+
+from minisrgan.backend import Array
+
+_GROWTH = 10  # at most, when unpacked; weights, of which nearly all bits are noise, hardly pack at all
+
+
+def open_zip(path: str | Path) -> ZipFile:
+    """Open a zip file; ValueError for one that holds a name twice, or is a bomb: it would grow beyond ten times."""
+    archive = ZipFile(path)
+    infos = archive.infolist()
+    if len({info.filename for info in infos}) < len(infos):
+        raise ValueError("a name stands there twice")
+    if sum(info.file_size for info in infos) > _GROWTH * Path(path).stat().st_size + (1 << 20):
+        raise ValueError(f"unpacked it would be more than {_GROWTH} times as large")
+    return archive
+
+
+def read_npz(path: str | Path) -> dict[str, Array]:
+    """Return the arrays of an .npz file. `np.load` would make room for whatever shape the file tells of."""
+    arrays = {}
+    with open_zip(path) as archive:
+        for info in archive.infolist():
+            file = BytesIO(archive.read(info))
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = header(file)
+            flat = np.frombuffer(file.getbuffer(), dtype, offset=file.tell())  # refuses objects, which are pickled
+            arrays[info.filename.removesuffix(".npy")] = flat.reshape(shape, order="F" if fortran else "C")
+    return arrays

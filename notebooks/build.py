@@ -1,0 +1,157 @@
+"""Make the notebooks from their sources: the student's form in this folder, the solved form in solutions/.
+
+    python notebooks/build.py            # all of them
+    python notebooks/build.py 03 05      # those whose names begin so
+    python notebooks/build.py --no-run 03    # to look at the cells only: outputs are left empty
+
+A source, src/NN_name.py, is a Python file with ``# %%`` before each cell (the percent format, which editors know as
+cells too). A cell tagged "exercise" holds the student's stub; the cell tagged "solution" that follows it takes its
+place in the solved form, and stands folded below it in the student's. The text of a cell that begins with
+``**Figure`` describes the picture above it, and becomes that picture's alternative text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode, v4
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+SOURCES, SOLUTIONS = HERE / "src", HERE / "solutions"
+LARGEST = 1_000_000  # bytes of a notebook
+FROM_FOLDER_ABOVE = 'import sys\n\nsys.path.insert(0, "..")  # checks.py lies one folder up\n'
+SECONDS = 120  # for one cell, on a busy machine
+
+
+@dataclass
+class Cell:
+    """A cell of a source: "code" or "markdown", its text, and its tags."""
+
+    kind: str
+    text: str
+    tags: list[str] = field(default_factory=list)
+
+
+def sources(names: Sequence[str] = ()) -> list[Path]:
+    """List the sources, or those whose names begin with one of `names`."""
+    return [path for path in sorted(SOURCES.glob("*.py")) if not names or path.name.startswith(tuple(names))]
+
+
+def target(source: Path, solved: bool) -> Path:
+    """Say where the notebook of a source lies."""
+    return (SOLUTIONS if solved else HERE) / f"{source.stem}.ipynb"
+
+
+def read_cells(source: Path) -> list[Cell]:
+    """Cut a source into its cells; the text before the first marker is a note to authors."""
+    cells: list[Cell] = []
+    for part in re.split(r"^# %%", source.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        head, _, text = part.partition("\n")
+        if "[markdown]" in head:
+            lines = [re.sub("^# ?", "", line) for line in text.strip("\n").splitlines()]
+            cells.append(Cell("markdown", "\n".join(lines).strip()))
+        else:
+            tags = re.findall(r'"([\w-]+)"', head)
+            cells.append(Cell("code", re.sub(r"^# (%\w)", r"\1", text, flags=re.MULTILINE).strip(), tags))
+    return cells
+
+
+def make(source: Path, solved: bool) -> NotebookNode:
+    """Make a notebook without outputs."""
+    cells: list[NotebookNode] = []
+    for cell in read_cells(source):
+        if cell.kind == "markdown":
+            cells.append(v4.new_markdown_cell(cell.text))
+        elif "solution" in cell.tags and not solved:
+            fold = "<details><summary>A solution, when you have tried</summary>"
+            cells.append(v4.new_markdown_cell(f"{fold}\n\n```python\n{cell.text}\n```\n\n</details>"))
+            cells[-1].metadata.tags = ["solution"]
+        elif not ("exercise" in cell.tags and solved):
+            text = cell.text
+            if solved:
+                text = text.replace("from checks import", f"{FROM_FOLDER_ABOVE}from checks import")
+            cells.append(v4.new_code_cell(text))
+            cells[-1].metadata.tags = cell.tags
+            if "solution" in cell.tags:
+                cells[-1].metadata.jupyter = {"source_hidden": True}
+    for number, node in enumerate(cells):
+        node.id = f"cell-{number:02d}"
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+
+
+def execute(notebook: NotebookNode, folder: Path) -> float:
+    """Run a notebook in a folder; return the seconds. An error in a cell, or a warning, stops the build."""
+    start = time.perf_counter()
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=SECONDS, resources=resources, record_timing=False).execute()
+    for number, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if output.output_type == "error" or output.get("name") == "stderr":
+                raise RuntimeError(f"cell {number} wrote to stderr:\n{output.get('text', '')}\n{cell.source}")
+    notebook.metadata.language_info = {"name": "python"}  # without the version of this machine's Python
+    return time.perf_counter() - start
+
+
+def finish(notebook: NotebookNode) -> None:
+    """Give pictures their alternative texts, and pack them as small as they go."""
+    for cell, below in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
+        for output in cell.get("outputs", []):
+            if "image/png" not in output.get("data", {}):
+                continue
+            if below is not None and below.source.startswith("**Figure"):
+                output.metadata["image/png"] = {"alt": plain(below.source.split("\n\n")[0])}
+            picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGB")
+            if picture.getcolors(256):  # no more colours than a palette holds, so nothing is lost
+                picture = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
+            file = io.BytesIO()
+            picture.save(file, "PNG", optimize=True)
+            output.data["image/png"] = base64.b64encode(file.getvalue()).decode() + "\n"
+
+
+def plain(markdown: str) -> str:
+    """Take the signs of Markdown out of a text."""
+    return re.sub(r"\s+", " ", re.sub(r"[*`$\\]", "", markdown)).strip()
+
+
+def build(source: Path, solved: bool, run: bool = True) -> str:
+    """Make, run and write a notebook; return a line for the table."""
+    notebook, path, seconds = make(source, solved), target(source, solved), 0.0
+    path.parent.mkdir(exist_ok=True)
+    if run:
+        seconds = execute(notebook, path.parent)
+        finish(notebook)
+    text = nbformat.writes(notebook)
+    if len(text.encode()) > LARGEST:
+        raise RuntimeError(
+            f"{path.name} has {len(text.encode()):,} bytes, more than {LARGEST:,}: show smaller pictures"
+        )
+    path.write_text(text + "\n", encoding="utf-8")
+    return f"{path.relative_to(HERE)!s:<45} {seconds:6.1f} s {len(text.encode()) / 1000:6.0f} KB"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Build what is asked for, both forms, and print a table of times."""
+    parser = argparse.ArgumentParser(description="Make the notebooks from their sources.")
+    parser.add_argument("names", nargs="*", help="beginnings of names, such as 03; by default all")
+    parser.add_argument("--no-run", action="store_true", help="leave the outputs empty")
+    options = parser.parse_args(arguments)
+    for source in sources(options.names):
+        for solved in (False, True):
+            print(build(source, solved, run=not options.no_run), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What the checks of each notebook compare with: one file a notebook."""

@@ -1,0 +1,110 @@
+"""Exercises of notebook 1: the bicubic kernel, its weights, and PSNR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from checks import Exercise
+from minisrgan.images.resize import cubic
+
+Array = np.ndarray[Any, Any]
+
+
+def keys(x: Array, a: float) -> Array:
+    """Keys' kernel for any a; the usual ones are -1/2 and -3/4."""
+    x = np.abs(x)
+    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    far = a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
+    return np.where(x <= 1, near, np.where(x <= 2, far, 0))
+
+
+def endless(x: Array) -> Array:
+    """The kernel without its end at 2."""
+    x = np.abs(x)
+    return np.where(x <= 1, cubic(x), -(x**3) / 2 + 5 / 2 * x**2 - 4 * x + 2)
+
+
+def signed(x: Array) -> Array:
+    """The kernel without absolute values."""
+    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return np.where(x <= 1, near, np.where(x <= 2, far, 0))
+
+
+def weights(place: float, offset: int = 1) -> Array:
+    return cubic(place - (np.floor(place) - offset) - np.arange(4))
+
+
+def psnr(error: float) -> float:
+    return 10 * float(np.log10(255**2 / error))
+
+
+def luminances(rng: np.random.Generator) -> tuple[Array, Array]:
+    y = rng.integers(20, 200, size=(8, 9), dtype=np.uint8)
+    return y, (y + rng.integers(-20, 50, size=y.shape)).astype(np.uint8)
+
+
+def difference(a: Array, b: Array) -> Array:
+    return a.astype(float) - b.astype(float)
+
+
+EXERCISES = {
+    "1.1": Exercise(
+        cubic,
+        lambda rng: (rng.uniform(-3, 3, size=(4, 8)),),
+        {
+            "distances go both ways: take |x| first.": signed,
+            "beyond 2 the kernel must be 0; yours goes on.": endless,
+            "that is the kernel with a = -3/4, which OpenCV and PyTorch use. MATLAB, and the papers, have a = -1/2.": (
+                lambda x: keys(x, -0.75)
+            ),
+            "the middle is right, but the part from 1 to 2 is missing.": lambda x: cubic(x) * (np.abs(x) <= 1),
+        },
+        ["h(x)"],
+    ),
+    "1.2": Exercise(
+        lambda k, r: weights((k + 0.5) / r - 0.5),
+        lambda rng: (int(rng.integers(5, 9)), 4),
+        {
+            "that is for k / r: corners, not centres, would lie upon each other, and the photo would move.": (
+                lambda k, r: weights(k / r)
+            ),
+            "half a pixel of the new image is missing: (k + 1/2) / r.": lambda k, r: weights(k / r - 0.5),
+            "half a pixel of the old image is missing: ... - 1/2.": lambda k, r: weights((k + 0.5) / r),
+            "the four weights are reversed: the leftmost pixel comes first.": lambda k, r: weights((k + 0.5) / r - 0.5)[
+                ::-1
+            ],
+            "you began at the integer below the place: there are two old pixels to its left.": lambda k, r: weights(
+                (k + 0.5) / r - 0.5, offset=0
+            ),
+        },
+        ["the weights"],
+    ),
+    "1.3": Exercise(
+        lambda a, b: psnr(float(np.mean(difference(a, b) ** 2))),
+        luminances,
+        {
+            "uint8 wraps around: 3 - 5 is 254. Convert both to float before you subtract.": lambda a, b: psnr(
+                float(np.mean((a - b).astype(float) ** 2))
+            ),
+            "uint8 wraps around: the square of 17 is 33. Convert to float before you square.": lambda a, b: psnr(
+                float(np.mean((a - b) ** 2))
+            ),
+            "the sign: 255^2 stands above the error, so that a better picture has more.": lambda a, b: (
+                -psnr(float(np.mean(difference(a, b) ** 2)))
+            ),
+            "log10, not the natural logarithm.": lambda a, b: psnr(float(np.mean(difference(a, b) ** 2))) * np.log(10),
+            "20 log10 belongs to 255 / root of the error; with the squares it is 10 log10.": lambda a, b: (
+                2 * psnr(float(np.mean(difference(a, b) ** 2)))
+            ),
+            "the peak is 255, the largest value a pixel can have, not the largest one that occurs.": lambda a, b: psnr(
+                float(np.mean(difference(a, b) ** 2)) * (255 / b.max()) ** 2
+            ),
+            "the error is the mean of squares, and yours is the mean of magnitudes.": lambda a, b: psnr(
+                float(np.mean(np.abs(difference(a, b))))
+            ),
+        },
+        ["PSNR"],
+    ),
+}

@@ -1,0 +1,97 @@
+"""Exercises of notebook 3: a convolution and its gradients, on one image (H, W, C)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from checks import Exercise
+from minisrgan import Tensor, ops
+
+Array = np.ndarray[Any, Any]
+
+
+def conv(x: Array, weight: Array, bias: Array) -> Array:
+    return ops.conv2d(Tensor(x[None]), Tensor(weight), Tensor(bias)).numpy()[0]
+
+
+def weight_gradient(x: Array, grad_y: Array, kh: int, kw: int) -> tuple[Array, Array]:
+    grad = ops.conv2d_weight_gradient(Tensor(x[None]), Tensor(grad_y[None]), kernel_size=(kh, kw))
+    return grad.numpy(), grad_y.sum(axis=(0, 1))
+
+
+def input_gradient(grad_y: Array, weight: Array) -> Array:
+    return ops.conv2d_transpose(Tensor(grad_y[None]), Tensor(weight)).numpy()[0]
+
+
+def images(rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    return rng.normal(size=(6, 7, 2)), rng.normal(size=(3, 2, 2, 4)), rng.normal(size=4)
+
+
+def gradients(rng: np.random.Generator) -> tuple[Array, Array, int, int]:
+    return rng.normal(size=(6, 7, 2)), rng.normal(size=(4, 6, 4)), 3, 2
+
+
+CONV_MISTAKES = {
+    "you turned the kernel by 180 degrees. Mathematicians do; in deep learning it is used as it is.": lambda x, w, b: (
+        conv(x, w[::-1, ::-1], b)
+    ),
+    "you forgot the bias.": lambda x, w, b: conv(x, w, 0 * b),
+    "the last row and column are missing: a window of kh fits H - kh + 1 times, not H - kh.": lambda x, w, b: conv(
+        x, w, b
+    )[:-1, :-1],
+    "you added the bias once for each channel of the input.": lambda x, w, b: conv(x, w, x.shape[2] * b),
+    "you divided by the size of the window: the formula has a sum, no mean.": lambda x, w, b: conv(
+        x, w / w[..., 0].size, b
+    ),
+    "rows and columns of the kernel are exchanged.": lambda x, w, b: conv(x, w.swapaxes(0, 1).reshape(w.shape), b),
+    "the numbers of a window are in the order (C, kh, kw), those of the weight in (kh, kw, C): transpose first.": (
+        lambda x, w, b: conv(x, w.reshape(2, 3, 2, 4).transpose(1, 2, 0, 3), b)
+    ),
+}
+
+EXERCISES = {
+    "3.1": Exercise(conv, images, CONV_MISTAKES, ["y"]),
+    "3.2": Exercise(conv, images, CONV_MISTAKES, ["y"]),
+    "3.3": Exercise(
+        weight_gradient,
+        gradients,
+        {
+            "you took means over the pixels: a weight that is used everywhere collects a sum.": lambda x, g, kh, kw: (
+                tuple(a / (g.shape[0] * g.shape[1]) for a in weight_gradient(x, g, kh, kw))
+            ),
+            "grad_weight is right. grad_bias: b[o] is added at every pixel, so its gradient is a sum, no mean.": (
+                lambda x, g, kh, kw: (weight_gradient(x, g, kh, kw)[0], g.mean(axis=(0, 1)))
+            ),
+            "grad_weight is right. grad_bias is (O,): sum over rows and columns, but not over channels.": (
+                lambda x, g, kh, kw: (weight_gradient(x, g, kh, kw)[0], g.sum())
+            ),
+            "grad_weight is turned by 180 degrees: weight[i, j] met x[h + i, w + j], not x[h - i, w - j].": (
+                lambda x, g, kh, kw: (weight_gradient(x, g, kh, kw)[0][::-1, ::-1], g.sum(axis=(0, 1)))
+            ),
+        },
+        ["grad_weight", "grad_bias"],
+    ),
+    "3.4": Exercise(
+        input_gradient,
+        lambda rng: (rng.normal(size=(4, 6, 4)), rng.normal(size=(3, 2, 2, 4))),
+        {
+            "the kernel is turned: scattering uses weight[i, j] at h + i, w + j, as the forward pass did.": (
+                lambda g, w: input_gradient(g, w[::-1, ::-1])
+            ),
+            "you overwrote instead of adding: a pixel under several windows collects from all of them.": (
+                lambda g, w: _overwritten(g, w)
+            ),
+        },
+        ["grad_x"],
+    ),
+}
+
+
+def _overwritten(grad_y: Array, weight: Array) -> Array:
+    (height, width, _), (kh, kw, channels, _) = grad_y.shape, weight.shape
+    grad_x = np.zeros((height + kh - 1, width + kw - 1, channels))
+    for i, j in np.ndindex(kh, kw):
+        grad_x[i : i + height, j : j + width] = grad_y @ weight[i, j].T
+    return grad_x

@@ -1,0 +1,238 @@
+# %% [markdown]
+# # 6. Pixel shuffle
+#
+# **You will** turn channels into pixels; see why the generator computes on the small image and only then spreads out;
+# make the checkerboard that plagues upsampling networks, measure it, and cure it by a better first draw.
+#
+# **Time:** 50 minutes. **Before:** notebooks 3 and 4.
+
+# %%
+# %matplotlib inline
+import numpy as np
+
+from checks import check
+from minisrgan import Tensor, nn, ops
+from minisrgan.data import sample_photos
+from minisrgan.images import imresize
+from minisrgan.optim import Adam
+from minisrgan.show import images_figure, lines_figure
+
+rng = np.random.default_rng(6)
+photo = imresize(sample_photos(["astronaut"])["astronaut"][:320, 60:380], 1 / 2)
+photo = photo.astype(np.float32) / 255
+
+# %% [markdown]
+# ## Channels are pixels in waiting
+#
+# Take every second pixel of every second row: a small photo. There are four ways to begin, so four small photos, and
+# together they hold every pixel of the large one. Pixel shuffle is the way back: $r \cdot r$ channels of one pixel
+# become a square of $r \times r$ pixels,
+#
+# $$y[n,\; r h + i,\; r w + j,\; c] = x[n,\; h,\; w,\; c\, r^2 + i\, r + j]$$
+
+# %%
+small = {f"[{i}::2, {j}::2]": photo[i::2, j::2] for i in (0, 1) for j in (0, 1)}
+channels = np.stack([*small.values()], axis=-1).reshape(1, 80, 80, 12)
+large = ops.pixel_shuffle(Tensor(channels), 2).numpy()[0]
+images_figure({**small, "shuffled": large}, columns=5)
+
+# %% [markdown]
+# **Figure 1.** Four small photos of an astronaut that look alike but are not: each took other pixels of the large photo.
+# Shuffled together they are that photo again, twice as wide and twice as high (here all are drawn at one size).
+#
+# Nothing is computed. So the gradient is easy: each number goes back to where it came from.
+
+# %%
+nn.PixelShuffle(2).explain(channels, at=(0, 51, 70, 2))
+
+# %% [markdown]
+# ### Exercise 6.1: shuffle
+#
+# One reshape, one transpose, one reshape, for any `r`. Say the axes to yourself: the last axis of `x` is $(c, i, j)$,
+# in this order; the rows of `y` are $(h, i)$, its columns $(w, j)$. (The check differentiates it, so stay with Tensors:
+# `x.reshape(...)` and `x.transpose(...)` work as in NumPy.)
+
+
+# %% tags=["exercise"]
+def shuffle(x, r):
+    """Return (N, r*H, r*W, C) for a Tensor x (N, H, W, C*r*r)."""
+    return ...
+
+
+check("6.1", shuffle)
+
+
+# %% tags=["solution"]
+def shuffle(x, r):
+    """Return (N, r*H, r*W, C) for a Tensor x (N, H, W, C*r*r)."""
+    n, h, w, channels = x.shape
+    c = channels // (r * r)
+    x = x.reshape(n, h, w, c, r, r).transpose(0, 1, 4, 2, 5, 3)  # (N, H, i, W, j, C)
+    return x.reshape(n, h * r, w * r, c)
+
+
+check("6.1", shuffle)
+
+# %% [markdown]
+# ## Compute small, then spread
+#
+# There are two ways to a photo of twice the size: enlarge it first and convolve the large one, or convolve the small one
+# to four times the channels and shuffle. Both make 64 channels of 3 x 3 windows. **Predict.** Which costs more
+# multiplications, and how many times? Which sees more of the photo?
+
+# %%
+h, w = 96, 96
+first = (2 * h) * (2 * w) * 3 * 3 * 64 * 64
+later = h * w * 3 * 3 * 64 * (4 * 64)
+print(f"enlarge, convolve: {first / 1e9:.2f} G    convolve, shuffle: {later / 1e9:.2f} G")
+
+# %% [markdown]
+# <details><summary>The answer</summary>
+#
+# They cost the same! But the second has four times the weights for it, one kernel for each of the four positions, and
+# its window covers 3 x 3 pixels of the *small* photo, 6 x 6 of the large one. The real saving is in the layers before:
+# the sixteen residual blocks run on the small image, at a sixteenth of the pixels of the final one.
+# </details>
+#
+# ## The checkerboard
+#
+# Each position of the square has a kernel of its own, and kernels are first drawn at random. So neighbours in the large
+# image come from kernels that know nothing of each other.
+
+
+# %%
+def enlarge(weight, photo=photo[40:80, 60:100]):
+    y = ops.pixel_shuffle(ops.conv2d(Tensor(photo[None]), Tensor(weight), padding=1), 2)
+    return y.numpy()[0, :, :, 0]
+
+
+he = enlarge(nn.he_normal((3, 3, 3, 4), rng))
+icnr = enlarge(nn.icnr((3, 3, 3, 4), rng, factor=2))
+images_figure(
+    {"x": photo[40:80, 60:100], "he_normal, shuffled": he, "icnr, shuffled": icnr}, width=3
+)
+
+# %% [markdown]
+# **Figure 2.** A detail of the photo; one channel that a random convolution and a shuffle make of it, covered by a
+# regular pattern two pixels wide; and one with weights drawn by ICNR, which shows blocks of 2 x 2 equal pixels instead.
+#
+# ### Exercise 6.2: measure it
+#
+# A photo has no business with even and odd. Average `y` over all pixels of each of the $r \cdot r$ positions: the more
+# these averages differ, the stronger the pattern. Return them, `(r, r)`.
+
+
+# %% tags=["exercise"]
+def phase_means(y, r):
+    """Return m (r, r), the mean of y over rows i, i + r, .. and columns j, j + r, .. in m[i, j]."""
+    return ...
+
+
+check("6.2", phase_means)
+
+
+# %% tags=["solution"]
+def phase_means(y, r):
+    """Return m (r, r), the mean of y over rows i, i + r, .. and columns j, j + r, .. in m[i, j]."""
+    return np.array([[y[i::r, j::r].mean() for j in range(r)] for i in range(r)])
+
+
+check("6.2", phase_means)
+
+# %% [markdown]
+# ### Exercise 6.3: ICNR
+#
+# The cure is simple: let the $r \cdot r$ kernels of each square begin as copies of one. The image then begins as the
+# small one with each pixel repeated, and training takes it from there. From the formula at the top: which output
+# channels of the weight belong to one square?
+
+
+# %% tags=["exercise"]
+def icnr_from(weight, r):
+    """Return (kh, kw, in, out * r * r) for a weight (kh, kw, in, out)."""
+    return ...
+
+
+check("6.3", icnr_from)
+
+
+# %% tags=["solution"]
+def icnr_from(weight, r):
+    """Return (kh, kw, in, out * r * r) for a weight (kh, kw, in, out)."""
+    return np.repeat(weight, r * r, axis=-1)
+
+
+check("6.3", icnr_from)
+
+# %% [markdown]
+# ## Its older cousin
+#
+# Before pixel shuffle, networks grew by a transposed convolution of stride 2: every pixel is spread over a window, and
+# the windows lie two pixels apart. **Predict.** Let image and kernel consist of ones. The result counts how many windows
+# cover each pixel. Is it even for a kernel of 2 x 2, of 3 x 3, of 4 x 4?
+
+# %%
+ones = Tensor(np.ones((1, 5, 5, 1)))
+cover = {
+    f"kernel {k} x {k}": ops.conv2d_transpose(ones, Tensor(np.ones((k, k, 1, 1))), stride=2)
+    for k in (2, 3, 4)
+}
+images_figure({name: y.numpy()[0, :, :, 0] for name, y in cover.items()}, width=2.4)
+
+# %% [markdown]
+# **Figure 3.** How many windows cover each pixel. With 2 x 2 exactly one; with 3 x 3 one, two or four in a checkerboard;
+# with 4 x 4 again evenly four, but for the border.
+#
+# So a kernel that is no multiple of the stride has the pattern built in, whatever its weights. That of pixel shuffle is
+# only in the weights, and can be drawn away. Does training not do the same? Let us watch.
+
+
+# %%
+def spread(y):
+    return np.std([y[i::2, j::2].mean() for i in (0, 1) for j in (0, 1)])
+
+
+def watch(draw, steps=200):
+    rng, low = np.random.default_rng(6), imresize(photo, 1 / 2)
+    first = nn.Conv2d(3, 16, 3, padding=1, rng=rng)
+    last = nn.Conv2d(16, 12, 3, padding=1, rng=rng)
+    last.weight.data[...] = draw((3, 3, 16, 12), rng)
+    net, spreads = nn.Sequential(first, nn.PReLU(16), last, nn.PixelShuffle(2)), []
+    optimizer = Adam(net.parameters(), lr=0.003)
+    for _ in range(steps):
+        y = net(Tensor(low[None]))
+        spreads.append(spread(y.numpy()[0]))
+        net.zero_grad()
+        ops.mse(y, Tensor(photo[None])).backward()
+        optimizer.step()
+    return spreads
+
+
+# %%
+lines = {
+    "he_normal": watch(nn.he_normal),
+    "icnr": watch(lambda shape, rng: nn.icnr(shape, rng, factor=2)),
+    "the photo itself": [spread(photo)] * 200,
+}
+figure = lines_figure({k: (range(200), v) for k, v in lines.items()}, "step", "std of phase means")
+figure.axes[0].set_yscale("symlog", linthresh=1e-4)
+figure
+
+# %% [markdown]
+# **Figure 4.** How strong the pattern is while two small networks learn to enlarge a photo. From independent draws it
+# starts near 1 and needs a hundred steps to fall to what the photo itself has, less than 0.001. From ICNR it starts at exactly 0
+# and is never much above.
+#
+# So training does remove the pattern, if slowly. ICNR saves those steps; and a discriminator never gets to see so cheap a
+# sign of a forgery.
+#
+# ## Summary
+#
+# Shuffle moves numbers, no more. What looks like its fault is the first draw's, and ICNR removes it.
+#
+# - `minisrgan/ops/shuffle.py`: both directions, each the other's gradient; the order of channels is PyTorch's
+# - `minisrgan/nn/init.py`: `icnr`; `minisrgan/models/generator.py`: `Upsample` uses it
+# - the paper: Ledig et al. 2017, sec. 2.1 and fig. 4: two of these, each with $r = 2$, make the factor of 4; Shi et al.
+#   2016 (arXiv 1609.05158), eq. 4, for the shuffle
+#
+# **Next:** notebook 7, where all the parts become the generator.

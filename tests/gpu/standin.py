@@ -1,0 +1,337 @@
+"""A stand-in for CuPy that computes with NumPy and forgives nothing; for tests on machines without a GPU.
+
+It refuses what CuPy refuses: to become a NumPy array by itself, to be mixed with one, and every name that CuPy does not
+have (`cupy_names.txt`). Memory fresh from `empty` holds NaN, and has guards around it that kernels must leave alone.
+It counts how often Python waits for a number from the "GPU".
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+import sys
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minisrgan import kernels as package
+from minisrgan.kernels import cuda_launch
+from tests.gpu import cuda_in_c
+
+NAMES = frozenset(
+    line
+    for line in Path(__file__).with_name("cupy_names.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+)
+# Keywords that NumPy's functions take and CuPy's do not.
+UNKNOWN = {"where", "casting", "subok", "signature", "initial", "order", "like"}
+waits = [0]
+marks = itertools.count(1_000_003, 7)  # in the guards around arrays, for each another
+
+
+def unwrap(value: Any) -> Any:
+    """Return what NumPy is to compute with; refuse its own arrays."""
+    if isinstance(value, ndarray):
+        return value._array
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"Unsupported type {type(value)}: a NumPy array among those of CuPy")
+    if isinstance(value, tuple | list):
+        return type(value)(map(unwrap, value))
+    return value
+
+
+def wrap(result: Any, *sources: Any) -> Any:
+    """Return an array or number of NumPy's as an array of ours, which remembers whose view it is."""
+    if isinstance(result, np.generic):
+        return ndarray(np.asarray(result))
+    if isinstance(result, np.ndarray):
+        ours = [source for source in sources if isinstance(source, ndarray) and source._array.size]
+        parents = [source for source in ours if np.may_share_memory(result, source._array)]
+        return ndarray(result, parents[0]._root if parents else None)
+    return tuple(wrap(part, *sources) for part in result) if isinstance(result, tuple) else result
+
+
+class ndarray:
+    """An array "of the GPU"."""
+
+    __array_ufunc__ = None  # a NumPy array to the left asks us, and is refused
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, array: np.ndarray, base: ndarray | None = None, guarded: np.ndarray | None = None) -> None:
+        self._array, self.base, self._guarded = array, base, guarded
+        self._mark = None if guarded is None else guarded[0]
+
+    @property
+    def _root(self) -> ndarray:
+        return self if self.base is None else self.base
+
+    def __array__(self, *args: Any, **options: Any) -> np.ndarray:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def get(self) -> np.ndarray:
+        """Copy to the CPU."""
+        waits[0] += 1
+        return self._array.copy()
+
+    @property
+    def device(self) -> Device:
+        """The only one."""
+        return Device()
+
+    @property
+    def data(self) -> Any:
+        """Where the memory is."""
+        return types.SimpleNamespace(ptr=self._array.ctypes.data)
+
+    def check_guard(self, kernel: str) -> None:
+        """Fail if something has written beside the array."""
+        if self._root._guarded is not None:
+            edges = self._root._guarded[np.r_[: cuda_in_c.GUARD, -cuda_in_c.GUARD : 0]]
+            assert (edges == self._root._mark).all(), f"{kernel} has written beside an array"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or f"ndarray.{name}" not in NAMES:
+            raise AttributeError(f"CuPy's ndarray has no {name}")
+        waits[0] += name in ("tolist", "item", "tobytes")
+        value = getattr(self._array, name)
+        return _guarded(value, self) if callable(value) else wrap(value, self)
+
+    def __getitem__(self, index: Any) -> Any:
+        parts = index if isinstance(index, tuple) else (index,)  # arrays of NumPy are taken as positions
+        plain = tuple(part._array if isinstance(part, ndarray) else part for part in parts)
+        return wrap(self._array[plain if isinstance(index, tuple) else plain[0]], self)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        parts = index if isinstance(index, tuple) else (index,)
+        plain = tuple(part._array if isinstance(part, ndarray) else part for part in parts)
+        self._array[plain if isinstance(index, tuple) else plain[0]] = unwrap(value)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __str__(self) -> str:
+        return str(self._array)
+
+    def _number(self, convert: Callable[[Any], Any]) -> Any:
+        waits[0] += 1
+        return convert(self._array)
+
+    def __float__(self) -> float:
+        return float(self._number(lambda a: a.item()))
+
+    def __int__(self) -> int:
+        return int(self._number(lambda a: a.item()))
+
+    def __bool__(self) -> bool:
+        return bool(self._number(bool))
+
+
+def _operators() -> None:
+    def binary(work: Callable[[Any, Any], Any], turned: bool) -> Callable[[Any, Any], Any]:
+        def method(self: ndarray, other: Any) -> Any:
+            a, b = unwrap(self), unwrap(other)
+            return wrap(work(b, a) if turned else work(a, b))
+
+        return method
+
+    def in_place(work: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def method(self: ndarray, other: Any) -> ndarray:
+            before = self._array
+            self._array = work(self._array, unwrap(other))
+            assert self._array is before
+            return self
+
+        return method
+
+    def unary(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda self: wrap(work(self._array))
+
+    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor", "matmul"):
+        plain = name.rstrip("_")
+        setattr(ndarray, f"__{plain}__", binary(getattr(operator, name), False))
+        setattr(ndarray, f"__r{plain}__", binary(getattr(operator, name), True))
+        if name != "matmul":
+            setattr(ndarray, f"__i{plain}__", in_place(getattr(operator, f"i{plain}")))
+    for name in ("lt", "le", "eq", "ne", "gt", "ge"):
+        setattr(ndarray, f"__{name}__", binary(getattr(operator, name), False))
+    for name in ("neg", "abs", "invert"):
+        setattr(ndarray, f"__{name}__", unary(getattr(operator, name)))
+
+
+_operators()
+
+
+def _guarded(function: Callable[..., Any], *sources: Any) -> Callable[..., Any]:
+    """Let a function of NumPy's work on our arrays alone."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        unknown = UNKNOWN & options.keys() - ({"order"} if function.__name__ == "copy" else set())
+        if unknown:
+            raise TypeError(f"CuPy's {function.__name__} has no keyword {', '.join(unknown)}")
+        if isinstance(options.get("out"), ndarray):
+            out = options["out"]
+            function(*map(unwrap, args), **{key: unwrap(value) for key, value in options.items()})
+            return out
+        result = function(*map(unwrap, args), **{key: unwrap(value) for key, value in options.items()})
+        return wrap(result, *sources, *args)
+
+    return call
+
+
+class Ufunc:
+    """A function of NumPy's with its methods."""
+
+    def __init__(self, plain: np.ufunc) -> None:
+        self.plain, self.call = plain, _guarded(plain)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Compute element by element."""
+        return self.call(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        if f"ufunc.{name}" not in NAMES:
+            raise AttributeError(f"CuPy's ufunc has no {name}")
+        if name == "at":  # as an index, an array of NumPy's is welcome
+            return lambda a, index, value: self.plain.at(a._array, index, unwrap(value))
+        return _guarded(getattr(self.plain, name))
+
+
+class Namespace(types.ModuleType):
+    """CuPy, or a module of it: NumPy's functions where CuPy has one of the name."""
+
+    def __init__(self, name: str, numpy: Any, prefix: str = "") -> None:
+        super().__init__(name)
+        self._numpy, self._prefix = numpy, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self._prefix + name not in NAMES:
+            raise AttributeError(f"CuPy has no {self._prefix}{name}")
+        value = getattr(self._numpy, name)
+        if isinstance(value, types.ModuleType):
+            return Namespace(f"{self.__name__}.{name}", value, f"{self._prefix}{name}.")
+        if isinstance(value, np.ufunc):
+            return Ufunc(value)
+        return _guarded(value) if callable(value) and not isinstance(value, type) else value
+
+
+FACTS = {"name": b"Stand-in", "major": 9, "minor": 0}
+
+
+class Device:
+    """The only GPU there is."""
+
+    mem_info = (3 << 30, 4 << 30)  # free and whole
+
+    def __init__(self, number: int = 0) -> None:
+        assert number == 0
+        self.id = number
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def use(self) -> None:
+        """Make it the current one."""
+
+
+class OutOfMemoryError(MemoryError):
+    """What CuPy raises where the GPU's memory is full."""
+
+
+def _empty(shape: Any, dtype: Any = float) -> ndarray:
+    dtype = np.dtype(dtype)
+    if dtype.kind != "f":
+        return ndarray(np.empty(shape, dtype))
+    size = int(np.prod(shape))
+    memory = np.full(size + 2 * cuda_in_c.GUARD, next(marks), dtype)
+    inner = memory[cuda_in_c.GUARD :][:size]
+    inner.fill(np.nan)
+    return ndarray(inner.reshape(shape), guarded=memory)
+
+
+def _filled(value: Any) -> Callable[..., ndarray]:
+    def make(shape: Any, dtype: Any = float) -> ndarray:
+        array = _empty(shape, dtype)
+        array._array[...] = value
+        return array
+
+    return make
+
+
+def _asarray(value: Any, dtype: Any = None) -> ndarray:
+    if isinstance(value, ndarray) and (dtype is None or np.dtype(dtype) == value.dtype):
+        return value
+    plain = np.asarray(value._array if isinstance(value, ndarray) else value, dtype=dtype)
+    array = _empty(plain.shape, plain.dtype)
+    array._array[...] = plain
+    return array
+
+
+def _like(make: Callable[..., ndarray]) -> Callable[..., ndarray]:
+    return lambda array, dtype=None: make(array.shape, dtype or array.dtype)
+
+
+def _ascontiguous(array: ndarray) -> ndarray:
+    return array if array._array.flags.c_contiguous else _asarray(ndarray(np.ascontiguousarray(array._array)), None)
+
+
+def module() -> Any:
+    """Return a new stand-in."""
+    cupy: Any = Namespace("cupy", np)
+    cupy.ndarray, cupy.RawModule = ndarray, cuda_in_c.RawModule
+    cupy.__version__ = "13.0.0"
+    cupy.empty, cupy.zeros, cupy.ones = _empty, _filled(0), _filled(1)
+    cupy.empty_like, cupy.zeros_like, cupy.ones_like = map(_like, (_empty, _filled(0), _filled(1)))
+    cupy.full_like = lambda array, value: _filled(value)(array.shape, array.dtype)
+    cupy.asarray = cupy.array = _asarray
+    cupy.ascontiguousarray = _ascontiguous
+    cupy.cuda = types.SimpleNamespace(
+        Device=Device,
+        memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+        runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, getDeviceProperties=lambda number: FACTS),
+        get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: None),
+    )
+    freed: list[None] = []
+    cupy.freed = freed
+    pool = types.SimpleNamespace(free_all_blocks=lambda: freed.append(None), total_bytes=lambda: 1 << 20)
+    cupy.get_default_memory_pool = lambda: pool
+    return cupy
+
+
+@contextmanager
+def installed(kernels: bool = True) -> Iterator[Any]:
+    """Put the stand-in into CuPy's place for a block.
+
+    kernels  run the CUDA kernels, by the C compiler; else what the CPU's kernels do with arrays of another module
+    """
+    before, twins = sys.modules.get("cupy"), {name: getattr(package, name) for name in package.__all__}
+    cupy = sys.modules["cupy"] = module()
+    if not kernels:
+        vars(package).update({name: getattr(twin, "__wrapped__", twin) for name, twin in twins.items()})
+    _forget()
+    try:
+        yield cupy
+    finally:
+        vars(package).update(twins)
+        _forget()
+        if before is None:
+            del sys.modules["cupy"]
+        else:
+            sys.modules["cupy"] = before
+
+
+def _forget() -> None:
+    cuda_launch._module.cache_clear()
+    cuda_launch._kernel.cache_clear()

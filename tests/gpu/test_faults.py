@@ -1,0 +1,129 @@
+"""The tests of the GPU's code are tested: each fault here, made in a CUDA source or in Python, is noticed.
+
+A fault is made for the stand-in alone, and a question is asked of it that passes without the fault.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minisrgan import backend, kernels
+from minisrgan.errors import MinisrganError
+from minisrgan.kernels import cuda_launch
+from tests.gpu import standin
+from tests.gpu.cuda_in_c import needs_compiler
+from tests.gpu.devices import DEVICE, Training, run
+from tests.mutants.faults import Fault
+from tests.mutants.test_mutants import made
+from tests.ops.table import TABLE
+from tests.ops.test_table import agree, expected
+
+Question = Callable[[], None]
+NOTICED = (AssertionError, MinisrganError, ValueError, TypeError, AttributeError, ctypes.ArgumentError)
+
+
+def rows(name: str, size: int | None = None) -> Question:
+    """Ask all rows of an operation, with a workspace of so many bytes."""
+
+    def ask() -> None:
+        for row in (row for row in TABLE if row.name == name):
+            y, grad_y, grads = expected(row)
+            with backend.workspace(size) if size else nullcontext():
+                ours, our_grads = run(row, list(row.inputs), grad_y)
+            for mine, right in zip((ours, *our_grads), (y, *grads), strict=True):
+                agree(mine, right, 1e-11)
+
+    return ask
+
+
+def many_rows() -> None:
+    """Ask for sums over more rows than a block of threads takes."""
+    x = np.random.default_rng(0).standard_normal((9000, 40))
+    agree(kernels.channel_moments(backend.to_device(x, DEVICE))[1].get(), x.var(axis=0), 1e-11)
+
+
+def a_step() -> None:
+    """Ask for a step of SRGAN, with two of Adam."""
+    cpu, gpu = (Training(device, np.float64, content="mse") for device in ("cpu", DEVICE))
+    for _ in range(2):
+        ours, theirs = cpu.step(), gpu.step()
+    np.testing.assert_allclose([*theirs.values()], [*ours.values()], rtol=1e-9)
+    for a, b in zip(cpu.stage.g_optimizer.square, gpu.stage.g_optimizer.square, strict=True):
+        agree(b.get(), a, 1e-9)
+
+
+CUDA: list[tuple[str, str, Question]] = [  # what a source says, what is said instead, and who notices
+    ("0 <= u && u < H && 0 <= v", "u < H && 0 <= v", rows("conv2d")),
+    ("first + k / C / kw / kh", "k / C / kw / kh", rows("conv2d", 600)),
+    ("sh % s == 0 && ", "", rows("conv2d_transpose")),
+    ("0 <= p && p < pixels", "p < pixels", rows("conv2d_transpose", 600)),
+    ("W * C + k] += sum", "W * C + k] = sum", rows("conv2d_transpose", 100)),
+    ("+= (Index)blockDim.y * gridDim.y", "+= (Index)blockDim.y * gridDim.y * 2", many_rows),
+    ("y < (int)blockDim.y", "y < (int)blockDim.y - 1", many_rows),
+    ("- x_hat * grad_weight[c] / rows", "- grad_weight[c] / rows", rows("batch_norm")),
+    ("slope[c * each]", "slope[c]", rows("prelu")),
+    ("row % r * r + col % r", "col % r * r + row % r", rows("pixel_shuffle")),
+    ("left = x[at] == y[k] ? 0 : left", "left = left", rows("max_pool2d")),
+    ("sqrt(v[k]) + least", "sqrt(v[k] + least)", a_step),
+    ("EACH(k, n) y[k] = x[k] > 0", "EACH(k, n + 1) y[k] = x[k] > 0", rows("prelu")),
+]
+PYTHON = [
+    ("kernels/cuda_conv.py", "channels % items == 0 and", "channels >= items and", rows("conv2d")),
+    ("kernels/cuda_conv.py", "h1 * stride - corner[0] + kernel[0]", "h1 * stride - corner[0] + 1", rows("conv2d", 100)),
+    ("kernels/cuda_conv.py", "total += xp.matmul", "total = xp.matmul", rows("conv2d", 100)),
+    ("kernels/cuda_launch.py", "index = np.int64 if wide else np.int32", "index = np.int64", rows("relu")),
+    ("kernels/cuda_launch.py", "    if blocks > 1:", "    if blocks > 1000:", many_rows),
+    ("kernels/cuda.py", "if flat is not parameter:", "if flat is parameter and False:", None),
+    ("ops/activation.py", "y = array_module(x).tanh(x)", "y = array_module(x).fix_tanh(x)", rows("tanh")),
+    ("ops/checks.py", "array_module(like).asarray(condition", "np.asarray(condition", rows("clip")),
+]
+
+
+def turned_adam() -> None:
+    """Ask Adam to change a parameter that is not contiguous."""
+    parameter, *rest = (backend.to_device(np.ones(shape), DEVICE) for shape in ((2, 3), (3, 2), (3, 2), (3, 2)))
+    kernels.adam(parameter.T, *rest, 0.1, (0.9, 0.99), 1e-8, 1)
+    assert (parameter.get() < 1).all()
+
+
+def ask(question: Question) -> bool:
+    """Tell whether a question finds something amiss."""
+    with standin.installed():
+        try:
+            question()
+        except NOTICED:
+            return True
+    return False
+
+
+@needs_compiler
+@pytest.mark.parametrize(("old", "new", "question"), CUDA, ids=[old for old, _, _ in CUDA])
+def test_a_fault_in_a_cuda_source_is_noticed(
+    old: str, new: str, question: Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that passes with a kernel that is wrong proves nothing of it."""
+    source = cuda_launch.source()
+    assert source.count(old) == 1, f"{old} is there {source.count(old)} times"
+    monkeypatch.setattr(cuda_launch, "source", lambda: source.replace(old, new))
+    assert ask(question)
+
+
+@needs_compiler
+@pytest.mark.parametrize(("file", "old", "new", "question"), PYTHON, ids=[old for _, old, _, _ in PYTHON])
+def test_a_fault_in_python_is_noticed(file: str, old: str, new: str, question: Any) -> None:
+    """A wrong block, a forgotten copy, a name that CuPy lacks, a constant made by NumPy: all of them pass on a CPU."""
+    with made(Fault("", file, old, new, "")):
+        assert ask(question or turned_adam)
+
+
+@needs_compiler
+def test_without_a_fault_nothing_is_amiss() -> None:
+    """Questions that always find something would pass the tests above as well."""
+    questions = {id(question): question for *_, question in (*CUDA, *PYTHON) if question is not None}
+    assert [question for question in (*questions.values(), turned_adam) if ask(question)] == []

@@ -1,0 +1,84 @@
+"""CUDA's own compiler takes every kernel, which it does without a driver or a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minisrgan.kernels import cuda_launch
+
+PACKAGES = "nvidia.cuda_nvrtc", "nvidia.cu13"
+
+
+def library() -> Path | None:
+    """Return the file of NVRTC that pip has installed."""
+    for package in PACKAGES:
+        try:
+            spec = importlib.util.find_spec(package)
+        except ModuleNotFoundError:
+            continue
+        for folder in (spec.submodule_search_locations or ()) if spec else ():
+            found = [path for pattern in ("libnvrtc.so.*", "nvrtc64*.dll") for path in Path(folder).rglob(pattern)]
+            found = [path for path in found if "alt" not in path.name]
+            if found:
+                return found[0]
+    return None
+
+
+LIBRARY = library()
+needs_nvrtc = pytest.mark.skipif(LIBRARY is None, reason="no NVRTC: pip install nvidia-cuda-nvrtc-cu12")
+
+
+def compile_cuda(code: str, *options: str) -> tuple[int, str]:
+    """Compile; return the status, 0 if all is well, and what the compiler says."""
+    nvrtc = ctypes.CDLL(str(LIBRARY))
+    program, size = ctypes.c_void_p(), ctypes.c_size_t()
+    assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"kernels.cu", 0, None, None) == 0
+    try:
+        words = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+        status = nvrtc.nvrtcCompileProgram(program, len(options), words)
+        assert nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size)) == 0
+        log = ctypes.create_string_buffer(size.value)
+        assert nvrtc.nvrtcGetProgramLog(program, log) == 0
+        return status, log.value.decode()
+    finally:
+        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def compiled_as_cupy_does(real: str, index: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, tuple[str, ...]]:
+    """Return the source and the options that are handed to CuPy."""
+    given: list[Any] = []
+
+    def module(*, code: str, options: tuple[str, ...]) -> None:
+        given.extend((code, options))
+
+    stand_in = type("cupy", (), {"RawModule": staticmethod(module)})
+    monkeypatch.setitem(sys.modules, "cupy", stand_in)
+    make: Callable[..., Any] = cuda_launch._module.__wrapped__
+    make(real, index)
+    return given[0], given[1]
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("index", ["int", "long long"])
+@pytest.mark.parametrize("real", ["float", "double"])
+@pytest.mark.parametrize("target", ["compute_75", "sm_80", "sm_90"])
+def test_every_kernel_compiles(target: str, real: str, index: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a C compiler takes may not be CUDA: a GPU would refuse it at its first step."""
+    code, options = compiled_as_cupy_does(real, index, monkeypatch)
+    status, log = compile_cuda(code, *options, f"--gpu-architecture={target}", "--std=c++14", "-default-device")
+    assert status == 0, log
+    assert log.strip() == ""  # no warnings either
+
+
+@needs_nvrtc
+def test_what_is_no_cuda_is_noticed() -> None:
+    """The test above would pass too if nothing were compiled."""
+    code = cuda_launch.source().replace("blockIdx.y", "blockIdx.row")
+    assert compile_cuda(code, "-DReal=float", "-DIndex=int", "--gpu-architecture=compute_75")[0] != 0

@@ -1,0 +1,175 @@
+"""PyTorch's files without PyTorch: real ones, those of Python 2, and what must not be taken for a tensor."""
+
+from __future__ import annotations
+
+import pickle
+import pickletools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minisrgan.weights.torch_file import interpret, read_torch
+from tests.weights.files import (
+    MACHINE,
+    WRITERS,
+    call,
+    dictionary,
+    number,
+    storage,
+    tensor,
+    tensors,
+    text,
+    tuple_of,
+    write_old,
+    write_zip,
+)
+from tests.weights.make_fixtures import FOLDER, STATE
+
+ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
+formats = pytest.mark.parametrize("format_", ["zip", "old"])
+
+
+@formats
+@pytest.mark.parametrize("name", ["state", "checkpoint"])
+def test_files_that_pytorch_wrote(format_: str, name: str) -> None:
+    """A reader that is tested on files of its own writer only reads its own mistakes: strides, bfloat16, views."""
+    arrays = read_torch(FOLDER / f"{name}_{format_}.pth")
+    assert arrays.keys() == STATE.keys()
+    for key, array in STATE.items():
+        assert arrays[key].dtype == array.dtype, key
+        np.testing.assert_array_equal(arrays[key], array)
+
+
+@formats
+def test_a_module_that_pytorch_wrote(format_: str) -> None:
+    """A module's state dict carries its _metadata along, as an attribute of a dictionary."""
+    arrays = read_torch(FOLDER / f"module_{format_}.pth")
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "0.weight": (2, 1, 1, 1), "0.bias": (2,), "1.weight": (2,), "1.bias": (2,), "1.running_mean": (2,),
+        "1.running_var": (2,), "1.num_batches_tracked": (),
+    }  # fmt: skip
+    assert (arrays["1.running_var"] == 1).all()
+
+
+@formats
+def test_our_writers_agree_with_pytorch(format_: str, tmp_path: Path) -> None:
+    """The broken files of the other tests start from these: they must be right but for what is broken."""
+    path = WRITERS[format_](tmp_path / "x.pth", tensors({"a": ARRAY, "b": ARRAY[:1] + 7}), [ARRAY, ARRAY[:1] + 7])
+    arrays = read_torch(path)
+    np.testing.assert_array_equal(arrays["a"], ARRAY)
+    np.testing.assert_array_equal(arrays["b"], ARRAY[:1] + 7)
+
+
+@pytest.mark.parametrize(("format_", "name"), [(f, n) for f in WRITERS for n in ("state", "checkpoint", "module")])
+def test_the_fixtures_are_what_pytorch_reads(format_: str, name: str) -> None:
+    """Our reading of a file is right if PyTorch reads the same from it."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: its files are compared with fixtures only")
+    theirs = torch.load(FOLDER / f"{name}_{format_}.pth", weights_only=True)
+    theirs = theirs.get("state_dict", theirs)
+    ours = read_torch(FOLDER / f"{name}_{format_}.pth")
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        np.testing.assert_array_equal(ours[key], value.detach().to(torch.float64).numpy(), err_msg=key)
+
+
+def test_what_python_2_wrote(tmp_path: Path) -> None:
+    """Weights of 2017 have byte strings, dictionaries as lists of pairs, and tensors without hooks."""
+    text_2 = b"U\x01a"
+    old = call("torch._utils._rebuild_tensor", storage("FloatStorage", "0", 6, b"N"), number(0),
+               tuple_of(number(2), number(3)), tuple_of(number(3), number(1)))  # fmt: skip
+    program = call("collections.OrderedDict", b"](](" + text_2 + old + b"ee")
+    np.testing.assert_array_equal(read_torch(write_old(tmp_path / "x.pth", program, [ARRAY]))["a"], ARRAY)
+
+
+PROGRAMS = {
+    b"K\xff": 255, b"M\xff\xff": 65535, b"J\xff\xff\xff\xff": -1, b"J\xff\xff\xff\x7f": 2**31 - 1, b"\x8a\x01\xff": -1,
+    b"\x8a\x02\xff\x00": 255, b"\x8a\x00": 0, b"G\xbf\xe0" + bytes(6): -0.5, b"N": None, b"\x88": True, b"\x89": False,
+    b"K\1\x85": (1,), b"K\1K\2\x86": (1, 2), b"K\1K\2K\3\x87": (1, 2, 3), b"(K\1(K\2tt": (1, (2,)), b")": (),
+    b"](K\1K\2e": [1, 2], b"]K\1a": [1], b"}K\1K\2s": {1: 2}, b"}(K\1K\2K\3K\4u": {1: 2, 3: 4}, b"U\1a": "a",
+    b"T\2\0\0\0ab": "ab", b"X\2\0\0\0\xc3\xa4": "\u00e4", b"K\1q\7K\2h\7\x86": (2, 1),
+    b"K\1r\0\1\0\0K\2j\0\1\0\0\x86": (2, 1), b"}}b": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=repr)
+def test_every_instruction(program: bytes) -> None:
+    """The files above use most of them; what is rare in a file must not be wrong in it. Pickle says what is right."""
+    assert interpret(b"\x80\x02" + program + b".") == (PROGRAMS[program], len(program) + 3)
+    assert pickle.loads(b"\x80\x02" + program.replace(b"}}b", b"}") + b".") == PROGRAMS[program]
+
+
+@pytest.mark.parametrize("code", sorted({op.code.encode("latin1") for op in pickletools.opcodes}))
+def test_no_other_instruction(code: bytes) -> None:
+    """Of pickle's instructions those that make objects in other ways must not be understood at all."""
+    if code in {program[i : i + 1] for program in PROGRAMS for i in range(len(program))} | {b"c", b"R", b"Q", b"\x80"}:
+        return
+    if code != b".":
+        with pytest.raises(ValueError, match="instruction"):
+            interpret(b"N" * 4 + code + bytes(20))
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.eval", "torch.load", "torch._utils._rebuild_tensor_v3", "a"])
+def test_no_other_function(name: str) -> None:
+    """The names are the point at which a file reaches out of itself."""
+    with pytest.raises(ValueError, match=f"wants to run .*{name}"):
+        interpret(call(name, text("touch canary")) + b".")
+
+
+def shape(*sizes: int) -> bytes:
+    return tuple_of(*map(number, sizes))
+
+
+# What is wrong with a file, its program, and other parts.
+REFUSED = {
+    "a tensor beyond the end of its storage": tensor(ARRAY, "0", offset=number(1)),
+    "a tensor before the start of its storage": tensor(ARRAY, "0", offset=number(-1)),
+    "a tensor larger than its storage": tensor(ARRAY, "0", shape=shape(10**6, 10**6), stride=shape(0, 0)),
+    "strides that leave the storage": tensor(ARRAY, "0", stride=shape(300, 100)),
+    "strides that go backwards": tensor(ARRAY, "0", offset=number(5), stride=shape(-3, -1)),
+    "more strides than axes": tensor(ARRAY, "0", stride=shape(3, 1, 1)),
+    "fewer strides than axes": tensor(ARRAY, "0", stride=shape(1)),
+    "a shape that is text": tensor(ARRAY, "0", shape=text("ab")),
+    "a shape of tuples": tensor(ARRAY, "0", shape=tuple_of(number(10**9), tuple_of(number(1)))),
+    "a storage of another length": tensor(ARRAY, "0", storage=storage("FloatStorage", "0", 7)),
+    "a storage of another kind": tensor(ARRAY, "0", storage=storage("DoubleStorage", "0", 6)),
+    "a storage of an unknown kind": tensor(ARRAY, "0", storage=storage("CharStorage", "0", 24)),
+    "a storage that is not there": tensor(ARRAY, "1"),
+    "a storage somewhere else": tensor(ARRAY, "../../../data.pkl"),
+    "a view of a storage": tensor(ARRAY, "0", storage=storage("FloatStorage", "0", 6, shape(0, 6))),
+    "a tensor that is text": tensor(ARRAY, "0", storage=text("0")),
+}
+
+
+@formats
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_no_tensor_that_is_not_there(wrong: str, format_: str, tmp_path: Path) -> None:
+    """NumPy follows any stride to any address: what the file says of a tensor has to be compared with what it has."""
+    path = WRITERS[format_](tmp_path / "x.pth", dictionary({"a": REFUSED[wrong]}), [ARRAY])
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        read_torch(path)
+
+
+@formats
+def test_only_one_dictionary_of_tensors(format_: str, tmp_path: Path) -> None:
+    """Of a generator and a discriminator in one file nobody knows which is asked for; of none, neither."""
+    for program in (dictionary({"g": tensors({"a": ARRAY}), "d": tensors({"a": ARRAY})}), dictionary({"a": number(3)})):
+        with pytest.raises(ValueError, match="instead of one"):
+            read_torch(WRITERS[format_](tmp_path / "x.pth", program, [ARRAY]))
+
+
+@formats
+def test_a_name_that_stands_there_twice(format_: str, tmp_path: Path) -> None:
+    """The second would silently replace the first, for us; another program may show the first to a reviewer."""
+    program = b"}(" + 2 * (text("a") + tensor(ARRAY, "0")) + b"u"
+    with pytest.raises(ValueError, match="twice"):
+        read_torch(WRITERS[format_](tmp_path / "x.pth", program, [ARRAY]))
+
+
+def test_another_order_of_bytes_is_refused(tmp_path: Path) -> None:
+    """Read the wrong way round every number is another, and finite."""
+    write_zip(tmp_path / "zip.pth", tensors({"a": ARRAY}), [ARRAY], byteorder=b"big")
+    write_old(tmp_path / "old.pth", tensors({"a": ARRAY}), [ARRAY], MACHINE.replace(b"\x88", b"\x89"))
+    for name in ("zip", "old"):
+        with pytest.raises(ValueError, match="highest byte"):
+            read_torch(tmp_path / f"{name}.pth")
