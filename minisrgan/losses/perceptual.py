@@ -15,10 +15,13 @@ class PerceptualLoss:
     """What the generator minimises.
 
     Formula   content(generated, original) + adversarial_weight * adversarial + tv_weight * total variation
+              + pixel_weight * mean squared error of pixels
     content             `MSEContent` or `VGGContent`
     adversarial_weight  1e-3 in eq. 3
     tv_weight           2e-8 for SRResNet-VGG22, else 0
-    Source    SRGAN eq. 3, and sec. 3.4 for the total variation.
+    pixel_weight        0 in SRGAN. VGG's features do not mind a shift of colour or a faint grid; pixels do.
+    Source    SRGAN eq. 3, and sec. 3.4 for the total variation; pixels beside features are ESRGAN's, with their absolute
+              difference (Wang et al. 2018, arXiv 1809.00219, eq. 3).
 
     >>> from minisrgan.losses import MSEContent
     >>> loss = PerceptualLoss(MSEContent())
@@ -30,6 +33,7 @@ class PerceptualLoss:
     content: Callable[[Tensor, Tensor], Tensor]
     adversarial_weight: float = 1e-3
     tv_weight: float = 0.0
+    pixel_weight: float = 0.0
 
     def __call__(
         self, generated: Tensor, original: Tensor, fake_logits: Tensor | None = None
@@ -40,6 +44,8 @@ class PerceptualLoss:
             terms["adversarial"] = generator_loss(fake_logits) * self.adversarial_weight
         if self.tv_weight:
             terms["total_variation"] = ops.total_variation(generated) * self.tv_weight
+        if self.pixel_weight:
+            terms["pixel"] = ops.mse(generated, original) * self.pixel_weight
         total, *others = terms.values()
         for term in others:
             total = total + term

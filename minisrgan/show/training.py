@@ -18,7 +18,7 @@ _PANELS = {
     "content loss": ("content", "content_validation"),
     "adversarial loss of G": ("adversarial",),
     "D's answer": ("d_fake", "d_real"),
-    "gradient at the output": ("grad_content", "grad_adversarial", "grad_total_variation"),
+    "gradient at the output": ("grad_content", "grad_adversarial", "grad_total_variation", "grad_pixel"),
     "standard deviation,\noutput / original": ("contrast",),
 }
 _LOG_SCALE = {"content loss", "gradient at the output"}

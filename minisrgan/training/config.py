@@ -29,6 +29,7 @@ class Config:
     d_lr                      the discriminator's
     adversarial_weight        of eq. 3
     tv_weight                 of the total variation, 2e-8 for SRResNet-VGG22 and else 0
+    pixel_weight              of the squared error of pixels beside the content loss; 0 in the paper
     adversarial_ramp          steps over which the adversarial weight rises to its value; 0 in the paper
     real_label                what D is to say to originals; 0.9 smooths it, 1 in the paper
     clip                      largest norm of a network's gradient in stage srgan; 0 is no limit, the paper's
@@ -58,6 +59,7 @@ class Config:
     d_lr: float = 1e-4
     adversarial_weight: float = 1e-3
     tv_weight: float = 0.0
+    pixel_weight: float = 0.0
     adversarial_ramp: int = 0
     real_label: float = 1.0
     clip: float = 0.0

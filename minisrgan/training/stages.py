@@ -48,7 +48,7 @@ class SRResNetStage:
     def __init__(self, generator: Generator, content: Content, config: Config) -> None:
         self.generator = generator
         self.average = EMA(generator, config.ema) if config.ema else None
-        self.loss = PerceptualLoss(content, tv_weight=config.tv_weight)
+        self.loss = PerceptualLoss(content, tv_weight=config.tv_weight, pixel_weight=config.pixel_weight)
         self.optimizer = Adam(generator.parameters(), config.srresnet_lr)
         self.steps = config.srresnet_steps
         turn = max(1, round(self.steps * config.srresnet_decay))
@@ -88,7 +88,7 @@ class SRGANStage:
     def __init__(self, generator: Generator, discriminator: Discriminator, content: Content, config: Config) -> None:
         self.generator, self.discriminator = generator, discriminator
         self.average = EMA(generator, config.ema) if config.ema else None
-        self.loss = PerceptualLoss(content, config.adversarial_weight, config.tv_weight)
+        self.loss = PerceptualLoss(content, config.adversarial_weight, config.tv_weight, config.pixel_weight)
         self.adversarial_weight = piecewise((config.adversarial_weight,), (), config.adversarial_ramp)
         self.real_label, self.clip = config.real_label, config.clip or math.inf
         self.g_optimizer = Adam(generator.parameters(), config.srgan_lr)

@@ -142,6 +142,10 @@ def test_the_recipe_beside_the_paper():
     ramped = after(adversarial_ramp=4)[0]
     assert np.isclose(ramped["adversarial"], plain["adversarial"] / 4)
     assert np.isclose(ramped["grad_adversarial"], plain["grad_adversarial"] / 4)
+    anchored = after(pixel_weight=7.0)[0]
+    assert np.isclose(anchored["pixel"], 7 * plain["content"])  # which is that of pixels here
+    assert np.isclose(anchored["loss"], plain["loss"] + anchored["pixel"])
+    assert np.isclose(anchored["grad_pixel"], 7 * plain["grad_content"])
     assert after(real_label=0.9)[0]["d_loss"] != plain["d_loss"]
     clipped, clipped_stage = after(clip=1e-3)
     assert np.isclose(clipped["grad"], plain["grad"], rtol=1e-3)  # the norm before; D has learned a little differently
