@@ -19,7 +19,7 @@ from minisrgan.inference.evaluate import Score, whole_pixels
 from minisrgan.models import Discriminator, Generator
 from minisrgan.show import curves_figure, make_strip, save_figure, strips_figure
 from minisrgan.training import PRESETS, SRGANStage, SRResNetStage, Stage, content_loss, run_stage
-from minisrgan.weights import save_model
+from minisrgan.weights import load_generator, save_model
 
 HELD_OUT = "coffee"  # never trained on
 DETAIL = (200, 312, 112, 112)  # top, left, height, width of the part shown enlarged
@@ -29,9 +29,10 @@ def add_parser(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "demo",
-        help="train a tiny SRGAN on sample photographs and compare it with bicubic (about 4 minutes)",
-        description="Train a tiny SRResNet, then a tiny SRGAN from it, on photographs that come with scikit-image; "
-        "upscale one that was held out; write comparison.png and curves.png.",
+        help="upscale a photograph with the models in the box, then train a tiny SRGAN (about 4 minutes)",
+        description="Upscale a photograph with the models that come with minisrgan and write box.png. Then train a "
+        "tiny SRResNet, and a tiny SRGAN from it, on photographs that come with scikit-image; upscale the one that was "
+        "held out; write comparison.png and curves.png.",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="default: runs/demo")
     parser.add_argument("--steps", type=int, nargs=2, metavar=("SRRESNET", "SRGAN"), help="other numbers of steps; "
@@ -49,13 +50,19 @@ def run(args: argparse.Namespace) -> int:
     photos = sample_photos()
     original = whole_pixels(photos.pop(HELD_OUT), config.scale)
     low = imresize(original, 1 / config.scale)
+    args.out.mkdir(parents=True, exist_ok=True)
+    pictures = {"nearest": nearest(low, config.scale), "bicubic": imresize(low, config.scale)}
+    ready = pictures | {
+        f"{name} in the box": upscale(load_generator(name.lower()), low) for name in ("SRResNet", "SRGAN")
+    }
+    _draw(args.out / "box.png", ready | {"original": original})
+    print(f"Picture: {args.out / 'box.png'}; now the same in small, from the first step on.\n")
     print(f"Training on {', '.join(photos)}; {HELD_OUT} is held out.")
 
     rng = np.random.default_rng(config.seed)
     sampler = CropSampler(photos, config.crop, config.scale, rng)
     generator = Generator(config.scale, config.channels, config.blocks, rng=rng).start_as_nearest()
     content = content_loss("mse")
-    args.out.mkdir(parents=True, exist_ok=True)
     log_file = args.out / "log.jsonl"
     log_file.unlink(missing_ok=True)
     log: list[dict[str, Any]] = []
@@ -65,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
         save_model(args.out / f"{stage.name}.safetensors", generator, stage=stage.name, content="mse")
         return upscale(generator, low)
 
-    pictures = {"nearest": nearest(low, config.scale), "bicubic": imresize(low, config.scale)}
     pictures["SRResNet"] = train(SRResNetStage(generator, content, config))
     discriminator = Discriminator(config.crop, config.d_channels, rng=rng)
     pictures["SRGAN"] = train(SRGANStage(generator, discriminator, content, config))
@@ -74,25 +80,32 @@ def run(args: argparse.Namespace) -> int:
     write_image(args.out / f"{HELD_OUT}_low.png", low)
     for name, picture in pictures.items():
         write_image(args.out / f"{HELD_OUT}_{name.lower()}.png", picture)
-    scores = {name: Score(psnr(p, original), ssim(p, original)) for name, p in pictures.items() if p is not original}
-    note = "PSNR / SSIM (daala) of the luminance, 4 px cropped"
-    save_figure(strips_figure([make_strip(HELD_OUT, pictures, scores, DETAIL)], note), args.out / "comparison.png")
+    scores = _draw(args.out / "comparison.png", pictures)
     panels = {"MSE of pixels in [-1, 1]": ["content"], "loss of D": ["d_loss"], "D's answer": ["d_real", "d_fake"]}
     save_figure(curves_figure(log, panels, log_scale=["MSE of pixels in [-1, 1]"]), args.out / "curves.png")
-    _report(scores, [record for record in log if record["stage"] == "srgan"][-20:])
+    gain = scores["SRResNet"].psnr - scores["bicubic"].psnr
+    print(f"SRResNet is {abs(gain):.2f} dB {'above' if gain >= 0 else 'below'} bicubic on a photo it has never seen.")
+    _report([record for record in log if record["stage"] == "srgan"][-20:])
     print(f"Pictures: {args.out / 'comparison.png'} and {args.out / 'curves.png'}")
     print(f"Upscale your own: minisrgan upscale PHOTO --model {args.out / 'srgan.safetensors'}")
     print(f"Took {time.perf_counter() - start:.0f} s.")
     return 0
 
 
-def _report(scores: Mapping[str, Score], last: list[dict[str, Any]]) -> None:
-    """Print PSNR and SSIM of every picture, what SRResNet gained over bicubic, and how far the two players came."""
+def _draw(path: Path, pictures: Mapping[str, Array]) -> dict[str, Score]:
+    """Draw pictures, of which the last is the original, beside each other; print and return PSNR and SSIM of each."""
+    original = pictures["original"]
+    scores = {name: Score(psnr(p, original), ssim(p, original)) for name, p in pictures.items() if p is not original}
     print(f"\n{HELD_OUT}, luminance, 4 pixels cropped from each border:")
     for name, score in scores.items():
-        print(f"  {name:<9} PSNR {score.psnr:5.2f} dB   SSIM {score.ssim_daala:.4f}")
-    gain = scores["SRResNet"].psnr - scores["bicubic"].psnr
-    print(f"SRResNet is {abs(gain):.2f} dB {'above' if gain >= 0 else 'below'} bicubic on a photo it has never seen.")
+        print(f"  {name:<19} PSNR {score.psnr:5.2f} dB   SSIM {score.ssim_daala:.4f}")
+    note = "PSNR / SSIM (daala) of the luminance, 4 px cropped"
+    save_figure(strips_figure([make_strip(HELD_OUT, pictures, scores, DETAIL)], note), path)
+    return scores
+
+
+def _report(last: list[dict[str, Any]]) -> None:
+    """Print how far the two players came."""
     real, fake = (float(np.mean([record[name] for record in last])) for name in ("d_real", "d_fake"))
     print(f"At the end D took originals for original with probability {real:.2f}, and SRGAN's images with {fake:.2f}.")
     print("So short a game changes little: texture needs many more steps, and VGG features (minisrgan train --help).\n")

@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with photographs")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for weights, log and settings")
     parser.add_argument("--preset", choices=PRESETS, default="tiny", help="sizes and steps: tiny learns in minutes, "
-                        "small takes a night for each stage, paper is the paper's (default tiny)")  # fmt: skip
+                        "small takes 40 minutes for each stage, paper is the paper's (default tiny)")  # fmt: skip
     parser.add_argument("--content", help="what the content loss compares: mse (pixels, the default), vgg22 or vgg54 "
                         "(features phi 2,2 or 5,4 of VGG19), or features:FILE, those of another network, such as "
                         "srgan_discriminator.safetensors of an earlier training")  # fmt: skip

@@ -20,8 +20,8 @@ class PerceptualLoss:
     adversarial_weight  1e-3 in eq. 3
     tv_weight           2e-8 for SRResNet-VGG22, else 0
     pixel_weight        0 in SRGAN. VGG's features do not mind a shift of colour or a faint grid; pixels do.
-    Source    SRGAN eq. 3, and sec. 3.4 for the total variation; pixels beside features are ESRGAN's, with their absolute
-              difference (Wang et al. 2018, arXiv 1809.00219, eq. 3).
+    Source    SRGAN eq. 3, and sec. 3.4 for the total variation; pixels beside features are ESRGAN's (Wang et al.
+              2018, arXiv 1809.00219, eq. 3), by their absolute difference.
 
     >>> from minisrgan.losses import MSEContent
     >>> loss = PerceptualLoss(MSEContent())

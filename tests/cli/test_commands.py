@@ -161,10 +161,10 @@ def test_demo_in_short(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[
     """The first command of every newcomer: here with two steps of each stage, to see that every file is written."""
     assert command("demo", "--out", tmp_path, "--steps", 2, 2, "--seed", seed) == 0
     text = capsys.readouterr().out
-    for name in ("comparison.png", "curves.png"):
+    for name in ("box.png", "comparison.png", "curves.png"):
         assert str(tmp_path / name) in text
         assert read_image(tmp_path / name).shape[1] > 1000
-    assert "bicubic" in text
+    assert "SRGAN in the box" in text
     assert "27.29" in text  # bicubic of the held-out photo does not depend on the training
     assert load_generator(tmp_path / "srgan.safetensors").scale == 4
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
