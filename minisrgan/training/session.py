@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from minisrgan import __version__
 from minisrgan.backend import Array, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import ConfigError
@@ -94,7 +96,9 @@ def train(
         save_stage(out, stage, config.content, lows)
 
     def save(step: int) -> None:
-        checkpoints.save(step, *state_of(stage, sampler), scores.get(step))
+        arrays, numbers = state_of(stage, sampler)
+        told = {"config": asdict(config), "versions": {"minisrgan": __version__, "numpy": np.__version__}}
+        checkpoints.save(step, arrays, numbers | told, scores.get(step))
         publish()
         if step in scores:
             draw()

@@ -53,6 +53,8 @@ def test_a_training_is_looked_at_on_the_way(photos: Path, tmp_path: Path, capsys
     for figure in ("curves", "pictures"):
         assert read_image(run / f"srresnet_{figure}.png").std() > 10
     manifests = [json.loads(path.read_text()) for path in sorted((run / "checkpoints").glob("*.json"))]
+    assert manifests[-1]["state"]["config"]["bn_batches"] == 2
+    assert set(manifests[-1]["state"]["versions"]) == {"minisrgan", "numpy"}
     assert [manifest["score"] for manifest in manifests] == [-log[-1]["content_validation"]]
 
 
