@@ -189,7 +189,8 @@ def test_a_training_survives_kills(
         assert process.returncode == 0, errors
         break
     with capsys.disabled():
-        print(f"\nkilled {killed} times, then: {next((s for s in told.splitlines() if 'goes on' in s), 'from the start')}", end="")
+        went_on = next((line for line in told.splitlines() if "goes on" in line), "from the start")
+        print(f"\nkilled {killed} times, then: {went_on}", end="")
     assert killed == kills
     (step, ours), (right_step, right) = last(out), last(tmp_path / "peace")
     assert step == right_step == steps

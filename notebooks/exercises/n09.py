@@ -1,0 +1,86 @@
+"""Exercises of notebook 9: the losses of both players."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from checks import Exercise
+from minisrgan import Tensor
+from minisrgan.losses import discriminator_loss
+from minisrgan.ops import sigmoid
+
+Array = np.ndarray[Any, Any]
+
+
+def best(p_real: Array, p_fake: Array) -> Array:
+    return p_real / (p_real + p_fake)
+
+
+def s(z: Array) -> Array:
+    return 1 / (1 + np.exp(-z))
+
+
+def gradients(z: Array) -> tuple[Array, Array]:
+    return -s(z), s(z) - 1
+
+
+def logits(rng: np.random.Generator) -> list[Tensor]:
+    return [Tensor(rng.normal(size=(5, 1)), requires_grad=True) for _ in range(2)]
+
+
+EXERCISES = {
+    "9.1": Exercise(
+        best,
+        lambda rng: (rng.uniform(0.1, 1, size=9), rng.uniform(0.1, 1, size=9)),
+        {
+            "that is how likely the number is generated; D says how likely it is real.": lambda r, f: f / (r + f),
+            "that is the odds, real against generated. The chance is r / (r + f).": lambda r, f: r / f,
+            "that is the logit of it, ln(p_real / p_fake).": lambda r, f: np.log(r / f),
+            "D must not answer 0 or 1 only: the best answer is a chance.": lambda r, f: (r > f).astype(float),
+        },
+        ["D"],
+    ),
+    "9.2": Exercise(
+        discriminator_loss,
+        logits,
+        {
+            "the labels are exchanged: D says 1 to originals.": lambda r, f: discriminator_loss(f, r),
+            "the value is right, but nothing flows back to the logits of the generated ones. D must learn from both.": (
+                lambda r, f: discriminator_loss(r, f.detach())
+            ),
+            "you took sums over the batch: take means.": lambda r, f: discriminator_loss(r, f) * 5.0,
+            "the two means are added, not averaged.": lambda r, f: discriminator_loss(r, f) * 0.5,
+            "that maximises: D minimises minus the logarithms.": lambda r, f: -discriminator_loss(r, f),
+            "ln(1 - D) of a generated image is to be large; you took -ln D of it.": lambda r, f: discriminator_loss(
+                r, -f
+            ),
+            "that compares the chances themselves, without the logarithm.": lambda r, f: (
+                (1.0 - sigmoid(r)).mean() + sigmoid(f).mean()
+            ),
+        },
+        ["the loss"],
+    ),
+    "9.3": Exercise(
+        gradients,
+        lambda rng: (rng.normal(size=7) * 3,),
+        {
+            "the two are exchanged.": lambda z: gradients(z)[::-1],
+            "both signs are wrong: G wants z to grow, so the loss must fall where z does.": lambda z: (s(z), 1 - s(z)),
+            "those are the losses; their derivatives are asked for.": lambda z: (
+                -np.logaddexp(0, z),
+                np.logaddexp(0, -z),
+            ),
+            "the saturating one is right. softplus(-z) has the derivative -sigmoid(-z): mind both signs.": lambda z: (
+                -s(z),
+                s(-z),
+            ),
+            "sigmoid'(z) is the derivative of D, but of its logarithm you need sigmoid'(z) / D.": lambda z: (
+                -s(z) * (1 - s(z)),
+                -s(z) * (1 - s(z)),
+            ),
+        },
+        ["saturating", "non_saturating"],
+    ),
+}

@@ -1,0 +1,280 @@
+# %% [markdown]
+# # 7. The generator
+#
+# **You will** put the parts of notebooks 3 to 6 together to SRResNet, the generator of SRGAN; count what it costs and
+# how far it sees; train a small one in half a minute, until it beats bicubic; and look up which kernel it
+# uses at which place.
+#
+# **Time:** 60 minutes. **Before:** notebooks 3 to 6.
+
+# %%
+# %matplotlib inline
+import numpy as np
+
+from checks import check
+from minisrgan import Tensor, nn, no_grad, ops
+from minisrgan.data import CropSampler, sample_photos
+from minisrgan.images import imresize, nearest, psnr
+from minisrgan.models import Generator
+from minisrgan.models.generator import Upsample
+from minisrgan.optim import Adam, piecewise
+from minisrgan.show import images_figure, lines_figure, summarize, summary_table
+
+rng = np.random.default_rng(7)
+photos = sample_photos()
+photo = photos.pop("astronaut")[:256, 96:352]  # kept for the end: no training on it
+low = imresize(photo, 1 / 2).astype(np.float32)[None] / 255
+
+# %% [markdown]
+# ## The block
+#
+# A residual block computes `conv1`, `bn1`, `prelu`, `conv2`, `bn2`, in this order, and adds its input to the result. After the
+# sum comes nothing, so that the sum of all blocks is a road without bends.
+#
+# ### Exercise 7.1: residual block
+
+
+# %% tags=["exercise"]
+def residual_block(x, conv1, bn1, prelu, conv2, bn2):
+    """Return y of the shape of x; all five are functions from a Tensor to a Tensor."""
+    return ...
+
+
+check("7.1", residual_block)
+
+
+# %% tags=["solution"]
+def residual_block(x, conv1, bn1, prelu, conv2, bn2):
+    """Return y of the shape of x; all five are functions from a Tensor to a Tensor."""
+    return x + bn2(conv2(prelu(bn1(conv1(x)))))
+
+
+check("7.1", residual_block)
+
+# %% [markdown]
+# ## The whole network
+#
+# Between the blocks and the input stands a 9 x 9 convolution, which turns colours into `channels` maps. Behind them a
+# convolution, and a long skip past all blocks. Then the shuffle, and a 9 x 9 convolution back to colours. By hand, without blocks:
+
+# %%
+conv_first, conv_last = (nn.Conv2d(*io, 9, padding=4, rng=rng) for io in ((3, 16), (16, 3)))
+prelu_first, conv_middle = nn.PReLU(16), nn.Conv2d(16, 16, 3, padding=1, rng=rng)
+bn_middle, upsample = nn.BatchNorm2d(16), Upsample(16, rng)
+first = prelu_first(conv_first(Tensor(low)))
+deep = bn_middle(conv_middle(first))  # the blocks would stand here
+large = upsample(first + deep)
+y = conv_last(large)
+for name, t in {"low": Tensor(low), "first": first, "deep": deep, "large": large, "y": y}.items():
+    print(f"{name:6} {t.shape}")
+
+# %% [markdown]
+# `Generator` in the package is the same with its blocks. The last column says how many pixels of the input, along one
+# side, a pixel of that layer depends on:
+
+# %%
+print(summary_table(Generator(scale=2, channels=16, blocks=2), (1, 24, 24, 3)))
+
+# %% [markdown]
+# **Predict.** The paper's generator has 64 channels, 16 blocks, and two upsamplings for a factor of 4. Which part does most of the
+# multiplications?
+
+# %%
+rows = summarize(Generator(), (1, 24, 24, 3))
+total = sum(row.multiply_adds for row in rows)
+for part in ("conv_first", "blocks", "conv_middle", "upsample.0", "upsample.1", "conv_last"):
+    own = [row for row in rows if row.path.startswith(part)]
+    share = sum(row.multiply_adds for row in own) / total
+    print(f"{part:12} {sum(row.parameters for row in own):9,} parameters  {share:4.0%} of the work")
+
+# %% [markdown]
+# <details><summary>The answer</summary>
+#
+# The blocks, but with only about half of the work. The second upsampling costs as much as eight of them: it runs on four
+# times the pixels, with four times the output channels.
+# </details>
+#
+# ### Exercise 7.2: how far does it see?
+#
+# A convolution of `k` x `k` looks $(k-1)/2$ pixels further, in pixels of *its own* image. After a shuffle by $r$ these
+# are $r$ times smaller. Add up, in pixels of the input.
+
+
+# %% tags=["exercise"]
+def reach(layers):
+    """Return the radius for layers such as [("conv", 9), ("shuffle", 2), ("conv", 9)]."""
+    return ...
+
+
+check("7.2", reach)
+
+
+# %% tags=["solution"]
+def reach(layers):
+    """Return the radius for layers such as [("conv", 9), ("shuffle", 2), ("conv", 9)]."""
+    radius, pixel = 0.0, 1.0
+    for kind, size in layers:
+        if kind == "conv":
+            radius += pixel * (size - 1) / 2
+        else:
+            pixel /= size
+    return radius
+
+
+check("7.2", reach)
+
+# %% [markdown]
+# ## Where to start
+#
+# Drawn at random, the generator needs thousands of steps to learn that its output should look like its
+# input. We have half a minute. `start_as_nearest()` sets the first weights so that the whole network begins by repeating each
+# pixel, while the blocks add nothing yet.
+
+
+# %%
+def enlarge(generator, low=low):
+    with no_grad():
+        y = generator.eval()(Tensor(low)).numpy()[0]
+    return ((y + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+
+
+drawn = Generator(scale=2, channels=16, blocks=2)
+generator = Generator(scale=2, channels=16, blocks=2).start_as_nearest()
+starts = {"drawn at random": enlarge(drawn), "start_as_nearest()": enlarge(generator)}
+images_figure({"input": low[0], **starts}, width=2.6)
+
+# %% [markdown]
+# **Figure 1.** The small photo of an astronaut, and what two untrained generators make of it: random weights give
+# blotches of false colour in which the shape can just be made out; the other start gives the photo with every pixel repeated.
+#
+# ### Exercise 7.3: from numbers to a photo
+#
+# The network takes numbers in $[0, 1]$ and returns numbers around $[-1, 1]$. A photo has whole levels
+# from 0 to 255. Write the way back; the output may well lie outside.
+
+
+# %% tags=["exercise"]
+def to_photo(y):
+    """Return uint8 levels for an array y of floats, -1 for black and 1 for white."""
+    return ...
+
+
+check("7.3", to_photo)
+
+
+# %% tags=["solution"]
+def to_photo(y):
+    """Return uint8 levels for an array y of floats, -1 for black and 1 for white."""
+    return ((y + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+
+
+check("7.3", to_photo)
+
+# %% [markdown]
+# ## Half a minute of training
+#
+# The loss is the mean squared error of the pixels. Each step takes eight random crops of three photos; the astronaut is
+# not among them. For the last third, the steps are ten times smaller.
+#
+# **Predict.** The curve begins at what repeating pixels is worth. Will it pass bicubic? Will it ever fall below its start?
+
+
+# %%
+def train(generator, steps):
+    sampler, scores = CropSampler(photos, 48, 2, np.random.default_rng(7)), {}
+    optimizer, lr = Adam(generator.parameters(), lr=0), piecewise((1e-3, 1e-4), (2 * steps // 3,))
+    for step in range(steps + 1):
+        if step % 20 == 0:
+            scores[step] = psnr(enlarge(generator), photo)
+        generator.train()
+        small, original = (Tensor(array) for array in sampler.batch(8))
+        optimizer.zero_grad()
+        ops.mse(generator(small), original).backward()
+        optimizer.lr = lr(step)
+        optimizer.step()
+    return scores
+
+
+# %% tags=["times"]
+scores = train(generator, steps=400)
+bicubic = psnr(imresize(imresize(photo, 1 / 2), 2), photo)
+lines = {
+    "the generator": (list(scores), list(scores.values())),
+    "bicubic": ((0, 400), [bicubic] * 2),
+}
+print(
+    f"bicubic {bicubic:.2f} dB, generator {scores[0]:.2f} dB at first, {scores[400]:.2f} dB at last"
+)
+lines_figure(lines, "step", "PSNR, dB")
+
+# %% [markdown]
+# **Figure 2.** PSNR of the astronaut, which the generator never trained on, over 400 steps, beside the level line of bicubic:
+# it falls by about 1 dB at first, climbs, passes bicubic before step 200, and settles about 1 dB above it.
+#
+# <details><summary>The answer</summary>
+#
+# Both. At the start it is a plain copy; the first steps let channels with random content into the output, and the
+# running statistics of batch norm, which the enlargement uses, limp behind weights that move fast.
+# </details>
+
+# %%
+names = ("repeated pixels", "bicubic", "the generator", "original")
+made = (nearest(low[0], 2), imresize(imresize(photo, 1 / 2), 2), enlarge(generator), photo)
+images_figure({name: image[64:128, 100:164] for name, image in zip(names, made)}, width=2.2)
+
+# %% [markdown]
+# **Figure 3.** The astronaut's eyes, four times: in squares; smooth and blurred by bicubic; a little crisper by the generator; and the original, with
+# single hairs and the grain of the skin, which none of the others has.
+#
+# ## A kernel for every place
+#
+# Bicubic uses one kernel everywhere. The generator is not linear: its PReLUs switch. But around a given photo it acts like
+# a linear map, and autograd hands us its kernel for any pixel: the gradient of that pixel in the input. **Predict.**
+# Will it be the same kernel on a smooth background, in hair and in black cloth?
+
+# %%
+places = {"background": (20, 108), "hair": (35, 50), "black": (98, 83)}
+kernels = {}
+for name, (h, w) in places.items():
+    x = Tensor(low[:, h - 12 : h + 13, w - 12 : w + 13], requires_grad=True)
+    generator.eval()(x)[0, 24, 24, 1].backward()
+    kernels[name] = x.numpy()[0, 7:18, 7:18]
+    kernels[f"kernel, {name}"] = x.grad.numpy()[0, 7:18, 7:18, 1] / 2
+images_figure(kernels, width=1.5, limit=0.5)
+
+# %% [markdown]
+# **Figure 4.** Three details of 11 x 11 pixels, and beside each the kernel of its middle pixel, green from green. For the background and for hair it is nearly the same, violet in the middle and
+# orange to the right and below; in black cloth it is so pale that it can hardly be seen.
+#
+# <details><summary>The answer</summary>
+#
+# The first two are alike: take the pixel, and exaggerate how it differs from its neighbours on the right and below.
+# (This output pixel is the upper left quarter of the input pixel.) Only PReLUs can change the kernel; in black they
+# have switched, and hardly anything comes through.
+# </details>
+#
+# ## What MSE wants
+#
+# Often a small photo does not say what the large one was: this stripe could have stood here, or one pixel further. Say
+# both are equally likely. Which answer has the smaller error on average?
+
+# %%
+here, there = np.zeros((16, 16)), np.zeros((16, 16))
+here[:, 4::8], there[:, 5::8] = 1, 1
+for name, guess in {"a sharp stripe": here, "the average": (here + there) / 2}.items():
+    error = np.mean([((guess - truth) ** 2).mean() for truth in (here, there)])
+    print(f"{name}: {error:.4f}")
+
+# %% [markdown]
+# The blurred average wins: half the error, and it looks like neither. So the enlarged face has no pores, and SRGAN goes on where SRResNet stops.
+#
+# ## Summary
+#
+# Blocks with skips on the small image, shuffles at the end, 9 x 9 to begin and end. Trained by MSE, it beats bicubic, and blurs what it cannot know.
+#
+# - `minisrgan/models/generator.py`: the whole network on one screen; `receptive_radius`, `start_as_nearest`
+# - `minisrgan/training/stages.py`: `SRResNetStage`, the loop above with all that a long training needs
+# - `minisrgan/show/summary.py`: the table of layers
+# - the paper: Ledig et al. 2017, sec. 2.1 and fig. 4 for the network, sec. 3.2 for its training, eq. 4 for the loss
+#
+# **Next:** notebook 8, a loss that looks at more than pixels.

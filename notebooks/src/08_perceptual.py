@@ -1,0 +1,247 @@
+# %% [markdown]
+# # 8. What VGG sees: the perceptual loss
+#
+# **You will** look at photos through the feature maps of VGG19; build the loss that SRGAN compares with; make pictures that are
+# equally wrong in pixels and unequally wrong in features; and see as a picture what either loss asks the generator to do.
+#
+# **Time:** 60 minutes. **Before:** notebooks 3 and 7.
+#
+# **The weights.** Real weights of VGG19 come from millions of photos and weigh half a gigabyte; this course does not bring
+# them. Ours are drawn at random. Much holds for them already; the text says where real ones differ. With a file
+# at hand, put `load_vgg19(file, "2,2")` of `minisrgan.weights` in the place of `VGG19`.
+
+# %%
+# %matplotlib inline
+import numpy as np
+
+from checks import check
+from minisrgan import Tensor, no_grad, ops
+from minisrgan.data import sample_photos
+from minisrgan.images import imresize
+from minisrgan.losses import MSEContent, VGGContent
+from minisrgan.models import VGG19
+from minisrgan.show import images_figure, lines_figure, summary_table
+
+photo = imresize(sample_photos(["chelsea"])["chelsea"], 1 / 2)[30:102, 56:152]
+x = photo.astype(np.float32) / 127.5 - 1
+
+# %% [markdown]
+# ## A network that was made for something else
+#
+# VGG19 was built to name what is in a photo. Its convolutions come in five blocks, a ReLU after each, and between blocks a
+# max pooling keeps the largest of 2 x 2 numbers. $\phi_{i,j}$ is what comes out of convolution $j$ of block $i$, after
+# its ReLU. SRGAN uses $\phi_{2,2}$ and $\phi_{5,4}$. Up to $\phi_{3,4}$, for a small photo, it is:
+
+# %%
+print(summary_table(VGG19("3,4"), (1, 24, 32, 3)))
+
+# %% [markdown]
+# ### Exercise 8.1: the size of a map
+#
+# Blocks 1 to 5 have 64, 128, 256, 512 and 512 channels. A pooling drops a row that is left over.
+
+
+# %% tags=["exercise"]
+def map_shape(i, height, width):
+    """Return (height, width, channels) of the maps of block i, for a photo of height x width."""
+    return ...
+
+
+check("8.1", map_shape)
+
+
+# %% tags=["solution"]
+def map_shape(i, height, width):
+    """Return (height, width, channels) of the maps of block i, for a photo of height x width."""
+    return height // 2 ** (i - 1), width // 2 ** (i - 1), (64, 128, 256, 512, 512)[i - 1]
+
+
+check("8.1", map_shape)
+
+# %% [markdown]
+# **Predict.** The weights are random. Will the maps look like noise, or will you find the cat?
+
+
+# %%
+def maps(phi):
+    with no_grad():
+        return VGG19(phi, "torchvision")(Tensor(x[None])).numpy()[0]
+
+
+shown = {f"phi {phi}, map {c}": maps(phi)[..., c] for phi in ("1,2", "2,2") for c in (0, 1, 2, 3)}
+images_figure({"the photo": photo, **shown}, columns=3, width=2.1)
+
+# %% [markdown]
+# **Figure 1.** A cat, and four maps each of two depths, black where a feature is absent. In the first four
+# the outline of the eye can be followed; the next ones are half as fine and coarser; the last is all but black.
+#
+# <details><summary>The answer</summary>
+#
+# You find the cat. A random kernel is still a kernel: it answers to some edges and colours more than to others. In a trained VGG, deep maps
+# answer to an eye or to fur; here only to a mixture.
+# </details>
+#
+# ### Exercise 8.2: feed it what it knows
+#
+# The paper's weights were trained on numbers of another kind: channels in the order blue, green, red, from 0 to
+# 255, minus the mean of each over all training photos. Given anything else, a network answers wrongly, and without an error.
+
+
+# %% tags=["exercise"]
+def prepared(images, means):
+    """Return what VGG19 wants, from images (N, H, W, 3) in [-1, 1], means (3,) of B, G, R."""
+    return ...
+
+
+check("8.2", prepared)
+
+
+# %% tags=["solution"]
+def prepared(images, means):
+    """Return what VGG19 wants, from images (N, H, W, 3) in [-1, 1], means (3,) of B, G, R."""
+    return (images[..., ::-1] + 1) * 127.5 - means
+
+
+check("8.2", prepared)
+
+# %% [markdown]
+# ### Exercise 8.3: the loss
+#
+# The VGG loss is the squared distance of the maps, averaged over their positions, and summed over channels:
+#
+# $$L = \frac{1}{N W H} \sum_{n, h, w, c} (\phi(\mathrm{original}) - \phi(\mathrm{generated}))^2$$
+
+
+# %% tags=["exercise"]
+def feature_loss(generated, original):
+    """Return L, a Tensor, for two Tensors of feature maps (N, H, W, C)."""
+    return ...
+
+
+check("8.3", feature_loss)
+
+
+# %% tags=["solution"]
+def feature_loss(generated, original):
+    """Return L, a Tensor, for two Tensors of feature maps (N, H, W, C)."""
+    difference = generated - original
+    return (difference * difference).sum() / (generated.size // generated.shape[3])
+
+
+check("8.3", feature_loss)
+
+# %% [markdown]
+# ## Equally wrong
+#
+# Move the cat by one pixel: nobody sees it, but the mean squared error does. Now blur it, add noise to it, make it
+# brighter, each just so much that the error is the same.
+
+# %%
+moved = np.roll(x, 1, axis=1)
+error = ((moved - x) ** 2).mean()
+blurred = imresize(imresize(photo, 1 / 8), 8).astype(np.float32) / 127.5 - 1
+noise = np.random.default_rng(8).normal(size=x.shape).astype(np.float32)
+wrong = {"blurred": blurred - x, "noisy": noise, "brighter": np.ones_like(x)}
+wrong = {name: x + d * np.sqrt(error / (d**2).mean()) for name, d in wrong.items()}
+wrong = {"moved": moved, **wrong}
+images_figure({"original": photo, **{name: (y + 1) / 2 for name, y in wrong.items()}}, columns=5)
+
+# %% [markdown]
+# **Figure 2.** The cat five times: original; moved by one pixel, which cannot be seen; blurred; noisy; and brighter.
+#
+# **Predict.** To VGG, which of the four is closest to the original, and which furthest?
+
+# %%
+pixels, features = MSEContent(), VGGContent(VGG19("3,4", "torchvision"))
+target, told = Tensor(x[None]), []
+for name, y in wrong.items():
+    mse, vgg = (content(Tensor(y[None]), target).item() for content in (pixels, features))
+    told.append(f"{name:9} MSE {mse:.4f}  VGG {vgg:6.2f}")
+print("\n".join(told))
+
+# %% [markdown]
+# <details><summary>The answer</summary>
+#
+# The moved one, and the blurred one: four to five times as far, with the same error in pixels. Your eyes agree, and nobody has taught these
+# weights anything.
+# </details>
+#
+# Where does that come from? Look at depth after depth, in units of the moved cat:
+
+# %%
+depths, distances = ("1,1", "1,2", "2,1", "2,2", "3,2", "3,4", "4,2", "4,4"), []
+for phi in depths:
+    content = VGGContent(VGG19(phi, "torchvision"))
+    distances.append([content(Tensor(y[None]), target).item() for y in wrong.values()])
+table = np.array(distances).T
+lines = {name: (depths, row / table[0]) for name, row in zip(wrong, table)}
+lines_figure(lines, "feature map phi", "distance / distance of moved")
+
+# %% [markdown]
+# **Figure 3.** Distances of the four cats from the original at eight depths of VGG19, divided by that of the moved cat. At
+# the left all are about 1, as in pixels. With depth the noisy and above all the blurred one move away, to more than 4
+# and 7 times; the brighter one stays close to the moved one.
+#
+# The first convolution is linear but for its ReLU, and counts as pixels do. Then each pooling forgives a little
+# movement, while what is missing stays missing: a blurred fur does not excite the features of fur.
+#
+# ## The gradient as a picture
+#
+# A loss speaks to the generator through its gradient alone. Let the generator have returned the blurred cat. Either loss
+# now says, for every pixel: brighter, or darker.
+
+# %%
+asked = {"original - blurred": (x - wrong["blurred"])[..., 1]}
+contents = {"MSE": pixels, "VGG 1,2": VGGContent(VGG19("1,2", "torchvision")), "VGG 3,4": features}
+for name, content in contents.items():
+    y = Tensor(wrong["blurred"][None], requires_grad=True)
+    content(y, target).backward()
+    asked[f"-gradient of {name}"] = -y.grad.numpy()[0, :, :, 1]
+images_figure(asked, columns=2, width=3.2)
+
+# %% [markdown]
+# **Figure 4.** What to change in the green of the blurred cat, violet for brighter and orange for darker. That of MSE is the
+# difference of both pictures itself; that of VGG 1,2 still shows eye and stripes, in finer lines; that of VGG 3,4 is a cloud of
+# single pixels of either sign, thickest around the eye.
+#
+# MSE asks each pixel by itself for what it lacks. A deep feature asks all the pixels that it looks at together, and reaches them
+# through poolings, each of which passes the gradient to one pixel in four; so the picture is torn.
+#
+# ## Following it
+#
+# So let us follow it: start from the blurred cat, and take steps down the VGG loss with the pixels themselves as
+# parameters. **Predict.** Will the error of the pixels fall too, and as far?
+
+# %%
+y, history = wrong["blurred"][None].copy(), []
+for step in range(40):
+    pixel = Tensor(y, requires_grad=True)
+    loss = features(pixel, target)
+    loss.backward()
+    history.append((loss.item(), ops.mse(pixel, target).item()))
+    y = y - 0.02 * np.sign(pixel.grad.numpy()) * (1 - step / 40)
+falls = [f"{first:.3f} to {last:.3f}" for first, last in zip(history[0], history[-1])]
+print(f"VGG {falls[0]}, MSE {falls[1]}")
+images_figure({"blurred": wrong["blurred"] / 2 + 0.5, "after 40 steps": y[0] / 2 + 0.5}, width=2.8)
+
+# %% [markdown]
+# **Figure 5.** The blurred cat, and what 40 steps down the VGG loss make of it: the eye has its outline again, and a coloured
+# grain covers everything.
+#
+# <details><summary>The answer</summary>
+#
+# VGG's distance falls to nearly nothing, the error of the pixels not even to half. Many pictures have almost these features. Among them, SRGAN lets the discriminator choose one that looks like a photo,
+# without such grain.
+# </details>
+#
+# ## Summary
+#
+# Feature maps forgive small movements and punish blur, the deeper the more; even random ones do. Trained ones also know what
+# matters in photos.
+#
+# - `minisrgan/models/vgg.py`: the network, and what input its weights want
+# - `minisrgan/losses/content.py`: `MSEContent` and `VGGContent`, with the factor 1/12.75 of the paper
+# - `minisrgan/weights/vgg.py`: real weights, read from a file
+# - the paper: Ledig et al. 2017, sec. 2.2.1 and eq. 5; sec. 3.4 compares $\phi_{2,2}$ with $\phi_{5,4}$
+#
+# **Next:** notebook 9, the discriminator.

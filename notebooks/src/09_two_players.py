@@ -1,0 +1,294 @@
+# %% [markdown]
+# # 9. Two players
+#
+# **You will** play the game of a GAN where it can be seen whole, with numbers in place of images: what the best discriminator is,
+# why the loss that the formula suggests leaves the generator without a gradient, and why such a game need not settle. Then
+# you meet SRGAN's discriminator, and ask it what it would change in a picture.
+#
+# **Time:** 60 minutes. **Before:** notebooks 2, 5 and 7.
+
+# %%
+# %matplotlib inline
+import numpy as np
+
+from checks import check
+from minisrgan import Tensor, nn, ops
+from minisrgan.data import CropSampler, sample_photos
+from minisrgan.images import imresize
+from minisrgan.losses import discriminator_loss, generator_loss
+from minisrgan.models import Discriminator
+from minisrgan.optim import Adam
+from minisrgan.show import images_figure, lines_figure, summary_table
+
+# %% [markdown]
+# ## The game
+#
+# Real numbers lie around 2. A generator makes numbers around $\mu$, and would like them to be taken for real. A
+# discriminator $D$ says for each number how likely it is real. Both play for one value $V$, which $D$ wants large and $G$ small:
+#
+# $$V = \mathrm{mean}\,\ln D(\mathrm{real}) + \mathrm{mean}\,\ln (1 - D(\mathrm{fake}))$$
+#
+# ### Exercise 9.1: the best discriminator
+#
+# At a number $x$, real ones come with density `p_real`, generated ones with `p_fake`. There $D$ earns
+# $p_\mathrm{real} \ln D + p_\mathrm{fake} \ln (1 - D)$. For which $D$ is this largest?
+
+
+# %% tags=["exercise"]
+def best_discriminator(p_real, p_fake):
+    """Return D for densities p_real and p_fake, arrays."""
+    return ...
+
+
+check("9.1", best_discriminator)
+
+
+# %% tags=["solution"]
+def best_discriminator(p_real, p_fake):
+    """Return D for densities p_real and p_fake, arrays."""
+    return p_real / (p_real + p_fake)
+
+
+check("9.1", best_discriminator)
+
+# %% [markdown]
+# ### Exercise 9.2: what D minimises
+#
+# A network gives no chance but a logit $z$, any number, with $D = \mathrm{sigmoid}(z)$. Then
+# $-\ln D = \mathrm{softplus}(-z)$ and $-\ln(1 - D) = \mathrm{softplus}(z)$, which stay finite however sure $D$ is. Write
+# the loss of $D$, that is $-V$, with `ops.softplus`.
+
+
+# %% tags=["exercise"]
+def d_loss(real_logits, fake_logits):
+    """Return the loss, a Tensor, for two Tensors of logits (N, 1)."""
+    return ...
+
+
+check("9.2", d_loss)
+
+
+# %% tags=["solution"]
+def d_loss(real_logits, fake_logits):
+    """Return the loss, a Tensor, for two Tensors of logits (N, 1)."""
+    return ops.softplus(-real_logits).mean() + ops.softplus(fake_logits).mean()
+
+
+check("9.2", d_loss)
+
+# %% [markdown]
+# Does a small network find what the formula says? It sees samples alone, and no density.
+
+
+# %%
+def small_discriminator(rng):
+    first, second, last = (nn.Linear(*io, rng=rng) for io in ((1, 16), (16, 16), (16, 1)))
+    return nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2), last)
+
+
+def numbers(rng, mean):
+    return Tensor(rng.normal(mean, 0.5, size=(64, 1)).astype(np.float32))
+
+
+def learn(discriminator, optimizer, real, fake):
+    optimizer.zero_grad()
+    discriminator_loss(discriminator(real), discriminator(fake)).backward()
+    optimizer.step()
+
+
+# %%
+rng = np.random.default_rng(9)
+discriminator, x = small_discriminator(rng), np.linspace(-1, 4, 101, dtype=np.float32)
+optimizer = Adam(discriminator.parameters(), 0.01)
+for _ in range(400):
+    learn(discriminator, optimizer, numbers(rng, 2), numbers(rng, 1))
+p_real, p_fake = (np.exp(-(((x - mean) / 0.5) ** 2) / 2) for mean in (2, 1))
+learned = ops.sigmoid(discriminator(Tensor(x[:, None]))).numpy()[:, 0]
+lines = {
+    "real": p_real,
+    "generated": p_fake,
+    "best D": p_real / (p_real + p_fake),
+    "learned": learned,
+}
+lines_figure({name: (x, y) for name, y in lines.items()}, "x")
+
+# %% [markdown]
+# **Figure 1.** Two bells, generated numbers around 1 and real ones around 2; the best discriminator, which climbs from 0 to 1
+# between them and is 1/2 in the middle; and the learned one, which lies close to it.
+#
+# ## Saturating and not
+#
+# In the formula, $G$ minimises $\ln(1 - D)$, which is $-\mathrm{softplus}(z)$: the *saturating* loss. SRGAN's generator
+# minimises $-\ln D = \mathrm{softplus}(-z)$ instead. Both want $z$ to grow. The difference is in the gradient.
+#
+# ### Exercise 9.3: two gradients
+
+
+# %% tags=["exercise"]
+def generator_gradients(z):
+    """Return the derivatives of -softplus(z) and of softplus(-z) in z, an array."""
+    saturating = ...
+    non_saturating = ...
+    return saturating, non_saturating
+
+
+check("9.3", generator_gradients)
+
+
+# %% tags=["solution"]
+def generator_gradients(z):
+    """Return the derivatives of -softplus(z) and of softplus(-z) in z, an array."""
+    chance = 1 / (1 + np.exp(-z))
+    saturating = -chance
+    non_saturating = chance - 1
+    return saturating, non_saturating
+
+
+check("9.3", generator_gradients)
+
+# %% [markdown]
+# **Predict.** A forgery is so poor that $D$ is sure: $z = -8$. How large is either gradient? And which one is larger when the
+# forgery is good?
+
+# %%
+z = Tensor([-8.0, 0.0, 8.0], requires_grad=True)
+for name, loss in {"saturating": -ops.softplus(z), "non-saturating": ops.softplus(-z)}.items():
+    z.grad = None
+    loss.sum().backward()
+    print(f"{name:14}", *(f"{value:8.4f}" for value in z.grad.numpy()))
+
+# %% [markdown]
+# <details><summary>The answer</summary>
+#
+# The saturating one is -0.0003, next to nothing just where G has most to learn; the other is nearly -1. For
+# good forgeries it is the other way round, and nobody minds.
+# </details>
+#
+# Now let them play. The generator has one parameter, $\mu$, and starts at -2, far away. Before it may move, $D$ trains for 200 steps
+# and becomes sure. **Predict.** Where will $\mu$ be after 300 steps, with either loss?
+
+
+# %%
+def play(loss, steps=300, head_start=200):
+    rng, path = np.random.default_rng(9), []
+    discriminator, mu = small_discriminator(rng), nn.Parameter(np.float32([-2]))
+    optimizer = Adam(discriminator.parameters(), 0.01)
+    for step in range(head_start + steps):
+        fake = numbers(rng, 0) + mu
+        learn(discriminator, optimizer, numbers(rng, 2), fake.detach())
+        if step >= head_start:
+            mu.zero_grad()
+            loss(discriminator(fake)).backward()
+            mu.data -= 0.05 * mu.grad.data
+        path.append(mu.item())
+    return range(head_start + steps), path
+
+
+# %%
+paths = {
+    "saturating": play(lambda z: -ops.softplus(z).mean()),
+    "non-saturating": play(generator_loss),
+    "real": ((0, 500), (2, 2)),
+}
+lines_figure(paths, "step", "mu")
+
+# %% [markdown]
+# **Figure 2.** The way of mu over 500 steps. With the saturating loss it stays at -2 to the end. With the other it jumps up as soon as
+# it may move, overshoots 2, where the real numbers are, and swings around it.
+#
+# <details><summary>The answer</summary>
+#
+# With the saturating loss, still at -2. With the other near 2, though not at rest there: whenever $\mu$ moves, $D$ must learn anew,
+# and lags behind.
+# </details>
+#
+# ## A game need not settle
+#
+# Even simpler: all real numbers are 0, all generated ones are $\mu$, and $D$ has one weight, $z = w \cdot x$. The best for both is
+# $\mu = 0$, $w = 0$. Each follows its own gradient, both at the same moment. **Predict.** Do they spiral in, run in a circle, or
+# spiral out?
+
+
+# %%
+def spiral(rate, steps=400, decay=0.0):
+    mu, w, path = 1.0, 0.0, []
+    for _ in range(steps):
+        chance = 1 / (1 + np.exp(-w * mu))  # D of a generated number
+        grad_mu, grad_w = (chance - 1) * w, chance * mu
+        mu, w = mu - rate * grad_mu, w - rate * (grad_w + decay * w)
+        path.append((mu, w))
+    return np.array(path).T
+
+
+lines = {"plain": spiral(0.5), "with decay": spiral(0.5, decay=0.3)}
+lines_figure(lines, "mu", "w", size=(5, 4))
+
+# %% [markdown]
+# **Figure 3.** The plane of mu and w. Without decay the players run in a ring around the solution, and never come closer; with
+# a term that pulls w to 0 they spiral into it.
+#
+# <details><summary>The answer</summary>
+#
+# In a ring: what is good for one turns the other away, and steps of this size carry outward what the losses pull in. That
+# is why a GAN's losses do not fall as others do, why learning rates are small, and why $D$ must not become too strong.
+# </details>
+#
+# ## The discriminator of SRGAN
+#
+# Eight convolutions, each second one with stride 2, then two dense layers. A batch norm follows each convolution but
+# the first, a LeakyReLU every layer but the last, and there is no pooling. A small one:
+
+# %%
+print(summary_table(Discriminator(crop=32, channels=4), (1, 32, 32, 3)))
+
+# %% [markdown]
+# Let it learn to tell photos from blurred ones, as bicubic or an SRResNet makes them.
+# **Predict.** After how many steps, of eight crops of each kind, is it sure?
+
+# %%
+photos = {name: imresize(image, 1 / 2) for name, image in sample_photos().items()}
+sampler = CropSampler(photos, 32, 4, np.random.default_rng(9))
+discriminator = Discriminator(crop=32, channels=8)
+optimizer, chances = Adam(discriminator.parameters(), 1e-3), []
+for _ in range(150):
+    low, real = sampler.batch(8)
+    fake = np.stack([imresize(image, 4) for image in (low * 255).round().astype(np.uint8)])
+    fake = fake.astype(np.float32) / 127.5 - 1
+    chances.append([ops.sigmoid(discriminator(Tensor(a))).numpy().mean() for a in (real, fake)])
+    learn(discriminator, optimizer, Tensor(real), Tensor(fake))
+lines = {name: (range(150), c) for name, c in zip(("real", "blurred"), np.array(chances).T)}
+lines_figure(lines, "step", "D, on average")
+
+# %% [markdown]
+# **Figure 4.** How likely the discriminator takes eight real and eight blurred crops for real: for some fifty steps the lines
+# cannot be told apart, then they part, and after a hundred they lie near 1 and near 0, with single relapses.
+#
+#
+# What does it want? The gradient of the generator's loss says how each pixel of a blurred crop should change to be taken for real.
+
+# %%
+y = Tensor(fake, requires_grad=True)
+generator_loss(discriminator.eval()(y)).backward()
+asked = -y.grad.numpy()
+shown = {"blurred": (fake[0] + 1) / 2, "original": (real[0] + 1) / 2}
+maps = {"what D asks": asked[0].mean(axis=2), "what is missing": (real - fake)[0].mean(axis=2)}
+images_figure({**shown, **maps}, columns=4, width=2.2)
+
+# %% [markdown]
+# **Figure 5.** A blurred crop with a cat's eye, the original, what the discriminator asks for, and what is missing, violet for
+# brighter and orange for darker. What it asks for is fine grain, in the fur more than in the eye; what is missing are lines.
+#
+# Of a blurred crop it does not know the original, so it cannot ask for *these* lines. It asks for what real crops have and blurred
+# ones lack: contrast from pixel to pixel. So SRGAN needs both losses: one for what is likely, one for what was there.
+#
+# ## Summary
+#
+# $D$ learns a ratio of densities; $G$ follows its gradient, and needs the loss that does not saturate. Nothing guarantees that they settle.
+#
+# - `minisrgan/losses/adversarial.py`: both losses on logits, with their gradients
+# - `minisrgan/models/discriminator.py`: the network on one screen
+# - `minisrgan/training/stages.py`: `SRGANStage`, where both take their turns
+# - the paper: Ledig et al. 2017, sec. 2.1 with eq. 2, and sec. 2.2.2; Goodfellow et al. 2014 (arXiv 1406.2661), sec. 3 and 4;
+#   Mescheder et al. 2018 (arXiv 1801.04406), sec. 2, for the spiral
+#
+# **Next:** notebook 10, all of it together.
