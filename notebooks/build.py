@@ -107,7 +107,7 @@ def execute(notebook: NotebookNode, folder: Path) -> float:
 
 
 def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Join what a cell has printed in several pieces, which depends on the moment: lines printed slowly come one by one."""
+    """Join what a cell has printed in several pieces: how many depends on how busy the machine is."""
     whole: list[NotebookNode] = []
     for output in outputs:
         if whole and output.output_type == whole[-1].output_type == "stream":
