@@ -13,7 +13,7 @@ ARGS ?=
 .PHONY: help demo test test-slow test-notebooks notebooks notebooks-build lint bench bench-gpu correctness clean
 
 help:
-	@echo "make demo   set up .venv, train a tiny SRGAN on sample photographs (about 4 minutes), write runs/demo"
+	@echo "make demo   set up .venv, upscale with the models in the box, train tiny ones (about 3 minutes), write runs/demo"
 	@echo "make test   set up .venv, run every check: pytest with doctests, ruff, mypy --strict"
 	@echo "make test-slow   the long forms of the tests: 40 kills of a training, 3,000 broken files (some minutes)"
 	@echo "make notebooks   open the course in JupyterLab"

@@ -148,7 +148,7 @@ def build(source: Path, solved: bool, run: bool = True) -> str:
     text = nbformat.writes(notebook)
     if len(text.encode()) > LARGEST:
         raise RuntimeError(
-            f"{path.name} has {len(text.encode()):,} bytes, more than {LARGEST:,}: show smaller pictures"
+            f"{path.name} has {len(text.encode()):,} bytes, more than {LARGEST:,}: crop the photos that it shows"
         )
     path.write_text(text + "\n", encoding="utf-8")
     return f"{path.relative_to(HERE)!s:<45} {seconds:6.1f} s {len(text.encode()) / 1000:6.0f} KB"

@@ -139,7 +139,8 @@ def _results(value: Any) -> list[np.ndarray]:
     values = value if isinstance(value, tuple | list) else [value]
     if any(v is ... or v is None for v in values):
         raise NotDone
-    return [np.asarray(v.numpy() if isinstance(v, Tensor) else v) for v in values]
+    arrays = [np.asarray(v.numpy() if isinstance(v, Tensor) else v) for v in values]
+    return [a.astype(float) if a.dtype.kind in "uib" else a for a in arrays]  # differences of bytes would wrap around
 
 
 def _gradients(function: Any, given: Sequence[Any]) -> list[np.ndarray]:

@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "demo",
-        help="upscale a photograph with the models in the box, then train a tiny SRGAN (about 4 minutes)",
+        help="upscale a photograph with the models in the box, then train a tiny SRGAN (about 3 minutes)",
         description="Upscale a photograph with the models that come with minisrgan and write box.png. Then train a "
         "tiny SRResNet, and a tiny SRGAN from it, on photographs that come with scikit-image; upscale the one that was "
         "held out; write comparison.png and curves.png.",

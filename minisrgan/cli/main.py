@@ -7,10 +7,20 @@ import sys
 from collections.abc import Sequence
 
 from minisrgan import __version__
-from minisrgan.cli import compare, demo, doctor, evaluate, explain, gradcheck, profile
-
-# isort: split
-from minisrgan.cli import runs, summary, train, upscale, weights
+from minisrgan.cli import (
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    gradcheck,
+    profile,
+    runs,
+    summary,
+    train,
+    upscale,
+    weights,
+)
 from minisrgan.errors import ConfigError, MinisrganError
 
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130

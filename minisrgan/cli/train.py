@@ -22,6 +22,7 @@ from minisrgan.show import save_figure
 from minisrgan.show.training import progress_figure, training_figure
 from minisrgan.training import PRESETS, Config, SRGANStage, SRResNetStage, Stage, content_loss, locked
 from minisrgan.training.config import read_config
+from minisrgan.training.content import extractor
 from minisrgan.training.log import read_log
 from minisrgan.training.publish import Validation
 from minisrgan.training.session import dry_run, train
@@ -128,10 +129,11 @@ def run(args: argparse.Namespace) -> int:
         train(
             stage, sampler, config, validation, args.out, resume=args.resume, save_every=args.save_every,
             validate_every=args.validate_every, device=args.device, listen=listen,
+            extractor=extractor(config.content, args.vgg),
             draw=lambda: _draw(args.out, stage.name, validation),
         )  # fmt: skip
-    print(f"saved {args.out / stage.name}.safetensors; log and pictures: {args.out / stage.name}.jsonl, _curves.png, "
-          "_pictures.png")  # fmt: skip
+    name = stage.name
+    print(f"saved {args.out / name}.safetensors; beside it {name}.jsonl, {name}_curves.png and {name}_pictures.png")
     return 0
 
 
@@ -181,7 +183,9 @@ def _draw(folder: Path, name: str, validation: Validation) -> None:
     for path in sorted((folder / "pictures").glob(f"{name}-*.png")):
         step, number = (int(part) for part in path.stem.split("-")[1:])
         steps.setdefault(step, {})[names[number]] = read_image(path)
-    with suppress(ConfigError):
+    with suppress(
+        ConfigError
+    ):  # without matplotlib, or with a log that a hand has changed: no reason to end a training
         save_figure(training_figure(read_log(folder / f"{name}.jsonl")), folder / f"{name}_curves.png")
         if steps:
             save_figure(progress_figure(steps, validation.originals), folder / f"{name}_pictures.png")

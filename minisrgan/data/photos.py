@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class PhotoCache(Mapping[str, Array]):
         self.shapes: dict[str, tuple[int, ...]] = {}
         self._kept: dict[str, Array] = {}
         self._coming: dict[str, Future[Array]] = {}
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="photos")
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="photos")  # Pillow decodes outside of Python's lock
 
     def add(self, name: str, photo: Array) -> None:
         """Take a decoded photo in."""
@@ -162,6 +163,13 @@ class CropSampler:
                 raise DataError("CropSampler", expected=told, got=f"{name}: {photo.shape}, {photo.dtype}", fix=fix)
         self.photos, self.names = photos, list(photos)
         self.crop, self.scale, self.rng, self.augment = crop, scale, rng, augment
+
+    def photos_sha256(self) -> str:
+        """Return a checksum of the photographs' names and shapes: with others, the same draws give other crops."""
+        shapes = (
+            self.photos.shapes if isinstance(self.photos, PhotoCache) else {n: p.shape for n, p in self.photos.items()}
+        )
+        return hashlib.sha256(repr(sorted(shapes.items())).encode()).hexdigest()
 
     def batch(self, size: int) -> tuple[Array, Array]:
         """Return (low, high), float32: low (N, h, w, 3) in [0, 1] with h = crop/scale, high (N, H, W, 3) in [-1, 1].

@@ -40,7 +40,7 @@ def findings() -> Iterator[Finding]:
     """Look at one piece after the other, as far as there is any use in looking."""
     driver, found = driver_version(), packages()
     wanted = "12" if driver < 13000 or [*found] == ["cupy-cuda12x"] else "13"  # a newer driver runs older CUDA
-    install = f'pip install "minisrgan[cuda{wanted}]" "cupy-cuda{wanted}x[ctk]"'  # ctk: the libraries of CUDA as well
+    install = f'pip install "minisrgan[cuda{wanted}]"'  # which asks for the libraries of CUDA as well
     if found and [*found] != [f"cupy-cuda{wanted}x"]:  # two of them overwrite one another
         install = f"pip uninstall -y {' '.join(found)} && {install}"
     if not driver:

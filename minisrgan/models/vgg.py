@@ -66,6 +66,20 @@ class VGG19(Module):
                 x = self.relu(layer(x))
         return x
 
+    def features(self, phi: str) -> VGG19:
+        """Return the part of this network up to an earlier phi_{i,j}; it shares the weights.
+
+        >>> VGG19("2,2").features("1,2").phi
+        '1,2'
+        """
+        part, layers = VGG19(phi, self.convention), self.children()
+        for name in part.children():
+            if name not in layers:
+                told, fix = f"phi up to {self.phi}, where this network ends", "build or load a longer one"
+                raise ArgumentError("VGG19.features", expected=told, got=phi, fix=fix)
+            setattr(part, name, layers[name])
+        return part.train(self.training)
+
     def prepare(self, images: Tensor) -> Tensor:
         """Bring RGB in [-1, 1] to what the weights were trained on; the wrong convention makes features meaningless."""
 

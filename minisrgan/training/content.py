@@ -13,6 +13,7 @@ from minisrgan.errors import ConfigError
 from minisrgan.losses import MSEContent, VGGContent
 from minisrgan.models import VGG19
 from minisrgan.weights import load_vgg19
+from minisrgan.weights.store import digest
 from minisrgan.weights.vgg import CHOICES, load_features
 
 CONTENT = {"mse": None, "vgg22": "2,2", "vgg54": "5,4"}
@@ -58,6 +59,12 @@ def content_loss(
     network = load_vgg19(vgg, phi).to(device)
     batches = [to_device(batch, device) for batch in calibrate_on]
     return VGGContent(network, calibrated_scale(network, batches) if batches else None)
+
+
+def extractor(kind: str, vgg: str | Path | None = None) -> str:
+    """Return the name and SHA-256 of the file whose features a content loss compares; nothing where it needs none."""
+    file = kind.removeprefix(FEATURES) if kind.startswith(FEATURES) else vgg
+    return "" if kind == "mse" or file is None else f"{Path(file).name}, SHA-256 {digest(file)}"
 
 
 def calibrated_scale(vgg: VGG19, originals: Iterable[Array]) -> float:

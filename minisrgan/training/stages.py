@@ -151,7 +151,8 @@ def _backward(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, Tensor]:
     """Carry each term's gradient to the generator's output and their sum through it; return the square of each's norm.
 
     One backward of the total would compute the same: what the terms have in common begins with the output. A term that
-    is detached by mistake, which no loss shows, has the norm 0.
+    is cut off from the image is an error here; one that reaches it only by something constant, which no loss shows, has
+    the norm 0.
     """
     gradients = {name: grad(term, generated)[0] for name, term in terms.items()}
     total, *others = gradients.values()

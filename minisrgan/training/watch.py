@@ -8,8 +8,8 @@ from typing import Any
 WINDOW = 50  # steps for which something has to hold before it is told
 
 TERM = (
-    "the gradient of {term} is 0: it teaches the generator nothing, however good it looks in the log. Is a tensor "
-    "detached on its way, or its weight 0?"
+    "the gradient of {term} is 0: it teaches the generator nothing, however good it looks in the log. Is what "
+    "counts in it detached on its way, or its weight 0?"
 )
 SATURATED = (
     "the discriminator has won: it tells originals ({d_real:.2f}) from generated pictures ({d_fake:.3f}) every time, "

@@ -14,6 +14,9 @@ import pytest
 
 from minisrgan.cli.main import main
 from minisrgan.images import read_image, write_image
+from minisrgan.models import Discriminator, Generator
+from minisrgan.training import session
+from minisrgan.weights import load_model, save_model
 from tests.paths import SHARED, needs_shared
 
 
@@ -50,12 +53,57 @@ def test_a_training_is_looked_at_on_the_way(photos: Path, tmp_path: Path, capsys
     names = sorted(path.name for path in (run / "pictures").iterdir())
     assert names == [f"srresnet-{step:08}-{number}.png" for step in (2, 4) for number in range(3)]
     assert read_image(run / "pictures" / names[0]).shape == (48, 56, 3)
+    assert load_model(run / "srresnet.safetensors")[1]["extractor"] == ""  # pixels need none
     for figure in ("curves", "pictures"):
         assert read_image(run / f"srresnet_{figure}.png").std() > 10
-    manifests = [json.loads(path.read_text()) for path in sorted((run / "checkpoints").glob("*.json"))]
+    first, *manifests = (json.loads(path.read_text()) for path in sorted((run / "checkpoints").glob("*.json")))
+    assert (first["step"], first["score"]) == (0, None)
     assert manifests[-1]["state"]["config"]["bn_batches"] == 2
     assert set(manifests[-1]["state"]["versions"]) == {"minisrgan", "numpy"}
     assert [manifest["score"] for manifest in manifests] == [-log[-1]["content_validation"]]
+
+
+def test_a_training_that_dies_before_its_first_saving_goes_on_from_where_it_began(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in its first minutes and resumed without --init, stage srgan would begin from random weights unseen."""
+    started = Generator(4, channels=4, blocks=1, rng=np.random.default_rng(7))
+    save_model(tmp_path / "init.safetensors", started)
+
+    def killed(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    words = ["train", "--stage", "srgan", "--data", str(photos), "--out", str(tmp_path / "run")]
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "run_stage", killed)
+        new = ["--init", str(tmp_path / "init.safetensors"), "--crop", "16", "--batch", "2", "--set", "d_channels=2"]
+        assert main([*words, *new, "--steps", "2"]) == 130
+    seen: list[dict[str, np.ndarray]] = []
+
+    def look(stage: Any, *args: object, **options: object) -> None:
+        seen.append(stage.generator.state_dict())
+
+    monkeypatch.setattr(session, "run_stage", look)
+    assert main([*words, "--resume"]) == 0
+    assert all((seen[0][name] == array).all() for name, array in started.state_dict().items())
+
+
+def test_a_training_is_resumed_with_its_own_photographs_and_features(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one photograph more, the same draws give other crops, and "resumed" is not the word for it any more."""
+    write_image(tmp_path / "others" / "other.png", np.full((40, 40, 3), 99, np.uint8))
+    save_model(tmp_path / "d.safetensors", Discriminator(crop=16, channels=2))
+    content = ["--content", f"features:{tmp_path / 'd.safetensors'}"]
+    assert train(photos, tmp_path / "run", "--validation", tmp_path / "others", *content) == 0
+    again = ["train", "--stage", "srresnet", "--data", str(photos), "--out", str(tmp_path / "run"), "--resume"]
+    assert main([*again, "--validation", str(tmp_path / "others")]) == 0
+    capsys.readouterr()
+    assert main(again) == 2  # three of the twelve photographs are kept for validation now
+    assert "give the same --data and --validation" in capsys.readouterr().err
+    save_model(tmp_path / "d.safetensors", Discriminator(crop=16, channels=2, rng=np.random.default_rng(5)))
+    assert main([*again, "--validation", str(tmp_path / "others")]) == 2
+    assert "give the same --vgg" in capsys.readouterr().err
 
 
 def test_validation_photos_may_be_given(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

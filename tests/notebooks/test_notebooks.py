@@ -22,7 +22,7 @@ from tests.notebooks.conftest import SECONDS  # noqa: E402
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = build.sources()
 # Their solved forms run with every `make test`; the rest are slow, and run with `make test-notebooks`.
-QUICK = {"01", "02", "05", "06"}
+QUICK = {"00", "01", "02", "05", "06"}
 LONGEST, MEDIAN = 120, 60  # seconds
 
 every_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
