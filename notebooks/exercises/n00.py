@@ -1,0 +1,79 @@
+"""Exercises of notebook 0: sizes, a map of errors, a mixture of pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from checks import Exercise
+
+Array = np.ndarray[Any, Any]
+
+
+def error_map(picture: Array, original: Array) -> Array:
+    error: Array = np.abs(picture.astype(float) - original).mean(axis=2)
+    return error
+
+
+def pair(rng: np.random.Generator) -> tuple[Array, Array]:
+    a, b = rng.integers(0, 256, size=(2, 5, 6, 3), dtype=np.uint8)
+    return a, b
+
+
+def mixed(a: Array, b: Array, t: float) -> Array:
+    return np.round((1 - t) * a.astype(float) + t * b).astype(np.uint8)
+
+
+EXERCISES = {
+    "0.1": Exercise(
+        lambda rows, columns, scale: rows * columns * 3 * (scale**2 - 1),
+        lambda rng: (int(rng.integers(20, 90)), int(rng.integers(100, 200)), 4),
+        {
+            "that is how many the large photo has; the small one's are known: subtract them.": (
+                lambda rows, columns, scale: rows * columns * 3 * scale**2
+            ),
+            "those are pixels; each has three numbers.": lambda rows, columns, scale: rows * columns * (scale**2 - 1),
+            "rows and columns both grow: scale * scale as many pixels.": lambda rows, columns, scale: (
+                rows * columns * 3 * (scale - 1)
+            ),
+            "that is how many the small photo has.": lambda rows, columns, scale: rows * columns * 3,
+        },
+        ["the number"],
+    ),
+    "0.2": Exercise(
+        error_map,
+        pair,
+        {
+            "uint8 wraps around: 3 - 5 is 254. Convert to float before you subtract.": lambda a, b: (a - b).mean(
+                axis=2
+            ),
+            "the absolute value is missing: errors up and down cancel.": lambda a, b: (a.astype(float) - b).mean(
+                axis=2
+            ),
+            "take the absolute value first, then the mean: else errors of two colours cancel.": lambda a, b: np.abs(
+                (a.astype(float) - b).mean(axis=2)
+            ),
+            "a mean over the colours, not a sum.": lambda a, b: 3 * error_map(a, b),
+            "one number for each pixel: average over the last axis.": lambda a, b: np.abs(a.astype(float) - b),
+            "one number for each pixel: average over the colours only, axis=2.": lambda a, b: error_map(a, b).mean(),
+        },
+        ["the map"],
+    ),
+    "0.3": Exercise(
+        mixed,
+        lambda rng: (*pair(rng), 0.3),
+        {
+            "the shares are exchanged: t is that of b.": lambda a, b, t: mixed(b, a, t),
+            "round before you turn it to uint8, which cuts the fraction off.": lambda a, b, t: (
+                (1 - t) * a.astype(float) + t * b
+            ).astype(np.uint8),
+            "b is added with its share, but a is all there: (1 - t) of it.": lambda a, b, t: (
+                np.round(a.astype(float) + t * b).clip(0, 255).astype(np.uint8)
+            ),
+            "t does nothing: that is half of each.": lambda a, b, t: mixed(a, b, 0.5),
+        },
+        ["the mixture"],
+        rtol=1e-3,
+    ),
+}

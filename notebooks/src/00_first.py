@@ -1,0 +1,224 @@
+# %% [markdown]
+# # 0. From a small photo to a large one
+#
+# **You will** enlarge a photo four times with networks that come in the box; see where they beat bicubic, and where they
+# only guess; and find out how much of the photo one pixel depends on. At the end stands the map of the course.
+#
+# **Time:** 30 minutes; the first picture takes two. **Before:** some Python. Run a cell with Shift+Enter.
+
+# %%
+# %matplotlib inline
+import numpy as np
+
+from checks import check
+from minisrgan.data import sample_photos
+from minisrgan.images import imresize, nearest
+from minisrgan.inference import upscale
+from minisrgan.inference.evaluate import judge, load_methods
+from minisrgan.show import images_figure, make_strip, strips_figure
+from minisrgan.weights import boxed, load_generator
+
+# %% [markdown]
+# ## Two minutes
+#
+# Take a small photo, load a network, enlarge.
+
+# %%
+photo = sample_photos(["astronaut"])["astronaut"][40:296, 100:356]  # (rows, columns, colours)
+small = imresize(photo, 1 / 4)
+generator = load_generator("srresnet")
+large = upscale(generator, small)
+images_figure({"small, 64 x 64": small, "large, 256 x 256": large}, width=3)
+
+# %% [markdown]
+# **Figure 1.** An astronaut in 64 x 64 pixels, coarse squares, and what the network makes of them: the same portrait in
+# 256 x 256 pixels, with smooth lines, clear eyes and teeth.
+#
+# For a photo of your own, read it with `read_image` of `minisrgan.images`, or type `minisrgan upscale me.jpg --model
+# srgan` in a terminal.
+#
+# ### Exercise 0.1: the size of the work
+#
+# A photo is an array of numbers: rows, columns, and three colours from 0 to 255. How many numbers must the network find that
+# it is not told, if it enlarges by `scale`?
+
+
+# %% tags=["exercise"]
+def unknown(rows, columns, scale):
+    """Return how many more numbers the large photo has than the small one (rows, columns, 3)."""
+    return ...
+
+
+check("0.1", unknown)
+
+
+# %% tags=["solution"]
+def unknown(rows, columns, scale):
+    """Return how many more numbers the large photo has than the small one (rows, columns, 3)."""
+    return rows * columns * 3 * (scale**2 - 1)
+
+
+check("0.1", unknown)
+
+# %% [markdown]
+# At x4 there are 15 unknown numbers for each that is known. The network fills them in from what it has seen in 72 photos:
+# how edges run, how hair falls. All it has learned is in so many numbers:
+
+# %%
+print(generator.describe(), f"- {generator.parameter_count():,} parameters")
+
+# %% [markdown]
+# ## Against the original
+#
+# Two networks are in the box. `srresnet` learned to make small errors. `srgan` learned on from there against an opponent who
+# tells real photos from made ones. **Predict.** Which will be closer to the original? Which will look sharper?
+
+# %%
+_, methods = load_methods([boxed("srresnet"), boxed("srgan")])
+pictures, scores = judge(small, photo, methods, scale=4)
+shown = {name: pictures[name] for name in ("bicubic", "srresnet", "srgan")}
+strips_figure([make_strip("astronaut", shown | {"original": photo}, scores, (48, 80, 88, 88))])
+
+# %% [markdown]
+# **Figure 2.** The photo, and a face cut out of it: blurred by bicubic; with firm lines by srresnet; a little crisper still,
+# with a faint grain, by srgan; and the original, with single hairs and lashes that nobody brought back. Below: PSNR in
+# decibels and SSIM, two measures of closeness; srresnet has the best of both.
+#
+# <details><summary>The answer</summary>
+#
+# `srresnet` is closer, in both numbers. `srgan` is a little crisper, and pays for it: what it adds is likely, not
+# known. Both here are small and were trained for an hour or less; the paper's SRGAN goes much further.
+# </details>
+#
+# ### Exercise 0.2: where it is wrong
+#
+# Return a map of the errors: at each pixel the absolute difference, averaged over the colours. Take care: photos are `uint8`,
+# in which 3 - 5 is 254.
+
+
+# %% tags=["exercise"]
+def error_map(picture, original):
+    """Return the errors (rows, columns) of a picture (rows, columns, 3), both uint8."""
+    return ...
+
+
+check("0.2", error_map)
+
+
+# %% tags=["solution"]
+def error_map(picture, original):
+    """Return the errors (rows, columns) of a picture (rows, columns, 3), both uint8."""
+    return np.abs(picture.astype(float) - original).mean(axis=2)
+
+
+check("0.2", error_map)
+
+
+# %%
+def difference(a, b):
+    return np.abs(a.astype(float) - b).mean(axis=2)
+
+
+maps = {name: difference(pictures[name], photo) for name in ("bicubic", "srresnet")}
+maps["srgan - srresnet"] = difference(pictures["srgan"], pictures["srresnet"])
+images_figure(maps, width=2.8, limit=50)
+
+# %% [markdown]
+# **Figure 3.** Errors, white for 50 levels or more. Bicubic errs at every edge; srresnet's errors are fainter at the outlines,
+# and remain in hair and on the collar. On the right, where the two networks differ: hardly at all, by 13 levels at most.
+#
+# ## How far does a pixel look?
+#
+# **Predict.** Make one pixel of the small photo black. Bicubic mixes 4 x 4 pixels, so a square of 16 x 16 changes. How large is
+# the patch that changes when a network enlarges?
+
+# %%
+changed = small.copy()
+changed[32, 32] = 0
+patches = {}
+for name in ("bicubic", "srresnet"):
+    before, after = methods[name](small), methods[name](changed)
+    patches[name] = np.minimum(difference(after, before), 4)
+    print(f"{name}: {np.mean(patches[name] > 0):.1%} of the pixels change")
+images_figure(patches, width=3.5)
+
+# %% [markdown]
+# **Figure 4.** What changes when one pixel of the small photo does, white for 4 levels or more. Bicubic: a small cross.
+# srresnet: a patch several times as wide, dense in the middle, with scattered pixels around it.
+#
+# <details><summary>The answer</summary>
+#
+# About ten times as many pixels as for bicubic. Each of the eight residual blocks looks two pixels further, so the network sees
+# that a line goes on, or that a texture repeats. From afar little arrives, and most of it is rounded away. The farthest that a
+# pixel can be felt, in pixels of the small photo, is known exactly:
+# </details>
+
+# %%
+print(f"{generator.receptive_radius:.2f} pixels in each direction")
+
+# %% [markdown]
+# ## Not only what was shrunk
+#
+# So far we shrank a photo to know the truth. In use nobody knows it:
+
+# %%
+cat = sample_photos(["chelsea"])["chelsea"][80:144, 110:206]
+upscaled = upscale(load_generator("srgan"), cat)
+images_figure({"a detail as it is, 96 x 64": nearest(cat, 4), "srgan": upscaled}, width=3.4)
+
+# %% [markdown]
+# **Figure 5.** A cat's eye, cut out of a photo that nobody shrank, its pixels as squares; and enlarged by srgan, round and
+# smooth, with single hairs beside it.
+#
+# ### Exercise 0.3: a little of both
+#
+# Mix two pictures: a share $t$ of the second, the rest of the first. Return `uint8`, rounded.
+
+
+# %% tags=["exercise"]
+def mixed(a, b, t):
+    """Return (1 - t) a + t b, rounded, as uint8, for uint8 pictures a and b."""
+    return ...
+
+
+check("0.3", mixed)
+
+
+# %% tags=["solution"]
+def mixed(a, b, t):
+    """Return (1 - t) a + t b, rounded, as uint8, for uint8 pictures a and b."""
+    return np.round((1 - t) * a.astype(float) + t * b).astype(np.uint8)
+
+
+check("0.3", mixed)
+
+# %% [markdown]
+# ## The map of the course
+#
+# | | | you end up with |
+# |---|---|---|
+# | 1 | [Pixels, downscaling and bicubic](01_pixels.ipynb) | bicubic by hand; PSNR, and where it misleads |
+# | 2 | [Autograd in a page](02_autograd.ipynb) | an engine of your own that finds gradients |
+# | 3 | [Convolution three ways](03_convolution.ipynb) | loops, one product, blocks; both gradients |
+# | 4 | [Activations that learn](04_activations.ipynb) | PReLU, and a slope that trains |
+# | 5 | [Batch norm and residual blocks](05_batchnorm.ipynb) | the backward everybody looks up |
+# | 6 | [Pixel shuffle](06_pixelshuffle.ipynb) | checkerboards, made and cured |
+# | 7 | [The generator](07_generator.ipynb) | SRResNet, assembled and trained |
+# | 8 | [What VGG sees](08_perceptual.ipynb) | a loss that looks at features |
+# | 9 | [Two players](09_two_players.ipynb) | the game of generator and discriminator |
+# | 10 | [Training the SRGAN](10_training.ipynb) | the full loop, and how it fails |
+# | 11 | [Judging honestly](11_judging.ipynb) | what numbers tell, and what they do not |
+# | 12 | [Making it fast](12_fast.ipynb) | Winograd by hand; the profiler |
+#
+# Notebooks 2 to 6 build the parts, 7 to 10 the whole. In a hurry: 1, 3, 7, 9 and 11.
+#
+# ## Summary
+#
+# Enlarging is guessing well: 15 numbers of 16 are not known. A network looks around each pixel and guesses from what it has
+# seen.
+#
+# - `minisrgan/inference/upscale.py`: photos of any size; `minisrgan/models/generator.py`: the network, on one screen
+# - `minisrgan/weights/boxed/srgan.md`: what the models in the box were trained on, and what they cannot do
+# - the paper: Ledig et al. 2017, fig. 2 and sec. 1: the same comparison as figure 2
+#
+# **Next:** notebook 1, what a photo is and what shrinking does to it.

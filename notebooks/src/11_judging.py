@@ -1,0 +1,288 @@
+# %% [markdown]
+# # 11. Judging honestly
+#
+# **You will** measure enlarged photos as papers do, and see how much the rules decide; write the heart of SSIM and learn
+# why two numbers bear this name; draw perception against distortion; and make a forged number plate whose small photo
+# cannot be told from the true one's.
+#
+# **Time:** 75 minutes. **Before:** notebooks 1 and 8. Two models come with the package: `srresnet`, trained for the
+# error of pixels, and `srgan`, trained on from there against a discriminator.
+
+# %%
+# %matplotlib inline
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from checks import check
+from minisrgan.data import sample_photos
+from minisrgan.images import imresize, nearest, psnr, rgb_to_y, ssim
+from minisrgan.inference import upscale
+from minisrgan.inference.evaluate import average, judge, load_methods, whole_pixels
+from minisrgan.inference.mix import blend
+from minisrgan.show import images_figure, lines_figure, make_strip, strips_figure
+from minisrgan.weights import boxed, load_generator
+
+photos = {name: whole_pixels(photo, 4) for name, photo in sample_photos().items()}
+_, methods = load_methods([boxed("srresnet"), boxed("srgan")])
+
+# %% [markdown]
+# ## The protocol
+#
+# Take an original, shrink it to a quarter by bicubic, enlarge it by each method, compare with the original. **Predict.**
+# Which will have the highest PSNR? Does the one that learned from a discriminator beat the other?
+
+# %%
+original = photos["astronaut"]
+low = imresize(original, 1 / 4)
+pictures, scores = judge(low, original, methods, scale=4)
+shown = {name: pictures[name] for name in ("bicubic", "srresnet", "srgan")}
+strips_figure([make_strip("astronaut", shown | {"original": original}, scores)])
+
+# %% [markdown]
+# **Figure 1.** An astronaut, and a detail of the photo: blurred by bicubic, sharper by both networks, which look much
+# alike, and as it was. Below, PSNR and SSIM: both are best for srresnet, srgan follows closely.
+#
+# <details><summary>The answer</summary>
+#
+# `srresnet`, by a tenth of a decibel: it was trained for nothing else. Texture invented at the wrong place costs more
+# than none. Ours is small and was trained for under an hour, so the two are closer
+# than in the paper, where SRGAN loses 2.65 dB on Set5.
+# </details>
+#
+# ## A set, and one number
+#
+# A paper's number is a mean over a set of photos.
+
+# %%
+table = [judge(imresize(photo, 1 / 4), photo, methods, 4)[1] for photo in photos.values()]
+for name in methods:
+    mean = average([scores[name] for scores in table])
+    print(f"{name:9} {mean.psnr:.2f} dB   {mean.ssim_daala:.3f} daala   {mean.ssim_wang:.3f} Wang")
+
+# %% [markdown]
+# ### Exercise 11.1: the PSNR of a set
+#
+# Given the mean squared error of each photo, return the set's PSNR as papers define it. Each photo counts once.
+
+
+# %% tags=["exercise"]
+def set_psnr(errors):
+    """Return the PSNR in dB of a set, for the mean squared errors (n,) of its photos."""
+    return ...
+
+
+check("11.1", set_psnr)
+
+
+# %% tags=["solution"]
+def set_psnr(errors):
+    """Return the PSNR in dB of a set, for the mean squared errors (n,) of its photos."""
+    return np.mean(10 * np.log10(255**2 / errors))
+
+
+check("11.1", set_psnr)
+
+# %% [markdown]
+# **Predict.** The same picture, `srresnet`'s astronaut, measured by five rules. How far apart can they be?
+
+
+# %%
+def decibels(a, b):
+    return 10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2))
+
+
+best, grey = pictures["srresnet"], [0.299, 0.587, 0.114]
+print(f"Y from 16 to 235, no border (papers)  {psnr(best, original):.2f} dB")
+print(f"Y from 16 to 235, with the border     {psnr(best, original, crop=0):.2f} dB")
+print(f"Y from 0 to 255                       {decibels(best @ grey, original @ grey):.2f} dB")
+print(f"red, green and blue                   {decibels(best, original):.2f} dB")
+print(f"the photo one pixel to the right      {psnr(np.roll(best, 1, 1), original):.2f} dB")
+
+# %% [markdown]
+# <details><summary>The answer</summary>
+#
+# Two thirds of what the network gained over bicubic: 1.5 dB. The first four are all called PSNR somewhere, so numbers from
+# two papers compare only under one rule.
+# </details>
+#
+# ## Two SSIMs
+#
+# SSIM looks through a small window with weights $w$ that sum to 1, and compares means $m$, variances $v$ and covariance
+# of the two pictures $x$ and $y$ in it; then it averages over all windows:
+#
+# $$\mathrm{SSIM} = \frac{(2\, m_x m_y + c_1)(2\, \mathrm{cov} + c_2)}{(m_x^2 + m_y^2 + c_1)(v_x + v_y + c_2)}
+# \qquad c_1 = (0.01 \cdot 255)^2, \quad c_2 = (0.03 \cdot 255)^2$$
+#
+# ### Exercise 11.2: one window
+
+
+# %% tags=["exercise"]
+def window_ssim(x, y, w):
+    """Return the SSIM of the pixels x and y (n,) of one window with weights w (n,), sum 1."""
+    return ...
+
+
+check("11.2", window_ssim)
+
+
+# %% tags=["solution"]
+def window_ssim(x, y, w):
+    """Return the SSIM of the pixels x and y (n,) of one window with weights w (n,), sum 1."""
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    mx, my = (w * x).sum(), (w * y).sum()
+    vx, vy, cov = (
+        (w * (x - mx) ** 2).sum(),
+        (w * (y - my) ** 2).sum(),
+        (w * (x - mx) * (y - my)).sum(),
+    )
+    return (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+
+
+check("11.2", window_ssim)
+
+# %% [markdown]
+# Wang's window has a $\sigma$ of 1.5 pixels. The one of the codec project Daala, by which SRGAN's authors measured, has
+# $\sigma = 1.5 \cdot \mathrm{height} / 256$. **Predict.** Hang $k$ copies of one pair below each other. What does either
+# say?
+
+# %%
+cat = photos["chelsea"][40:168, 60:252]
+large, copies = methods["srresnet"](imresize(cat, 1 / 4)), range(1, 7)
+towers = [[np.tile(picture, (k, 1, 1)) for picture in (large, cat)] for k in copies]
+kinds = ("daala", "wang")
+lines = {kind: (copies, [ssim(*pair, method=kind) for pair in towers]) for kind in kinds}
+lines_figure(lines, "copies, each 128 pixels tall", "SSIM")
+
+# %% [markdown]
+# **Figure 2.** SSIM of the same picture, repeated downwards. Wang's stays near 0.745; Daala's climbs from below it to
+# 0.857, for its window grows with the height until it no longer sees small structure. They meet near two copies, where
+# the picture is 256 pixels tall. So an SSIM without its name says little.
+#
+# ## Perception against distortion
+#
+# *Distortion* is the distance of a picture from its original. *Perception* is the distance of a method's pictures, as a
+# crowd, from the crowd of photos: could one tell from statistics which crowd is which? A crowd needs no pairs. Here is a
+# simple one: the steps from pixel to pixel. A blurred picture has too few large ones.
+#
+# ### Exercise 11.3: the distance of two crowds
+#
+# How much work is it to move the numbers of $a$ until they are distributed like those of $b$? Cheapest is to move the
+# smallest to the smallest, and so on; the distance is the mean length of the moves.
+
+
+# %% tags=["exercise"]
+def crowd_distance(a, b):
+    """Return the mean distance that the numbers a (n,) move, to be distributed like b (n,)."""
+    return ...
+
+
+check("11.3", crowd_distance)
+
+
+# %% tags=["solution"]
+def crowd_distance(a, b):
+    """Return the mean distance that the numbers a (n,) move, to be distributed like b (n,)."""
+    return np.abs(np.sort(a) - np.sort(b)).mean()
+
+
+check("11.3", crowd_distance)
+
+
+# %%
+def place(enlarge):
+    """Return (distortion, perception) of a method, both as means over the photos."""
+    pairs = [(enlarge(imresize(photo, 1 / 4)), photo) for photo in photos.values()]
+    steps = [[np.sort(np.abs(np.diff(rgb_to_y(p))).ravel()) for p in pair] for pair in pairs]
+    return np.mean([psnr(*pair) for pair in pairs]), np.mean([abs(a - b).mean() for a, b in steps])
+
+
+states = [load_generator(name).state_dict() for name in ("srresnet", "srgan")]
+
+
+def blended(ratio):
+    model = load_generator("srresnet")
+    model.load_state_dict(blend(*states, ratio))
+    return place(lambda low: upscale(model, low))
+
+
+# %% [markdown]
+# Between two networks of one shape lie others: mix their weights. And a cheat: take the picture of `srresnet` and exaggerate
+# what is fine in it, which needs no training. **Predict.** Where will the cheat lie, above the networks or below?
+
+
+# %%
+def sharpened(amount):
+    def enlarge(low):
+        y = methods["srresnet"](low).astype(float)
+        y += amount * (y - imresize(imresize(y, 1 / 4), 4))
+        return np.round(y).clip(0, 255).astype(np.uint8)
+
+    return place(enlarge)
+
+
+lines = {"srresnet to srgan": [blended(ratio) for ratio in (0, 0.25, 0.5, 0.75, 1)]}
+lines["srresnet, sharpened"] = [sharpened(amount) for amount in (0, 0.05, 0.1, 0.15, 0.2)]
+figure = lines_figure({n: np.transpose(p) for n, p in lines.items()}, "PSNR, dB", "crowd distance")
+for line in figure.axes[0].lines:
+    line.set_marker("o")
+figure
+
+# %% [markdown]
+# **Figure 3.** PSNR, better to the right, against the distance of steps, better downwards. From srresnet to srgan distance
+# falls, and after a first gain PSNR falls with it. The cheat's curve lies below: at the same PSNR it looks better still.
+#
+# <details><summary>The answer</summary>
+#
+# Below, that is, ahead of a trained network. Does it look more real? Hardly: this crowd counts steps, and every measure can
+# be fooled by what was made for it. In the end people must look, without being told
+# which picture is whose.
+# </details>
+#
+# ## When not to trust the picture
+#
+# Two number plates; the small photo is of the first. The loop below takes any picture and changes as little as it must
+# until shrinking it gives a certain small photo. **Predict.** Start it from the *other* plate. Which will one read?
+
+
+# %%
+def plate(text):
+    image, font = Image.new("RGB", (96, 32), (190, 190, 180)), ImageFont.load_default(16)
+    ImageDraw.Draw(image).text((48, 16), text, (60, 60, 70), font, "mm")
+    return np.asarray(image)
+
+
+low = imresize(plate("SK 3806"), 1 / 4)
+forged = plate("SK 8950").astype(float)
+for _ in range(50):
+    forged = (forged + imresize(low - imresize(forged, 1 / 4), 4)).clip(0, 255)
+forged = np.round(forged).astype(np.uint8)
+small = imresize(forged, 1 / 4)
+
+# %%
+print("largest difference of the two small photos:", abs(small.astype(int) - low).max())
+shown = {"true": plate("SK 3806"), "small": nearest(low, 4), "srgan": methods["srgan"](low)}
+shown |= {"forged": forged, "small, of the forged": nearest(small, 4)}
+images_figure(shown, columns=3, width=2.8)
+
+# %% [markdown]
+# **Figure 4.** Above: a plate, SK 3806; its small photo, 24 x 8 pixels; what srgan makes of that, blurred and hardly to be read.
+# Below: the forgery, a clear SK 8950; and its small photo, equal to the other in every pixel.
+#
+# <details><summary>The answer</summary>
+#
+# The other. Both plates have the same small photo, so no program whatsoever can tell which one it came from. A network
+# chooses what was likely in the photos it learned from. For a cat's fur that is a pleasant guess; for a plate, a face
+# or an X-ray it is no evidence.
+# </details>
+#
+# ## Summary
+#
+# Name your protocol; give both SSIMs by name; a number for closeness and a number for likeness pull apart, and the
+# second is easily fooled. What is not in the small photo is invented.
+#
+# - `minisrgan/inference/evaluate.py`: the protocol; `minisrgan evaluate FOLDER` prints its table beside the paper's
+# - `minisrgan/images/quality.py`: both SSIMs; `minisrgan/inference/mix.py`: `blend`
+# - the paper: Ledig et al. 2017, sec. 3.1, 3.5 and 4: people judged SRGAN's pictures best, PSNR did not; Blau and
+#   Michaeli 2018 (arXiv 1711.06077), who prove that the two must pull apart
+#
+# **Next:** notebook 12, how all of this became fast.

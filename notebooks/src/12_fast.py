@@ -1,0 +1,339 @@
+# %% [markdown]
+# # 12. Making it fast
+#
+# **You will** find out what a processor is good at and what it waits for; count operations and bytes; derive Winograd's
+# convolution by hand, which multiplies less; and learn to ask a profiler before you guess.
+#
+# **Time:** 75 minutes. **Before:** notebook 3. Everything here was timed on the machine that ran the notebook: yours will
+# print other numbers. Look at ratios.
+
+# %%
+# %matplotlib inline
+import time
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from checks import check
+from minisrgan import Tensor, nn, ops
+from minisrgan.autograd import profile
+from minisrgan.backend import algorithm, threads
+from minisrgan.kernels.schemes import toom_cook
+from minisrgan.models import Generator
+from minisrgan.show import lines_figure, profile_figure
+
+rng = np.random.default_rng(12)
+
+
+# %%
+def seconds(work, *inputs, times=5):
+    """Return the best of some times: what disturbs a measurement only ever adds to it."""
+    ends = [(time.perf_counter(), work(*inputs), time.perf_counter()) for _ in range(times)]
+    return min(end - start for start, _, end in ends)
+
+
+# %% [markdown]
+# ## One product, three orders
+#
+# A product of two matrices of 512 x 512 is 134 million multiplications, in whatever order. **Predict.** How much faster is
+# one call of BLAS than a loop of 512 row-times-matrix products? Than a sum of 512 products column times row?
+
+# %% tags=["times"]
+a, b = rng.random((2, 512, 512), np.float32)
+c = np.zeros_like(a)
+orders = {
+    "one call, a @ b": lambda: np.matmul(a, b, out=c),
+    "row by row": lambda: [np.matmul(row, b, out=y) for row, y in zip(a, c)],
+    "column times row": lambda: [np.add(c, a[:, [k]] * b[k], out=c) for k in range(512)],
+}
+with threadpool_limits(1):
+    took = {name: seconds(work) for name, work in orders.items()}
+for name, best in took.items():
+    print(f"{name:17} {best / took['one call, a @ b']:6.1f} times as long")
+
+# %% [markdown]
+# <details><summary>The answer</summary>
+#
+# About 4 and 50 on our machine. They differ in how often a number is fetched. A row
+# times a matrix uses each number of `b` once and drops it. BLAS works on small square blocks that stay in the fastest
+# memory, and uses each number hundreds of times. Such products (GEMM) are the one thing a processor does at full speed.
+# </details>
+#
+# ## Operations and bytes
+#
+# So it matters how many operations a byte is good for. Take a convolution at stride 1 with padding, float32 (4 bytes):
+# count a multiplication and an addition as two operations, and of bytes each number of input, weight and output once.
+#
+# ### Exercise 12.1: operations for a byte
+
+
+# %% tags=["exercise"]
+def intensity(n, h, w, c, o, k):
+    """Return operations / bytes of a k x k convolution of (n, h, w, c) to (n, h, w, o)."""
+    return ...
+
+
+check("12.1", intensity)
+
+
+# %% tags=["solution"]
+def intensity(n, h, w, c, o, k):
+    """Return operations / bytes of a k x k convolution of (n, h, w, c) to (n, h, w, o)."""
+    operations = 2 * n * h * w * c * o * k * k
+    return operations / (4 * (n * h * w * (c + o) + c * o * k * k))
+
+
+check("12.1", intensity)
+
+# %% [markdown]
+# For 64 channels and a 3 x 3 kernel it is about 140. PReLU reads 4 bytes, writes 4, and computes two or three operations:
+# less than one a byte. It waits for memory all the time.
+#
+# ## Cache blocks
+#
+# **Predict.** PReLU on 32 MB takes NumPy four passes. Cut the array into blocks and finish each before the next. Will small
+# blocks win, or large ones?
+
+# %%
+x = rng.normal(size=1 << 23).astype(np.float32)
+y, spare = np.empty_like(x), np.empty_like(x)
+
+
+def prelu_in_blocks(size):
+    for start in range(0, x.size, size):
+        part, out, negative = (array[start : start + size] for array in (x, y, spare))
+        np.maximum(part, 0, out=out)
+        np.minimum(part, 0, out=negative)
+        np.multiply(negative, np.float32(0.2), out=negative)
+        np.add(out, negative, out=out)
+
+
+# %% tags=["times"]
+sizes = 2 ** np.arange(9, 24)
+best = np.array([seconds(prelu_in_blocks, size, times=3) for size in sizes])
+figure = lines_figure({"": (4 * sizes / 1e3, best / best.min())}, "block, KB", "time / best time")
+figure.axes[0].set(xscale="log", ylim=(0, 4))
+figure
+
+# %% [markdown]
+# **Figure 1.** Time for blocks of different size, over the best. On the left, with a few KB, it is several times longer:
+# Python's calls cost more than the work. The valley lies at some hundred KB, which stay in the cache between the passes. On
+# the right every pass goes to memory and back, and it rises a little.
+#
+# ## Winograd: multiply less
+#
+# Filter a line with three weights, two outputs at a time:
+#
+# $$y_0 = d_0 w_0 + d_1 w_1 + d_2 w_2 \qquad y_1 = d_1 w_0 + d_2 w_1 + d_3 w_2$$
+#
+# Six multiplications. In the middle, $d_1$ and $d_2$ meet $w_1$ and the others crosswise. Sum and difference of such pairs
+# come cheaper:
+#
+# $$m_1 = (d_1 + d_2)\,\frac{w_0 + w_1 + w_2}{2} \qquad m_2 = (d_2 - d_1)\,\frac{w_0 - w_1 + w_2}{2}$$
+#
+# Multiply out: $m_1 + m_2 = d_1 w_1 + d_2 (w_0 + w_2)$ and $m_1 - m_2 = d_1 (w_0 + w_2) + d_2 w_1$. The first is $y_0$
+# but for one product too many and one missing, and both are products with $w_0$; so is the second $y_1$, with $w_2$. Hence
+#
+# $$y_0 = m_0 + m_1 + m_2 \qquad y_1 = m_1 - m_2 - m_3$$
+#
+# with two more products: four in all.
+#
+# ### Exercise 12.2: the two that are missing
+
+
+# %% tags=["exercise"]
+def four_products(d, w):
+    """Return (m_0, m_1, m_2, m_3) for four inputs d (4,) and three weights w (3,)."""
+    return ..., ..., ..., ...
+
+
+check("12.2", four_products)
+
+
+# %% tags=["solution"]
+def four_products(d, w):
+    """Return (m_0, m_1, m_2, m_3) for four inputs d (4,) and three weights w (3,)."""
+    m1 = (d[1] + d[2]) * (w[0] + w[1] + w[2]) / 2
+    m2 = (d[2] - d[1]) * (w[0] - w[1] + w[2]) / 2
+    return (d[0] - d[2]) * w[0], m1, m2, (d[1] - d[3]) * w[2]
+
+
+check("12.2", four_products)
+
+# %% [markdown]
+# As matrices, $y = A^T [(G w) * (B^T d)]$, where $*$ is element by element. The package makes them for any tile: it takes
+# $d$ and $w$ for polynomials, evaluates both at a few points, multiplies there, and interpolates. With the points 0, 1, -1
+# and infinity these are yours, up to signs:
+
+# %%
+bt, g, at = toom_cook((0, 1, -1), taps=3)
+for name, matrix in {"B^T": bt, "G": g, "A^T": at}.items():
+    print(
+        name, *("  ".join(f"{number:4.1f}" for number in row) for row in matrix + 0.0), sep="\n  "
+    )
+
+# %% [markdown]
+# ### Exercise 12.3: in two dimensions
+#
+# Along the rows, then along the columns: from a tile $d$ of 4 x 4, a kernel of 3 x 3 and these matrices, the 2 x 2 outputs
+# come by 16 multiplications instead of 36.
+
+
+# %% tags=["exercise"]
+def winograd(d, w, bt, g, at):
+    """Return y (2, 2) for d (4, 4), w (3, 3), bt (4, 4), g (4, 3), at (2, 4)."""
+    return ...
+
+
+check("12.3", winograd)
+
+
+# %% tags=["solution"]
+def winograd(d, w, bt, g, at):
+    """Return y (2, 2) for d (4, 4), w (3, 3), bt (4, 4), g (4, 3), at (2, 4)."""
+    return at @ ((g @ w @ g.T) * (bt @ d @ bt.T)) @ at.T
+
+
+check("12.3", winograd)
+
+# %% [markdown]
+# **Predict.** Larger tiles save more: 4 x 4 outputs take 36 multiplications instead of 144, 6 x 6 take 64 instead of 324. So
+# why not 8 x 8?
+
+# %%
+points, errors = (0, 1, -1, 2, -2, 3, -3, 4, -4), {}
+for count in (3, 5, 7, 9):
+    exact = toom_cook(points[:count], taps=3)
+    bt, g, at = (matrix.astype(np.float32) for matrix in exact)
+    d, w = rng.normal(size=(500, count + 1, count + 1)), rng.normal(size=(500, 3, 3))
+    d32, w32 = d.astype(np.float32), w.astype(np.float32)
+    rounded = at @ ((g @ w32 @ g.T) * (bt @ d32 @ bt.T)) @ at.T
+    bt, g, at = exact
+    true = at @ ((g @ w @ g.T) * (bt @ d @ bt.T)) @ at.T
+    errors[count - 1] = np.sqrt(np.mean((rounded - true) ** 2) / np.mean(true**2))
+figure = lines_figure({"": (errors.keys(), errors.values())}, "side of a tile's output", "error")
+figure.axes[0].set(yscale="log", xticks=list(errors))
+figure
+
+# %% [markdown]
+# **Figure 2.** Relative error of Winograd's way in float32, on a logarithmic scale: about a ten-millionth for tiles of 2,
+# not yet a millionth for 4, a hundred times more for 6, and several per cent for 8.
+#
+# <details><summary>The answer</summary>
+#
+# Evaluating at 3 or 4 takes high powers of them, and huge numbers that nearly cancel lose digits. The package stops at
+# 4 x 4. What is it worth?
+# </details>
+
+# %% tags=["times"]
+layer = nn.Conv2d(64, 64, 3, padding=1, rng=rng)
+batch = Tensor(rng.random((16, 48, 48, 64), np.float32))
+for name in ("im2col", "winograd"):
+    with algorithm(name), threads(1):
+        took[name] = seconds(layer, batch)
+print(f"im2col takes {took['im2col'] / took['winograd']:.1f} times as long as Winograd's way")
+
+# %% [markdown]
+# ## Threads
+#
+# Two cores do two things at once, if both are large enough: handing work over takes time.
+# (Python lets only one thread run Python; NumPy computes outside of that lock.)
+
+# %% tags=["times"]
+sides, gains = (4, 8, 16, 32, 64, 96), []
+for side in sides:
+    batch, one_and_two = Tensor(rng.random((4, side, side, 64), np.float32)), []
+    for count in (1, 2):
+        with threads(count):
+            one_and_two.append(seconds(layer, batch, times=12))
+    gains.append(one_and_two[0] / one_and_two[1])
+lines = {
+    "measured": (sides, gains),
+    "no gain": (sides, np.ones(6)),
+    "ideal": (sides, np.full(6, 2)),
+}
+lines_figure(lines, "side of 4 images, 64 channels", "time with 1 thread / with 2")
+
+# %% [markdown]
+# **Figure 3.** What a second thread gains for one layer, against the size of the images: nothing, or less, for small ones,
+# and towards twice for large ones.
+#
+# ## Ask the profiler
+#
+# **Predict.** One step of a small generator, forward and backward. Which operation takes the most, and how much?
+
+# %% tags=["times"]
+generator = Generator(scale=4, channels=32, blocks=8)
+low, high = (Tensor(rng.random((8, side, side, 3), np.float32)) for side in (24, 96))
+for _ in range(3):  # the first rounds only warm up
+    with profile() as costs:
+        ops.mse(generator(low), high).backward()
+profile_figure(costs)
+
+# %% [markdown]
+# **Figure 4.** Milliseconds of each operation, forward in blue and backward in orange. Convolution takes about three quarters
+# of the step, backward the longer, for it has two gradients; batch norm and PReLU follow far behind.
+#
+# ### Exercise 12.4: Amdahl's law
+#
+# If a part that takes a share $s$ of the time becomes $f$ times as fast, the rest stays. How many times as fast is the
+# whole?
+
+
+# %% tags=["exercise"]
+def speedup(s, f):
+    """Return old time / new time of the whole, for a share s that becomes f times as fast."""
+    return ...
+
+
+check("12.4", speedup)
+
+
+# %% tags=["solution"]
+def speedup(s, f):
+    """Return old time / new time of the whole, for a share s that becomes f times as fast."""
+    return 1 / (1 - s + s / f)
+
+
+check("12.4", speedup)
+
+# %% [markdown]
+# ## Where a GPU helps
+#
+# A GPU has thousands of small cores and far faster memory; but every operation must be launched, which takes some
+# microseconds. Here is an *estimate*, no measurement, from numbers such as data sheets have.
+# The time is that of computing or of memory, whichever is longer, and the launch. **Predict.** From which size on is a GPU
+# worth it?
+
+
+# %%
+def estimate(operations, numbers, peak, bandwidth, launch):
+    return np.maximum(operations / peak, 4 * numbers / bandwidth) + launch
+
+
+pixels = 4.0 ** np.arange(1, 11)
+work = {"convolution, 64 to 64": (2 * 64 * 64 * 9, 128), "PReLU, 64": (3 * 64, 128)}
+cores, gpu, lines = (4e11, 2e10, 2e-6), (5e13, 3e12, 1e-5), {}
+for name, (operations, numbers) in work.items():
+    times = [estimate(operations * pixels, numbers * pixels, *machine) for machine in (cores, gpu)]
+    lines[name] = (pixels**0.5, times[0] / times[1])
+figure = lines_figure(lines, "side of the image in pixels", "two cores / GPU")
+figure.axes[0].set(xscale="log", yscale="log")
+figure
+
+# %% [markdown]
+# **Figure 5.** How many times as long two cores would take as a large GPU, by the estimate: less than once for a few pixels,
+# more than a hundred times for large images.
+#
+# So a tiny network gains little, VGG19 very much. `model.to("cuda")` moves a model.
+#
+# ## Summary
+#
+# Make it a matrix product; keep blocks in the cache; multiply less; give each thread enough; measure first.
+#
+# - `minisrgan/kernels/winograd.py`: tiles of 4 x 4, with both gradients; `minisrgan/kernels/schemes.py`: `toom_cook`
+# - `minisrgan/kernels/blocks.py`, `minisrgan/backend.py`: cache blocks, threads; `minisrgan/autograd/profile.py`
+# - the paper: Ledig et al. 2017, sec. 2.1: most work is done on small maps; Lavin and
+#   Gray 2016 (arXiv 1509.09308) for Winograd
+#
+# **Next:** that was the last. Train your own: `minisrgan train --help`.
