@@ -27,6 +27,7 @@ from minisrgan.training.log import read_log
 from minisrgan.training.publish import Validation
 from minisrgan.training.session import dry_run, train
 from minisrgan.weights import load_generator
+from minisrgan.weights.download import downloaded
 
 _VALIDATION = 3  # photographs that are not trained on, but looked at
 
@@ -50,8 +51,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--content", help="what the content loss compares: mse (pixels, the default), vgg22 or vgg54 "
                         "(features phi 2,2 or 5,4 of VGG19), or features:FILE, those of another network, such as "
                         "srgan_discriminator.safetensors of an earlier training")  # fmt: skip
-    parser.add_argument("--vgg", type=Path, metavar="FILE", help="weights of VGG19 for vgg22 and vgg54 (see minisrgan "
-                        "weights fetch vgg19)")  # fmt: skip
+    parser.add_argument("--vgg", type=Path, metavar="FILE", help="weights of VGG19 for vgg22 and vgg54 (default: "
+                        "those that minisrgan weights fetch vgg19 has downloaded)")  # fmt: skip
     parser.add_argument("--init", type=Path, metavar="FILE", help="generator to start from: srresnet.safetensors of "
                         "a first stage, or srresnet, the one in the box")  # fmt: skip
     parser.add_argument("--from-scratch", action="store_true", help="let stage srgan start without --init")
@@ -88,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
             what = f"--{option.replace('_', '-')}"
             raise ConfigError(what, expected="at least 1", got=str(getattr(args, option)), fix="1000 is a good number")
     args.device = choose_device(args.device)
+    args.vgg = args.vgg or downloaded("vgg19")
     settings_file = args.out / f"{args.stage}.toml"
     resumed = args.resume and settings_file.is_file()
     if resumed and (args.set or args.config or {args.steps, args.batch, args.crop, args.seed, args.content} != {None}):
@@ -132,8 +134,9 @@ def run(args: argparse.Namespace) -> int:
             extractor=extractor(config.content, args.vgg),
             draw=lambda: _draw(args.out, stage.name, validation),
         )  # fmt: skip
-    name = stage.name
-    print(f"saved {args.out / name}.safetensors; beside it {name}.jsonl, {name}_curves.png and {name}_pictures.png")
+    drawn = sorted(path.name for path in args.out.glob(f"{stage.name}_*.png"))
+    figures = ", ".join(drawn) or "no figures: they take matplotlib"
+    print(f"saved {args.out / stage.name}.safetensors; beside it {stage.name}.jsonl, {figures}")
     return 0
 
 

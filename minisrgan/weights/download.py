@@ -24,6 +24,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MINISRGAN_CACHE") or Path.home() / ".cache" / "minisrgan")
 
 
+def downloaded(name: str) -> Path | None:
+    """Return the file of weights that `fetch` has downloaded, None where it has not."""
+    path = cache_folder() / f"{name}.safetensors"
+    return path if path.is_file() else None
+
+
 def fetch(name: str, folder: str | Path | None = None) -> Path:
     """Download weights unless they are there, and keep of them what minisrgan uses: of VGG19 80 of 548 MB.
 

@@ -56,7 +56,7 @@ def load_state(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     from safetensors import safe_open
 
     with refusing("load_state", path), safe_open(path, "np") as file:
-        words = {key: _value(text) for key, text in (file.metadata() or {}).items()}
+        words = {key: _value(text) for key, text in sorted((file.metadata() or {}).items())}
         return {name: file.get_tensor(name) for name in file.keys()}, words  # noqa: SIM118
 
 

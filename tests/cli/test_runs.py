@@ -14,7 +14,7 @@ import pytest
 
 from minisrgan.cli.main import main
 from minisrgan.images import read_image, write_image
-from minisrgan.models import Discriminator, Generator
+from minisrgan.models import VGG19, Discriminator, Generator
 from minisrgan.training import session
 from minisrgan.weights import load_model, save_model
 from tests.paths import SHARED, needs_shared
@@ -104,6 +104,27 @@ def test_a_training_is_resumed_with_its_own_photographs_and_features(
     save_model(tmp_path / "d.safetensors", Discriminator(crop=16, channels=2, rng=np.random.default_rng(5)))
     assert main([*again, "--validation", str(tmp_path / "others")]) == 2
     assert "give the same --vgg" in capsys.readouterr().err
+
+
+def test_vgg_that_was_downloaded_is_found(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has fetched VGG19 should not have to look for where it was put."""
+    monkeypatch.setenv("MINISRGAN_CACHE", str(tmp_path / "cache"))
+    save_model(tmp_path / "cache" / "vgg19.safetensors", VGG19("2,2", "torchvision"))
+    assert train(photos, tmp_path / "run", "--content", "vgg22") == 0
+    told = load_model(tmp_path / "run" / "srresnet.safetensors")[1]["extractor"]
+    assert told.startswith("vgg19.safetensors, SHA-256 ")
+
+
+def test_figures_that_are_not_drawn_are_not_promised(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without matplotlib a training works all the same; to be sent to files that are not there is worse than none."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert train(photos, tmp_path / "run") == 0
+    assert "no figures: they take matplotlib" in capsys.readouterr().out
+    assert not list((tmp_path / "run").glob("*.png"))
 
 
 def test_validation_photos_may_be_given(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
