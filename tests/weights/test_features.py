@@ -10,7 +10,7 @@ import pytest
 from minisrgan import Tensor, no_grad
 from minisrgan.errors import WeightsError
 from minisrgan.losses import VGGContent
-from minisrgan.models import VGG19
+from minisrgan.models import VGG19, Discriminator
 from minisrgan.nn import Conv2d, LeakyReLU, Linear, MaxPool2d, Module, ReLU, Sequential
 from minisrgan.weights import load_features, load_state, save_model, save_state
 from tests.weights.files import small_discriminator, used
