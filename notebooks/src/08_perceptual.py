@@ -220,8 +220,8 @@ for step in range(40):
     loss.backward()
     history.append((loss.item(), ops.mse(pixel, target).item()))
     y = y - 0.02 * np.sign(pixel.grad.numpy()) * (1 - step / 40)
-falls = [f"{first:.3f} to {last:.3f}" for first, last in zip(history[0], history[-1])]
-print(f"VGG {falls[0]}, MSE {falls[1]}")
+(vgg, mse), (last_vgg, last_mse) = history[0], history[-1]
+print(f"VGG {vgg:.1f} to {last_vgg:.1f}, MSE {mse:.3f} to {last_mse:.3f}")
 images_figure({"blurred": wrong["blurred"] / 2 + 0.5, "after 40 steps": y[0] / 2 + 0.5}, width=2.8)
 
 # %% [markdown]
