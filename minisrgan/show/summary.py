@@ -80,11 +80,14 @@ def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
 
 
 def summary_table(model: Module, input_shape: tuple[int, ...]) -> str:
-    """Return the rows of `summarize` as a table in plain text, with a line of totals.
+    """Return the rows of `summarize` as a table in plain text, with the totals under it.
 
     >>> from minisrgan.models import Generator
-    >>> print(summary_table(Generator(scale=2, channels=4, blocks=1), (1, 8, 8, 3)).splitlines()[-1])
-    Generator x2, 4 channels, 1 blocks: 3,023 parameters, 375,552 multiply-adds (0.00 G) for a batch (1, 8, 8, 3)
+    >>> table = summary_table(Generator(scale=2, channels=4, blocks=1), (1, 8, 8, 3))
+    >>> for line in table.splitlines()[-2:]:
+    ...     print(line)
+    Generator x2, 4 channels, 1 blocks, for a batch (1, 8, 8, 3):
+    3,023 parameters, 375,552 multiply-adds (0.00 G)
     """
     rows = summarize(model, input_shape)
     table: list[tuple[str, ...]] = [("path", "layer", "output", "parameters", "multiply-adds", "sees")]
@@ -109,4 +112,4 @@ def summary_table(model: Module, input_shape: tuple[int, ...]) -> str:
     total = sum(row.multiply_adds for row in rows)
     title = f"{type(model).__name__} {model.describe()}"
     counts = f"{model.parameter_count():,} parameters, {total:,} multiply-adds ({total / 1e9:.2f} G)"
-    return "\n".join([*lines, "", f"{title}: {counts} for a batch {input_shape}"])
+    return "\n".join([*lines, "", f"{title}, for a batch {input_shape}:", counts])
