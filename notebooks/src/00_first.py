@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 0. From a small photo to a large one
 #
-# **You will** enlarge a photo four times with networks that come in the box; see where they beat bicubic, and where they
-# only guess; and find out how much of the photo one pixel depends on. At the end stands the map of the course.
+# **You will** enlarge a photo four times with networks that come in the box; see where they beat bicubic, and where
+# they only guess; and find out how much of the photo one pixel depends on. At the end stands the map of the course.
 #
 # **Time:** 30 minutes; the first picture takes two. **Before:** some Python. Run a cell with Shift+Enter.
 
@@ -39,8 +39,8 @@ images_figure({"small, 64 x 64": small, "large, 256 x 256": large}, width=3)
 #
 # ### Exercise 0.1: the size of the work
 #
-# A photo is an array of numbers: rows, columns, and three colours from 0 to 255. How many numbers must the network find that
-# it is not told, if it enlarges by `scale`?
+# A photo is an array of numbers: rows, columns, and three colours from 0 to 255. How many numbers must the network find
+# that it is not told, if it enlarges by `scale`?
 
 
 # %% tags=["exercise"]
@@ -61,8 +61,8 @@ def unknown(rows, columns, scale):
 check("0.1", unknown)
 
 # %% [markdown]
-# At x4 there are 15 unknown numbers for each that is known. The network fills them in from what it has seen in 72 photos:
-# how edges run, how hair falls. All it has learned is in so many numbers:
+# At x4 there are 15 unknown numbers for each that is known. The network fills them in from what it has seen in 72
+# photos: how edges run, how hair falls. All it has learned is in so many numbers:
 
 # %%
 print(generator.describe(), f"- {generator.parameter_count():,} parameters")
@@ -70,8 +70,9 @@ print(generator.describe(), f"- {generator.parameter_count():,} parameters")
 # %% [markdown]
 # ## Against the original
 #
-# Two networks are in the box. `srresnet` learned to make small errors. `srgan` learned on from there against an opponent who
-# tells real photos from made ones. **Predict.** Which will be closer to the original? Which will look sharper?
+# Two networks are in the box. `srresnet` learned to make small errors. `srgan` learned on from there against an
+# opponent who tells real photos from made ones. **Predict.** Which will be closer to the original? Which will look
+# sharper?
 
 # %%
 _, methods = load_methods([boxed("srresnet"), boxed("srgan")])
@@ -80,9 +81,9 @@ shown = {name: pictures[name] for name in ("bicubic", "srresnet", "srgan")}
 strips_figure([make_strip("astronaut", shown | {"original": photo}, scores, (48, 80, 88, 88))])
 
 # %% [markdown]
-# **Figure 2.** The photo, and a face cut out of it: blurred by bicubic; with firm lines by srresnet; a little crisper still,
-# with a faint grain, by srgan; and the original, with single hairs and lashes that nobody brought back. Below: PSNR in
-# decibels and SSIM, two measures of closeness; srresnet has the best of both.
+# **Figure 2.** The photo, and a face cut out of it: blurred by bicubic; with firm lines by srresnet; a little crisper
+# still, with a faint grain, by srgan; and the original, with single hairs and lashes that nobody brought back. Below:
+# PSNR in decibels and SSIM, two measures of closeness; srresnet has the best of both.
 #
 # <details><summary>The answer</summary>
 #
@@ -92,8 +93,8 @@ strips_figure([make_strip("astronaut", shown | {"original": photo}, scores, (48,
 #
 # ### Exercise 0.2: where it is wrong
 #
-# Return a map of the errors: at each pixel the absolute difference, averaged over the colours. Take care: photos are `uint8`,
-# in which 3 - 5 is 254.
+# Return a map of the errors: at each pixel the absolute difference, averaged over the colours. Take care: photos are
+# `uint8`, in which 3 - 5 is 254.
 
 
 # %% tags=["exercise"]
@@ -124,13 +125,14 @@ maps["srgan - srresnet"] = difference(pictures["srgan"], pictures["srresnet"])
 images_figure(maps, width=2.8, limit=50)
 
 # %% [markdown]
-# **Figure 3.** Errors, white for 50 levels or more. Bicubic errs at every edge; srresnet's errors are fainter at the outlines,
-# and remain in hair and on the collar. On the right, where the two networks differ: hardly at all, by 13 levels at most.
+# **Figure 3.** Errors, white for 50 levels or more. Bicubic errs at every edge; srresnet's errors are fainter at the
+# outlines, and remain in hair and on the collar. On the right, where the two networks differ: hardly at all, by 13
+# levels at most.
 #
 # ## How far does a pixel look?
 #
-# **Predict.** Make one pixel of the small photo black. Bicubic mixes 4 x 4 pixels, so a square of 16 x 16 changes. How large is
-# the patch that changes when a network enlarges?
+# **Predict.** Make one pixel of the small photo black. Bicubic mixes 4 x 4 pixels, so a square of 16 x 16 changes. How
+# large is the patch that changes when a network enlarges?
 
 # %%
 changed = small.copy()
@@ -148,9 +150,9 @@ images_figure(patches, width=3.5)
 #
 # <details><summary>The answer</summary>
 #
-# About ten times as many pixels as for bicubic. Each of the eight residual blocks looks two pixels further, so the network sees
-# that a line goes on, or that a texture repeats. From afar little arrives, and most of it is rounded away. The farthest that a
-# pixel can be felt, in pixels of the small photo, is known exactly:
+# About ten times as many pixels as for bicubic. Each of the eight residual blocks looks two pixels further, so the
+# network sees that a line goes on, or that a texture repeats. From afar little arrives, and most of it is rounded away.
+# The farthest that a pixel can be felt, in pixels of the small photo, is known exactly:
 # </details>
 
 # %%
@@ -167,8 +169,8 @@ upscaled = upscale(load_generator("srgan"), cat)
 images_figure({"a detail as it is, 96 x 64": nearest(cat, 4), "srgan": upscaled}, width=3.4)
 
 # %% [markdown]
-# **Figure 5.** A cat's eye, cut out of a photo that nobody shrank, its pixels as squares; and enlarged by srgan, round and
-# smooth, with single hairs beside it.
+# **Figure 5.** A cat's eye, cut out of a photo that nobody shrank, its pixels as squares; and enlarged by srgan, round
+# and smooth, with single hairs beside it.
 #
 # ### Exercise 0.3: a little of both
 #
@@ -214,8 +216,8 @@ check("0.3", mixed)
 #
 # ## Summary
 #
-# Enlarging is guessing well: 15 numbers of 16 are not known. A network looks around each pixel and guesses from what it has
-# seen.
+# Enlarging is guessing well: 15 numbers of 16 are not known. A network looks around each pixel and guesses from what it
+# has seen.
 #
 # - `minisrgan/inference/upscale.py`: photos of any size; `minisrgan/models/generator.py`: the network, on one screen
 # - `minisrgan/weights/boxed/srgan.md`: what the models in the box were trained on, and what they cannot do

@@ -34,8 +34,8 @@ images_figure(
 )
 
 # %% [markdown]
-# **Figure 1.** An astronaut in an orange suit; one of her eyes, where single pixels become squares; and the red of these
-# pixels as levels of grey.
+# **Figure 1.** An astronaut in an orange suit; one of her eyes, where single pixels become squares; and the red of
+# these pixels as levels of grey.
 #
 # ## Shrinking invents
 #
@@ -100,13 +100,14 @@ lines_figure(lines, "distance in pixels of the old image", "weight")
 
 # %% [markdown]
 # **Figure 3.** The kernel: 1 at distance 0, 0 at 1 and 2, slightly negative between them, which sharpens edges. For
-# shrinking to a quarter it is stretched four times, so that it averages over 16 pixels: that is the blur before dropping.
+# shrinking to a quarter it is stretched four times, so that it averages over 16 pixels: that is the blur before
+# dropping.
 #
 # ### Exercise 1.2: weights of one pixel
 #
-# Enlarge by $r$. Pixels are squares, and their centres lie half a pixel in: new pixel $k$ lies at
-# $(k + \frac12) / r - \frac12$ in the old image. Return the weights of the four old pixels around it, the leftmost first.
-# It stands at the integer below that place, minus 1. (Use `cubic`, the package's own `kernel`.)
+# Enlarge by $r$. Pixels are squares, and their centres lie half a pixel in: new pixel $k$ lies at $(k + \frac12) / r -
+# \frac12$ in the old image. Return the weights of the four old pixels around it, the leftmost first. It stands at the
+# integer below that place, minus 1. (Use `cubic`, the package's own `kernel`.)
 
 
 # %% tags=["exercise"]
@@ -160,7 +161,8 @@ def my_psnr(y1, y2):
 check("1.3", my_psnr)
 
 # %% [markdown]
-# The package's `psnr` leaves out 4 pixels at the border, as papers do. Here is what the rest of the course wants to beat:
+# The package's `psnr` leaves out 4 pixels at the border, as papers do. Here is what the rest of the course wants to
+# beat:
 
 # %%
 low = imresize(photo, 1 / 4)
@@ -170,21 +172,23 @@ strips_figure([make_strip("astronaut", pictures, scores, (60, 120, 96, 96))])
 
 # %% [markdown]
 # **Figure 4.** The photo, and a detail of it: with each small pixel repeated 4 x 4 times; enlarged by bicubic, smooth
-# and soft; and the original, with clear eyes and single strands of hair. Below stand PSNR and SSIM, both in favour of bicubic.
+# and soft; and the original, with clear eyes and single strands of hair. Below stand PSNR and SSIM, both in favour of
+# bicubic.
 #
 # ## Where they mislead
 #
 # SSIM compares structure: in every small window, are the two alike up to brightness and contrast? It is 1 for equal
-# images. **Predict.** Move the photo by one pixel: who would notice? Its error is some number. Now brighten the photo, or
-# blur it, or add noise, just until the error is the same. Will the four look equally good? Which will SSIM like least?
+# images. **Predict.** Move the photo by one pixel: who would notice? Its error is some number. Now brighten the photo,
+# or blur it, or add noise, just until the error is the same. Will the four look equally good? Which will SSIM like
+# least?
 
 # %%
 y = rgb_to_y(photo)
 changes = {"moved by a pixel": np.roll(y, 1, axis=1) - y, "brighter": np.ones_like(y)}
 changes["blurred"] = imresize(imresize(y, 1 / 5), 5) - y
 changes["noisy"] = rng.normal(size=y.shape)
-error = np.mean(changes["moved by a pixel"] ** 2)
-damaged = {n: y + c * np.sqrt(error / np.mean(c**2)) for n, c in changes.items()}
+error = {n: np.mean(c[4:-4, 4:-4] ** 2) for n, c in changes.items()}  # psnr leaves out 4 pixels
+damaged = {n: y + c * np.sqrt(error["moved by a pixel"] / error[n]) for n, c in changes.items()}
 
 # %%
 original, shown = np.round(y).astype(np.uint8), {}
@@ -196,8 +200,8 @@ images_figure(shown, width=2.3)
 
 # %% [markdown]
 # **Figure 5.** A detail of the photo, damaged in four ways with the same mean squared error: moved by a pixel, which
-# nobody sees; brighter all over, hardly to be noticed; blurred; and noisy. PSNR says the same of all; SSIM is nearly 1 for
-# the brighter one and far lower for noise.
+# nobody sees; brighter all over, hardly to be noticed; blurred; and noisy. PSNR says the same of all; SSIM is nearly 1
+# for the brighter one and far lower for noise.
 #
 # <details><summary>The answer</summary>
 #

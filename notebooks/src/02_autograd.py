@@ -72,8 +72,8 @@ def backward(y, grad_y=1.0):
 
 
 # %% [markdown]
-# That is the engine. **Predict.** With $x = 3$, what are $y = x \cdot x + x$ and $\mathrm{d}y/\mathrm{d}x$? Which lines
-# of `backward` add the three parts that make it up?
+# That is the engine. **Predict.** With $x = 3$, what are $y = x \cdot x + x$ and $\mathrm{d}y/\mathrm{d}x$? Which line
+# of `backward` adds the three parts that make it up?
 
 # %%
 x = Value(3.0)
@@ -84,8 +84,8 @@ print(f"y = {y.data}, dy/dx = {x.grad}")
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# $y = 12$ and $\mathrm{d}y/\mathrm{d}x = 2x + 1 = 7$: the two sides of the product give 3 each, the sum gives 1, and the
-# last line adds each to what was there.
+# $y = 12$ and $\mathrm{d}y/\mathrm{d}x = 2x + 1 = 7$: the two sides of the product give 3 each, the sum gives 1, and
+# the last line adds each to what was there.
 # </details>
 #
 # ### Exercise 2.1: an operation of your own
@@ -124,8 +124,8 @@ check("2.1", lambda grad_y, x: run(tanh, grad_y, x))
 # ## Why the order matters
 #
 # A simpler `backward` would call itself for each parent. It would be right, too, but it would follow every *path*. In
-# $y = x + x$ two paths lead from $y$ to $x$; set many such steps one after the other, as the sixteen residual blocks
-# of SRGAN's generator are, and count.
+# $y = x + x$ two paths lead from $y$ to $x$; set many such steps one after the other, as the sixteen residual blocks of
+# SRGAN's generator are, and count.
 
 
 # %%
@@ -148,8 +148,8 @@ figure
 # ### Exercise 2.2: broadcasting
 #
 # Our `add` has a gap: in `add(batch, bias)` NumPy repeats the bias for every row, but the gradient comes back in the
-# shape of the batch. What is repeated forward is *summed* backward. Write that sum: over the axes that the small array lacks,
-# and over those where it has length 1 (they stay, with length 1).
+# shape of the batch. What is repeated forward is *summed* backward. Write that sum: over the axes that the small array
+# lacks, and over those where it has length 1 (they stay, with length 1).
 
 
 # %% tags=["exercise"]
@@ -208,14 +208,14 @@ figure.axes[0].set(xscale="log", yscale="log")
 figure
 
 # %% [markdown]
-# **Figure 3.** How far the difference quotient of tanh is off, against $\varepsilon$, both scales logarithmic. Each line
-# is a V: from the right it falls with $\varepsilon^2$, until rounding takes over and it rises again. In float64 the best
-# $\varepsilon$ is near $10^{-5}$; in float32 it is near $10^{-2}$, with an error a million times as large.
+# **Figure 3.** How far the difference quotient of tanh is off, against $\varepsilon$, both scales logarithmic. Each
+# line is a V: from the right it falls with $\varepsilon^2$, until rounding takes over and it rises again. In float64
+# the best $\varepsilon$ is near $10^{-5}$; in float32 it is near $10^{-2}$, with an error a million times as large.
 #
 # <details><summary>The answer</summary>
 #
-# No. A difference of two almost equal numbers keeps only their last digits, and dividing by $\varepsilon$ enlarges their
-# rounding errors. `gradcheck` therefore insists on float64, and takes $\varepsilon = 10^{-6}$.
+# No. A difference of two almost equal numbers keeps only their last digits, and dividing by $\varepsilon$ enlarges
+# their rounding errors. `gradcheck` therefore insists on float64, and takes $\varepsilon = 10^{-6}$.
 # </details>
 #
 # Here is an operation whose `backward` looks plausible. It subtracts from each column its mean.

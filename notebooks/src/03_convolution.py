@@ -5,8 +5,8 @@
 # a library runs; derive both of its gradients and check them; meet the transposed convolution, which you will have
 # built by then without noticing.
 #
-# **Time:** 75 minutes. **Before:** notebook 2, for what `backward` does. **Symbols:** a batch of images is
-# `(N, H, W, C)`, a kernel `weight` is `(kh, kw, C, O)`: rows, columns, channels in, channels out.
+# **Time:** 75 minutes. **Before:** notebook 2, for what `backward` does. **Symbols:** a batch of images is `(N, H, W,
+# C)`, a kernel `weight` is `(kh, kw, C, O)`: rows, columns, channels in, channels out.
 
 # %%
 # %matplotlib inline
@@ -53,7 +53,8 @@ images_figure({"x, the photo": photo, "y, edges": y}, width=4, limit=1)
 # a window on it finds the whisker on both sides.
 # </details>
 #
-# Every layer of this package can show you one of its numbers worked out. Take a pencil and follow the last line.
+# Every layer of this package can show you one of its numbers worked out. Take a pencil and check a product or two:
+# which pixel meets which weight?
 
 # %%
 layer = nn.Conv2d(3, 8, 3, padding=1, rng=rng)
@@ -152,8 +153,8 @@ print(f"largest difference {abs(slow - fast).max():.0e}")
 # %% [markdown]
 # ## Blocks
 #
-# **Predict.** The last layer of SRGAN's generator has a 9 x 9 kernel on 64 channels. For 1920 x 1080 pixels, how large is
-# its matrix of columns, at 4 bytes a number: about 40 MB, 400 MB, 4 GB or 40 GB?
+# **Predict.** The last layer of SRGAN's generator has a 9 x 9 kernel on 64 channels. For 1920 x 1080 pixels, how large
+# is its matrix of columns, at 4 bytes a number: about 40 MB, 400 MB, 4 GB or 40 GB?
 
 # %%
 pixels = 1920 * 1080
@@ -161,7 +162,8 @@ print(f"{pixels * 9 * 9 * 64 * 4 / 1e9:.0f} GB, for an input of {pixels * 64 * 4
 
 # %% [markdown]
 # So the columns are made in blocks of a few rows, multiplied, and forgotten. That saves more than memory. A processor
-# has a small fast memory, the cache; columns that fit into it are still there when the product asks for them.
+# has a small fast memory, the cache; columns that fit into it are still there when the product asks for them. Let us
+# time blocks of every size, on an image that is a long strip, so that one row of it is a very small block.
 
 
 # %% tags=["times"]
@@ -177,11 +179,11 @@ def in_blocks(x, matrix, rows):
 
 
 # %% tags=["times"]
-x, matrix = rng.random((242, 242, 64), np.float32), rng.random((9 * 64, 32), np.float32)
-sizes = [1, 2, 4, 8, 16, 40, 80, 240]
+x, matrix = rng.random((3602, 18, 64), np.float32), rng.random((9 * 64, 32), np.float32)
+sizes = [1, 2, 4, 8, 16, 64, 150, 400, 1200, 3600]
 with threadpool_limits(1):  # one core, so that we see its cache alone
     best = [min(in_blocks(x, matrix, rows)[0] for _ in range(5)) for rows in sizes]
-megabytes = [rows * 240 * len(matrix) * 4 / 1e6 for rows in sizes]
+megabytes = [rows * 16 * len(matrix) * 4 / 1e6 for rows in sizes]
 figure = lines_figure({"": (megabytes, best)}, "columns of a block, MB", "seconds")
 figure.axes[0].set(xscale="log", ylim=(0, None))
 figure

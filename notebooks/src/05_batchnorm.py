@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 5. Batch norm and residual blocks
 #
-# **You will** write batch normalisation and derive its backward pass, the one that most people look up; see what it does
-# differently in training and in use; and measure what a skip connection does to gradients that have a long way to go.
+# **You will** write batch normalisation and derive its backward pass, the one that most people look up; see what it
+# does differently in training and in use; and measure what a skip connection does to gradients that have a long way to
+# go.
 #
 # **Time:** 75 minutes. **Before:** notebooks 2 to 4.
 
@@ -22,9 +23,9 @@ photo = imresize(sample_photos(["chelsea"])["chelsea"], 1 / 2).astype(np.float32
 # %% [markdown]
 # ## The same scale for every channel
 #
-# A convolution's channels come out as they please: one close around 0.3, another spread out around -1.5. The next layer would
-# have to follow every move of theirs. Batch norm brings each channel to mean 0 and variance 1, over all pixels of all
-# images of the batch, and lets the network choose a scale and a shift of its own:
+# A convolution's channels come out as they please: one close around 0.3, another spread out around -1.5. The next layer
+# would have to follow every move of theirs. Batch norm brings each channel to mean 0 and variance 1, over all pixels of
+# all images of the batch, and lets the network choose a scale and a shift of its own:
 #
 # $$\hat{x} = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \mathrm{eps}}} \qquad
 # y = \mathrm{weight} \cdot \hat{x} + \mathrm{bias}$$
@@ -71,8 +72,8 @@ check("5.1", batch_norm)
 # %% [markdown]
 # ## Backward, step by step
 #
-# Every `x` of a channel moves `mean` and `var`, and they move every `y`. Start with small changes, $\mathrm{d}x$; averages
-# are over the $n$ values of a channel, and $\mathrm{std} = \sqrt{\mathrm{var} + \mathrm{eps}}$.
+# Every `x` of a channel moves `mean` and `var`, and they move every `y`. Start with small changes, $\mathrm{d}x$;
+# averages are over the $n$ values of a channel, and $\mathrm{std} = \sqrt{\mathrm{var} + \mathrm{eps}}$.
 #
 # 1. $\mathrm{d}\,\mathrm{mean} = \mathrm{average}(\mathrm{d}x)$
 # 2. $\mathrm{d}\,\mathrm{var} = 2 \cdot \mathrm{average}((x - \mathrm{mean}) \cdot \mathrm{d}x)$, so
@@ -137,8 +138,8 @@ def batch_norm_gradients(grad_y, x, weight, eps=1e-5):
 check("5.2", batch_norm_gradients)
 
 # %% [markdown]
-# The same as a picture. The input is a cat's eye in grey, and the loss looks at two pixels of `y` alone: one shall grow,
-# the other shrink.
+# The same as a picture. The input is a cat's eye in grey, and the loss looks at two pixels of `y` alone: one shall
+# grow, the other shrink.
 
 # %%
 eye = photo[40:80, 60:100].mean(axis=2)[None, :, :, None]
@@ -168,8 +169,8 @@ for name, training in {"training": True, "evaluation": False}.items():
     print(f"{name}: {abs(alone.numpy() - together.numpy()[:1]).max():.3f}")
 
 # %% [markdown]
-# It does, and in use that would be absurd: an upscaled photo that depends on its neighbour. So while training, the layer
-# keeps running averages; `eval()` uses them instead, as constants.
+# It does, and in use that would be absurd: an upscaled photo that depends on its neighbour. So while training, the
+# layer keeps running averages; `eval()` uses them instead, as constants.
 #
 # ### Exercise 5.3: running statistics
 #
@@ -212,9 +213,9 @@ lines_figure({name: (range(60), m) for name, m in zip(names, np.array(means).T)}
 #
 # ## The skip
 #
-# A residual block adds its input to what it computes: $y = x + f(x)$. Its derivative is $1 + f'(x)$. **Predict.** Take 24
-# blocks, with weights drawn half as large as they should be. How much of a gradient reaches the first block, with and
-# without skips, with and without batch norm?
+# A residual block adds its input to what it computes: $y = x + f(x)$. Its derivative is $1 + f'(x)$. **Predict.** Take
+# 24 blocks, with weights drawn half as large as they should be. How much of a gradient reaches the first block, with
+# and without skips, with and without batch norm?
 
 
 # %%
@@ -240,9 +241,9 @@ figure.axes[0].set_yscale("log")
 figure
 
 # %% [markdown]
-# **Figure 4.** The gradient on its way back from block 24, on the right, to the input, on the left; logarithmic scale. In
-# the plain stack it shrinks to less than a ten-millionth. With skips it grows slowly, with batch norm too, and with both
-# least: by a factor of about 4.
+# **Figure 4.** The gradient on its way back from block 24, on the right, to the input, on the left; logarithmic scale.
+# In the plain stack it shrinks to less than a ten-millionth. With skips it grows slowly, with batch norm too, and with
+# both least: by a factor of about 4.
 #
 # The $1$ in $1 + f'(x)$ is a road on which a gradient travels unchanged. SRGAN's generator has 16 such blocks, and one
 # long skip around all of them.

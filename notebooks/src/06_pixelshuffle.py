@@ -37,8 +37,8 @@ large = ops.pixel_shuffle(Tensor(channels), 2).numpy()[0]
 images_figure({**small, "shuffled": large}, columns=5)
 
 # %% [markdown]
-# **Figure 1.** Four small photos of an astronaut that look alike but are not: each took other pixels of the large photo.
-# Shuffled together they are that photo again, twice as wide and twice as high (here all are drawn at one size).
+# **Figure 1.** Four small photos of an astronaut that look alike but are not: each took other pixels of the large
+# photo. Shuffled together they are that photo again, twice as wide and twice as high (here all are drawn at one size).
 #
 # Nothing is computed. So the gradient is easy: each number goes back to where it came from.
 
@@ -76,8 +76,8 @@ check("6.1", shuffle)
 # %% [markdown]
 # ## Compute small, then spread
 #
-# There are two ways to a photo of twice the size: enlarge it first and convolve the large one, or convolve the small one
-# to four times the channels and shuffle. Both make 64 channels of 3 x 3 windows. **Predict.** Which costs more
+# There are two ways to a photo of twice the size: enlarge it first and convolve the large one, or convolve the small
+# one to four times the channels and shuffle. Both make 64 channels of 3 x 3 windows. **Predict.** Which costs more
 # multiplications, and how many times? Which sees more of the photo?
 
 # %%
@@ -168,8 +168,8 @@ check("6.3", icnr_from)
 # ## Its older cousin
 #
 # Before pixel shuffle, networks grew by a transposed convolution of stride 2: every pixel is spread over a window, and
-# the windows lie two pixels apart. **Predict.** Let image and kernel consist of ones. The result counts how many windows
-# cover each pixel. Is it even for a kernel of 2 x 2, of 3 x 3, of 4 x 4?
+# the windows lie two pixels apart. **Predict.** Let image and kernel consist of ones. The result counts how many
+# windows cover each pixel. Is it even for a kernel of 2 x 2, of 3 x 3, of 4 x 4?
 
 # %%
 ones = Tensor(np.ones((1, 5, 5, 1)))
@@ -180,8 +180,8 @@ cover = {
 images_figure({name: y.numpy()[0, :, :, 0] for name, y in cover.items()}, width=2.4)
 
 # %% [markdown]
-# **Figure 3.** How many windows cover each pixel. With 2 x 2 exactly one; with 3 x 3 one, two or four in a checkerboard;
-# with 4 x 4 again evenly four, but for the border.
+# **Figure 3.** How many windows cover each pixel. With 2 x 2 exactly one; with 3 x 3 one, two or four in a
+# checkerboard; with 4 x 4 again evenly four, but for the border.
 #
 # So a kernel that is no multiple of the stride has the pattern built in, whatever its weights. That of pixel shuffle is
 # only in the weights, and can be drawn away. Does training not do the same? Let us watch.
@@ -220,11 +220,11 @@ figure
 
 # %% [markdown]
 # **Figure 4.** How strong the pattern is while two small networks learn to enlarge a photo. From independent draws it
-# starts near 1 and needs a hundred steps to fall to what the photo itself has, less than 0.001. From ICNR it starts at exactly 0
-# and is never much above.
+# starts near 1 and needs a hundred steps to fall to what the photo itself has, less than 0.001. From ICNR it starts at
+# exactly 0 and is never much above.
 #
-# So training does remove the pattern, if slowly. ICNR saves those steps; and a discriminator never gets to see so cheap a
-# sign of a forgery.
+# So training does remove the pattern, if slowly. ICNR saves those steps; and a discriminator never gets to see so cheap
+# a sign of a forgery.
 #
 # ## Summary
 #

@@ -2,8 +2,8 @@
 # # 7. The generator
 #
 # **You will** put the parts of notebooks 3 to 6 together to SRResNet, the generator of SRGAN; count what it costs and
-# how far it sees; train a small one in half a minute, until it beats bicubic; and look up which kernel it
-# uses at which place.
+# how far it sees; train a small one in half a minute, until it beats bicubic; and look up which kernel it uses at which
+# place.
 #
 # **Time:** 60 minutes. **Before:** notebooks 3 to 6.
 
@@ -28,8 +28,8 @@ low = imresize(photo, 1 / 2).astype(np.float32)[None] / 255
 # %% [markdown]
 # ## The block
 #
-# A residual block computes `conv1`, `bn1`, `prelu`, `conv2`, `bn2`, in this order, and adds its input to the result. After the
-# sum comes nothing, so that the sum of all blocks is a road without bends.
+# A residual block computes `conv1`, `bn1`, `prelu`, `conv2`, `bn2`, in this order, and adds its input to the result.
+# After the sum comes nothing, so that the sum of all blocks is a road without bends.
 #
 # ### Exercise 7.1: residual block
 
@@ -55,7 +55,8 @@ check("7.1", residual_block)
 # ## The whole network
 #
 # Between the blocks and the input stands a 9 x 9 convolution, which turns colours into `channels` maps. Behind them a
-# convolution, and a long skip past all blocks. Then the shuffle, and a 9 x 9 convolution back to colours. By hand, without blocks:
+# convolution, and a long skip past all blocks. Then the shuffle, and a 9 x 9 convolution back to colours. By hand,
+# without blocks:
 
 # %%
 conv_first, conv_last = (nn.Conv2d(*io, 9, padding=4, rng=rng) for io in ((3, 16), (16, 3)))
@@ -76,8 +77,8 @@ for name, t in {"low": Tensor(low), "first": first, "deep": deep, "large": large
 print(summary_table(Generator(scale=2, channels=16, blocks=2), (1, 24, 24, 3)))
 
 # %% [markdown]
-# **Predict.** The paper's generator has 64 channels, 16 blocks, and two upsamplings for a factor of 4. Which part does most of the
-# multiplications?
+# **Predict.** The paper's generator has 64 channels, 16 blocks, and two upsamplings for a factor of 4. Which part does
+# most of the multiplications?
 
 # %%
 rows = summarize(Generator(), (1, 24, 24, 3))
@@ -90,8 +91,8 @@ for part in ("conv_first", "blocks", "conv_middle", "upsample.0", "upsample.1", 
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# The blocks, but with only about half of the work. The second upsampling costs as much as eight of them: it runs on four
-# times the pixels, with four times the output channels.
+# The blocks, but with only about half of the work. The second upsampling costs as much as eight of them: it runs on
+# four times the pixels, with four times the output channels.
 # </details>
 #
 # ### Exercise 7.2: how far does it see?
@@ -126,9 +127,9 @@ check("7.2", reach)
 # %% [markdown]
 # ## Where to start
 #
-# Drawn at random, the generator needs thousands of steps to learn that its output should look like its
-# input. We have half a minute. `start_as_nearest()` sets the first weights so that the whole network begins by repeating each
-# pixel, while the blocks add nothing yet.
+# Drawn at random, the generator needs thousands of steps to learn that its output should look like its input. We have
+# half a minute. `start_as_nearest()` sets the first weights so that the whole network begins by repeating each pixel,
+# while the blocks add nothing yet.
 
 
 # %%
@@ -145,12 +146,13 @@ images_figure({"input": low[0], **starts}, width=2.6)
 
 # %% [markdown]
 # **Figure 1.** The small photo of an astronaut, and what two untrained generators make of it: random weights give
-# blotches of false colour in which the shape can just be made out; the other start gives the photo with every pixel repeated.
+# blotches of false colour in which the shape can just be made out; the other start gives the photo with every pixel
+# repeated.
 #
 # ### Exercise 7.3: from numbers to a photo
 #
-# The network takes numbers in $[0, 1]$ and returns numbers around $[-1, 1]$. A photo has whole levels
-# from 0 to 255. Write the way back; the output may well lie outside.
+# The network takes numbers in $[0, 1]$ and returns numbers around $[-1, 1]$. A photo has whole levels from 0 to 255.
+# Write the way back; the output may well lie outside.
 
 
 # %% tags=["exercise"]
@@ -176,7 +178,8 @@ check("7.3", to_photo)
 # The loss is the mean squared error of the pixels. Each step takes eight random crops of three photos; the astronaut is
 # not among them. For the last third, the steps are ten times smaller.
 #
-# **Predict.** The curve begins at what repeating pixels is worth. Will it pass bicubic? Will it ever fall below its start?
+# **Predict.** The curve begins at what repeating pixels is worth. Will it pass bicubic? Will it ever fall below its
+# start?
 
 
 # %%
@@ -208,8 +211,8 @@ print(
 lines_figure(lines, "step", "PSNR, dB")
 
 # %% [markdown]
-# **Figure 2.** PSNR of the astronaut, which the generator never trained on, over 400 steps, beside the level line of bicubic:
-# it falls by about 1 dB at first, climbs, passes bicubic before step 200, and settles about 1 dB above it.
+# **Figure 2.** PSNR of the astronaut, which the generator never trained on, over 400 steps, beside the level line of
+# bicubic: it falls by about 1 dB at first, climbs, passes bicubic before step 200, and settles about 1 dB above it.
 #
 # <details><summary>The answer</summary>
 #
@@ -223,14 +226,14 @@ made = (nearest(low[0], 2), imresize(imresize(photo, 1 / 2), 2), enlarge(generat
 images_figure({name: image[64:128, 100:164] for name, image in zip(names, made)}, width=2.2)
 
 # %% [markdown]
-# **Figure 3.** The astronaut's eyes, four times: in squares; smooth and blurred by bicubic; a little crisper by the generator; and the original, with
-# single hairs and the grain of the skin, which none of the others has.
+# **Figure 3.** The astronaut's eyes, four times: in squares; smooth and blurred by bicubic; a little crisper by the
+# generator; and the original, with single hairs and the grain of the skin, which none of the others has.
 #
 # ## A kernel for every place
 #
-# Bicubic uses one kernel everywhere. The generator is not linear: its PReLUs switch. But around a given photo it acts like
-# a linear map, and autograd hands us its kernel for any pixel: the gradient of that pixel in the input. **Predict.**
-# Will it be the same kernel on a smooth background, in hair and in black cloth?
+# Bicubic uses one kernel everywhere. The generator is not linear: its PReLUs switch. But around a given photo it acts
+# like a linear map, and autograd hands us its kernel for any pixel: the gradient of that pixel in the input.
+# **Predict.** Will it be the same kernel on a smooth background, in hair and in black cloth?
 
 # %%
 places = {"background": (20, 108), "hair": (35, 50), "black": (98, 83)}
@@ -243,8 +246,9 @@ for name, (h, w) in places.items():
 images_figure(kernels, width=1.5, limit=0.5)
 
 # %% [markdown]
-# **Figure 4.** Three details of 11 x 11 pixels, and beside each the kernel of its middle pixel, green from green. For the background and for hair it is nearly the same, violet in the middle and
-# orange to the right and below; in black cloth it is so pale that it can hardly be seen.
+# **Figure 4.** Three details of 11 x 11 pixels, and beside each the kernel of its middle pixel, green from green. For
+# the background and for hair it is nearly the same, violet in the middle and orange to the right and below; in black
+# cloth it is so pale that it can hardly be seen.
 #
 # <details><summary>The answer</summary>
 #
@@ -266,11 +270,13 @@ for name, guess in {"a sharp stripe": here, "the average": (here + there) / 2}.i
     print(f"{name}: {error:.4f}")
 
 # %% [markdown]
-# The blurred average wins: half the error, and it looks like neither. So the enlarged face has no pores, and SRGAN goes on where SRResNet stops.
+# The blurred average wins: half the error, and it looks like neither. So the enlarged face has no pores, and SRGAN goes
+# on where SRResNet stops.
 #
 # ## Summary
 #
-# Blocks with skips on the small image, shuffles at the end, 9 x 9 to begin and end. Trained by MSE, it beats bicubic, and blurs what it cannot know.
+# Blocks with skips on the small image, shuffles at the end, 9 x 9 to begin and end. Trained by MSE, it beats bicubic,
+# and blurs what it cannot know.
 #
 # - `minisrgan/models/generator.py`: the whole network on one screen; `receptive_radius`, `start_as_nearest`
 # - `minisrgan/training/stages.py`: `SRResNetStage`, the loop above with all that a long training needs

@@ -1,13 +1,14 @@
 # %% [markdown]
 # # 8. What VGG sees: the perceptual loss
 #
-# **You will** look at photos through the feature maps of VGG19; build the loss that SRGAN compares with; make pictures that are
-# equally wrong in pixels and unequally wrong in features; and see as a picture what either loss asks the generator to do.
+# **You will** look at photos through the feature maps of VGG19; build the loss that SRGAN compares with; make pictures
+# that are equally wrong in pixels and unequally wrong in features; and see as a picture what either loss asks the
+# generator to do.
 #
 # **Time:** 60 minutes. **Before:** notebooks 3 and 7.
 #
-# **The weights.** Real weights of VGG19 come from millions of photos and weigh half a gigabyte; this course does not bring
-# them. Ours are drawn at random. Much holds for them already; the text says where real ones differ. With a file
+# **The weights.** Real weights of VGG19 come from millions of photos and weigh half a gigabyte; this course does not
+# bring them. Ours are drawn at random. Much holds for them already; the text says where real ones differ. With a file
 # at hand, put `load_vgg19(file, "2,2")` of `minisrgan.weights` in the place of `VGG19`.
 
 # %%
@@ -28,9 +29,9 @@ x = photo.astype(np.float32) / 127.5 - 1
 # %% [markdown]
 # ## A network that was made for something else
 #
-# VGG19 was built to name what is in a photo. Its convolutions come in five blocks, a ReLU after each, and between blocks a
-# max pooling keeps the largest of 2 x 2 numbers. $\phi_{i,j}$ is what comes out of convolution $j$ of block $i$, after
-# its ReLU. SRGAN uses $\phi_{2,2}$ and $\phi_{5,4}$. Up to $\phi_{3,4}$, for a small photo, it is:
+# VGG19 was built to name what is in a photo. Its convolutions come in five blocks, a ReLU after each, and between
+# blocks a max pooling keeps the largest of 2 x 2 numbers. $\phi_{i,j}$ is what comes out of convolution $j$ of block
+# $i$, after its ReLU. SRGAN uses $\phi_{2,2}$ and $\phi_{5,4}$. Up to $\phi_{3,4}$, for a small photo, it is:
 
 # %%
 print(summary_table(VGG19("3,4"), (1, 24, 32, 3)))
@@ -72,19 +73,19 @@ shown = {f"phi {phi}, map {c}": maps(phi)[..., c] for phi in ("1,2", "2,2") for 
 images_figure({"the photo": photo, **shown}, columns=3, width=2.1)
 
 # %% [markdown]
-# **Figure 1.** A cat, and four maps each of two depths, black where a feature is absent. In the first four
-# the outline of the eye can be followed; the next ones are half as fine and coarser; the last is all but black.
+# **Figure 1.** A cat, and four maps each of two depths, black where a feature is absent. In the first four the outline
+# of the eye can be followed; the next ones are half as fine and coarser; the last is all but black.
 #
 # <details><summary>The answer</summary>
 #
-# You find the cat. A random kernel is still a kernel: it answers to some edges and colours more than to others. In a trained VGG, deep maps
-# answer to an eye or to fur; here only to a mixture.
+# You find the cat. A random kernel is still a kernel: it answers to some edges and colours more than to others. In a
+# trained VGG, deep maps answer to an eye or to fur; here only to a mixture.
 # </details>
 #
 # ### Exercise 8.2: feed it what it knows
 #
-# The paper's weights were trained on numbers of another kind: channels in the order blue, green, red, from 0 to
-# 255, minus the mean of each over all training photos. Given anything else, a network answers wrongly, and without an error.
+# The paper's weights were trained on numbers of another kind: channels in the order blue, green, red, from 0 to 255,
+# minus the mean of each over all training photos. Given anything else, a network answers wrongly, and without an error.
 
 
 # %% tags=["exercise"]
@@ -162,8 +163,8 @@ print("\n".join(told))
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# The moved one, and the blurred one: four to five times as far, with the same error in pixels. Your eyes agree, and nobody has taught these
-# weights anything.
+# The moved one, and the blurred one: four to five times as far, with the same error in pixels. Your eyes agree, and
+# nobody has taught these weights anything.
 # </details>
 #
 # Where does that come from? Look at depth after depth, in units of the moved cat:
@@ -178,17 +179,17 @@ lines = {name: (depths, row / table[0]) for name, row in zip(wrong, table)}
 lines_figure(lines, "feature map phi", "distance / distance of moved")
 
 # %% [markdown]
-# **Figure 3.** Distances of the four cats from the original at eight depths of VGG19, divided by that of the moved cat. At
-# the left all are about 1, as in pixels. With depth the noisy and above all the blurred one move away, to more than 4
-# and 7 times; the brighter one stays close to the moved one.
+# **Figure 3.** Distances of the four cats from the original at eight depths of VGG19, divided by that of the moved cat.
+# At the left all are about 1, as in pixels. With depth the noisy and above all the blurred one move away, to more than
+# 4 and 7 times; the brighter one stays close to the moved one.
 #
 # The first convolution is linear but for its ReLU, and counts as pixels do. Then each pooling forgives a little
 # movement, while what is missing stays missing: a blurred fur does not excite the features of fur.
 #
 # ## The gradient as a picture
 #
-# A loss speaks to the generator through its gradient alone. Let the generator have returned the blurred cat. Either loss
-# now says, for every pixel: brighter, or darker.
+# A loss speaks to the generator through its gradient alone. Let the generator have returned the blurred cat. Either
+# loss now says, for every pixel: brighter, or darker.
 
 # %%
 asked = {"original - blurred": (x - wrong["blurred"])[..., 1]}
@@ -200,12 +201,12 @@ for name, content in contents.items():
 images_figure(asked, columns=2, width=3.2)
 
 # %% [markdown]
-# **Figure 4.** What to change in the green of the blurred cat, violet for brighter and orange for darker. That of MSE is the
-# difference of both pictures itself; that of VGG 1,2 still shows eye and stripes, in finer lines; that of VGG 3,4 is a cloud of
-# single pixels of either sign, thickest around the eye.
+# **Figure 4.** What to change in the green of the blurred cat, violet for brighter and orange for darker. That of MSE
+# is the difference of both pictures itself; that of VGG 1,2 still shows eye and stripes, in finer lines; that of VGG
+# 3,4 is a cloud of single pixels of either sign, thickest around the eye.
 #
-# MSE asks each pixel by itself for what it lacks. A deep feature asks all the pixels that it looks at together, and reaches them
-# through poolings, each of which passes the gradient to one pixel in four; so the picture is torn.
+# MSE asks each pixel by itself for what it lacks. A deep feature asks all the pixels that it looks at together, and
+# reaches them through poolings, each of which passes the gradient to one pixel in four; so the picture is torn.
 #
 # ## Following it
 #
@@ -225,19 +226,19 @@ print(f"VGG {vgg:.1f} to {last_vgg:.1f}, MSE {mse:.3f} to {last_mse:.3f}")
 images_figure({"blurred": wrong["blurred"] / 2 + 0.5, "after 40 steps": y[0] / 2 + 0.5}, width=2.8)
 
 # %% [markdown]
-# **Figure 5.** The blurred cat, and what 40 steps down the VGG loss make of it: the eye has its outline again, and a coloured
-# grain covers everything.
+# **Figure 5.** The blurred cat, and what 40 steps down the VGG loss make of it: the eye has its outline again, and a
+# coloured grain covers everything.
 #
 # <details><summary>The answer</summary>
 #
-# VGG's distance falls to nearly nothing, the error of the pixels not even to half. Many pictures have almost these features. Among them, SRGAN lets the discriminator choose one that looks like a photo,
-# without such grain.
+# VGG's distance falls to nearly nothing, the error of the pixels not even to half. Many pictures have almost these
+# features. Among them, SRGAN lets the discriminator choose one that looks like a photo, without such grain.
 # </details>
 #
 # ## Summary
 #
-# Feature maps forgive small movements and punish blur, the deeper the more; even random ones do. Trained ones also know what
-# matters in photos.
+# Feature maps forgive small movements and punish blur, the deeper the more; even random ones do. Trained ones also know
+# what matters in photos.
 #
 # - `minisrgan/models/vgg.py`: the network, and what input its weights want
 # - `minisrgan/losses/content.py`: `MSEContent` and `VGGContent`, with the factor 1/12.75 of the paper

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 9. Two players
 #
-# **You will** play the game of a GAN where it can be seen whole, with numbers in place of images: what the best discriminator is,
-# why the loss that the formula suggests leaves the generator without a gradient, and why such a game need not settle. Then
-# you meet SRGAN's discriminator, and ask it what it would change in a picture.
+# **You will** play the game of a GAN where it can be seen whole, with numbers in place of images: what the best
+# discriminator is, why the loss that the formula suggests leaves the generator without a gradient, and why such a game
+# need not settle. Then you meet SRGAN's discriminator, and ask it what it would change in a picture.
 #
 # **Time:** 60 minutes. **Before:** notebooks 2, 5 and 7.
 
@@ -24,14 +24,15 @@ from minisrgan.show import images_figure, lines_figure, summary_table
 # ## The game
 #
 # Real numbers lie around 2. A generator makes numbers around $\mu$, and would like them to be taken for real. A
-# discriminator $D$ says for each number how likely it is real. Both play for one value $V$, which $D$ wants large and $G$ small:
+# discriminator $D$ says for each number how likely it is real. Both play for one value $V$, which $D$ wants large and
+# $G$ small:
 #
 # $$V = \mathrm{mean}\,\ln D(\mathrm{real}) + \mathrm{mean}\,\ln (1 - D(\mathrm{fake}))$$
 #
 # ### Exercise 9.1: the best discriminator
 #
-# At a number $x$, real ones come with density `p_real`, generated ones with `p_fake`. There $D$ earns
-# $p_\mathrm{real} \ln D + p_\mathrm{fake} \ln (1 - D)$. For which $D$ is this largest?
+# At a number $x$, real ones come with density `p_real`, generated ones with `p_fake`. There $D$ earns $p_\mathrm{real}
+# \ln D + p_\mathrm{fake} \ln (1 - D)$. For which $D$ is this largest?
 
 
 # %% tags=["exercise"]
@@ -54,9 +55,9 @@ check("9.1", best_discriminator)
 # %% [markdown]
 # ### Exercise 9.2: what D minimises
 #
-# A network gives no chance but a logit $z$, any number, with $D = \mathrm{sigmoid}(z)$. Then
-# $-\ln D = \mathrm{softplus}(-z)$ and $-\ln(1 - D) = \mathrm{softplus}(z)$, which stay finite however sure $D$ is. Write
-# the loss of $D$, that is $-V$, with `ops.softplus`.
+# A network gives no chance but a logit $z$, any number, with $D = \mathrm{sigmoid}(z)$. Then $-\ln D =
+# \mathrm{softplus}(-z)$ and $-\ln(1 - D) = \mathrm{softplus}(z)$, which stay finite however sure $D$ is. Write the loss
+# of $D$, that is $-V$, with `ops.softplus`.
 
 
 # %% tags=["exercise"]
@@ -113,8 +114,8 @@ lines = {
 lines_figure({name: (x, y) for name, y in lines.items()}, "x")
 
 # %% [markdown]
-# **Figure 1.** Two bells, generated numbers around 1 and real ones around 2; the best discriminator, which climbs from 0 to 1
-# between them and is 1/2 in the middle; and the learned one, which lies close to it.
+# **Figure 1.** Two bells, generated numbers around 1 and real ones around 2; the best discriminator, which climbs from
+# 0 to 1 between them and is 1/2 in the middle; and the learned one, which lies close to it.
 #
 # ## Saturating and not
 #
@@ -147,8 +148,8 @@ def generator_gradients(z):
 check("9.3", generator_gradients)
 
 # %% [markdown]
-# **Predict.** A forgery is so poor that $D$ is sure: $z = -8$. How large is either gradient? And which one is larger when the
-# forgery is good?
+# **Predict.** A forgery is so poor that $D$ is sure: $z = -8$. How large is either gradient? And which one is larger
+# when the forgery is good?
 
 # %%
 z = Tensor([-8.0, 0.0, 8.0], requires_grad=True)
@@ -160,12 +161,12 @@ for name, loss in {"saturating": -ops.softplus(z), "non-saturating": ops.softplu
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# The saturating one is -0.0003, next to nothing just where G has most to learn; the other is nearly -1. For
-# good forgeries it is the other way round, and nobody minds.
+# The saturating one is -0.0003, next to nothing just where G has most to learn; the other is nearly -1. For good
+# forgeries it is the other way round, and nobody minds.
 # </details>
 #
-# Now let them play. The generator has one parameter, $\mu$, and starts at -2, far away. Before it may move, $D$ trains for 200 steps
-# and becomes sure. **Predict.** Where will $\mu$ be after 300 steps, with either loss?
+# Now let them play. The generator has one parameter, $\mu$, and starts at -2, far away. Before it may move, $D$ trains
+# for 200 steps and becomes sure. **Predict.** Where will $\mu$ be after 300 steps, with either loss?
 
 
 # %%
@@ -193,20 +194,20 @@ paths = {
 lines_figure(paths, "step", "mu")
 
 # %% [markdown]
-# **Figure 2.** The way of mu over 500 steps. With the saturating loss it stays at -2 to the end. With the other it jumps up as soon as
-# it may move, overshoots 2, where the real numbers are, and swings around it.
+# **Figure 2.** The way of mu over 500 steps. With the saturating loss it stays at -2 to the end. With the other it
+# jumps up as soon as it may move, overshoots 2, where the real numbers are, and swings around it.
 #
 # <details><summary>The answer</summary>
 #
-# With the saturating loss, still at -2. With the other near 2, though not at rest there: whenever $\mu$ moves, $D$ must learn anew,
-# and lags behind.
+# With the saturating loss, still at -2. With the other near 2, though not at rest there: whenever $\mu$ moves, $D$ must
+# learn anew, and lags behind.
 # </details>
 #
 # ## A game need not settle
 #
-# Even simpler: all real numbers are 0, all generated ones are $\mu$, and $D$ has one weight, $z = w \cdot x$. The best for both is
-# $\mu = 0$, $w = 0$. Each follows its own gradient, both at the same moment. **Predict.** Do they spiral in, run in a circle, or
-# spiral out?
+# Even simpler: all real numbers are 0, all generated ones are $\mu$, and $D$ has one weight, $z = w \cdot x$. The best
+# for both is $\mu = 0$, $w = 0$. Each follows its own gradient, both at the same moment. **Predict.** Do they spiral
+# in, run in a circle, or spiral out?
 
 
 # %%
@@ -224,13 +225,14 @@ lines = {"plain": spiral(0.5), "with decay": spiral(0.5, decay=0.3)}
 lines_figure(lines, "mu", "w", size=(5, 4))
 
 # %% [markdown]
-# **Figure 3.** The plane of mu and w. Without decay the players run in a ring around the solution, and never come closer; with
-# a term that pulls w to 0 they spiral into it.
+# **Figure 3.** The plane of mu and w. Without decay the players run in a ring around the solution, and never come
+# closer; with a term that pulls w to 0 they spiral into it.
 #
 # <details><summary>The answer</summary>
 #
-# In a ring: what is good for one turns the other away, and steps of this size carry outward what the losses pull in. That
-# is why a GAN's losses do not fall as others do, why learning rates are small, and why $D$ must not become too strong.
+# In a ring: what is good for one turns the other away, and steps of this size carry outward what the losses pull in.
+# That is why a GAN's losses do not fall as others do, why learning rates are small, and why $D$ must not become too
+# strong.
 # </details>
 #
 # ## The discriminator of SRGAN
@@ -242,8 +244,8 @@ lines_figure(lines, "mu", "w", size=(5, 4))
 print(summary_table(Discriminator(crop=32, channels=4), (1, 32, 32, 3)))
 
 # %% [markdown]
-# Let it learn to tell photos from blurred ones, as bicubic or an SRResNet makes them.
-# **Predict.** After how many steps, of eight crops of each kind, is it sure?
+# Let it learn to tell photos from blurred ones, as bicubic or an SRResNet makes them. **Predict.** After how many
+# steps, of eight crops of each kind, is it sure?
 
 # %%
 photos = {name: imresize(image, 1 / 2) for name, image in sample_photos().items()}
@@ -260,11 +262,11 @@ lines = {name: (range(150), c) for name, c in zip(("real", "blurred"), np.array(
 lines_figure(lines, "step", "D, on average")
 
 # %% [markdown]
-# **Figure 4.** How likely the discriminator takes eight real and eight blurred crops for real: for some fifty steps the lines
-# cannot be told apart, then they part, and after a hundred they lie near 1 and near 0, with single relapses.
+# **Figure 4.** How likely the discriminator takes eight real and eight blurred crops for real: for some fifty steps the
+# lines cannot be told apart, then they part, and after a hundred they lie near 1 and near 0, with single relapses.
 #
-#
-# What does it want? The gradient of the generator's loss says how each pixel of a blurred crop should change to be taken for real.
+# What does it want? The gradient of the generator's loss says how each pixel of a blurred crop should change to be
+# taken for real.
 
 # %%
 y = Tensor(fake, requires_grad=True)
@@ -275,15 +277,18 @@ maps = {"what D asks": asked[0].mean(axis=2), "what is missing": (real - fake)[0
 images_figure({**shown, **maps}, columns=4, width=2.2)
 
 # %% [markdown]
-# **Figure 5.** A blurred crop with a cat's eye, the original, what the discriminator asks for, and what is missing, violet for
-# brighter and orange for darker. What it asks for is fine grain, in the fur more than in the eye; what is missing are lines.
+# **Figure 5.** A blurred crop with a cat's eye, the original, what the discriminator asks for, and what is missing,
+# violet for brighter and orange for darker. What it asks for is fine grain, in the fur more than in the eye; what is
+# missing are lines.
 #
-# Of a blurred crop it does not know the original, so it cannot ask for *these* lines. It asks for what real crops have and blurred
-# ones lack: contrast from pixel to pixel. So SRGAN needs both losses: one for what is likely, one for what was there.
+# Of a blurred crop it does not know the original, so it cannot ask for *these* lines. It asks for what real crops have
+# and blurred ones lack: contrast from pixel to pixel. So SRGAN needs both losses: one for what is likely, one for what
+# was there.
 #
 # ## Summary
 #
-# $D$ learns a ratio of densities; $G$ follows its gradient, and needs the loss that does not saturate. Nothing guarantees that they settle.
+# $D$ learns a ratio of densities; $G$ follows its gradient, and needs the loss that does not saturate. Nothing
+# guarantees that they settle.
 #
 # - `minisrgan/losses/adversarial.py`: both losses on logits, with their gradients
 # - `minisrgan/models/discriminator.py`: the network on one screen

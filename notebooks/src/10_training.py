@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 10. Training the SRGAN
 #
-# **You will** read the step of the package's training line by line; run it, small; then break it in three ways on purpose,
-# and learn to see in the log what no error tells.
+# **You will** read the step of the package's training line by line; run it, small; then break it in three ways on
+# purpose, and learn to see in the log what no error tells.
 #
 # **Time:** 60 minutes. **Before:** notebooks 7 to 9.
 
@@ -29,8 +29,8 @@ from minisrgan.training.watch import plain_words
 # %% [markdown]
 # ## The loop
 #
-# A *stage* knows how to take a step on a batch, and says what to log. The loop around it has three lines. (The package's
-# also saves, validates, and stops at the first NaN: `minisrgan/training/loop.py`.)
+# A *stage* knows how to take a step on a batch, and says what to log. The loop around it has three lines. (The
+# package's also saves, validates, and stops at the first NaN: `minisrgan/training/loop.py`.)
 
 
 # %%
@@ -102,8 +102,8 @@ check("10.1", clipped)
 # %% [markdown]
 # ## A healthy run
 #
-# **Predict.** The adversarial term has the weight 0.005, and is less than half of the content term. Which of the two pulls
-# harder at the pixels?
+# **Predict.** The adversarial term has the weight 0.005, and is less than half of the content term. Which of the two
+# pulls harder at the pixels?
 
 # %%
 original, logs, pictures = sample_photos(["astronaut"])["astronaut"][60:220, 140:300], {}, {}
@@ -127,20 +127,21 @@ curves_figure(logs["healthy"], panels)
 
 # %% [markdown]
 # **Figure 1.** A healthy run. Losses stay where they are, content above adversarial. D's answers to originals and to
-# generated pictures lie close together near one half: neither wins. The gradient of the adversarial term is about six times
-# that of content.
+# generated pictures lie close together near one half: neither wins. The gradient of the adversarial term is about six
+# times that of content.
 #
 # <details><summary>The answer</summary>
 #
-# The adversarial one, several times. A loss says how much is wrong, its gradient how hard it pulls: half a bit of D's opinion
-# can hang on tiny changes of pixels. So the log holds the gradient of each term, and weights are chosen by it.
+# The adversarial one, several times. A loss says how much is wrong, its gradient how hard it pulls: half a bit of D's
+# opinion can hang on tiny changes of pixels. So the log holds the gradient of each term, and weights are chosen by it.
 # </details>
 #
 # ## Three failures, on purpose
 #
 # **No warm start:** G begins with random weights. **D too strong:** the same, and D learns 200 times as fast as G.
-# **Detached:** somebody cut the adversarial term off from the image. The package notices (`grad` finds no path and says so);
-# so he added `0 * generated.sum()`, and the message went away. **Predict.** Will any loss in the log look odd in the third?
+# **Detached:** somebody cut the adversarial term off from the image. The package notices (`grad` finds no path and says
+# so); so they added `0 * generated.sum()`, and the message went away. **Predict.** Will any loss in the log look odd in
+# the third?
 
 
 # %%
@@ -171,8 +172,9 @@ figure.axes[0].set_yscale("symlog", linthresh=0.01)
 figure
 
 # %% [markdown]
-# **Figure 2.** The adversarial gradient over that of content, step by step. In the healthy run it is 4 to 15. Without a warm
-# start, and with D too strong, content has so much to mend that it is below 1. Detached it is exactly 0, from the first step on.
+# **Figure 2.** The adversarial gradient over that of content, step by step. In the healthy run it is 4 to 15. Without a
+# warm start, and with D too strong, content has so much to mend that it is below 1. Detached it is exactly 0, from the
+# first step on.
 #
 # <details><summary>The answer</summary>
 #
@@ -196,8 +198,8 @@ for name, log in logs.items():
 # %% [markdown]
 # ### Exercise 10.2: when has D won?
 #
-# Write such a rule: in each of the last `window` steps D says more than 0.95 to originals and less than 0.05 to generated
-# pictures. Return the number of steps taken when this is true for the first time, or -1.
+# Write such a rule: in each of the last `window` steps D says more than 0.95 to originals and less than 0.05 to
+# generated pictures. Return the number of steps taken when this is true for the first time, or -1.
 
 
 # %% tags=["exercise"]
@@ -225,8 +227,8 @@ check("10.2", won_after)
 # %% [markdown]
 # ### Exercise 10.3: the average that is saved
 #
-# G's weights circle around, pulled by two losses. So not the last ones are saved for use, but a running average, `EMA`: after
-# each step it keeps `decay` of itself and takes the rest from the weights.
+# G's weights circle around, pulled by two losses. So not the last ones are saved for use, but a running average, `EMA`:
+# after each step it keeps `decay` of itself and takes the rest from the weights.
 
 
 # %% tags=["exercise"]
@@ -252,8 +254,8 @@ check("10.3", averages)
 # %% [markdown]
 # ## Summary
 #
-# Warm start, D and G in turn, one detach in the right place. A GAN's losses hardly show how it is doing; what D answers, the
-# gradient of each term, the range of the output, and the pictures do.
+# Warm start, D and G in turn, one detach in the right place. A GAN's losses hardly show how it is doing; what D
+# answers, the gradient of each term, the range of the output, and the pictures do.
 #
 # - `minisrgan/training/stages.py`: both steps; `minisrgan/training/loop.py`: what a long training needs around them
 # - `minisrgan/training/watch.py`: `plain_words`; `minisrgan/optim/clip.py`, `minisrgan/optim/ema.py`: your exercises

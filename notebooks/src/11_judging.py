@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 11. Judging honestly
 #
-# **You will** measure enlarged photos as papers do, and see how much the rules decide; write the heart of SSIM and learn
-# why two numbers bear this name; draw perception against distortion; and make a forged number plate whose small photo
-# cannot be told from the true one's.
+# **You will** measure enlarged photos as papers do, and see how much the rules decide; write the heart of SSIM and
+# learn why two numbers bear this name; draw perception against distortion; and make a forged number plate whose small
+# photo cannot be told from the true one's.
 #
 # **Time:** 75 minutes. **Before:** notebooks 1 and 8. Two models come with the package: `srresnet`, trained for the
 # error of pixels, and `srgan`, trained on from there against a discriminator.
@@ -28,8 +28,8 @@ _, methods = load_methods([boxed("srresnet"), boxed("srgan")])
 # %% [markdown]
 # ## The protocol
 #
-# Take an original, shrink it to a quarter by bicubic, enlarge it by each method, compare with the original. **Predict.**
-# Which will have the highest PSNR? Does the one that learned from a discriminator beat the other?
+# Take an original, shrink it to a quarter by bicubic, enlarge it by each method, compare with the original.
+# **Predict.** Which will have the highest PSNR? Does the one that learned from a discriminator beat the other?
 
 # %%
 original = photos["astronaut"]
@@ -45,8 +45,8 @@ strips_figure([make_strip("astronaut", shown | {"original": original}, scores)])
 # <details><summary>The answer</summary>
 #
 # `srresnet`, by a tenth of a decibel: it was trained for nothing else. Texture invented at the wrong place costs more
-# than none. Ours is small and was trained for under an hour, so the two are closer
-# than in the paper, where SRGAN loses 2.65 dB on Set5.
+# than none. Ours is small and was trained for under an hour, so the two are closer than in the paper, where SRGAN loses
+# 2.65 dB on Set5.
 # </details>
 #
 # ## A set, and one number
@@ -101,8 +101,8 @@ print(f"the photo one pixel to the right      {psnr(np.roll(best, 1, 1), origina
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# Two thirds of what the network gained over bicubic: 1.5 dB. The first four are all called PSNR somewhere, so numbers from
-# two papers compare only under one rule.
+# Two thirds of what the network gained over bicubic: 1.5 dB. The first four are all called PSNR somewhere, so numbers
+# from two papers compare only under one rule.
 # </details>
 #
 # ## Two SSIMs
@@ -142,8 +142,8 @@ check("11.2", window_ssim)
 
 # %% [markdown]
 # Wang's window has a $\sigma$ of 1.5 pixels. The one of the codec project Daala, by which SRGAN's authors measured, has
-# $\sigma = 1.5 \cdot \mathrm{height} / 256$. **Predict.** Hang $k$ copies of one pair below each other. What does either
-# say?
+# $\sigma = 1.5 \cdot \mathrm{height} / 256$. **Predict.** Hang $k$ copies of one pair below each other. What does
+# either say?
 
 # %%
 cat = photos["chelsea"][40:168, 60:252]
@@ -161,8 +161,8 @@ lines_figure(lines, "copies, each 128 pixels tall", "SSIM")
 # ## Perception against distortion
 #
 # *Distortion* is the distance of a picture from its original. *Perception* is the distance of a method's pictures, as a
-# crowd, from the crowd of photos: could one tell from statistics which crowd is which? A crowd needs no pairs. Here is a
-# simple one: the steps from pixel to pixel. A blurred picture has too few large ones.
+# crowd, from the crowd of photos: could one tell from statistics which crowd is which? A crowd needs no pairs. Here is
+# a simple one: the steps from pixel to pixel. A blurred picture has too few large ones.
 #
 # ### Exercise 11.3: the distance of two crowds
 #
@@ -206,8 +206,9 @@ def blended(ratio):
 
 
 # %% [markdown]
-# Between two networks of one shape lie others: mix their weights. And a cheat: take the picture of `srresnet` and exaggerate
-# what is fine in it, which needs no training. **Predict.** Where will the cheat lie, above the networks or below?
+# Between two networks of one shape lie others: mix their weights. And a cheat: take the picture of `srresnet` and
+# exaggerate what is fine in it, which needs no training. **Predict.** Where will the cheat lie, above the networks or
+# below?
 
 
 # %%
@@ -228,14 +229,14 @@ for line in figure.axes[0].lines:
 figure
 
 # %% [markdown]
-# **Figure 3.** PSNR, better to the right, against the distance of steps, better downwards. From srresnet to srgan distance
-# falls, and after a first gain PSNR falls with it. The cheat's curve lies below: at the same PSNR it looks better still.
+# **Figure 3.** PSNR, better to the right, against the distance of steps, better downwards. From srresnet to srgan
+# distance falls, and after a first gain PSNR falls with it. The cheat's curve lies below: at the same PSNR it looks
+# better still.
 #
 # <details><summary>The answer</summary>
 #
-# Below, that is, ahead of a trained network. Does it look more real? Hardly: this crowd counts steps, and every measure can
-# be fooled by what was made for it. In the end people must look, without being told
-# which picture is whose.
+# Below, that is, ahead of a trained network. Does it look more real? Hardly: this crowd counts steps, and every measure
+# can be fooled by what was made for it. In the end people must look, without being told which picture is whose.
 # </details>
 #
 # ## When not to trust the picture
@@ -265,8 +266,8 @@ shown |= {"forged": forged, "small, of the forged": nearest(small, 4)}
 images_figure(shown, columns=3, width=2.8)
 
 # %% [markdown]
-# **Figure 4.** Above: a plate, SK 3806; its small photo, 24 x 8 pixels; what srgan makes of that, blurred and hardly to be read.
-# Below: the forgery, a clear SK 8950; and its small photo, equal to the other in every pixel.
+# **Figure 4.** Above: a plate, SK 3806; its small photo, 24 x 8 pixels; what srgan makes of that, blurred and hardly to
+# be read. Below: the forgery, a clear SK 8950; and its small photo, equal to the other in every pixel.
 #
 # <details><summary>The answer</summary>
 #

@@ -4,8 +4,8 @@
 # **You will** find out what a processor is good at and what it waits for; count operations and bytes; derive Winograd's
 # convolution by hand, which multiplies less; and learn to ask a profiler before you guess.
 #
-# **Time:** 75 minutes. **Before:** notebook 3. Everything here was timed on the machine that ran the notebook: yours will
-# print other numbers. Look at ratios.
+# **Time:** 75 minutes. **Before:** notebook 3. Everything here was timed on the machine that ran the notebook: yours
+# will print other numbers. Look at ratios.
 
 # %%
 # %matplotlib inline
@@ -35,8 +35,8 @@ def seconds(work, *inputs, times=5):
 # %% [markdown]
 # ## One product, three orders
 #
-# A product of two matrices of 512 x 512 is 134 million multiplications, in whatever order. **Predict.** How much faster is
-# one call of BLAS than a loop of 512 row-times-matrix products? Than a sum of 512 products column times row?
+# A product of two matrices of 512 x 512 is 134 million multiplications, in whatever order. **Predict.** How much faster
+# is one call of BLAS than a loop of 512 row-times-matrix products? Than a sum of 512 products column times row?
 
 # %% tags=["times"]
 a, b = rng.random((2, 512, 512), np.float32)
@@ -54,9 +54,9 @@ for name, best in took.items():
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# About 4 and 50 on our machine. They differ in how often a number is fetched. A row
-# times a matrix uses each number of `b` once and drops it. BLAS works on small square blocks that stay in the fastest
-# memory, and uses each number hundreds of times. Such products (GEMM) are the one thing a processor does at full speed.
+# About 4 and 50 on our machine. They differ in how often a number is fetched. A row times a matrix uses each number of
+# `b` once and drops it. BLAS works on small square blocks that stay in the fastest memory, and uses each number
+# hundreds of times. Such products (GEMM) are the one thing a processor does at full speed.
 # </details>
 #
 # ## Operations and bytes
@@ -86,13 +86,13 @@ def intensity(n, h, w, c, o, k):
 check("12.1", intensity)
 
 # %% [markdown]
-# For 64 channels and a 3 x 3 kernel it is about 140. PReLU reads 4 bytes, writes 4, and computes two or three operations:
-# less than one a byte. It waits for memory all the time.
+# For 64 channels and a 3 x 3 kernel it is about 140. PReLU reads 4 bytes, writes 4, and computes two or three
+# operations: less than one a byte. It waits for memory all the time.
 #
 # ## Cache blocks
 #
-# **Predict.** PReLU on 32 MB takes NumPy four passes. Cut the array into blocks and finish each before the next. Will small
-# blocks win, or large ones?
+# **Predict.** PReLU on 32 MB takes NumPy four passes. Cut the array into blocks and finish each before the next. Will
+# small blocks win, or large ones?
 
 # %%
 x = rng.normal(size=1 << 23).astype(np.float32)
@@ -116,9 +116,9 @@ figure.axes[0].set(xscale="log", ylim=(0, 4))
 figure
 
 # %% [markdown]
-# **Figure 1.** Time for blocks of different size, over the best. On the left, with a few KB, it is several times longer:
-# Python's calls cost more than the work. The valley lies at some hundred KB, which stay in the cache between the passes. On
-# the right every pass goes to memory and back, and it rises a little.
+# **Figure 1.** Time for blocks of different size, over the best. On the left, with a few KB, it is several times
+# longer: Python's calls cost more than the work. The valley lies at some hundred KB, which stay in the cache between
+# the passes. On the right every pass goes to memory and back, and it rises a little.
 #
 # ## Winograd: multiply less
 #
@@ -126,13 +126,14 @@ figure
 #
 # $$y_0 = d_0 w_0 + d_1 w_1 + d_2 w_2 \qquad y_1 = d_1 w_0 + d_2 w_1 + d_3 w_2$$
 #
-# Six multiplications. In the middle, $d_1$ and $d_2$ meet $w_1$ and the others crosswise. Sum and difference of such pairs
-# come cheaper:
+# Six multiplications. In the middle, $d_1$ and $d_2$ meet $w_1$ and the others crosswise. Sum and difference of such
+# pairs come cheaper:
 #
 # $$m_1 = (d_1 + d_2)\,\frac{w_0 + w_1 + w_2}{2} \qquad m_2 = (d_2 - d_1)\,\frac{w_0 - w_1 + w_2}{2}$$
 #
 # Multiply out: $m_1 + m_2 = d_1 w_1 + d_2 (w_0 + w_2)$ and $m_1 - m_2 = d_1 (w_0 + w_2) + d_2 w_1$. The first is $y_0$
-# but for one product too many and one missing, and both are products with $w_0$; so is the second $y_1$, with $w_2$. Hence
+# but for one product too many and one missing, and both are products with $w_0$; so is the second $y_1$, with $w_2$.
+# Hence
 #
 # $$y_0 = m_0 + m_1 + m_2 \qquad y_1 = m_1 - m_2 - m_3$$
 #
@@ -161,9 +162,9 @@ def four_products(d, w):
 check("12.2", four_products)
 
 # %% [markdown]
-# As matrices, $y = A^T [(G w) * (B^T d)]$, where $*$ is element by element. The package makes them for any tile: it takes
-# $d$ and $w$ for polynomials, evaluates both at a few points, multiplies there, and interpolates. With the points 0, 1, -1
-# and infinity these are yours, up to signs:
+# As matrices, $y = A^T [(G w) * (B^T d)]$, where $*$ is element by element. The package makes them for any tile: it
+# takes $d$ and $w$ for polynomials, evaluates both at a few points, multiplies there, and interpolates. With the points
+# 0, 1, -1 and infinity these are yours, up to signs:
 
 # %%
 bt, g, at = toom_cook((0, 1, -1), taps=3)
@@ -175,8 +176,8 @@ for name, matrix in {"B^T": bt, "G": g, "A^T": at}.items():
 # %% [markdown]
 # ### Exercise 12.3: in two dimensions
 #
-# Along the rows, then along the columns: from a tile $d$ of 4 x 4, a kernel of 3 x 3 and these matrices, the 2 x 2 outputs
-# come by 16 multiplications instead of 36.
+# Along the rows, then along the columns: from a tile $d$ of 4 x 4, a kernel of 3 x 3 and these matrices, the 2 x 2
+# outputs come by 16 multiplications instead of 36.
 
 
 # %% tags=["exercise"]
@@ -216,8 +217,8 @@ figure.axes[0].set(yscale="log", xticks=list(errors))
 figure
 
 # %% [markdown]
-# **Figure 2.** Relative error of Winograd's way in float32, on a logarithmic scale: about a ten-millionth for tiles of 2,
-# not yet a millionth for 4, a hundred times more for 6, and several per cent for 8.
+# **Figure 2.** Relative error of Winograd's way in float32, on a logarithmic scale: about a ten-millionth for tiles of
+# 2, not yet a millionth for 4, a hundred times more for 6, and several per cent for 8.
 #
 # <details><summary>The answer</summary>
 #
@@ -236,8 +237,8 @@ print(f"im2col takes {took['im2col'] / took['winograd']:.1f} times as long as Wi
 # %% [markdown]
 # ## Threads
 #
-# Two cores do two things at once, if both are large enough: handing work over takes time.
-# (Python lets only one thread run Python; NumPy computes outside of that lock.)
+# Two cores do two things at once, if both are large enough: handing work over takes time. (Python lets only one thread
+# run Python; NumPy computes outside of that lock.)
 
 # %% tags=["times"]
 sides, gains = (4, 8, 16, 32, 64, 96), []
@@ -255,8 +256,8 @@ lines = {
 lines_figure(lines, "side of 4 images, 64 channels", "time with 1 thread / with 2")
 
 # %% [markdown]
-# **Figure 3.** What a second thread gains for one layer, against the size of the images: nothing, or less, for small ones,
-# and towards twice for large ones.
+# **Figure 3.** What a second thread gains for one layer, against the size of the images: nothing, or less, for small
+# ones, and towards twice for large ones.
 #
 # ## Ask the profiler
 #
@@ -271,8 +272,8 @@ for _ in range(3):  # the first rounds only warm up
 profile_figure(costs)
 
 # %% [markdown]
-# **Figure 4.** Milliseconds of each operation, forward in blue and backward in orange. Convolution takes about three quarters
-# of the step, backward the longer, for it has two gradients; batch norm and PReLU follow far behind.
+# **Figure 4.** Milliseconds of each operation, forward in blue and backward in orange. Convolution takes about three
+# quarters of the step, backward the longer, for it has two gradients; batch norm and PReLU follow far behind.
 #
 # ### Exercise 12.4: Amdahl's law
 #
@@ -301,9 +302,8 @@ check("12.4", speedup)
 # ## Where a GPU helps
 #
 # A GPU has thousands of small cores and far faster memory; but every operation must be launched, which takes some
-# microseconds. Here is an *estimate*, no measurement, from numbers such as data sheets have.
-# The time is that of computing or of memory, whichever is longer, and the launch. **Predict.** From which size on is a GPU
-# worth it?
+# microseconds. Here is an *estimate*, no measurement, from numbers such as data sheets have. The time is that of
+# computing or of memory, whichever is longer, and the launch. **Predict.** From which size on is a GPU worth it?
 
 
 # %%
@@ -322,8 +322,8 @@ figure.axes[0].set(xscale="log", yscale="log")
 figure
 
 # %% [markdown]
-# **Figure 5.** How many times as long two cores would take as a large GPU, by the estimate: less than once for a few pixels,
-# more than a hundred times for large images.
+# **Figure 5.** How many times as long two cores would take as a large GPU, by the estimate: less than once for a few
+# pixels, more than a hundred times for large images.
 #
 # So a tiny network gains little, VGG19 very much. `model.to("cuda")` moves a model.
 #
