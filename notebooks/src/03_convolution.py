@@ -162,8 +162,8 @@ print(f"{pixels * 9 * 9 * 64 * 4 / 1e9:.0f} GB, for an input of {pixels * 64 * 4
 
 # %% [markdown]
 # So the columns are made in blocks of a few rows, multiplied, and forgotten. That saves more than memory. A processor
-# has a small fast memory, the cache; columns that fit into it are still there when the product asks for them. Let us
-# time blocks of every size, on an image that is a long strip, so that one row of it is a very small block.
+# has a small fast memory, the cache; columns that fit into it are still there when the product asks for them. Here
+# are blocks of every size, on a strip so narrow that one row is a very small one.
 
 
 # %% tags=["times"]
