@@ -57,6 +57,27 @@ def test_winograd_is_accurate_where_it_is_chosen(size: tuple[int, int], stride: 
     assert max(winograd) > 2 * max(plain)  # else it was not Winograd that ran
 
 
+@pytest.mark.parametrize(
+    ("images", "size", "channels", "shared"),
+    [(4, 16, 64, False), (4, 24, 32, False), (16, 16, 64, True), (4, 16, 256, True), (16, 24, 64, True)],
+)
+def test_a_second_thread_is_woken_only_for_more_than_it_costs(
+    images: int, size: int, channels: int, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads took half as long again, or twice as long, for what one does in less than half a millisecond."""
+    items: list[int] = []
+
+    def counting(work: Callable[[list[object]], object], blocks: list[object]) -> list[object]:
+        items.append(len(blocks))
+        return [work(blocks)]
+
+    monkeypatch.setattr("minisrgan.kernels.winograd.parallel", counting)
+    x, weight = np.zeros((images, size, size, channels), np.float32), np.zeros((3, 3, channels, channels), np.float32)
+    with backend.threads(2):
+        kernels.conv2d(x, weight, padding=1)
+    assert (items[0] > 1) == shared
+
+
 def test_winograd_is_never_chosen_for_float64() -> None:
     """Gradient checks live in float64, and must not lose digits to an algorithm made for speed."""
     x, weight, _ = layer((24, 24), 64, 64)

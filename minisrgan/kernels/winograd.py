@@ -44,7 +44,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minisrgan.backend import Array, parallel, thread_count
-from minisrgan.kernels.im2col import Block, Pair, Workspace, block_bytes, blocks, patch, per_thread
+from minisrgan.kernels.im2col import CACHED, Block, Pair, Workspace, block_bytes, blocks, patch, per_thread
 from minisrgan.kernels.matrix import matmul
 from minisrgan.kernels.schemes import Scheme
 
@@ -137,10 +137,15 @@ class _OutputGradients:
 
 
 def _tile_blocks(scheme: Scheme, y_shape: tuple[int, ...], channels: int) -> list[Block]:
-    """Cut the tiles of an output into blocks, one at least for each thread: images, tile rows, tile columns."""
+    """Cut the tiles of an output into blocks: images, tile rows, tile columns.
+
+    At least one for each thread, unless all of them fit one core's cache: then they are done sooner than a second
+    thread is awake (64 tiles of 64 channels: 0.5 ms by one thread, 0.6 by two).
+    """
     (side, n), (images, height, width) = scheme.at.shape, y_shape[:3]
     shape, size = (images, -(-height // side), -(-width // side)), 4 * n * n * channels
-    most = min(_TILES, -(-math.prod(shape) // thread_count())) * size
+    tiles = math.prod(shape)
+    most = min(_TILES, tiles if tiles * size <= CACHED else -(-tiles // thread_count())) * size
     return blocks(shape, size, min(block_bytes(np, _LARGEST), most))
 
 

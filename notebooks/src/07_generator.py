@@ -146,7 +146,7 @@ images_figure({"input": low[0], **starts}, width=2.6)
 
 # %% [markdown]
 # **Figure 1.** The small photo of an astronaut, and what two untrained generators make of it: random weights give
-# blotches of false colour in which the shape can just be made out; the other start gives the photo with every pixel
+# a glare of false colour in which the shape can just be made out; the other start gives the photo with every pixel
 # repeated.
 #
 # ### Exercise 7.3: from numbers to a photo

@@ -222,7 +222,9 @@ def spiral(rate, steps=400, decay=0.0):
 
 
 lines = {"plain": spiral(0.5), "with decay": spiral(0.5, decay=0.3)}
-lines_figure(lines, "mu", "w", size=(5, 4))
+figure = lines_figure(lines, "mu", "w", size=(6, 4))
+figure.axes[0].set_xlim(-1.1, 2)  # room for the legend
+figure
 
 # %% [markdown]
 # **Figure 3.** The plane of mu and w. Without decay the players run in a ring around the solution, and never come

@@ -101,7 +101,7 @@ y, spare = np.empty_like(x), np.empty_like(x)
 
 def prelu_in_blocks(size):
     for start in range(0, x.size, size):
-        part, out, negative = (array[start : start + size] for array in (x, y, spare))
+        part, out, negative = x[start : start + size], y[start : start + size], spare[:size]
         np.maximum(part, 0, out=out)
         np.minimum(part, 0, out=negative)
         np.multiply(negative, np.float32(0.2), out=negative)
@@ -117,8 +117,8 @@ figure
 
 # %% [markdown]
 # **Figure 1.** Time for blocks of different size, over the best. On the left, with a few KB, it is several times
-# longer: Python's calls cost more than the work. The valley lies at some hundred KB, which stay in the cache between
-# the passes. On the right every pass goes to memory and back, and it rises a little.
+# longer: Python's calls cost more than the work. The valley lies at some hundred KB, which stay in the cache from
+# pass to pass; `spare`, written over for every block, never leaves it. To the right each pass goes to memory and back.
 #
 # ## Winograd: multiply less
 #
@@ -256,8 +256,8 @@ lines = {
 lines_figure(lines, "side of 4 images, 64 channels", "time with 1 thread / with 2")
 
 # %% [markdown]
-# **Figure 3.** What a second thread gains for one layer, against the size of the images: nothing, or less, for small
-# ones, and towards twice for large ones.
+# **Figure 3.** What a second thread gains for one layer, against the size of the images: hardly anything for small
+# ones, and towards twice for large ones. (For the smallest the package does not even wake it.)
 #
 # ## Ask the profiler
 #
