@@ -117,8 +117,8 @@ figure
 
 # %% [markdown]
 # **Figure 1.** Time for blocks of different size, over the best. On the left, with a few KB, it is several times
-# longer: Python's calls cost more than the work. The valley lies at some hundred KB, which stay in the cache from
-# pass to pass; `spare`, written over for every block, never leaves it. To the right each pass goes to memory and back.
+# longer: Python's calls cost more than the work. The valley lies at some hundred KB, which stay in the cache from pass
+# to pass; `spare`, written over for every block, never leaves it. To the right each pass goes to memory and back.
 #
 # ## Winograd: multiply less
 #
@@ -257,7 +257,7 @@ lines_figure(lines, "side of 4 images, 64 channels", "time with 1 thread / with 
 
 # %% [markdown]
 # **Figure 3.** What a second thread gains for one layer, against the size of the images: hardly anything for small
-# ones, and towards twice for large ones. (For the smallest the package does not even wake it.)
+# ones, and towards twice for large ones.
 #
 # ## Ask the profiler
 #
