@@ -21,22 +21,22 @@ from tests.notebooks.conftest import SECONDS  # noqa: E402
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = build.sources()
-# Their solved forms run with every `make test`; the rest are slow, and run with `make test-notebooks`.
-QUICK = {"00", "01", "02", "05", "06"}
-LONGEST, MEDIAN = 120, 60  # seconds
+# They train, for 10 to 30 seconds: slow, and run by `make test-notebooks`. All others run with every `make test`.
+SLOW = {"07", "09", "10", "11"}
+LONGEST, MEDIAN, TOGETHER = 120, 60, 900  # seconds
 
 every_source = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
 def forms() -> list[object]:
-    """Every notebook in both forms, those that are not quick marked slow."""
+    """Every notebook in both forms, those that take long marked slow."""
     cases = [(source, solved) for source in SOURCES for solved in (True, False)]
     return [
         pytest.param(
             source,
             solved,
             id=f"{source.stem}-{'solved' if solved else 'student'}",
-            marks=() if solved and source.name[:2] in QUICK else pytest.mark.slow,
+            marks=pytest.mark.slow if source.name[:2] in SLOW else (),
         )
         for source, solved in cases
     ]
@@ -189,3 +189,15 @@ def test_pictures_are_compared():
     assert compare.pictures_differ(png(grey), png(noisy)) == ""
     assert compare.pictures_differ(png(grey), png(grey // 2)) != ""
     assert compare.pictures_differ(png(grey), png(grey[:50])) != ""
+
+
+# After all others, whose times it looks at
+
+
+@pytest.mark.slow
+def test_no_lesson_is_spent_waiting():
+    """Half of them may take a minute at most, all of them a quarter of an hour."""
+    if len(SECONDS) < 2 * len(SOURCES):
+        pytest.skip("not every notebook has run")
+    assert median(SECONDS.values()) <= MEDIAN
+    assert sum(SECONDS.values()) <= TOGETHER
