@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 2. Autograd in a page
 #
-# **You will** build an engine that differentiates whatever is computed with it, in some thirty lines; see why it must
-# visit its steps in order; open the real one beside it, which does the same; and let `gradcheck` find a gradient that
-# is wrong.
+# **You will** build an engine that differentiates whatever is computed with it, in some thirty lines; let it learn a
+# number; see why it must visit its steps in order; open the real one beside it, which does the same; and let
+# `gradcheck` find a gradient that is wrong.
 #
 # **Time:** 60 minutes. **Before:** the chain rule, and NumPy's broadcasting.
 
@@ -87,6 +87,20 @@ print(f"y = {y.data}, dy/dx = {x.grad}")
 # $y = 12$ and $\mathrm{d}y/\mathrm{d}x = 2x + 1 = 7$: the two sides of the product give 3 each, the sum gives 1, and
 # the last line adds each to what was there.
 # </details>
+#
+# An engine this small can learn already. Which number has the square 2? The loss is how far off the square is, squared;
+# each step moves the number a little against its gradient.
+
+# %%
+number = Value(1.0)
+for _ in range(20):
+    off = add(multiply(number, number), Value(-2.0))
+    backward(multiply(off, off))
+    number = Value(number.data - 0.05 * number.grad)
+print(f"{number.data:.9f}, and the square root of 2 is {np.sqrt(2):.9f}")
+
+# %% [markdown]
+# All training is this loop, with millions of numbers in place of one.
 #
 # ### Exercise 2.1: an operation of your own
 #
