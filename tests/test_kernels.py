@@ -64,7 +64,7 @@ def test_winograd_is_accurate_where_it_is_chosen(size: tuple[int, int], stride: 
 def test_a_second_thread_is_woken_only_for_more_than_it_costs(
     images: int, size: int, channels: int, shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two threads took half as long again, or twice as long, for what one does in less than half a millisecond."""
+    """On 4 images of 16x16, two threads took 1.2 times as long as one for 64 channels, and twice as long for 32."""
     items: list[int] = []
 
     def counting(work: Callable[[list[object]], object], blocks: list[object]) -> list[object]:

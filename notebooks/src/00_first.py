@@ -34,8 +34,8 @@ images_figure({"small, 64 x 64": small, "large, 256 x 256": large}, width=3)
 # **Figure 1.** An astronaut in 64 x 64 pixels, coarse squares, and what the network makes of them: the same portrait in
 # 256 x 256 pixels, with smooth lines, clear eyes and teeth.
 #
-# For a photo of your own, read it with `read_image` of `minisrgan.images`, or type `minisrgan upscale me.jpg --model
-# srgan` in a terminal.
+# For a photo of your own, read it with `read_image` of `minisrgan.images`, or type
+# `minisrgan upscale me.jpg --model srgan` in a terminal.
 #
 # ### Exercise 0.1: the size of the work
 #

@@ -105,9 +105,9 @@ lines_figure(lines, "distance in pixels of the old image", "weight")
 #
 # ### Exercise 1.2: weights of one pixel
 #
-# Enlarge by $r$. Pixels are squares, and their centres lie half a pixel in: new pixel $k$ lies at $(k + \frac12) / r -
-# \frac12$ in the old image. Return the weights of the four old pixels around it, the leftmost first. It stands at the
-# integer below that place, minus 1. (Use `cubic`, the package's own `kernel`.)
+# Enlarge by $r$. Pixels are squares, and their centres lie half a pixel in: new pixel $k$ lies at
+# $(k + \frac12) / r - \frac12$ in the old image. Return the weights of the four old pixels around it, the leftmost
+# first. It stands at the integer below that place, minus 1. (Use `cubic`, the package's own `kernel`.)
 
 
 # %% tags=["exercise"]

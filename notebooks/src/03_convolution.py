@@ -5,8 +5,8 @@
 # a library runs; derive both of its gradients and check them; meet the transposed convolution, which you will have
 # built by then without noticing.
 #
-# **Time:** 75 minutes. **Before:** notebook 2, for what `backward` does. **Symbols:** a batch of images is `(N, H, W,
-# C)`, a kernel `weight` is `(kh, kw, C, O)`: rows, columns, channels in, channels out.
+# **Time:** 75 minutes. **Before:** notebook 2, for what `backward` does. **Symbols:** a batch of images is
+# `(N, H, W, C)`, a kernel `weight` is `(kh, kw, C, O)`: rows, columns, channels in, channels out.
 
 # %%
 # %matplotlib inline
@@ -162,8 +162,8 @@ print(f"{pixels * 9 * 9 * 64 * 4 / 1e9:.0f} GB, for an input of {pixels * 64 * 4
 
 # %% [markdown]
 # So the columns are made in blocks of a few rows, multiplied, and forgotten. That saves more than memory. A processor
-# has a small fast memory, the cache; columns that fit into it are still there when the product asks for them. Here
-# are blocks of every size, on a strip so narrow that one row is a very small one.
+# has a small fast memory, the cache; columns that fit into it are still there when the product asks for them. Here are
+# blocks of every size, on a strip so narrow that one row is a very small one.
 
 
 # %% tags=["times"]
@@ -184,6 +184,7 @@ sizes = [1, 2, 4, 8, 16, 64, 150, 400, 1200, 3600]
 with threadpool_limits(1):  # one core, so that we see its cache alone
     best = [min(in_blocks(x, matrix, rows)[0] for _ in range(5)) for rows in sizes]
 megabytes = [rows * 16 * len(matrix) * 4 / 1e6 for rows in sizes]
+print("the same numbers:", np.allclose(in_blocks(x, matrix, 8)[1], block(x, matrix)))
 figure = lines_figure({"": (megabytes, best)}, "columns of a block, MB", "seconds")
 figure.axes[0].set(xscale="log", ylim=(0, None))
 figure

@@ -145,8 +145,8 @@ starts = {"drawn at random": enlarge(drawn), "start_as_nearest()": enlarge(gener
 images_figure({"input": low[0], **starts}, width=2.6)
 
 # %% [markdown]
-# **Figure 1.** The small photo of an astronaut, and what two untrained generators make of it: random weights give
-# a glare of false colour in which the shape can just be made out; the other start gives the photo with every pixel
+# **Figure 1.** The small photo of an astronaut, and what two untrained generators make of it: random weights give a
+# glare of false colour in which the shape can just be made out; the other start gives the photo with every pixel
 # repeated.
 #
 # ### Exercise 7.3: from numbers to a photo

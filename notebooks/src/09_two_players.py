@@ -31,8 +31,8 @@ from minisrgan.show import images_figure, lines_figure, summary_table
 #
 # ### Exercise 9.1: the best discriminator
 #
-# At a number $x$, real ones come with density `p_real`, generated ones with `p_fake`. There $D$ earns $p_\mathrm{real}
-# \ln D + p_\mathrm{fake} \ln (1 - D)$. For which $D$ is this largest?
+# At a number $x$, real ones come with density `p_real`, generated ones with `p_fake`. There $D$ earns
+# $p_\mathrm{real} \ln D + p_\mathrm{fake} \ln (1 - D)$. For which $D$ is this largest?
 
 
 # %% tags=["exercise"]
@@ -55,9 +55,9 @@ check("9.1", best_discriminator)
 # %% [markdown]
 # ### Exercise 9.2: what D minimises
 #
-# A network gives no chance but a logit $z$, any number, with $D = \mathrm{sigmoid}(z)$. Then $-\ln D =
-# \mathrm{softplus}(-z)$ and $-\ln(1 - D) = \mathrm{softplus}(z)$, which stay finite however sure $D$ is. Write the loss
-# of $D$, that is $-V$, with `ops.softplus`.
+# A network gives no chance but a logit $z$, any number, with $D = \mathrm{sigmoid}(z)$. Then
+# $-\ln D = \mathrm{softplus}(-z)$ and $-\ln(1 - D) = \mathrm{softplus}(z)$, which stay finite however sure $D$ is.
+# Write the loss of $D$, that is $-V$, with `ops.softplus`.
 
 
 # %% tags=["exercise"]
@@ -295,7 +295,7 @@ images_figure({**shown, **maps}, columns=4, width=2.2)
 # - `minisrgan/losses/adversarial.py`: both losses on logits, with their gradients
 # - `minisrgan/models/discriminator.py`: the network on one screen
 # - `minisrgan/training/stages.py`: `SRGANStage`, where both take their turns
-# - the paper: Ledig et al. 2017, sec. 2.1 with eq. 2, and sec. 2.2.2; Goodfellow et al. 2014 (arXiv 1406.2661), sec. 3 and 4;
-#   Mescheder et al. 2018 (arXiv 1801.04406), sec. 2, for the spiral
+# - the paper: Ledig et al. 2017, sec. 2.1 with eq. 2, and sec. 2.2.2; Goodfellow et al. 2014 (arXiv 1406.2661), sec. 3
+#   and 4; Mescheder et al. 2018 (arXiv 1801.04406), sec. 2, for the spiral
 #
 # **Next:** notebook 10, all of it together.

@@ -198,8 +198,8 @@ def winograd(d, w, bt, g, at):
 check("12.3", winograd)
 
 # %% [markdown]
-# **Predict.** Larger tiles save more: 4 x 4 outputs take 36 multiplications instead of 144, 6 x 6 take 64 instead of 324. So
-# why not 8 x 8?
+# **Predict.** Larger tiles save more: 4 x 4 outputs take 36 multiplications instead of 144, 6 x 6 take 64 instead of
+# 324; so why not 8 x 8?
 
 # %%
 points, errors = (0, 1, -1, 2, -2, 3, -3, 4, -4), {}
