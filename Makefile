@@ -44,7 +44,7 @@ test-slow: $(STAMP)
 	$(RUN)/python -m pytest -m slow
 
 notebooks: $(STAMP)
-	$(RUN)/jupyter lab --notebook-dir=notebooks
+	$(RUN)/jupyter lab --notebook-dir=notebooks $(ARGS)
 
 notebooks-build: $(STAMP)
 	$(RUN)/python notebooks/build.py $(ARGS)
