@@ -16,7 +16,7 @@ help:
 	@echo "make demo   set up .venv, upscale with the models in the box, train tiny ones (about 3 minutes), write runs/demo"
 	@echo "make test   set up .venv, run every check: pytest with doctests, ruff, mypy --strict"
 	@echo "make test-slow   the long forms of the tests: 40 kills of a training, 3,000 broken files (some minutes)"
-	@echo "make notebooks   open the course in JupyterLab"
+	@echo "make notebooks   open the course in JupyterLab (its own options in ARGS, as --allow-root in a container)"
 	@echo "make test-notebooks   run every notebook, as students get it and solved, with a table of times"
 	@echo "make notebooks-build   write the notebooks anew from notebooks/src (ARGS=03 for one)"
 	@echo "make lint   ruff and mypy only"
