@@ -18,7 +18,8 @@ _PANELS = {
     "content loss": ("content", "content_validation"),
     "adversarial loss of G": ("adversarial",),
     "D's answer": ("d_fake", "d_real"),
-    "gradient at the output": ("grad_content", "grad_adversarial", "grad_total_variation", "grad_pixel"),
+    "gradient at the output": ("grad_content", "grad_adversarial", "grad_total_variation", "grad_pixel", "grad_grid"),
+    "adversarial weight": ("adversarial_weight",),
     "standard deviation,\noutput / original": ("contrast",),
 }
 _LOG_SCALE = {"content loss", "gradient at the output"}

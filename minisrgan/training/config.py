@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -25,12 +26,16 @@ class Config:
     srresnet_warmup           steps over which the learning rate rises to its value: Adam's first steps have full size
                               whatever the gradient, and would throw away a good start; 0 in the paper
     srresnet_decay            the learning rate is divided by 10 after this part of the steps; 1 is never, the paper's
-    srgan_steps, srgan_lr     the generator's learning rate; divided by 10 after half of the steps
+    srgan_steps, srgan_lr     the generator's learning rate
     d_lr                      the discriminator's
+    srgan_decay               both are divided by 10 after this part of the steps; 0.5 in the paper
     adversarial_weight        of eq. 3
     tv_weight                 of the total variation, 2e-8 for SRResNet-VGG22 and else 0
     pixel_weight              of the squared error of pixels beside the content loss; 0 in the paper
-    adversarial_ramp          steps over which the adversarial weight rises to its value; 0 in the paper
+    d_head_start              steps at the start of stage srgan in which only the discriminator learns; 0 in the paper
+    adversarial_balance       the adversarial gradient's norm at the generator's output as a part of the content's, in
+                              place of adversarial_weight (`AdversarialBalance`); 0 takes the weight, as the paper does
+    grid_weight               of the penalty on a lattice with the period of the scale (`grid_penalty`); 0 in the paper
     real_label                what D is to say to originals; 0.9 smooths it, 1 in the paper
     clip                      largest norm of a network's gradient in stage srgan; 0 is no limit, the paper's
     ema                       decay of the average of the generator's weights that is saved for use; 0 saves the weights
@@ -57,10 +62,13 @@ class Config:
     srgan_steps: int = 200_000
     srgan_lr: float = 1e-4
     d_lr: float = 1e-4
+    srgan_decay: float = 0.5
     adversarial_weight: float = 1e-3
     tv_weight: float = 0.0
     pixel_weight: float = 0.0
-    adversarial_ramp: int = 0
+    d_head_start: int = 0
+    adversarial_balance: float = 0.0
+    grid_weight: float = 0.0
     real_label: float = 1.0
     clip: float = 0.0
     ema: float = 0.0
@@ -77,9 +85,14 @@ class Config:
             self._require(name, "between 0 and 1, such as 1e-4", 0 < getattr(self, name) < 1)
         self._require("scale", "2, 4 or 8", self.scale in (2, 4, 8))
         self._require("start", '"random" or "nearest"', self.start in ("random", "nearest"))
-        self._require("srresnet_decay", "between 0 and 1", 0 < self.srresnet_decay <= 1)
-        for name in ("srresnet_warmup", "adversarial_ramp", "clip", "calibrate", "bn_batches"):
-            self._require(name, "0 or more", getattr(self, name) >= 0)
+        for name in ("srresnet_decay", "srgan_decay"):
+            self._require(name, "between 0 and 1", 0 < getattr(self, name) <= 1)
+        for name in (
+            "adversarial_weight", "tv_weight", "pixel_weight", "adversarial_balance", "grid_weight", "srresnet_warmup",
+            "d_head_start", "clip", "calibrate", "bn_batches", "seed",
+        ):  # fmt: skip
+            self._require(name, "0 or more, and finite", 0 <= getattr(self, name) < math.inf)
+        self._require("d_head_start", f"below srgan_steps = {self.srgan_steps}", self.d_head_start < self.srgan_steps)
         self._require("real_label", "between 0 and 1", 0 < self.real_label <= 1)
         self._require("ema", "from 0 to below 1", 0 <= self.ema < 1)
         known = self.content in CONTENT or self.content.startswith(FEATURES)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from functools import reduce
 from typing import Any, Protocol
 
 from minisrgan import ops
-from minisrgan.autograd import Tensor, grad
+from minisrgan.autograd import Tensor, grad, no_grad
 from minisrgan.backend import Array, to_floats
-from minisrgan.losses import PerceptualLoss, discriminator_loss
+from minisrgan.losses import AdversarialBalance, PerceptualLoss, discriminator_loss
 from minisrgan.models import Discriminator, Generator
 from minisrgan.nn import Module
 from minisrgan.optim import EMA, Adam, clip_grad_norm, grad_norm, piecewise
@@ -26,6 +29,7 @@ class Stage(Protocol):
     generator: Generator
     loss: PerceptualLoss
     average: EMA | None
+    balance: AdversarialBalance | None
 
     def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
         """Train on one batch; return what to log."""
@@ -44,6 +48,7 @@ class SRResNetStage:
     """
 
     name = "srresnet"
+    balance: AdversarialBalance | None = None
 
     def __init__(self, generator: Generator, content: Content, config: Config) -> None:
         self.generator = generator
@@ -60,7 +65,7 @@ class SRResNetStage:
         generated = self.generator(low)
         loss, terms = self.loss(generated, high)
         self.optimizer.zero_grad()
-        squares = _backward(generated, terms)
+        squares = _backward(generated, _gradients(generated, terms))
         self.optimizer.lr = self.lr(step)
         self.optimizer.step()
         if self.average:
@@ -88,20 +93,29 @@ class SRGANStage:
     def __init__(self, generator: Generator, discriminator: Discriminator, content: Content, config: Config) -> None:
         self.generator, self.discriminator = generator, discriminator
         self.average = EMA(generator, config.ema) if config.ema else None
-        self.loss = PerceptualLoss(content, config.adversarial_weight, config.tv_weight, config.pixel_weight)
-        self.adversarial_weight = piecewise((config.adversarial_weight,), (), config.adversarial_ramp)
-        self.real_label, self.clip = config.real_label, config.clip or math.inf
+        self.balance = AdversarialBalance(config.adversarial_balance) if config.adversarial_balance else None
+        weight = 1.0 if self.balance else config.adversarial_weight
+        self.loss = PerceptualLoss(
+            content, weight, config.tv_weight, config.pixel_weight, config.grid_weight, period=config.scale
+        )
+        self.head_start, self.real_label, self.clip = config.d_head_start, config.real_label, config.clip or math.inf
         self.g_optimizer = Adam(generator.parameters(), config.srgan_lr)
         self.d_optimizer = Adam(discriminator.parameters(), config.d_lr)
         self.steps = config.srgan_steps
-        half = max(1, self.steps // 2)
-        self.g_lr = piecewise((config.srgan_lr, config.srgan_lr / 10), (half,))
-        self.d_lr = piecewise((config.d_lr, config.d_lr / 10), (half,))
+        turn = max(1, round(self.steps * config.srgan_decay))
+        self.g_lr = piecewise((config.srgan_lr, config.srgan_lr / 10), (turn,))
+        self.d_lr = piecewise((config.d_lr, config.d_lr / 10), (turn,))
 
     def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
-        """Take one step of each player on a batch: low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1]."""
+        """Take one step of each player on a batch: low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1].
+
+        In the head start D learns alone: its gradient is noise before it can tell anything, and would spoil the
+        generator. Such a step is cheap, as the content is not compared.
+        """
         generator, discriminator = self.generator.train(), self.discriminator.train()
-        generated = generator(low)
+        alone = step < self.head_start
+        with no_grad() if alone else nullcontext():
+            generated = generator(low)
 
         # D learns to tell originals from generated images. Cut off from the generator by detach(); the two batches go
         # through D one after the other, since batch norm would otherwise mix their statistics.
@@ -112,23 +126,29 @@ class SRGANStage:
         d_grad = clip_grad_norm(discriminator.parameters(), self.clip)
         self.d_optimizer.lr = self.d_lr(step)
         self.d_optimizer.step()
+        chances = {"d_real": _probability(real_logits), "d_fake": _probability(fake_logits)}
+        told = {"d_grad": d_grad, "d_loss": d_loss, **chances, **_output(generated, high)}
+        if alone:
+            return _fetched(told, ())
 
         # G learns to be taken for the original, and to stay close to it. D passes the gradient on and keeps none of it:
         # the terms are differentiated by the image alone.
-        self.loss.adversarial_weight = self.adversarial_weight(step)
-        g_loss, terms = self.loss(generated, high, discriminator(generated))
+        _, terms = self.loss(generated, high, discriminator(generated))
+        gradients = _gradients(generated, terms)
+        if self.balance:
+            weight = self.balance.weight(gradients["content"], gradients["adversarial"])
+            for part in terms, gradients:
+                part["adversarial"] = part["adversarial"] * weight
+            told["adversarial_weight"] = weight
         self.g_optimizer.zero_grad()
-        squares = _backward(generated, terms)
+        squares = _backward(generated, gradients)
         g_grad = clip_grad_norm(generator.parameters(), self.clip)
         self.g_optimizer.lr = self.g_lr(step)
         self.g_optimizer.step()
         if self.average:
             self.average.update()
-
-        norms = {"grad": g_grad, "d_grad": d_grad}
-        chances = {"d_real": _probability(real_logits), "d_fake": _probability(fake_logits)}
-        values = {"loss": g_loss, **terms, **squares, **norms, "d_loss": d_loss, **chances}
-        return _fetched({**values, **_output(generated, high)}, squares)
+        loss = {"loss": _sum(terms.values()), **terms, **squares, "grad": g_grad}
+        return _fetched({**loss, **told}, squares)
 
     def modules(self) -> dict[str, Module]:
         """Return the networks that learn."""
@@ -147,19 +167,27 @@ def _fetched(values: dict[str, Any], squares: Iterable[str]) -> dict[str, float]
     return numbers | {name: numbers[name] ** 0.5 for name in squares}
 
 
-def _backward(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Carry each term's gradient to the generator's output and their sum through it; return the square of each's norm.
+def _gradients(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return each term's gradient at the generator's output.
 
-    One backward of the total would compute the same: what the terms have in common begins with the output. A term that
-    is cut off from the image is an error here; one that reaches it only by something constant, which no loss shows, has
-    the norm 0.
+    A term that is cut off from the image is an error here; one that depends on the image only through constants has
+    gradient norm 0, which no loss shows.
     """
-    gradients = {name: grad(term, generated)[0] for name, term in terms.items()}
-    total, *others = gradients.values()
-    for other in others:
-        total = total + other
-    generated.backward(total)
+    return {name: grad(term, generated)[0] for name, term in terms.items()}
+
+
+def _backward(generated: Tensor, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Carry the sum of the terms' gradients through the generator; return the square of each one's norm.
+
+    One backward of the total would compute the same: what the terms have in common begins with the output.
+    """
+    generated.backward(_sum(gradients.values()))
     return {f"grad_{name}": (gradient * gradient).sum() for name, gradient in gradients.items()}
+
+
+def _sum(tensors: Iterable[Tensor]) -> Tensor:
+    """Add tensors up, which are one or more."""
+    return reduce(operator.add, tensors)
 
 
 def _probability(logits: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ def state_of(stage: Stage, sampler: CropSampler) -> tuple[dict[str, Array], dict
     if stage.average:
         arrays |= {f"ema.{key}": array for key, array in stage.average.average.items()}
         numbers["ema_steps"] = stage.average.steps
+    if stage.balance and stage.balance.ratio is not None:  # None in the head start
+        arrays["balance.ratio"] = stage.balance.ratio
     return arrays, numbers
 
 
@@ -43,6 +45,9 @@ def restore(stage: Stage, sampler: CropSampler, arrays: dict[str, Array], state:
             for key, array in stage.average.average.items():
                 array[...] = array_module(array).asarray(arrays[f"ema.{key}"])
             stage.average.steps = state["ema_steps"]
+        if stage.balance and "balance.ratio" in arrays:
+            xp = array_module(stage.generator.parameters()[0].data)
+            stage.balance.ratio = xp.asarray(arrays["balance.ratio"])
         sampler.rng.bit_generator.state = state["rng"]
     except (KeyError, TypeError, ValueError) as error:
         told = "the networks, the optimizers and the state of the random numbers"

@@ -13,7 +13,7 @@ TERM = (
 )
 SATURATED = (
     "the discriminator has won: it tells originals ({d_real:.2f}) from generated pictures ({d_fake:.3f}) every time, "
-    "and the generator learns little from it. Try a lower d_lr, real_label = 0.9, an adversarial_ramp, or fewer "
+    "and the generator learns little from it. Try a lower d_lr, real_label = 0.9, or fewer "
     "d_channels; and begin with a trained SRResNet (--init)"
 )
 OUTSIDE = (

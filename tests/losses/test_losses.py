@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minisrgan import Tensor, losses, models, ops
+from minisrgan.autograd import gradcheck
 from minisrgan.errors import ShapeError
 
 
@@ -135,3 +136,41 @@ def test_perceptual_loss_defaults():
     _, terms = loss(generated, original, logits)
     assert list(terms) == ["content", "adversarial"]
     assert terms["adversarial"].item() == pytest.approx(1e-3 * math.log(2))
+
+
+def test_grid_penalty_by_hand():
+    """Rows and columns exchanged, or a mean over the whole batch, still fall while the lattice of each image stays."""
+    rng = np.random.default_rng(0)
+    generated, original = (Tensor(rng.random((2, 4, 6, 3))) for _ in range(2))
+    expected = 0.0
+    for image in range(2):
+        difference = generated.numpy()[image] - original.numpy()[image]
+        for channel in range(3):
+            phases = [difference[i::2, j::2, channel].mean() for i in range(2) for j in range(2)]
+            expected += sum((phase - np.mean(phases)) ** 2 for phase in phases)
+    assert losses.grid_penalty(generated, original, 2).item() == pytest.approx(expected / 2)
+    shifted = Tensor(original.numpy() + 0.3)
+    assert losses.grid_penalty(shifted, original, 2).item() == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ShapeError, match="multiple of 4"):
+        losses.grid_penalty(generated, original)
+
+
+def test_grid_penalty_sends_a_gradient_to_the_image():
+    """Its gradient is a lattice: the same in every square of the period."""
+    rng = np.random.default_rng(0)
+    generated = Tensor(rng.random((1, 8, 8, 1)), requires_grad=True)
+    gradcheck(losses.grid_penalty, [generated, Tensor(rng.random((1, 8, 8, 1)))])
+    losses.grid_penalty(generated, Tensor(np.zeros((1, 8, 8, 1)))).backward()
+    grad = generated.grad.numpy()[0, :, :, 0]
+    np.testing.assert_allclose(grad, np.tile(grad[:4, :4], (2, 2)))
+    assert np.abs(grad).max() > 0
+
+
+def test_balance_averages_the_ratio_of_the_norms():
+    """The first ratio counts whole: an average that begins at 0 would silence D for fifty steps."""
+    balance = losses.AdversarialBalance(0.25)
+    content, adversarial = Tensor([3.0, 4.0]), Tensor([0.0, 2.0])
+    assert balance.weight(content, adversarial).item() == pytest.approx(0.25 * 2.5)
+    assert balance.weight(content * 3.0, adversarial).item() == pytest.approx(0.25 * (0.95 * 2.5 + 0.05 * 7.5))
+    before = balance.weight(content, adversarial).item()
+    assert balance.weight(content, adversarial * 0.0).item() == pytest.approx((0.95 + 0.5) * before)

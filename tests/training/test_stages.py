@@ -139,9 +139,9 @@ def test_the_recipe_beside_the_paper():
 
     plain, stage = after()
     assert stage.average is None
-    ramped = after(adversarial_ramp=4)[0]
-    assert np.isclose(ramped["adversarial"], plain["adversarial"] / 4)
-    assert np.isclose(ramped["grad_adversarial"], plain["grad_adversarial"] / 4)
+    lattice = after(grid_weight=7.0)[0]
+    assert np.isclose(lattice["loss"], plain["loss"] + lattice["grid"])
+    assert lattice["grad_grid"] > 0
     anchored = after(pixel_weight=7.0)[0]
     assert np.isclose(anchored["pixel"], 7 * plain["content"])  # which is that of pixels here
     assert np.isclose(anchored["loss"], plain["loss"] + anchored["pixel"])
@@ -158,6 +158,49 @@ def test_the_recipe_beside_the_paper():
     assert averaged.average.steps == 2
     for name in ("conv_last.weight", "bn_middle.running_mean"):
         assert 0 < np.abs(ours[name] - now[name]).max() < 0.1
+
+
+def test_in_the_head_start_only_the_discriminator_learns():
+    """A first gradient of the generator would be noise; a content network that runs all the same takes the time."""
+    generator, discriminator = networks()
+    content = losses.MSEContent()
+    asked: list[int] = []
+
+    def counted(generated: Tensor, original: Tensor) -> Tensor:
+        asked.append(1)
+        return content(generated, original)
+
+    stage = SRGANStage(generator, discriminator, counted, dataclasses.replace(CONFIG, d_head_start=1))
+    weights = [p.numpy().copy() for p in generator.parameters()]
+    d_weights = [p.numpy().copy() for p in discriminator.parameters()]
+    numbers = stage.step(0, *batch(0))
+    assert all((p.numpy() == w).all() for p, w in zip(generator.parameters(), weights, strict=True))
+    assert any((p.numpy() != w).any() for p, w in zip(discriminator.parameters(), d_weights, strict=True))
+    assert {"d_loss", "d_real", "d_fake"} <= numbers.keys()
+    assert not asked
+    assert "content" in stage.step(1, *batch(1))
+    assert asked
+    assert any((p.numpy() != w).any() for p, w in zip(generator.parameters(), weights, strict=True))
+
+
+def test_the_adversarial_gradient_is_kept_in_proportion_to_the_contents():
+    """A weight that is only logged, or made of this step's ratio alone, trains as well, and differently."""
+    generator, discriminator = networks()
+    config = dataclasses.replace(CONFIG, adversarial_balance=0.5, adversarial_weight=123.0)
+    stage = SRGANStage(generator, discriminator, losses.MSEContent(), config)
+    first, second = (stage.step(step, *batch(step)) for step in range(2))
+    assert np.isclose(first["grad_adversarial"], 0.5 * first["grad_content"])
+    ratios = [n["grad_content"] / (n["grad_adversarial"] / n["adversarial_weight"]) for n in (first, second)]
+    assert np.isclose(second["adversarial_weight"], 0.5 * (0.95 * ratios[0] + 0.05 * ratios[1]))
+    assert np.isclose(first["loss"], sum(first[term] for term in ("content", "adversarial", "total_variation")))
+
+    # The weight reaches the generator, as does a fixed one of the same size.
+    fixed = dataclasses.replace(CONFIG, adversarial_weight=first["adversarial_weight"])
+    other = SRGANStage(*networks(), losses.MSEContent(), fixed)
+    other.step(0, *batch(0))
+    again = SRGANStage(*networks(), losses.MSEContent(), config)
+    again.step(0, *batch(0))
+    agree(again.generator, other.generator)
 
 
 def test_a_detached_term_is_seen():
