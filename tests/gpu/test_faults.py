@@ -73,15 +73,15 @@ CUDA: list[tuple[str, str, Question]] = [  # what a source says, what is said in
     ("sqrt(v[k]) + least", "sqrt(v[k] + least)", a_step),
     ("EACH(k, n) y[k] = x[k] > 0", "EACH(k, n + 1) y[k] = x[k] > 0", rows("prelu")),
 ]
-PYTHON = [
-    ("kernels/cuda_conv.py", "channels % items == 0 and", "channels >= items and", rows("conv2d")),
-    ("kernels/cuda_conv.py", "h1 * stride - corner[0] + kernel[0]", "h1 * stride - corner[0] + 1", rows("conv2d", 100)),
-    ("kernels/cuda_conv.py", "total += xp.matmul", "total = xp.matmul", rows("conv2d", 100)),
-    ("kernels/cuda_launch.py", "index = np.int64 if wide else np.int32", "index = np.int64", rows("relu")),
-    ("kernels/cuda_launch.py", "    if blocks > 1:", "    if blocks > 1000:", many_rows),
-    ("kernels/cuda.py", "if flat is not parameter:", "if flat is parameter and False:", None),
-    ("ops/activation.py", "y = array_module(x).tanh(x)", "y = array_module(x).fix_tanh(x)", rows("tanh")),
-    ("ops/checks.py", "array_module(like).asarray(condition", "np.asarray(condition", rows("clip")),
+PYTHON = [  # a function, what it says, what is said instead, and who notices
+    ("_columns", "channels % items == 0", "channels >= items", rows("conv2d")),
+    ("_scatter", "_1 - corner[0] + kernel[0]", "_1 - corner[0] + 1", rows("conv2d", 100)),
+    ("kernels.conv2d_weight_gradient", "total += xp.matmul(_1, _2)", "total = xp.matmul(_1, _2)", rows("conv2d", 100)),
+    ("launch", "np.int64 if wide else np.int32", "np.int64", rows("relu")),
+    ("column_sums", "blocks > 1", "blocks > 1000", many_rows),
+    ("kernels.adam", "flat is not parameter", "False", None),
+    ("Tanh.forward", "array_module(x).tanh", "array_module(x).fix_tanh", rows("tanh")),
+    ("mask", "array_module(like).asarray", "np.asarray", rows("clip")),
 ]
 
 
@@ -115,10 +115,10 @@ def test_a_fault_in_a_cuda_source_is_noticed(
 
 
 @needs_compiler
-@pytest.mark.parametrize(("file", "old", "new", "question"), PYTHON, ids=[old for _, old, _, _ in PYTHON])
-def test_a_fault_in_python_is_noticed(file: str, old: str, new: str, question: Any) -> None:
+@pytest.mark.parametrize(("where", "old", "new", "question"), PYTHON, ids=[old for _, old, _, _ in PYTHON])
+def test_a_fault_in_python_is_noticed(where: str, old: str, new: str, question: Any) -> None:
     """A wrong block, a forgotten copy, a name that CuPy lacks, a constant made by NumPy: all of them pass on a CPU."""
-    with made(Fault("", file, old, new, "")):
+    with made(Fault("", where, old, new, "")):
         assert ask(question or turned_adam)
 
 
