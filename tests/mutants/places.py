@@ -44,12 +44,6 @@ class Place:
         """Every name that the function uses."""
         return {name for node in ast.walk(self.node) if (name := name_of(node))}
 
-    @property
-    def locals(self) -> set[str]:
-        """The names that it gives a value."""
-        stored = (node for node in ast.walk(self.node) if not isinstance(getattr(node, "ctx", None), ast.Load))
-        return {name for node in stored if (name := name_of(node))}
-
     def __str__(self) -> str:
         text = ast.get_source_segment(self.source, self.node, padded=True)
         return f"{self.path}:{self.node.lineno} {self.dotted}\n{text}"
@@ -108,6 +102,12 @@ def name_of(node: ast.AST) -> str | None:
     return node.id if isinstance(node, ast.Name) else node.arg if isinstance(node, ast.arg) else None
 
 
+def local_names(function: ast.FunctionDef) -> set[str]:
+    """Return the names to which a function gives a value."""
+    stored = (node for node in ast.walk(function) if not isinstance(getattr(node, "ctx", None), ast.Load))
+    return {name for node in stored if (name := name_of(node))}
+
+
 def parsed(code: str) -> list[ast.stmt] | ast.expr:
     """Parse a pattern."""
     body = ast.parse(textwrap.dedent(code).strip()).body
@@ -150,7 +150,7 @@ def matches(place: Place, pattern: list[ast.stmt] | ast.expr) -> Iterator[Match]
     """Walk over the places in a function's body that fit a pattern."""
     roots = pattern if isinstance(pattern, list) else [pattern]
     mentioned = {name for root in roots for node in ast.walk(root) if (name := name_of(node))}
-    fits = Fit(place.names, place.locals - mentioned)
+    fits = Fit(place.names, local_names(place.node) - mentioned)
     body = ast.Module(place.node.body, [])
     for holder in ast.walk(body):
         holder = place.node if holder is body else holder
@@ -166,6 +166,12 @@ def matches(place: Place, pattern: list[ast.stmt] | ast.expr) -> Iterator[Match]
                 match = Match(place, holder, name)
                 if fits(pattern, value, match):
                     yield match
+
+
+def fitting(places: list[Place], pattern: list[ast.stmt] | ast.expr) -> list[Match]:
+    """Return what fits in some functions, up to new names for local variables only where nothing fits as it is."""
+    found = [match for place in places for match in matches(place, pattern)]
+    return [match for match in found if not match.renamed] or found
 
 
 @dataclass
@@ -214,20 +220,24 @@ class Fit:
         return [ast.dump(part) for part in parts[0]] == [ast.dump(part) for part in parts[1]]
 
 
+@cache
 def edited(where: str, old: str, new: str, which: str = "1 of 1", root: Path = PACKAGE) -> tuple[Path, str]:
     """Return the file in which a function stands, and its source with `new` where the pattern `old` was."""
     there = candidates(where, root)
-    if not there:
-        close = difflib.get_close_matches(where, [place.dotted for place in functions(root)], 5, 0.3)
-        raise AssertionError(f"no function is called {where}; close to it are {', '.join(close) or 'none'}")
     pattern, instead = parsed(old), parsed(new)
     if not isinstance(pattern, ast.expr) or not isinstance(instead, ast.expr):
         pattern, instead = (code if isinstance(code, list) else [ast.Expr(code)] for code in (pattern, instead))
-    found = [match for place in there for match in matches(place, pattern)]
-    found = [match for match in found if not match.renamed] or found
+    found = fitting(there, pattern)
     number, total = map(int, which.split(" of "))
-    if len(found) != total:
-        shown = "\n\n".join(map(str, there))
-        raise AssertionError(f"{where} has changed: {old!r} fits {len(found)} times, not {total}, in\n\n{shown}")
+    if not there or len(found) != total:
+        names = [place.dotted for place in functions(root)]
+        similar = ", ".join(difflib.get_close_matches(where, names, 5, 0.3)) or "none"
+        others = {m.place.dotted for place in functions(root) for m in matches(place, pattern) if not m.renamed}
+        raise AssertionError(
+            f"a fault has lost its place: in {where}, {old!r} fits {len(found)} times, not {total}\n"
+            f"functions that it fits: {', '.join(sorted(others)[:5]) or 'none'}\n"
+            f"functions of a similar name: {similar}\n"
+            f"functions of this name: {len(there)}\n\n" + "\n\n".join(map(str, there))
+        )
     match = found[number - 1]
     return match.place.path, match.with_instead(instead)
