@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-SUITE = ("mutants/test_mutants.py::test_a_fault_is_caught", "mutants/test_mutants.py::test_a_wrong_gradient_is_caught")
+SUITE = [f"mutants/test_mutants.py::test_a_{what}_is_caught[" for what in ("fault", "wrong_gradient", "wrong_sign")]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -60,7 +60,7 @@ class Match:
     code: dict[str, Any] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
 
-    def with_instead(self, new: list[ast.stmt] | ast.expr) -> str:
+    def with_instead(self, new: Any) -> str:
         """Return the file's source with other code in this place."""
         there = getattr(self.holder, self.name)
         value = Filler(self).fill(new)
@@ -80,11 +80,11 @@ class Filler(ast.NodeTransformer):
     def __init__(self, match: Match) -> None:
         self.match = match
 
-    def fill(self, new: list[ast.stmt] | ast.expr) -> Any:
+    def fill(self, new: Any) -> Any:
         """Return a filled copy."""
-        if isinstance(new, ast.expr):
-            return self.visit(copy.deepcopy(new))
-        return self.visit(ast.Module(copy.deepcopy(new), [])).body
+        if isinstance(new, list):
+            return self.visit(ast.Module(copy.deepcopy(new), [])).body
+        return self.visit(copy.deepcopy(new))
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         """Exchange one name."""
@@ -241,3 +241,34 @@ def edited(where: str, old: str, new: str, which: str = "1 of 1", root: Path = P
         )
     match = found[number - 1]
     return match.place.path, match.with_instead(instead)
+
+
+OTHER: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
+    ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Swap:
+    """One sign of a function taken for another: + for -, * for /, > for >=, == for !=."""
+
+    place: Place
+    node: ast.BinOp | ast.Compare
+
+    def __str__(self) -> str:
+        return f"{self.place.dotted}: {ast.unparse(self.node)}, position {self.node.lineno}:{self.node.col_offset}"
+
+    def source(self) -> str:
+        """Return the file with the other sign."""
+        if isinstance(self.node, ast.BinOp):
+            return Match(self.place, self.node, "op").with_instead(OTHER[type(self.node.op)]())
+        return Match(self.place, self.node, "ops").with_instead([OTHER[type(op)]() for op in self.node.ops])
+
+
+def swaps(place: Place) -> Iterator[Swap]:
+    """Walk over the signs of a function."""
+    for node in ast.walk(ast.Module(place.node.body, [])):
+        signs = [node.op] if isinstance(node, ast.BinOp) else node.ops if isinstance(node, ast.Compare) else []
+        if signs and all(type(sign) in OTHER for sign in signs):
+            yield Swap(place, node)

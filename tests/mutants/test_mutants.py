@@ -15,11 +15,11 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -27,12 +27,13 @@ from minisrgan import Tensor, backend, ops
 from minisrgan.autograd import Function
 from minisrgan.errors import MinisrganError
 from tests.mutants.faults import FAULTS, Fault
-from tests.mutants.places import PACKAGE, edited
+from tests.mutants.places import PACKAGE, Swap, edited, functions, swaps
 from tests.ops import test_table
 
 # How a test fails: by its own assertion, an error of ours, one of NumPy's where shapes no longer fit or memory must not
 # be written, a number that overflows, or "DID NOT RAISE".
-NOTICED = (AssertionError, MinisrganError, ValueError, RuntimeWarning, pytest.fail.Exception)
+Errors: TypeAlias = tuple[type[BaseException], ...]
+NOTICED: Errors = (AssertionError, MinisrganError, ValueError, RuntimeWarning, pytest.fail.Exception)
 
 
 # Making a fault
@@ -44,7 +45,7 @@ def module_of(path: Path) -> ModuleType:
     return importlib.import_module(".".join(["minisrgan", *parts]))
 
 
-def functions(module: ModuleType, code: CodeType) -> Iterator[tuple[FunctionType, CodeType]]:
+def codes(module: ModuleType, code: CodeType) -> Iterator[tuple[FunctionType, CodeType]]:
     """Pair every function and method of a module with its code in a newly compiled one."""
     for inner in code.co_consts:
         if not isinstance(inner, CodeType):
@@ -56,17 +57,21 @@ def functions(module: ModuleType, code: CodeType) -> Iterator[tuple[FunctionType
         if isinstance(found, FunctionType):
             yield found, inner
         else:
-            yield from functions(module, inner)  # a class
+            yield from codes(module, inner)  # a class
+
+
+def made(fault: Fault) -> AbstractContextManager[None]:
+    """Make a fault for a block."""
+    return exchanged(*edited(fault.where, fault.old, fault.new, fault.which))
 
 
 @contextmanager
-def made(fault: Fault) -> Iterator[None]:
-    """Make a fault for a block."""
-    path, source = edited(fault.where, fault.old, fault.new, fault.which)
+def exchanged(path: Path, source: str) -> Iterator[None]:
+    """Exchange the code of a file's functions for a block."""
     module, wrong = module_of(path), compile(source, str(path), "exec", dont_inherit=True)
-    before = [(function, function.__code__) for function, _ in functions(module, wrong)]
+    before = [(function, function.__code__) for function, _ in codes(module, wrong)]
     try:
-        for function, code in functions(module, wrong):
+        for function, code in codes(module, wrong):
             function.__code__ = code
         forget()
         yield
@@ -104,11 +109,11 @@ class Case:
             more = {"monkeypatch": monkeypatch} if wanted else {}
             contextvars.copy_context().run(self.test, **self.parameters, **more)
 
-    def notices(self) -> bool:
+    def notices(self, errors: Errors = NOTICED) -> bool:
         """Tell whether the test fails. Another error than a test's own means that the fault itself is badly made."""
         try:
             self.run()
-        except NOTICED:
+        except errors:
             return True
         return False
 
@@ -140,9 +145,9 @@ def asked(caught_by: str) -> Iterator[Case]:
             yield case
 
 
-def first_to_notice(caught_by: str) -> Case | None:
+def first_to_notice(caught_by: str, errors: Errors = NOTICED) -> Case | None:
     """Return the first case that fails, None if all pass."""
-    return next((case for case in asked(caught_by) if case.notices()), None)
+    return next((case for case in asked(caught_by) if case.notices(errors)), None)
 
 
 # The suite
@@ -172,6 +177,11 @@ def nodes() -> Iterator[tuple[type[Function], int]]:
             yield from ((cls, position) for position in range(len(arrays)) if arrays[position].name != "running")
 
 
+def operation_of(node: type[Function]) -> str:
+    """Return the name by which the table has an operation."""
+    return "batch_norm" if node.name.startswith("batch_norm") else node.name
+
+
 @pytest.mark.parametrize("how", WRONG)
 @pytest.mark.parametrize(
     ("node", "position"), [pytest.param(cls, i, id=f"{cls.__name__} input {i}") for cls, i in nodes()]
@@ -189,7 +199,7 @@ def test_a_wrong_gradient_is_caught(node: type[Function], position: int, how: st
 
         return backward
 
-    operation = "batch_norm" if node.name.startswith("batch_norm") else node.name
+    operation = operation_of(node)
     with pytest.MonkeyPatch.context() as patch:
         for method in ("backward", "backward_fused"):
             if getattr(node, method) is not None:
@@ -199,12 +209,30 @@ def test_a_wrong_gradient_is_caught(node: type[Function], position: int, how: st
     case.run()
 
 
+def signs() -> Iterator[tuple[type[Function], Swap]]:
+    """Walk over every sign in the backward methods of `minisrgan.ops`."""
+    classes = {f"{cls.__module__}.{cls.__name__}".removeprefix("minisrgan."): cls for cls, _ in nodes()}
+    for place in functions(PACKAGE):
+        cls, _, method = place.dotted.rpartition(".")
+        if cls in classes and method in ("backward", "backward_fused"):
+            yield from ((classes[cls], swap) for swap in swaps(place))
+
+
+@pytest.mark.parametrize(("node", "swap"), [pytest.param(cls, swap, id=str(swap)) for cls, swap in signs()])
+def test_a_wrong_sign_is_caught(node: type[Function], swap: Swap):
+    """Each sign of each backward made another one. Here a test may fail by any error: an axis that is not there."""
+    with exchanged(swap.place.path, swap.source()):
+        case = first_to_notice(operation_of(node), (*NOTICED, TypeError, LookupError))
+    assert case is not None, f"the table passes although a sign of {operation_of(node)} is another one: {swap}"
+    case.run()
+
+
 def test_no_fault_is_left_behind():
     """The suite must not be what breaks the tests that run after it."""
     for path in {edited(fault.where, fault.old, fault.new, fault.which)[0] for fault in FAULTS}:
         module = module_of(path)
         fresh = compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
-        assert [f.__qualname__ for f, code in functions(module, fresh) if f.__code__ != code] == []
+        assert [f.__qualname__ for f, code in codes(module, fresh) if f.__code__ != code] == []
 
 
 def test_a_fault_reaches_those_who_imported_the_function():
