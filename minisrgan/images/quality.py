@@ -38,7 +38,7 @@ def rgb_to_y(image: Array) -> Array:
     return y
 
 
-def _luminances(what: str, image: Array, reference: Array, crop: int, smallest: int) -> tuple[Array, Array]:
+def luminances(what: str, image: Array, reference: Array, crop: int, smallest: int) -> tuple[Array, Array]:
     """Y of both images without `crop` border pixels, after checking that they can be compared."""
     require_image(what, image)
     require_image(what, reference)
@@ -67,7 +67,7 @@ def psnr(image: Array, reference: Array, crop: int = 4) -> float:
     >>> round(psnr(grey + np.uint8(1), grey), 2), psnr(grey, grey)
     (48.13, inf)
     """
-    y, target = _luminances("psnr", image, reference, crop, smallest=1)
+    y, target = luminances("psnr", image, reference, crop, smallest=1)
     error = float(np.square(y - target).mean())
     return 10.0 * math.log10(255.0**2 / error) if error else math.inf
 
@@ -89,7 +89,7 @@ def _wang_kernel() -> Array:
     return kernel
 
 
-def _filter(planes: Array, kernel: Array) -> Array:
+def correlate(planes: Array, kernel: Array) -> Array:
     """Correlate (K, H, W) with the kernel along W, then along H, where it fits whole."""
     for _ in range(2):
         rows = matmul(sliding_window_view(planes, len(kernel), axis=2), kernel)  # (K, H, W', taps) @ (taps,)
@@ -117,7 +117,7 @@ def ssim(image: Array, reference: Array, crop: int = 4, method: SSIMMethod = "da
         raise ArgumentError(
             "ssim", expected='method "daala" or "wang"', got=f"method={method!r}", fix='"daala" is the SRGAN paper\'s'
         )
-    y, target = _luminances("ssim", image, reference, crop, smallest=11 if method == "wang" else 1)
+    y, target = luminances("ssim", image, reference, crop, smallest=11 if method == "wang" else 1)
     pad = 0
     if method == "wang":
         kernel = _wang_kernel()
@@ -127,7 +127,7 @@ def ssim(image: Array, reference: Array, crop: int = 4, method: SSIMMethod = "da
         pad = len(kernel) // 2
     planes = np.stack([np.ones_like(y), y, target, y * y, target * target, y * target])
     planes = np.pad(planes, ((0, 0), (pad, pad), (pad, pad)))  # zeros: they add neither value nor weight
-    weight, *sums = _filter(planes, kernel)
+    weight, *sums = correlate(planes, kernel)
     mx, my, xx, yy, xy = (total / weight for total in sums)
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     similarity = (2 * mx * my + c1) * (2 * (xy - mx * my) + c2)

@@ -1,0 +1,126 @@
+"""NIQE: how natural a photograph looks, measured without its original.
+
+Divide what a pixel has above its surroundings by how much they vary there, and photographs of anything become alike:
+the values are distributed as a bell with certain tails, and so are the products of neighbours. NIQE fits these
+distributions in blocks of the photograph, and measures how far their parameters are from those of good photographs.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from minisrgan.backend import Array
+from minisrgan.errors import ShapeError, WeightsError
+from minisrgan.images.quality import correlate, rgb_to_y
+from minisrgan.images.resize import imresize
+
+SMALLEST = _BLOCK = 96  # pixels a side
+_FEATURES = 36  # 18 at each of two scales
+_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))  # right, below, and both diagonals
+
+Natural = tuple[Array, Array]  # mean (36,) and covariance (36, 36) of the features of good photographs
+
+
+def read_natural(path: str | Path) -> Natural:
+    """Read the published parameters: mean and covariance of the features of 125 good photographs.
+
+    path    an .npz file with the arrays ``mu_pris_param`` (1, 36) and ``cov_pris_param`` (36, 36)
+    Errors  WeightsError if the file is missing, cannot be read, or holds something else
+    """
+    expected = "NIQE's parameters: an .npz with mu_pris_param (1, 36) and cov_pris_param (36, 36)"
+    fix = "`minisrgan weights fetch niqe` gets the published file"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            mean, covariance = (np.asarray(file[f"{name}_pris_param"], np.float64) for name in ("mu", "cov"))
+    except FileNotFoundError as error:
+        raise WeightsError("niqe", expected=expected, got=f"{path}, which does not exist", fix=fix) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+        raise WeightsError("niqe", expected=expected, got=f"{path}: {error}", fix=fix) from error
+    if mean.size != _FEATURES or covariance.shape != (_FEATURES,) * 2 or not np.isfinite([*mean.flat, *covariance.flat]).all():
+        got = f"{path} with {mean.shape} and {covariance.shape}, or with numbers that are not finite"
+        raise WeightsError("niqe", expected=expected, got=got, fix=fix)
+    return mean.reshape(-1), covariance
+
+
+def niqe(image: Array, natural: Natural) -> float:
+    """Natural Image Quality Evaluator of Y: a distance from good photographs. Less is better; good ones have 2 to 6.
+
+    Formula     sqrt((m - m')^T ((C + C') / 2)^+ (m - m')), m and C the mean and covariance of the 36 features over
+                blocks of 96 x 96 pixels, m' and C' those of good photographs
+    natural     (m', C'), from `read_natural`
+    Shapes      uint8 (H, W, 3), or (H, W) for grey, at least 96 pixels a side. Not measured are what is left beside
+                whole blocks at the right and below, and flat blocks, which have no distribution; NaN if all are flat.
+    Errors      ShapeError, DTypeError
+    Source      Mittal, Soundararajan and Bovik 2013, Making a "completely blind" image quality analyzer, eq. 1 to 10;
+                Y rounded to whole levels and a second scale by MATLAB's bicubic, as in the published program
+    """
+    y = np.floor(rgb_to_y(image) + 0.5)
+    rows, columns = y.shape[0] // _BLOCK, y.shape[1] // _BLOCK
+    if not rows * columns:
+        expected, fix = f"at least {_BLOCK} pixels a side", "measure a larger image"
+        raise ShapeError("niqe", expected=expected, got=str(image.shape), fix=fix)
+    y = y[: rows * _BLOCK, : columns * _BLOCK]
+    scales = (_features(y, _BLOCK), _features(imresize(y, 1 / 2, "symmetric"), _BLOCK // 2))
+    features = np.concatenate(scales, axis=1)  # (blocks, 36)
+    features = features[np.isfinite(features).all(axis=1)]
+    if not len(features):
+        return math.nan
+    mean, covariance = natural
+    difference = features.mean(axis=0) - mean
+    spread = np.cov(features, rowvar=False) if len(features) > 1 else 0.0  # a single block does not vary
+    return float(np.sqrt(difference @ np.linalg.pinv((spread + covariance) / 2) @ difference))
+
+
+def _normalised(y: Array) -> Array:
+    """Eq. 1: (y - m) / (s + 1), with the mean and deviation of the surroundings under a Gaussian of 7 x 7, sigma 7/6."""
+    bell = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
+    padded = np.pad(y, 3, mode="edge")
+    mean, square = correlate(np.stack([padded, padded * padded]), bell / bell.sum())
+    deviation = np.sqrt(np.abs(square - mean * mean))
+    normalised: Array = np.round(y - mean, 9) / (deviation + 1)  # without rounding, what is flat is noise of 1e-14
+    return normalised
+
+
+def _features(y: Array, block: int) -> Array:
+    """The 18 features of each block, (blocks, 18): 2 of the values, 4 for each of four directions of the products."""
+    rows, columns = y.shape[0] // block, y.shape[1] // block
+    blocks = _normalised(y).reshape(rows, block, columns, block).swapaxes(1, 2).reshape(-1, block, block)
+    alpha, _, left, right = _fit(blocks)
+    features = [alpha, (left + right) / 2]
+    for direction in _NEIGHBOURS:
+        features += _fit(blocks * np.roll(blocks, direction, axis=(1, 2)))
+    return np.stack(features, axis=1)
+
+
+@lru_cache(maxsize=1)
+def _shapes() -> tuple[Array, Array, Array]:
+    """Shapes alpha, and for each its E|x|^2 / E x^2 (eq. 5) and its ratio of scale to deviation (eq. 6)."""
+    alpha = np.arange(200, 10001) / 1000
+    one, two, three = (np.array([math.gamma(k / a) for a in alpha]) for k in (1, 2, 3))
+    return alpha, two * two / (one * three), np.sqrt(one / three)
+
+
+def _fit(blocks: Array) -> list[Array]:
+    """Fit an asymmetric generalised Gaussian to each block by its moments: shape, mean, left and right scale.
+
+    Formula     density ~ exp(-(-x / left)^alpha) for x < 0, exp(-(x / right)^alpha) for x >= 0
+    Source      eq. 3 to 8; Lasmar, Stitou and Berthoumieu 2009, Multiscale skewed heavy tailed model
+    """
+    x = blocks.reshape(len(blocks), -1)
+    with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 of a block without values on one side
+        left, right = (
+            np.sqrt(np.square(np.where(side, x, 0)).sum(axis=1) / side.sum(axis=1)) for side in (x < 0, x > 0)
+        )
+        skew = left / right
+        ratio = np.square(np.abs(x).mean(axis=1)) / np.square(x).mean(axis=1)
+        ratio *= (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
+    alphas, ratios, scales = _shapes()
+    nearest = np.searchsorted((ratios[1:] + ratios[:-1]) / 2, ratio)
+    alpha, left, right = alphas[nearest], left * scales[nearest], right * scales[nearest]
+    gammas = np.array([math.gamma(2 / a) / math.gamma(1 / a) for a in alpha])
+    return [alpha, (right - left) * gammas, left, right]
