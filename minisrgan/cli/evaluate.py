@@ -1,21 +1,26 @@
-"""`minisrgan evaluate`: PSNR and SSIM of models over a folder of photographs, beside the paper's."""
+"""`minisrgan evaluate`: models over a folder of photographs, by closeness, beside the paper's, and by texture."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from minisrgan.backend import choose_device
+from minisrgan.errors import ShapeError
 from minisrgan.images import replacing, write_image
+from minisrgan.images.niqe import SMALLEST as SMALLEST_NIQE
 from minisrgan.images.resize import Border
+from minisrgan.images.texture import SMALLEST as SMALLEST_GRID
 from minisrgan.inference.evaluate import Score, average, find_pairs, judge, load_methods, read_pair
 from minisrgan.inference.known_sets import PAPER, photo_digest, recognise
+from minisrgan.inference.measures import Texture
 from minisrgan.show.comparison import Strip, make_strip, require_figure, strips_figure
-from minisrgan.show.scores import ScoreTable
+from minisrgan.show.scores import TEXTURE, ScoreTable
 from minisrgan.show.style import save_figure
 
 STRIPS = 16  # photographs in a figure: Set14 whole, and a page that can still be opened
@@ -25,12 +30,16 @@ def add_parser(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "evaluate",
-        help="measure models on a folder of photographs: PSNR and SSIM, beside the paper's",
+        help="measure models on a folder of photographs: PSNR and SSIM, beside the paper's, and texture",
         description="Enlarge photographs with nearest, bicubic and each model; print PSNR and SSIM against the "
         "originals by the protocol of the SRGAN paper: cropped to a multiple of the scale, as many border pixels as "
         "the scale left out, luminance Y of BT.601. SSIM is Daala's, which is the paper's, and Wang's. s/MP is seconds "
         "for a megapixel of output. Set5 and Set14 at x4 are recognised by their pixels, and the numbers of the paper "
-        "stand below their average.",
+        "stand below their average. A second table measures texture. Over the original's, so that 1 is right: detail, "
+        "the RMS of the Laplacian, and octave, the energy from 0.25 to 0.5 cycles a pixel. Over the neighbourhood in "
+        "the spectrum, 1 being none: grid and grid2, the line of a grid of 4 and of 2 pixels; local and local2, the "
+        "same in smooth areas. shift: mean difference of the channel that is furthest off, in levels of 255. VGG: "
+        "distance of the features 5,4. NIQE: how unnatural it looks, less is better. Formulas: docs/measures.md.",
         epilog="example: minisrgan evaluate Set5 --model runs/first/srgan.safetensors --figure strips.png",
     )
     add, made = parser.add_argument, parser.add_mutually_exclusive_group()
@@ -44,6 +53,10 @@ def add_parser(commands: Any) -> None:
     add_method_options(parser)
     add("--grey", choices=("y", "rgb"), default="y", help="take a grey photo as luminance as it is, as the paper did "
         "(y, default), or turn it into RGB first, which reads 0.095 dB higher on Set14 (rgb)")  # fmt: skip
+    add("--vgg", type=Path, metavar="FILE", help="weights of VGG19 for the distance of features (default: those that "
+        "`minisrgan weights fetch vgg19` got, if any)")  # fmt: skip
+    add("--niqe", type=Path, metavar="FILE", help="parameters of NIQE, niqe_pris_params.npz (default: those that "
+        "`minisrgan weights fetch niqe` got, if any)")  # fmt: skip
     add("--set", choices=tuple(PAPER), help="whose numbers of the paper to print, where it is not recognised")
     add("--json", type=Path, metavar="FILE", help='write all numbers; an infinite PSNR (equal pictures) is "inf"')
     add("--save-images", type=Path, metavar="DIR", help="write each enlargement as DIR/METHOD/PHOTO.png")
@@ -66,9 +79,12 @@ def run(args: argparse.Namespace) -> int:
     if args.figure:
         require_figure(args.figure)
     border: Border = args.border or "replicate"
-    scale, methods = load_methods(args.model, args.scale, border, choose_device(args.device))
+    device = choose_device(args.device)
+    scale, methods = load_methods(args.model, args.scale, border, device)
+    texture = Texture(args.vgg, args.niqe, device)
     pairs = find_pairs(args.folder, scale, args.lr, own=args.border is not None)
-    table = ScoreTable([*(pair.name for pair in pairs), "average"], [*methods, "SRResNet (paper)"])
+    names = [*(pair.name for pair in pairs), "average"]
+    table = ScoreTable(names, [*methods, "SRResNet (paper)"])
     print(table.header())
 
     images: dict[str, dict[str, Score]] = {}
@@ -77,20 +93,28 @@ def run(args: argparse.Namespace) -> int:
     grey = 0
     for pair in pairs:
         low, original = read_pair(pair, scale, border, args.grey)
-        pictures, images[pair.name] = judge(low, original, methods, scale)
-        print(table.block(pair.name, images[pair.name]), flush=True)
+        try:
+            pictures, images[pair.name] = judge(low, original, methods, scale, texture)
+        except ShapeError as error:
+            error.inside(pair.name)
+            raise
+        scores = {method: images[pair.name][method] for method in methods}
+        print(table.block(pair.name, scores), flush=True)
         digests.append(photo_digest(original))
         grey += original.ndim == 2
         for method, picture in pictures.items() if args.save_images else ():
             write_image(args.save_images / method / f"{pair.name}.png", picture)
         if args.figure and len(strips) < STRIPS:
-            strips.append(make_strip(pair.name, pictures | {"original": original}, images[pair.name]))
+            strips.append(make_strip(pair.name, pictures | {"original": original}, scores))
 
-    averages = {method: average([scores[method] for scores in images.values()]) for method in methods}
+    averages = {method: average([scores[method] for scores in images.values()]) for method in (*methods, "original")}
     recognised = recognise(digests)
     name = args.set or recognised
     paper = PAPER[name] if name and scale == 4 else {}
-    print(table.block("average", averages | {f"{method} (paper)": score for method, score in paper.items()}))
+    scores = {method: averages[method] for method in methods}
+    print(table.block("average", scores | {f"{method} (paper)": score for method, score in paper.items()}))
+    table = ScoreTable(names, averages, TEXTURE)
+    print("", table.header(), *(table.block(*row) for row in (images | {"average": averages}).items()), sep="\n")
 
     lr = f"files in {args.lr or args.folder / f'LRx{scale}'}" if pairs[0].low else f"made by bicubic, border {border}"
     print(f"\n{len(pairs)} photos, x{scale}, {scale} border pixels cropped. Low resolution: {lr}.")
@@ -99,14 +123,31 @@ def run(args: argparse.Namespace) -> int:
     if name:
         known = "recognised by its pixels" if name == recognised else "as told by --set, not recognised"
         print(f"(paper): Ledig et al. 2017, table 2, {name} {known}; for x4 only.")
+    for line in _missing(texture, [scores["original"] for scores in images.values()]):
+        print(line)
     if args.json:
         settings = {"set": name, "recognised": recognised, "scale": scale, "crop": scale, "grey": args.grey}
-        told = settings | {"low_resolution": lr, "average": averages, "paper": paper, "images": images}
+        numbers = settings | {"low_resolution": lr, "average": averages, "paper": paper, "images": images}
         with replacing(args.json) as temporary:
-            temporary.write_text(json.dumps(told, indent=1, default=_plain), "utf-8")
+            temporary.write_text(json.dumps(numbers, indent=1, default=_plain), "utf-8")
     if args.figure:
         save_figure(strips_figure(strips, f"PSNR / SSIM (daala) of the luminance, {scale} px cropped"), args.figure)
     return 0
+
+
+def _missing(texture: Texture, originals: Sequence[Score]) -> Iterator[str]:
+    """Say of each dash in the table of texture why it is there, and what to do."""
+    if not texture.content:
+        yield "VGG: no weights at hand; `minisrgan weights fetch vgg19` gets them, or --vgg FILE names them."
+    if not texture.natural:
+        yield "NIQE: no parameters at hand; `minisrgan weights fetch niqe` gets them, or --niqe FILE names them."
+    reasons = {"detail": "flat", "grid_4": f"flat or below {SMALLEST_GRID} pixels a side"}
+    if texture.natural:
+        reasons["niqe"] = f"flat or below {SMALLEST_NIQE} pixels a side between the cropped borders"
+    for measure, reason in reasons.items():
+        left_out = sum(getattr(score, measure) is None for score in originals)
+        if left_out:
+            yield f"{measure.removesuffix('_4')}: without {left_out} photos, {reason}."
 
 
 def _plain(score: Score) -> dict[str, float | str | None]:

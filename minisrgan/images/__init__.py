@@ -1,14 +1,17 @@
-"""Images as plain arrays: files in and out, MATLAB's bicubic, luminance, PSNR and SSIM. No Tensors here.
+"""Images as plain arrays: files in and out, MATLAB's bicubic, and measures of their quality. No Tensors here.
 
 An image is a uint8 array, ``(H, W, 3)`` in RGB or ``(H, W)`` in grey; a `Photo` holds what a file says beside that.
 """
 
 from minisrgan.images.files import list_images, replacing
+from minisrgan.images.niqe import niqe, read_natural
 from minisrgan.images.photo import Photo, read_image, read_photo, write_image, write_photo
 from minisrgan.images.quality import psnr, rgb_to_y, ssim
 from minisrgan.images.resize import imresize, nearest
+from minisrgan.images.texture import colour_shift, detail, grid, local_grid, top_octave
 
 __all__ = [
-    "Photo", "imresize", "list_images", "nearest", "psnr", "read_image", "read_photo", "replacing", "rgb_to_y", "ssim",
-    "write_image", "write_photo",
+    "Photo", "colour_shift", "detail", "grid", "imresize", "list_images", "local_grid", "nearest", "niqe", "psnr",
+    "read_image", "read_natural", "read_photo", "replacing", "rgb_to_y", "ssim", "top_octave", "write_image",
+    "write_photo",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ distributions in blocks of the photograph, and measures how far their parameters
 from __future__ import annotations
 
 import math
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
@@ -32,39 +33,42 @@ def read_natural(path: str | Path) -> Natural:
     path    an .npz file with the arrays ``mu_pris_param`` (1, 36) and ``cov_pris_param`` (36, 36)
     Errors  WeightsError if the file is missing, cannot be read, or holds something else
     """
-    expected = "NIQE's parameters: an .npz with mu_pris_param (1, 36) and cov_pris_param (36, 36)"
-    fix = "`minisrgan weights fetch niqe` gets the published file"
     try:
+        if not Path(path).exists():
+            raise ValueError("no such file")
         with np.load(path, allow_pickle=False) as file:
             mean, covariance = (np.asarray(file[f"{name}_pris_param"], np.float64) for name in ("mu", "cov"))
-    except FileNotFoundError as error:
-        raise WeightsError("niqe", expected=expected, got=f"{path}, which does not exist", fix=fix) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+        if (mean.shape, covariance.shape) != ((1, _FEATURES), (_FEATURES, _FEATURES)):
+            raise ValueError(f"arrays of {mean.shape} and {covariance.shape}")
+        if not np.isfinite(np.concatenate([mean, covariance])).all():
+            raise ValueError("numbers that are not finite")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
+        expected = "NIQE's parameters: an .npz with mu_pris_param (1, 36) and cov_pris_param (36, 36)"
+        fix = "`minisrgan weights fetch niqe` gets the published file"
         raise WeightsError("niqe", expected=expected, got=f"{path}: {error}", fix=fix) from error
-    if mean.size != _FEATURES or covariance.shape != (_FEATURES,) * 2 or not np.isfinite([*mean.flat, *covariance.flat]).all():
-        got = f"{path} with {mean.shape} and {covariance.shape}, or with numbers that are not finite"
-        raise WeightsError("niqe", expected=expected, got=got, fix=fix)
-    return mean.reshape(-1), covariance
+    return mean[0], covariance
 
 
-def niqe(image: Array, natural: Natural) -> float:
+def niqe(image: Array, natural: Natural, crop: int = 0) -> float:
     """Natural Image Quality Evaluator of Y: a distance from good photographs. Less is better; good ones have 2 to 6.
 
     Formula     sqrt((m - m')^T ((C + C') / 2)^+ (m - m')), m and C the mean and covariance of the 36 features over
                 blocks of 96 x 96 pixels, m' and C' those of good photographs
     natural     (m', C'), from `read_natural`
-    Shapes      uint8 (H, W, 3), or (H, W) for grey, at least 96 pixels a side. Not measured are what is left beside
-                whole blocks at the right and below, and flat blocks, which have no distribution; NaN if all are flat.
+    crop        pixels to leave out at each border, as in tables of enlargements: 4 for x4
+    Shapes      uint8 (H, W, 3), or (H, W) for grey, at least 96 pixels a side then. Left out are the rest beside whole
+                blocks at the right and below, and flat blocks, which have no distribution; NaN if all are flat.
     Errors      ShapeError, DTypeError
     Source      Mittal, Soundararajan and Bovik 2013, Making a "completely blind" image quality analyzer, eq. 1 to 10;
                 Y rounded to whole levels and a second scale by MATLAB's bicubic, as in the published program
     """
     y = np.floor(rgb_to_y(image) + 0.5)
-    rows, columns = y.shape[0] // _BLOCK, y.shape[1] // _BLOCK
-    if not rows * columns:
-        expected, fix = f"at least {_BLOCK} pixels a side", "measure a larger image"
+    rows, columns = ((size - 2 * crop) // _BLOCK for size in y.shape)
+    if min(rows, columns) < 1:
+        expected = f"at least {SMALLEST} pixels a side" + f" once {crop} are cropped from each border" * bool(crop)
+        fix = "measure a larger image, or leave NIQE out"
         raise ShapeError("niqe", expected=expected, got=str(image.shape), fix=fix)
-    y = y[: rows * _BLOCK, : columns * _BLOCK]
+    y = y[crop : crop + rows * _BLOCK, crop : crop + columns * _BLOCK]
     scales = (_features(y, _BLOCK), _features(imresize(y, 1 / 2, "symmetric"), _BLOCK // 2))
     features = np.concatenate(scales, axis=1)  # (blocks, 36)
     features = features[np.isfinite(features).all(axis=1)]
@@ -77,7 +81,7 @@ def niqe(image: Array, natural: Natural) -> float:
 
 
 def _normalised(y: Array) -> Array:
-    """Eq. 1: (y - m) / (s + 1), with the mean and deviation of the surroundings under a Gaussian of 7 x 7, sigma 7/6."""
+    """Eq. 1: (y - m) / (s + 1), mean and deviation of the surroundings under a Gaussian of 7 x 7, sigma 7/6."""
     bell = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
     padded = np.pad(y, 3, mode="edge")
     mean, square = correlate(np.stack([padded, padded * padded]), bell / bell.sum())

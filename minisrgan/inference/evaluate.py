@@ -6,9 +6,10 @@ measuring; the low-resolution photograph is a ready file or our own bicubic.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from minisrgan.backend import Array
 from minisrgan.errors import ConfigError, DataError, ImageError
 from minisrgan.images import imresize, list_images, nearest, psnr, read_image, ssim
 from minisrgan.images.resize import Border
+from minisrgan.inference.measures import Texture
 from minisrgan.inference.upscale import upscale
 from minisrgan.models import Generator
 from minisrgan.weights import load_generator
@@ -29,10 +31,11 @@ Method = Callable[[Array], Array]  # low-resolution photo -> photo `scale` times
 
 @dataclass(frozen=True)
 class Score:
-    """What an enlargement is worth: PSNR in dB and both SSIMs of the luminance; None where a paper does not tell.
+    """What an enlargement is worth; None is what was not measured, or what a paper does not tell.
 
-    seconds     that enlarging took
-    megapixels  that came out
+    psnr, ssim_daala, ssim_wang     of the luminance, PSNR in dB: see `minisrgan.images`
+    seconds, megapixels             that enlarging took, that came out
+    all others                      how natural the texture is: see `minisrgan.inference.measures`
     """
 
     psnr: float
@@ -40,6 +43,21 @@ class Score:
     ssim_wang: float | None = None
     seconds: float | None = None
     megapixels: float | None = None
+    detail: float | None = None
+    top_octave: float | None = None
+    grid_4: float | None = None
+    grid_2: float | None = None
+    local_grid_4: float | None = None
+    local_grid_2: float | None = None
+    shift_red: float | None = None
+    shift_green: float | None = None
+    shift_blue: float | None = None
+    vgg_54: float | None = None
+    niqe: float | None = None
+
+
+_SUMS = ("seconds", "megapixels")
+_RATIOS = ("detail", "top_octave", "grid_4", "grid_2", "local_grid_4", "local_grid_2")
 
 
 @dataclass(frozen=True)
@@ -164,10 +182,11 @@ def _size(image: Array) -> str:
 
 
 def judge(
-    low: Array, original: Array, methods: Mapping[str, Method], scale: int
+    low: Array, original: Array, methods: Mapping[str, Method], scale: int, texture: Texture | None = None
 ) -> tuple[dict[str, Array], dict[str, Score]]:
     """Enlarge a photograph by every method and measure each against the original, `scale` pixels cropped.
 
+    texture  adds its measures, and the score of the original itself
     Returns  (pictures, scores), both by the names of the methods
 
     >>> ramp = np.arange(0, 256, 4, dtype=np.uint8).reshape(1, 64).repeat(64, axis=0)
@@ -182,14 +201,28 @@ def judge(
         seconds, megapixels = time.perf_counter() - start, picture.shape[0] * picture.shape[1] / 1e6
         daala, wang = (ssim(picture, original, scale, which) for which in ("daala", "wang"))
         scores[method] = Score(psnr(picture, original, scale), daala, wang, seconds, megapixels)
+    if texture:
+        scores["original"] = Score(math.inf, 1.0, 1.0)
+        found = texture.measure(pictures | {"original": original}, original, scale)
+        scores = {name: replace(score, **found[name]) for name, score in scores.items()}
     return pictures, scores
 
 
 def average(scores: Sequence[Score]) -> Score:
-    """The mean of PSNR and of SSIM over photographs, each counting once; seconds and megapixels are added up.
+    """The mean over photographs, each counting once, of each measure over the photographs that have it.
 
-    >>> average([Score(20.0, 0.5, 0.4, 1.0, 0.5), Score(30.0, 0.75, 0.5, 2.0, 0.25)])
-    Score(psnr=25.0, ssim_daala=0.625, ssim_wang=0.45, seconds=3.0, megapixels=0.75)
+    Ratios to the original or to a neighbourhood have a geometric mean; seconds and megapixels are added up.
+
+    >>> average([Score(20.0, 0.5, 0.4, 1.0, 0.5, detail=0.5), Score(30.0, 0.75, 0.5, 2.0, 0.25, detail=2.0)])
+    Score(psnr=25.0, ssim_daala=0.625, ssim_wang=0.45, seconds=3.0, megapixels=0.75, detail=1.0, ...)
     """
-    table = np.array([astuple(score) for score in scores])
-    return Score(*table[:, :3].mean(axis=0).tolist(), *table[:, 3:].sum(axis=0).tolist())
+    means = {}
+    for field in fields(Score):
+        values = np.array([value for score in scores if (value := getattr(score, field.name)) is not None])
+        if field.name in _SUMS:
+            means[field.name] = float(values.sum())
+        elif field.name in _RATIOS and len(values):
+            means[field.name] = float(np.prod(values ** (1 / len(values))))
+        elif len(values):
+            means[field.name] = float(values.mean())
+    return Score(**means)

@@ -1,12 +1,13 @@
-"""The table of `minisrgan evaluate`: a block of lines a photograph, a line a method."""
+"""The tables of `minisrgan evaluate`: a block of lines a photograph, a line a method."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from minisrgan.inference.evaluate import Score
 
 _LONGEST = 28  # characters of a name
+_WIDTH = 100  # of a table, in characters
 
 
 def shorten(name: str, longest: int = _LONGEST) -> str:
@@ -21,10 +22,54 @@ def shorten(name: str, longest: int = _LONGEST) -> str:
     return f"{name[:head]}..{name[head + 2 - longest :]}"
 
 
+def _decimals(name: str, decimals: int) -> Callable[[Score], str]:
+    def cell(score: Score) -> str:
+        value = getattr(score, name)
+        return "-" if value is None else f"{value:.{decimals}f}"
+
+    return cell
+
+
+def _psnr(score: Score) -> str:
+    # A paper's two decimals stay two, below the same point.
+    return f"{score.psnr:.3f}" if score.megapixels else f"{score.psnr:.2f} "
+
+
+def _pace(score: Score) -> str:
+    return f"{(score.seconds or 0) / score.megapixels:.3f}" if score.megapixels else "-"
+
+
+def _shift(score: Score) -> str:
+    shifts = (score.shift_red, score.shift_green, score.shift_blue)
+    known = [shift for shift in shifts if shift is not None]
+    return f"{max(known, key=abs):+.2f}" if known else "-"
+
+
+# Headings as wide as their columns, and what stands in a line; s/MP is seconds for a megapixel of output.
+FIDELITY: dict[str, Callable[[Score], str]] = {
+    " PSNR-Y": _psnr,
+    "SSIM daala": _decimals("ssim_daala", 4),
+    "SSIM Wang": _decimals("ssim_wang", 4),
+    "  s/MP": _pace,
+}
+TEXTURE: dict[str, Callable[[Score], str]] = {
+    "detail": _decimals("detail", 2),
+    "octave": _decimals("top_octave", 3),
+    " grid": _decimals("grid_4", 2),
+    "grid2": _decimals("grid_2", 2),
+    "local": _decimals("local_grid_4", 2),
+    "local2": _decimals("local_grid_2", 2),
+    "shift": _shift,
+    "  VGG": _decimals("vgg_54", 1),
+    " NIQE": _decimals("niqe", 2),
+}
+
+
 class ScoreTable:
     """Lines of a table whose columns are as wide as the names that will come.
 
-    photos, methods  all names
+    photos, methods  all names; cut in the middle where the table would be wider than 100 characters
+    columns          `FIDELITY` or `TEXTURE`
 
     >>> table = ScoreTable(["baby", "average"], ["bicubic", "SRGAN (paper)"])
     >>> print(table.header())
@@ -35,25 +80,26 @@ class ScoreTable:
     average   SRGAN (paper)   29.40       0.8472          -       -
     """
 
-    def __init__(self, photos: Iterable[str], methods: Iterable[str]) -> None:
-        self._photo = max(len(shorten(name)) for name in (*photos, "photo"))
-        self._method = max(len(shorten(name)) for name in (*methods, "method"))
+    def __init__(
+        self, photos: Iterable[str], methods: Iterable[str], columns: Mapping[str, Callable[[Score], str]] = FIDELITY
+    ) -> None:
+        self._columns = columns
+        room = _WIDTH - 3 - sum(len(heading) + 2 for heading in columns)
+        self._method = min(max(len(name) for name in (*methods, "method")), _LONGEST, room * 3 // 5)
+        self._photo = min(max(len(name) for name in (*photos, "photo")), _LONGEST, room - self._method)
 
     def header(self) -> str:
-        """Return the names of the columns; s/MP is seconds for a megapixel of output."""
-        return self._line("photo", "method", "PSNR-Y", "SSIM daala", "SSIM Wang", "s/MP")
+        """Return the names of the columns."""
+        return self._line("photo", "method", self._columns)
 
     def block(self, photo: str, scores: Mapping[str, Score]) -> str:
         """Return a line for each method, the photograph's name in the first; what is not known is a dash."""
         lines = []
         for number, (method, score) in enumerate(scores.items()):
-            # A paper's two decimals stay two, below the same point.
-            psnr = f"{score.psnr:.3f}" if score.megapixels else f"{score.psnr:.2f} "
-            wang = "-" if score.ssim_wang is None else f"{score.ssim_wang:.4f}"
-            pace = f"{(score.seconds or 0) / score.megapixels:.3f}" if score.megapixels else "-"
-            lines.append(self._line("" if number else photo, method, psnr, f"{score.ssim_daala:.4f}", wang, pace))
+            lines.append(self._line("" if number else photo, method, [cell(score) for cell in self._columns.values()]))
         return "\n".join(lines)
 
-    def _line(self, photo: str, method: str, psnr: str, daala: str, wang: str, pace: str) -> str:
-        names = f"{shorten(photo):<{self._photo}}   {shorten(method):<{self._method}}"
-        return f"{names}  {psnr:>7}  {daala:>10}  {wang:>9}  {pace:>6}"
+    def _line(self, photo: str, method: str, cells: Iterable[str]) -> str:
+        names = f"{shorten(photo, self._photo):<{self._photo}}   {shorten(method, self._method):<{self._method}}"
+        padded = (f"{cell:>{len(column)}}" for cell, column in zip(cells, self._columns, strict=True))
+        return "  ".join([names, *padded])

@@ -1,0 +1,86 @@
+"""How natural the texture of an enlargement is: the measures of `minisrgan.images`, and the distance of VGG's features.
+
+Two of them need files that the package is too small to bring along; without, they are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from minisrgan.autograd import Tensor, no_grad
+from minisrgan.backend import Array, to_device, to_numpy
+from minisrgan.images import colour_shift, detail, grid, local_grid, niqe, read_natural, top_octave
+from minisrgan.images.niqe import SMALLEST as SMALLEST_NIQE
+from minisrgan.images.niqe import Natural
+from minisrgan.images.texture import SMALLEST as SMALLEST_GRID
+from minisrgan.losses import VGGContent
+from minisrgan.weights import load_vgg19
+from minisrgan.weights.download import cache_folder, downloaded
+
+
+def niqe_parameters(path: str | Path | None = None) -> Natural | None:
+    """Read NIQE's parameters; by default those that `minisrgan weights fetch niqe` got, None where it did not.
+
+    Errors  WeightsError if the file named is missing, or either is damaged
+    """
+    cached = cache_folder() / "niqe.npz"
+    return read_natural(path or cached) if path or cached.is_file() else None
+
+
+class Texture:
+    """Measures pictures against their original, by all measures that are at hand.
+
+    vgg     a file of VGG19, by default the downloaded one if there is one; its features 5,4 are then compared
+    niqe    a file of NIQE's parameters, by default the downloaded one if there is one
+    device  where VGG19 computes
+    Errors  WeightsError for a file that is missing or holds something else
+
+    >>> noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    >>> found = Texture().measure({"half": noise // 2}, noise)["half"]
+    >>> round(found["detail"], 2), round(found["grid_4"], 1), "niqe" in found
+    (0.5, 0.9, False)
+    """
+
+    def __init__(self, vgg: Path | None = None, niqe: Path | None = None, device: str = "cpu") -> None:
+        vgg = vgg or downloaded("vgg19")
+        self.content = VGGContent(load_vgg19(vgg, "5,4").to(device)) if vgg else None
+        self.natural = niqe_parameters(niqe)
+        self._every = niqe is not None
+        self._device = device
+
+    def measure(self, pictures: Mapping[str, Array], original: Array, crop: int = 0) -> dict[str, dict[str, float]]:
+        """Measure each picture, uint8 (H, W, 3) or (H, W); what cannot be measured is left out.
+
+        crop     pixels of each border that NIQE leaves out
+        Returns  for each picture a dict of fields of `minisrgan.inference.evaluate.Score`
+        Errors   ShapeError for a picture too small for NIQE, if the file of its parameters was named; else left out
+        """
+        size, found = min(original.shape[:2]), {}
+        target = self._features(original) if self.content else None
+        for name, picture in pictures.items():
+            values = {"detail": detail(picture, original), "top_octave": top_octave(picture, original)}
+            if size >= SMALLEST_GRID:
+                values |= {f"grid_{period}": grid(picture, period) for period in (4, 2)}
+                values |= {f"local_grid_{period}": local_grid(picture, period) for period in (4, 2)}
+            shifts = np.resize(colour_shift(picture, original), 3).tolist()
+            values |= dict(zip(("shift_red", "shift_green", "shift_blue"), shifts, strict=True))
+            if self.content:
+                features = self._features(picture)
+                # Eq. 5 of the paper, as VGGContent has it; the original's features are computed once for all.
+                values["vgg_54"] = float(np.square(features - target).sum(axis=3).mean()) * self.content.scale**2
+            if self.natural and (self._every or size - 2 * crop >= SMALLEST_NIQE):
+                values["niqe"] = niqe(picture, self.natural, crop)
+            found[name] = {key: value for key, value in values.items() if not math.isnan(value)}
+        return found
+
+    def _features(self, picture: Array) -> Array:
+        """VGG's features (1, h, w, 512) of a whole picture; grey as three equal channels."""
+        assert self.content
+        rgb = picture if picture.ndim == 3 else np.stack([picture] * 3, axis=2)
+        batch = rgb[None].astype(np.float32) / np.float32(127.5) - np.float32(1)  # (1, H, W, 3) in [-1, 1]
+        with no_grad():
+            return to_numpy(self.content.vgg(Tensor(to_device(batch, self._device))).data)
