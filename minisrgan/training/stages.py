@@ -98,7 +98,8 @@ class SRGANStage:
         self.loss = PerceptualLoss(
             content, weight, config.tv_weight, config.pixel_weight, config.grid_weight, period=config.scale
         )
-        self.head_start, self.real_label, self.clip = config.d_head_start, config.real_label, config.clip or math.inf
+        self.head_start = min(config.d_head_start, config.srgan_steps // 2)
+        self.real_label, self.clip = config.real_label, config.clip or math.inf
         self.g_optimizer = Adam(generator.parameters(), config.srgan_lr)
         self.d_optimizer = Adam(discriminator.parameters(), config.d_lr)
         self.steps = config.srgan_steps
