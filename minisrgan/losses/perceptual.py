@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.losses.adversarial import generator_loss
-from minisrgan.losses.grid import grid_penalty
+from minisrgan.losses.pixels import consistency_loss, grid_penalty
 
 
 @dataclass
@@ -16,15 +16,14 @@ class PerceptualLoss:
     """What the generator minimises.
 
     Formula   content(generated, original) + adversarial_weight * adversarial + tv_weight * total variation
-              + pixel_weight * mean squared error of pixels + grid_weight * grid penalty
+              + consistency_weight * consistency + grid_weight * grid penalty
     content             `MSEContent` or `VGGContent`
     adversarial_weight  1e-3 in eq. 3
     tv_weight           2e-8 for SRResNet-VGG22, else 0
-    pixel_weight        0 in SRGAN. VGG's features do not mind a shift of colour or a faint grid; pixels do.
+    consistency_weight  0 in SRGAN; of `consistency_loss`, against a drift of the colours
     grid_weight         0 in SRGAN; of `grid_penalty`, against a lattice with the period of the pixel shuffles
-    period              of that lattice: the generator's scale
-    Source    SRGAN eq. 3, and sec. 3.4 for the total variation; pixels beside features are ESRGAN's (Wang et al.
-              2018, arXiv 1809.00219, eq. 3), by their absolute difference.
+    scale               the generator's, which both of these take
+    Source    SRGAN eq. 3, and sec. 3.4 for the total variation.
 
     >>> from minisrgan.losses import MSEContent
     >>> loss = PerceptualLoss(MSEContent())
@@ -36,9 +35,9 @@ class PerceptualLoss:
     content: Callable[[Tensor, Tensor], Tensor]
     adversarial_weight: float = 1e-3
     tv_weight: float = 0.0
-    pixel_weight: float = 0.0
+    consistency_weight: float = 0.0
     grid_weight: float = 0.0
-    period: int = 4
+    scale: int = 4
 
     def __call__(
         self, generated: Tensor, original: Tensor, fake_logits: Tensor | None = None
@@ -49,10 +48,10 @@ class PerceptualLoss:
             terms["adversarial"] = generator_loss(fake_logits) * self.adversarial_weight
         if self.tv_weight:
             terms["total_variation"] = ops.total_variation(generated) * self.tv_weight
-        if self.pixel_weight:
-            terms["pixel"] = ops.mse(generated, original) * self.pixel_weight
+        if self.consistency_weight:
+            terms["consistency"] = consistency_loss(generated, original, self.scale) * self.consistency_weight
         if self.grid_weight:
-            terms["grid"] = grid_penalty(generated, original, self.period) * self.grid_weight
+            terms["grid"] = grid_penalty(generated, original, self.scale) * self.grid_weight
         total, *others = terms.values()
         for term in others:
             total = total + term

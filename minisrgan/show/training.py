@@ -13,12 +13,13 @@ from minisrgan.show.scores import shorten
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_TERMS = ("content", "adversarial", "total_variation", "consistency", "grid")
 _PANELS = {
     "PSNR on validation\nphotos (dB)": ("psnr",),
     "content loss": ("content", "content_validation"),
     "adversarial loss of G": ("adversarial",),
     "D's answer": ("d_fake", "d_real"),
-    "gradient at the output": ("grad_content", "grad_adversarial", "grad_total_variation", "grad_pixel", "grad_grid"),
+    "gradient at the output": tuple(f"grad_{term}" for term in _TERMS),
     "adversarial weight": ("adversarial_weight",),
     "standard deviation,\noutput / original": ("contrast",),
 }

@@ -31,7 +31,8 @@ class Config:
     srgan_decay               both are divided by 10 after this part of the steps; 0.5 in the paper
     adversarial_weight        of eq. 3
     tv_weight                 of the total variation, 2e-8 for SRResNet-VGG22 and else 0
-    pixel_weight              of the squared error of pixels beside the content loss; 0 in the paper
+    consistency_weight        of the error that remains when both images are shrunk again (`consistency_loss`), in stage
+                              srgan; 0 in the paper
     d_head_start              steps at the start of stage srgan in which only the discriminator learns, at most half of
                               all steps; 0 in the paper
     adversarial_balance       the adversarial gradient's norm at the generator's output as a part of the content's, in
@@ -66,7 +67,7 @@ class Config:
     srgan_decay: float = 0.5
     adversarial_weight: float = 1e-3
     tv_weight: float = 0.0
-    pixel_weight: float = 0.0
+    consistency_weight: float = 0.0
     d_head_start: int = 0
     adversarial_balance: float = 0.0
     grid_weight: float = 0.0
@@ -89,8 +90,8 @@ class Config:
         for name in ("srresnet_decay", "srgan_decay"):
             self._require(name, "between 0 and 1", 0 < getattr(self, name) <= 1)
         for name in (
-            "adversarial_weight", "tv_weight", "pixel_weight", "adversarial_balance", "grid_weight", "srresnet_warmup",
-            "d_head_start", "clip", "calibrate", "bn_batches", "seed",
+            "adversarial_weight", "tv_weight", "consistency_weight", "adversarial_balance", "grid_weight",
+            "srresnet_warmup", "d_head_start", "clip", "calibrate", "bn_batches", "seed",
         ):  # fmt: skip
             self._require(name, "0 or more, and finite", 0 <= getattr(self, name) < math.inf)
         self._require("real_label", "between 0 and 1", 0 < self.real_label <= 1)

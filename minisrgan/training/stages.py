@@ -53,7 +53,7 @@ class SRResNetStage:
     def __init__(self, generator: Generator, content: Content, config: Config) -> None:
         self.generator = generator
         self.average = EMA(generator, config.ema) if config.ema else None
-        self.loss = PerceptualLoss(content, tv_weight=config.tv_weight, pixel_weight=config.pixel_weight)
+        self.loss = PerceptualLoss(content, tv_weight=config.tv_weight)
         self.optimizer = Adam(generator.parameters(), config.srresnet_lr)
         self.steps = config.srresnet_steps
         turn = max(1, round(self.steps * config.srresnet_decay))
@@ -96,7 +96,7 @@ class SRGANStage:
         self.balance = AdversarialBalance(config.adversarial_balance) if config.adversarial_balance else None
         weight = 1.0 if self.balance else config.adversarial_weight
         self.loss = PerceptualLoss(
-            content, weight, config.tv_weight, config.pixel_weight, config.grid_weight, period=config.scale
+            content, weight, config.tv_weight, config.consistency_weight, config.grid_weight, config.scale
         )
         self.head_start = min(config.d_head_start, config.srgan_steps // 2)
         self.real_label, self.clip = config.real_label, config.clip or math.inf

@@ -166,6 +166,18 @@ def test_grid_penalty_sends_a_gradient_to_the_image():
     assert np.abs(grad).max() > 0
 
 
+def test_consistency_by_hand():
+    """Compared pixel by pixel, or over squares that lie elsewhere, it would fight the texture as well."""
+    rng = np.random.default_rng(0)
+    generated, original = (Tensor(rng.random((2, 4, 6, 3))) for _ in range(2))
+    difference = generated.numpy() - original.numpy()
+    squares = [difference[:, y : y + 2, x : x + 2].mean(axis=(1, 2)) for y in (0, 2) for x in (0, 2, 4)]
+    assert losses.consistency_loss(generated, original, 2).item() == pytest.approx(np.mean(np.square(squares)))
+    gradcheck(lambda x: losses.consistency_loss(x, original, 2), [Tensor(generated.numpy(), requires_grad=True)])
+    with pytest.raises(ShapeError, match="multiple of 4"):
+        losses.consistency_loss(generated, original)
+
+
 def test_balance_averages_the_ratio_of_the_norms():
     """The first ratio counts whole: an average that begins at 0 would silence D for fifty steps."""
     balance = losses.AdversarialBalance(0.25)
