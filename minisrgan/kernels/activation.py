@@ -8,7 +8,7 @@ much.
 from __future__ import annotations
 
 from minisrgan.backend import Array, array_module
-from minisrgan.kernels.blocks import Rows, map_blocks
+from minisrgan.kernels.blocks import Rows, map_blocks, selected
 
 
 def prelu(x: Array, slope: Array) -> Array:
@@ -16,7 +16,7 @@ def prelu(x: Array, slope: Array) -> Array:
     rows = Rows(x)
     y = rows.xp.empty(x.shape, x.dtype)
     flat, result, wide_slope = rows.of(x), rows.of(y), rows.widen(slope)
-    larger = bool((slope <= 1).all())
+    larger = bool(((slope <= 1) & (slope != 0)).all())  # 0 * inf is NaN
 
     def apply(block: slice) -> None:
         part, out = flat[block], result[block]
@@ -44,6 +44,8 @@ def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]
         part, grad, out = flat[block], flat_grad[block], result[block]
         rows.xp.minimum(part, 0, out=out)
         sums = rows.xp.einsum("ij,ij->j", out, grad)
+        if not rows.xp.isfinite(sums).all():  # perhaps by 0 * inf, where x > 0 and the slope has no part in y
+            sums = rows.xp.einsum("ij,ij->j", out, selected(grad, part <= 0))
         rows.xp.greater(part, 0, out=out)
         if between:
             rows.xp.maximum(out, wide_slope, out=out)
@@ -83,10 +85,13 @@ def leaky_relu_gradient(grad_y: Array, y: Array, slope: float) -> Array:
     flat, flat_grad, result = (array.reshape(-1, 1) for array in (y, grad_y, grad_x))
 
     def apply(block: slice) -> None:
+        if not slope:
+            selected(flat_grad[block], flat[block] > 0, out=result[block])
+            return
         out = xp.greater(flat[block], 0, out=result[block])  # 1 or 0
-        if 0 < slope <= 1:
+        if slope <= 1:
             xp.maximum(out, slope, out=out)
-        elif slope:
+        else:
             out *= 1 - slope
             out += slope
         out *= flat_grad[block]

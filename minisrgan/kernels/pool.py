@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from minisrgan.backend import Array, array_module
+from minisrgan.kernels.blocks import selected
 from minisrgan.kernels.im2col import share
 
 
@@ -38,22 +39,20 @@ def max_pool(x: Array, size: int) -> Array:
 def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
     """Return the value of each window at the first of its elements to equal the maximum y, zeros elsewhere.
 
-    values, y  (N, H//size, W//size, C), or one value for all: 1 gives the mask of the maxima
+    values, y  (N, H//size, W//size, C)
     """
     xp = array_module(x)
     result = xp.empty_like(x)
     result[:, y.shape[1] * size :] = result[:, :, y.shape[2] * size :] = 0  # rows and columns that no window reaches
-    values = xp.broadcast_to(values, y.shape)
 
     def work(images: Sequence[int]) -> None:
         for n in images:
             one = slice(n, n + 1)
-            left = values[one].copy()  # what has not come to its place yet: 0 once it has
+            left = values[one]  # what has not come to its place yet: 0 once it has
             for phase, out in zip(_phases(x[one], size), _phases(result[one], size), strict=True):
-                here = xp.equal(phase, y[one], out=xp.empty_like(left))  # 1 or 0
-                here *= left
-                out[...] = here
-                left -= here
+                here = phase == y[one]
+                out[...] = selected(left, here)
+                left = selected(left, ~here)
 
     share(xp, work, range(len(x)))
     return result

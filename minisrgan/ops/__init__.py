@@ -1,8 +1,9 @@
 """The mathematics: every operation with its formula, the derivation of its gradient, forward and backward.
 
 arithmetic   add, subtract, multiply, divide, negative, power
-    elementary   exp, log, sqrt, absolute, clip, maximum
-reduction    sum, mean, max, variance, broadcast_to, sum_to
+reduction    sum, mean, variance, broadcast_to, sum_to
+select       maximum, max, clip
+elementary   exp, log, sqrt, absolute
 shape        reshape, transpose, getitem, scatter, pad, concatenate, stack
 matrix       matmul, linear
 conv         conv2d, conv2d_transpose, conv2d_weight_gradient
@@ -16,12 +17,13 @@ loss         mse, l1, binary_cross_entropy_with_logits, total_variation
 from minisrgan.ops.activation import leaky_relu, prelu, relu, sigmoid, softplus, tanh
 from minisrgan.ops.arithmetic import add, divide, multiply, negative, power, subtract
 from minisrgan.ops.conv import conv2d, conv2d_transpose, conv2d_weight_gradient
-from minisrgan.ops.elementary import absolute, clip, exp, log, maximum, sqrt
+from minisrgan.ops.elementary import absolute, exp, log, sqrt
 from minisrgan.ops.loss import binary_cross_entropy_with_logits, l1, mse, total_variation
 from minisrgan.ops.matrix import linear, matmul
 from minisrgan.ops.norm import batch_norm
 from minisrgan.ops.pool import global_average_pool, max_pool2d
-from minisrgan.ops.reduction import broadcast_to, max, mean, sum, sum_to, variance
+from minisrgan.ops.reduction import broadcast_to, mean, sum, sum_to, variance
+from minisrgan.ops.select import clip, max, maximum
 from minisrgan.ops.shape import concatenate, getitem, pad, reshape, scatter, stack, transpose
 from minisrgan.ops.shuffle import pixel_shuffle, pixel_unshuffle
 

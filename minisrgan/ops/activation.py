@@ -6,7 +6,8 @@ from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ArgumentError, ShapeError
-from minisrgan.ops.checks import as_tensor, mask, require_number
+from minisrgan.ops.checks import as_tensor, require_number
+from minisrgan.ops.select import where
 
 
 class PReLU(Function):
@@ -18,9 +19,9 @@ class PReLU(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, slope = self.saved
-        positive = mask(x.data > 0, x.data)
-        grad_x = grad_y * (positive + slope * (1 - positive))
-        grad_slope = grad_y * (x * (1 - positive))
+        positive = x.data > 0
+        grad_x = grad_y * where(positive, 1.0, slope)
+        grad_slope = where(positive, 0.0, grad_y) * where(positive, 0.0, x)
         if slope.size == 1:
             return grad_x, grad_slope.sum().reshape(1)
         return grad_x, grad_slope.sum(axis=tuple(range(x.ndim - 1)))
@@ -70,10 +71,23 @@ class LeakyReLU(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (y,) = self.saved_arrays
-        return grad_y * (mask(y > 0, y) * (1 - self.negative_slope) + self.negative_slope)
+        return GradientOfLeakyReLU.apply(grad_y, y=y, slope=self.negative_slope)
 
-    def backward_fused(self, grad_y: Array) -> Array:
-        return kernels.leaky_relu_gradient(grad_y, self.saved_arrays[0], self.negative_slope)
+
+class GradientOfLeakyReLU(Function):
+    """The gradient of `leaky_relu` as an operation.
+
+    Gradient    the same again: it is linear in grad_y, and multiplies each element by 1 or a
+    """
+
+    def forward(self, grad_y: Array, y: Array, slope: float) -> Array:
+        self.slope = slope
+        self.save(y)
+        return kernels.leaky_relu_gradient(grad_y, y, slope)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        (y,) = self.saved_arrays
+        return GradientOfLeakyReLU.apply(grad_y, y=y, slope=self.slope)
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
@@ -99,20 +113,8 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     return LeakyReLU.apply(x, negative_slope=float(negative_slope))
 
 
-class ReLU(Function):
-    """The node of `relu`. It keeps y, which says where x was positive."""
-
-    def forward(self, x: Array) -> Array:
-        y = kernels.leaky_relu(x, 0)
-        self.save(y)
-        return y
-
-    def backward(self, grad_y: Tensor) -> Gradients:
-        (y,) = self.saved_arrays
-        return grad_y * mask(y > 0, y)
-
-    def backward_fused(self, grad_y: Array) -> Array:
-        return kernels.leaky_relu_gradient(grad_y, self.saved_arrays[0], 0)
+class ReLU(LeakyReLU):
+    """The node of `relu`: a leaky ReLU of slope 0."""
 
 
 def relu(x: Tensor) -> Tensor:
@@ -128,7 +130,7 @@ def relu(x: Tensor) -> Tensor:
     >>> relu(x).sum().backward(); x.grad.numpy()
     array([0., 1.], dtype=float32)
     """
-    return ReLU.apply(x)
+    return ReLU.apply(x, negative_slope=0.0)
 
 
 class Sigmoid(Function):

@@ -11,6 +11,7 @@ from minisrgan.autograd import OPERATORS, Function, Gradients, Operand, Scalar, 
 from minisrgan.backend import Array
 from minisrgan.ops.checks import broadcast_shape, require_number
 from minisrgan.ops.reduction import sum_to
+from minisrgan.ops.select import where
 
 
 class Add(Function):
@@ -172,7 +173,7 @@ class Power(Function):
     def backward(self, grad_y: Tensor) -> Gradients:
         (x,) = self.saved
         if self.exponent == 0:
-            return grad_y * 0.0  # the formula would ask for 0 * x^-1, which is not a number at x = 0
+            return where(False, grad_y, 0.0)  # the formula would ask for 0 * x^-1, which is not a number at x = 0
         return grad_y * (self.exponent * x ** (self.exponent - 1))
 
 

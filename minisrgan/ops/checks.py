@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan.autograd import Operand, Scalar, Tensor
-from minisrgan.backend import Array, array_module, is_array
+from minisrgan.backend import is_array
 from minisrgan.errors import ArgumentError, DTypeError, ShapeError
 
 
@@ -100,8 +100,3 @@ def normalized_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
             op, expected=f"different axes from {-ndim} to {ndim - 1}", got=str(axis), fix=f"the input has {ndim} axes"
         )
     return tuple(sorted(a % ndim for a in axes))
-
-
-def mask(condition: Array, like: Array) -> Tensor:
-    """Return a condition as a constant of zeros and ones, in the dtype of ``like``."""
-    return Tensor(array_module(like).asarray(condition, dtype=like.dtype))

@@ -7,8 +7,9 @@ from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
 from minisrgan.ops.checks import require_images, require_integer
-from minisrgan.ops.reduction import broadcast_to, mean
-from minisrgan.ops.shape import pad
+from minisrgan.ops.reduction import mean, sum
+from minisrgan.ops.select import where
+from minisrgan.ops.shape import stack
 
 
 class MaxPool2d(Function):
@@ -22,17 +23,34 @@ class MaxPool2d(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, y = self.saved_arrays
-        n, h, w, c = grad_y.shape
-        size = self.size
-        # Every element of a window is offered the gradient; only the first maximum takes it.
-        offered = broadcast_to(grad_y.reshape(n, h, 1, w, 1, c), (n, h, size, w, size, c))
-        offered = offered.reshape(n, h * size, w * size, c)
-        left_over = ((0, 0), (0, x.shape[1] - h * size), (0, x.shape[2] - w * size), (0, 0))
-        return pad(offered, left_over) * Tensor(kernels.to_first_maximum(y.dtype.type(1), x, y, size))
+        return GradientOfMaxPool2d.apply(grad_y, x=x, y=y, size=self.size)
 
-    def backward_fused(self, grad_y: Array) -> Array:
+
+class GradientOfMaxPool2d(Function):
+    """The gradient of `max_pool2d` as an operation: it puts each number where the first maximum of its window is.
+
+    Gradient    it is linear, and moves numbers: the gradient of each is fetched from where it was put.
+    """
+
+    def forward(self, grad_y: Array, x: Array, y: Array, size: int) -> Array:
+        self.size = size
+        self.save(x, y)
+        return kernels.to_first_maximum(grad_y, x, y, size)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
         x, y = self.saved_arrays
-        return kernels.to_first_maximum(grad_y, x, y, self.size)
+        parts, waiting = [], True  # for the first maximum
+        for place in _places(y.shape, self.size):
+            here = waiting & (x[place] == y)
+            parts.append(where(here, grad_y[place], 0.0))
+            waiting = waiting & ~here
+        return sum(stack(parts), axis=0)
+
+
+def _places(shape: tuple[int, ...], size: int) -> list[tuple[slice, ...]]:
+    """Return, for each place in a window, the index of the elements there, for results (N, H', W', C) of this shape."""
+    rows, cols = ([slice(i, i + n * size, size) for i in range(size)] for n in shape[1:3])
+    return [(slice(None), row, col) for row in rows for col in cols]
 
 
 def max_pool2d(x: Tensor, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Sums, means and maxima over axes, and broadcasting, the adjoint of the sum."""
+"""Sums and means over axes, and broadcasting, the adjoint of the sum."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from minisrgan.autograd import OPERATORS, Axis, Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import as_tensor, mask, normalized_axes, require_sizes
+from minisrgan.ops.checks import as_tensor, normalized_axes, require_sizes
 
 
 class Sum(Function):
@@ -130,38 +130,4 @@ def variance(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return mean(centred * centred, axis, keepdims)
 
 
-class Max(Function):
-    """The node of `max`."""
-
-    def forward(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-        self.kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
-        self.axes = axes
-        y = x.max(axis=axes, keepdims=keepdims)
-        self.save(x, y)
-        return y
-
-    def backward(self, grad_y: Tensor) -> Gradients:
-        x, y = self.saved_arrays
-        winners = mask(x == y.reshape(self.kept), x)
-        return grad_y.reshape(*self.kept) * (winners / winners.sum(axis=self.axes, keepdims=True))
-
-
-def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Largest element over axes, all of them by default.
-
-    Formula     y = max_i x_i
-    Gradient    dy/dx_i = 1 for the largest, else 0; where several are equally large they share it.
-    Shapes      as `sum`.
-    Errors      ShapeError if there is nothing to choose from.
-
-    >>> x = Tensor([1.0, 5.0, 5.0], requires_grad=True)
-    >>> max(x).backward(); x.grad.numpy()
-    array([0. , 0.5, 0.5], dtype=float32)
-    """
-    x = as_tensor("max", "x", x)
-    if 0 in x.shape:
-        raise ShapeError("max", expected="at least one element", got=str(x.shape), fix="this batch is empty; skip it")
-    return Max.apply(x, axes=normalized_axes("max", axis, x.ndim), keepdims=keepdims)
-
-
-OPERATORS.update(sum=sum, mean=mean, max=max)
+OPERATORS.update(sum=sum, mean=mean)

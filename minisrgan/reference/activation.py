@@ -38,8 +38,8 @@ def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
 
 
 def leaky_relu_grad(grad_y: Array, x: Array, negative_slope: float = 0.2) -> tuple[Array, ...]:
-    """dy/dx = 1 if x > 0 else s."""
-    return each_grad(lambda g, x: (g if x > 0 else g * negative_slope,), grad_y, x)
+    """dy/dx = 1 if x > 0 else s, where a slope of 0 selects as in relu: 0 even for an infinite g."""
+    return each_grad(lambda g, x: (g if x > 0 else negative_slope and g * negative_slope,), grad_y, x)
 
 
 def prelu(x: Array, slope: Array) -> Array:

@@ -55,8 +55,9 @@ def l1_grad(grad_y: Array, prediction: Array, target: Array) -> tuple[Array, ...
     """dy/da = sign(a - b) / n, dy/db = -dy/da."""
     grad_prediction, grad_target = np.empty_like(prediction), np.empty_like(target)
     for position in np.ndindex(prediction.shape):
-        slope = np.sign(prediction[position] - target[position]) / prediction.size
-        grad_prediction[position], grad_target[position] = grad_y * slope, -grad_y * slope
+        sign = np.sign(prediction[position] - target[position])
+        grad_prediction[position] = grad_y * sign / prediction.size if sign else 0
+        grad_target[position] = -grad_prediction[position]
     return grad_prediction, grad_target
 
 
@@ -98,7 +99,8 @@ def total_variation_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
     """Each pair hands sign(x[q] - x[p]) / N to q and the opposite to p."""
     grad_x = np.zeros_like(x)
     for p, q in _neighbours(x.shape):
-        slope = np.sign(x[q] - x[p]) / x.shape[0]
-        grad_x[q] += grad_y * slope
-        grad_x[p] -= grad_y * slope
+        sign = np.sign(x[q] - x[p])
+        if sign:
+            grad_x[q] += grad_y * sign / x.shape[0]
+            grad_x[p] -= grad_y * sign / x.shape[0]
     return (grad_x,)

@@ -35,7 +35,7 @@ def each(f: Callable[..., Any], *inputs: Array) -> Array:
 
 def each_grad(f: Callable[..., tuple[Any, ...]], grad_y: Array, *inputs: Array) -> tuple[Array, ...]:
     """Add up the shares (da, db, ...) = f(grad_y[p], a[p], b[p], ...); the copies of a broadcast input are summed."""
-    grads = tuple(np.zeros_like(a) for a in inputs)
+    grads = tuple(np.zeros(a.shape, grad_y.dtype) for a in inputs)
     for position in np.ndindex(grad_y.shape):
         shares = f(grad_y[position], *(a[source(position, a.shape)] for a in inputs))
         for grad, share in zip(grads, shares, strict=True):

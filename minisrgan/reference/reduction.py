@@ -82,7 +82,7 @@ def max_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False)
     is_largest = each(lambda x, y: 1 if x == y else 0, x, max(x, axis, keepdims=True))
     k = sum(is_largest, axis, keepdims=True)
     (grad_sum,) = sum_grad(grad_y, x, axis, keepdims)
-    return (each(lambda g, is_largest, k: g * is_largest / k, grad_sum, is_largest, k),)
+    return (each(lambda g, is_largest, k: g / k if is_largest else 0, grad_sum, is_largest, k),)
 
 
 def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:

@@ -29,8 +29,8 @@ KERNEL leaky_relu(Real *y, const Real *x, Index n, double slope)
     EACH(k, n) y[k] = !(x[k] <= 0) ? x[k] : slope == 0 ? 0 : (Real)slope * x[k];
 }
 
-// grad_x = g where y > 0, else a g
+// grad_x = g where y > 0, else a g; 0 for a = 0 even where g is infinite
 KERNEL leaky_relu_gradient(Real *grad_x, const Real *g, const Real *y, Index n, double slope)
 {
-    EACH(k, n) grad_x[k] = y[k] > 0 ? g[k] : (Real)slope * g[k];
+    EACH(k, n) grad_x[k] = y[k] > 0 ? g[k] : slope == 0 ? 0 : (Real)slope * g[k];
 }
