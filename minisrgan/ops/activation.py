@@ -80,7 +80,7 @@ class GradientOfLeakyReLU(Function):
     Gradient    the same again: it is linear in grad_y, and multiplies each element by 1 or a
     """
 
-    def forward(self, grad_y: Array, y: Array, slope: float) -> Array:
+    def forward(self, grad_y: Array, *, y: Array, slope: float) -> Array:
         self.slope = slope
         self.save(y)
         return kernels.leaky_relu_gradient(grad_y, y, slope)

@@ -32,7 +32,7 @@ class GradientOfMaxPool2d(Function):
     Gradient    it is linear, and moves numbers: the gradient of each is fetched from where it was put.
     """
 
-    def forward(self, grad_y: Array, x: Array, y: Array, size: int) -> Array:
+    def forward(self, grad_y: Array, *, x: Array, y: Array, size: int) -> Array:
         self.size = size
         self.save(x, y)
         return kernels.to_first_maximum(grad_y, x, y, size)

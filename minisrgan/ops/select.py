@@ -18,7 +18,7 @@ from minisrgan.ops.reduction import sum_to
 class Where(Function):
     """The node of `where`."""
 
-    def forward(self, a: Array, b: Array, condition: Array) -> Array:
+    def forward(self, a: Array, b: Array, *, condition: Array) -> Array:
         self.save(condition)
         return _module(a, b).where(condition, a, b)
 

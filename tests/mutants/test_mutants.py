@@ -173,13 +173,14 @@ def nodes() -> Iterator[tuple[type[Function], int]]:
     """Walk over every Function of `minisrgan.ops`, and each of its inputs that is an array."""
     for cls in Function.__subclasses__():
         if cls.__module__.startswith(ops.__name__):
-            arrays = [p for p in inspect.signature(cls.forward).parameters.values() if "Array" in str(p.annotation)]
+            inputs = [p for p in inspect.signature(cls.forward).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+            arrays = [p for p in inputs if "Array" in str(p.annotation)]
             yield from ((cls, position) for position in range(len(arrays)) if arrays[position].name != "running")
 
 
 def operation_of(node: type[Function]) -> str:
     """Return the name by which the table has an operation."""
-    return "batch_norm" if node.name.startswith("batch_norm") else node.name
+    return "batch_norm" if node.name.startswith("batch_norm") else node.name.removeprefix("gradient_of_")
 
 
 @pytest.mark.parametrize("how", WRONG)

@@ -67,6 +67,21 @@ def test_an_infinite_gradient_is_selected(row: Row, create_graph: bool, dtype: t
         assert row.name in HONEST_NAN or not np.isnan(right).any()
 
 
+@every_row
+def test_a_selected_gradient_has_its_transpose(row: Row):
+    """<v, grad of g> = <second derivative by v, g>: the same numbers at ties too, where no difference can tell."""
+    inputs = leaves_of(row, np.float64)
+    leaves = [x for x in inputs if isinstance(x, Tensor)]
+    y = row.op(*inputs)
+    grad_y = np.asarray(row.random().standard_normal(y.shape))
+    seed = Tensor(grad_y, requires_grad=True)
+    firsts = grad(y, leaves, seed, create_graph=True)
+    vs = [np.asarray(row.random().standard_normal(x.shape)) for x in leaves]
+    (back,) = grad(firsts, seed, [Tensor(v) for v in vs])
+    there = sum((v * right).sum() for v, right in zip(vs, row.expected_gradients(grad_y, *row.inputs), strict=True))
+    np.testing.assert_allclose((back.data * grad_y).sum(), there, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("cotangent", ["finite", "infinite"])
 @every_row
 def test_an_infinite_gradient_is_selected_in_the_second_derivative(row: Row, cotangent: str):
