@@ -1,4 +1,4 @@
-"""Arrays and where they live: the only file besides ``kernels/cuda*.py`` that may import CuPy.
+"""Arrays and where they live: the only file besides ``kernels/cuda/`` that may import CuPy.
 
 A device is a property of an array, not a global setting: `array_module` asks an array which library made it, and code
 that computes writes ``xp.exp(x)`` for both. CuPy is imported only when somebody asks for a CUDA device by name.

@@ -137,7 +137,7 @@ def test_foreign_packages(path: Path):
     """CuPy imported elsewhere breaks every machine without a GPU; pickle runs what a weights file says."""
     foreign = {name.split(".")[0] for name in imports_of(path)}
     banned = {"pickle", "marshal", "shelve", "torch", "tensorflow", "jax", "scipy", "cv2", "a computed name"}
-    if name_of(path) != "backend.py" and not name_of(path).startswith("kernels/cuda"):
+    if name_of(path) != "backend.py" and not name_of(path).startswith("kernels/cuda/"):
         banned.add("cupy")
     assert foreign & banned == set()
 
@@ -146,7 +146,7 @@ def test_foreign_packages(path: Path):
 
 # Where a product runs within `parallel`, is one of Tensors, or one of cuBLAS on a GPU.
 PRODUCTS = {
-    "kernels/cuda_conv.py",
+    "kernels/cuda/conv.py",
     "kernels/im2col.py",
     "kernels/matrix.py",
     "kernels/thin.py",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan import __version__, backend, kernels
-from minisrgan.kernels.cuda_check import Finding, findings
+from minisrgan.kernels.cuda.check import Finding, findings
 
 SECONDS, MOST = 1.0, 1e-4  # a measurement lasts; two devices may differ, relative to the largest number
 SHAPES = (4, 96, 96, 64), (3, 3, 64, 64)  # images and weight, as in the middle of the generator

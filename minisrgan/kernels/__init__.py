@@ -1,44 +1,61 @@
 """Fast array code without autograd: what `minisrgan.ops` calls once the formula is settled.
 
-Every function takes and returns plain arrays, of NumPy or of CuPy. For most there is a twin of the same name in
-`minisrgan.kernels.cuda`, which a call with arrays of a GPU is handed to.
+Every function takes and returns plain arrays. The table below lists them all. On the left stands the one for arrays of
+NumPy, whose docstring explains it; on the right its twin for arrays of CuPy. Both have one signature.
 """
 
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from minisrgan.kernels import cuda
-from minisrgan.kernels.activation import leaky_relu, leaky_relu_gradient, prelu, prelu_gradient
-from minisrgan.kernels.adam import adam
-from minisrgan.kernels.conv import conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient, output_size
-from minisrgan.kernels.layout import pixel_shuffle, pixel_unshuffle
-from minisrgan.kernels.matrix import matmul
-from minisrgan.kernels.norm import channel_moments, channel_sums, normalize, normalize_gradient
-from minisrgan.kernels.pool import max_pool, to_first_maximum
+from minisrgan.kernels import activation, conv, layout, matrix, norm, pool
+from minisrgan.kernels.adam import adam as adam_cpu
+from minisrgan.kernels.conv import output_size as output_size
+from minisrgan.kernels.cuda import conv as conv_gpu
+from minisrgan.kernels.cuda import elementwise as gpu
 
-__all__ = [
-    "adam", "channel_moments", "channel_sums", "conv2d", "conv2d_gradients", "conv2d_input_gradient",
-    "conv2d_weight_gradient", "leaky_relu", "leaky_relu_gradient", "matmul", "max_pool", "normalize",
-    "normalize_gradient", "output_size", "pixel_shuffle", "pixel_unshuffle", "prelu", "prelu_gradient",
-    "to_first_maximum",
-]  # fmt: skip
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def _either(cpu: Callable[..., Any], gpu: Callable[..., Any]) -> Callable[..., Any]:
-    """Let the arrays decide. Before CuPy is loaded none can be a GPU's, and a call costs 0.2 microseconds more."""
+def _by_array(cpu: Kernel, gpu: Kernel) -> Kernel:
+    """Return the kernel that hands a call on to the one for its arrays.
+
+    While CuPy is not imported no array can be on a GPU. The choice costs 0.2 microseconds a call.
+    """
 
     @functools.wraps(cpu)
     def kernel(*args: Any, **options: Any) -> Any:
-        elsewhere = "cupy" in sys.modules and not any(isinstance(array, np.ndarray) for array in args)
-        return (gpu if elsewhere else cpu)(*args, **options)
+        on_gpu = "cupy" in sys.modules and not any(isinstance(array, np.ndarray) for array in args)
+        return (gpu if on_gpu else cpu)(*args, **options)
 
-    return kernel
+    return kernel  # type: ignore[return-value]
 
 
-globals().update((name, _either(globals()[name], getattr(cuda, name))) for name in __all__ if hasattr(cuda, name))
+conv2d = _by_array(conv.conv2d, conv_gpu.conv2d)
+conv2d_input_gradient = _by_array(conv.conv2d_input_gradient, conv_gpu.conv2d_input_gradient)
+conv2d_weight_gradient = _by_array(conv.conv2d_weight_gradient, conv_gpu.conv2d_weight_gradient)
+conv2d_gradients = _by_array(conv.conv2d_gradients, conv_gpu.conv2d_gradients)
+matmul = _by_array(matrix.matmul, operator.matmul)  # by cuBLAS
+
+channel_sums = _by_array(norm.channel_sums, gpu.channel_sums)
+channel_moments = _by_array(norm.channel_moments, gpu.channel_moments)
+normalize = _by_array(norm.normalize, gpu.normalize)
+normalize_gradient = _by_array(norm.normalize_gradient, gpu.normalize_gradient)
+
+prelu = _by_array(activation.prelu, gpu.prelu)
+prelu_gradient = _by_array(activation.prelu_gradient, gpu.prelu_gradient)
+leaky_relu = _by_array(activation.leaky_relu, gpu.leaky_relu)
+leaky_relu_gradient = _by_array(activation.leaky_relu_gradient, gpu.leaky_relu_gradient)
+
+pixel_shuffle = _by_array(layout.pixel_shuffle, gpu.pixel_shuffle)
+pixel_unshuffle = _by_array(layout.pixel_unshuffle, gpu.pixel_unshuffle)
+max_pool = _by_array(pool.max_pool, gpu.max_pool)
+to_first_maximum = _by_array(pool.to_first_maximum, gpu.to_first_maximum)
+
+adam = _by_array(adam_cpu, gpu.adam)

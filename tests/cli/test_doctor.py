@@ -13,7 +13,7 @@ import pytest
 from minisrgan import backend
 from minisrgan.cli import doctor
 from minisrgan.cli.main import main
-from minisrgan.kernels import cuda_check, cuda_launch
+from minisrgan.kernels.cuda import check, launch
 from tests.gpu import standin
 from tests.gpu.cuda_in_c import needs_compiler
 
@@ -27,8 +27,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def machine(monkeypatch: pytest.MonkeyPatch, driver: int, packages: dict[str, str]) -> None:
     """Pretend to have a driver, and packages of CuPy."""
-    monkeypatch.setattr(cuda_check, "driver_version", lambda: driver)
-    monkeypatch.setattr(cuda_check, "packages", lambda: packages)
+    monkeypatch.setattr(check, "driver_version", lambda: driver)
+    monkeypatch.setattr(check, "packages", lambda: packages)
 
 
 def shown(capsys: pytest.CaptureFixture[str], status: int) -> str:
@@ -42,7 +42,7 @@ def shown(capsys: pytest.CaptureFixture[str], status: int) -> str:
 def test_a_machine_without_a_gpu(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Most have none: a list of what they lack would send their owners shopping."""
     machine(monkeypatch, 0, {})
-    monkeypatch.setattr(cuda_check.Path, "glob", lambda *inputs: iter(()))
+    monkeypatch.setattr(check.Path, "glob", lambda *inputs: iter(()))
     text = shown(capsys, 0)
     assert f"NumPy {np.__version__}" in text
     assert f"{backend.thread_count()} threads" in text
@@ -76,7 +76,7 @@ def test_a_card_without_a_driver(capsys: pytest.CaptureFixture[str], monkeypatch
     """It looks like a machine without a card, to every library."""
     machine(monkeypatch, 0, {})
     card = types.SimpleNamespace(read_text=lambda: "0x10de\n")
-    monkeypatch.setattr(cuda_check.Path, "glob", lambda *inputs: iter([card]))
+    monkeypatch.setattr(check.Path, "glob", lambda *inputs: iter([card]))
     assert "ubuntu-drivers" in shown(capsys, 1)
 
 
@@ -88,7 +88,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         cupy.cuda.get_local_runtime_version = lambda: 12080
         cupy.cuda.nvrtc = types.SimpleNamespace(getVersion=lambda: (12, 8))
         cupy.cuda.get_cublas_handle = lambda: 1
-        monkeypatch.setattr(cuda_launch, "compile_all", lambda: None)
+        monkeypatch.setattr(launch, "compile_all", lambda: None)
         yield cupy
 
 
@@ -120,5 +120,5 @@ def test_libraries_that_do_not_load(gpu: Any, capsys: pytest.CaptureFixture[str]
 
 def test_the_driver_and_the_packages_are_looked_for():
     """The tests above pretend; the functions that look must at least run here."""
-    assert cuda_check.driver_version() >= 0
-    assert all(name.startswith("cupy") for name in cuda_check.packages())
+    assert check.driver_version() >= 0
+    assert all(name.startswith("cupy") for name in check.packages())

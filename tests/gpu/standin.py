@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan import kernels as package
-from minisrgan.kernels import cuda_launch
+from minisrgan.kernels.cuda import launch
 from tests.gpu import cuda_in_c
 
 NAMES = frozenset(
@@ -30,6 +30,7 @@ NAMES = frozenset(
 )
 # Keywords that NumPy's functions take and CuPy's do not.
 UNKNOWN = {"where", "casting", "subok", "signature", "initial", "order", "like"}
+KERNELS: dict[str, Any] = {name: value for name, value in vars(package).items() if hasattr(value, "__wrapped__")}
 waits = [0]
 marks = itertools.count(1_000_003, 7)  # in the guards around arrays, for each another
 
@@ -310,21 +311,25 @@ def module() -> Any:
     return cupy
 
 
+def _by_the_cpu(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    return package._by_array(kernel, lambda *args, **options: wrap(kernel(*map(unwrap, args), **options)))
+
+
 @contextmanager
 def installed(kernels: bool = True) -> Iterator[Any]:
     """Put the stand-in into CuPy's place for a block.
 
-    kernels  run the CUDA kernels, by the C compiler; else what the CPU's kernels do with arrays of another module
+    kernels  run the CUDA kernels, by the C compiler; else those of the CPU on the arrays that are behind
     """
-    before, twins = sys.modules.get("cupy"), {name: getattr(package, name) for name in package.__all__}
+    before = sys.modules.get("cupy")
     cupy = sys.modules["cupy"] = module()
     if not kernels:
-        vars(package).update({name: getattr(twin, "__wrapped__", twin) for name, twin in twins.items()})
+        vars(package).update({name: _by_the_cpu(kernel.__wrapped__) for name, kernel in KERNELS.items()})
     _forget()
     try:
         yield cupy
     finally:
-        vars(package).update(twins)
+        vars(package).update(KERNELS)
         _forget()
         if before is None:
             del sys.modules["cupy"]
@@ -333,5 +338,5 @@ def installed(kernels: bool = True) -> Iterator[Any]:
 
 
 def _forget() -> None:
-    cuda_launch._module.cache_clear()
-    cuda_launch._kernel.cache_clear()
+    launch._module.cache_clear()
+    launch._kernel.cache_clear()

@@ -15,7 +15,7 @@ import pytest
 
 from minisrgan import backend, kernels
 from minisrgan.errors import MinisrganError
-from minisrgan.kernels import cuda_launch
+from minisrgan.kernels.cuda import launch
 from tests.gpu import standin
 from tests.gpu.cuda_in_c import needs_compiler
 from tests.gpu.devices import DEVICE, Training, run
@@ -108,9 +108,9 @@ def test_a_fault_in_a_cuda_source_is_noticed(
     old: str, new: str, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A test that passes with a kernel that is wrong proves nothing of it."""
-    source = cuda_launch.source()
+    source = launch.source()
     assert source.count(old) == 1, f"{old} is there {source.count(old)} times"
-    monkeypatch.setattr(cuda_launch, "source", lambda: source.replace(old, new))
+    monkeypatch.setattr(launch, "source", lambda: source.replace(old, new))
     assert ask(question)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from minisrgan.kernels import cuda_launch
+from minisrgan.kernels.cuda import launch
 
 PACKAGES = "nvidia.cuda_nvrtc", "nvidia.cu13"
 
@@ -60,7 +60,7 @@ def compiled_as_cupy_does(real: str, index: str, monkeypatch: pytest.MonkeyPatch
 
     stand_in = type("cupy", (), {"RawModule": staticmethod(module)})
     monkeypatch.setitem(sys.modules, "cupy", stand_in)
-    make: Callable[..., Any] = cuda_launch._module.__wrapped__
+    make: Callable[..., Any] = launch._module.__wrapped__
     make(real, index)
     return given[0], given[1]
 
@@ -80,5 +80,5 @@ def test_every_kernel_compiles(target: str, real: str, index: str, monkeypatch: 
 @needs_nvrtc
 def test_what_is_no_cuda_is_noticed() -> None:
     """The test above would pass too if nothing were compiled."""
-    code = cuda_launch.source().replace("blockIdx.y", "blockIdx.row")
+    code = launch.source().replace("blockIdx.y", "blockIdx.row")
     assert compile_cuda(code, "-DReal=float", "-DIndex=int", "--gpu-architecture=compute_75")[0] != 0

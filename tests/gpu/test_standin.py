@@ -21,7 +21,7 @@ from benchmarks import worker_minisrgan
 from minisrgan import Tensor, backend, kernels, ops
 from minisrgan.errors import DeviceError
 from minisrgan.inference import upscale
-from minisrgan.kernels import cuda, cuda_launch
+from minisrgan.kernels.cuda import launch
 from minisrgan.models import Generator
 from minisrgan.optim import EMA, Adam, clip_grad_norm
 from tests.gpu import standin
@@ -30,8 +30,8 @@ from tests.gpu.devices import DEVICE, Training, moved, run, same_state
 from tests.ops.table import TABLE, Row
 from tests.ops.test_table import agree, expected, fortran, repeated, sliced, swapped
 
-# With a compiler the CUDA kernels run; what NumPy-like code does on such arrays is asked either way.
-WAYS = [pytest.param(True, marks=needs_compiler, id="kernels in C"), pytest.param(False, id="array by array")]
+# Without a compiler the kernels of the CPU stand in for those of CUDA; what calls them is asked either way.
+WAYS = [pytest.param(True, marks=needs_compiler, id="kernels in C"), pytest.param(False, id="kernels of the CPU")]
 IN_KERNELS = ("conv2d", "prelu", "relu", "leaky", "batch_norm", "pixel", "max_pool")
 KERNEL_ROWS = [row for row in TABLE if row.name.startswith(IN_KERNELS)]
 
@@ -83,7 +83,7 @@ def test_the_stand_in_refuses_what_cupy_refuses(cupy: Any) -> None:
 )
 def test_a_bad_kernel_is_noticed(cupy: Any, code: str, says: str) -> None:
     """On a GPU a kernel that writes one element too many, or reads a number of another size, says nothing."""
-    common = cuda_launch.source()[: cuda_launch.source().index("// Sums over")]
+    common = launch.source()[: launch.source().index("// Sums over")]
     y = cupy.zeros((5,), np.float64)
 
     def start() -> None:
@@ -97,7 +97,7 @@ def test_a_bad_kernel_is_noticed(cupy: Any, code: str, says: str) -> None:
 @needs_compiler
 def test_a_missing_barrier_is_noticed(cupy: Any) -> None:
     """Threads that read what others have not written yet are right on most days, and on some GPUs."""
-    code, x = cuda_launch.source(), np.random.default_rng(0).standard_normal((40, 3))
+    code, x = launch.source(), np.random.default_rng(0).standard_normal((40, 3))
     for missing in (
         code.replace("    __syncthreads();\n    if", "    if"),
         code.replace("    __syncthreads();  //", "    //"),
@@ -218,7 +218,7 @@ def test_sums_over_many_rows(rows: int, channels: int, cupy: Any) -> None:
 @needs_compiler
 def test_as_many_elements_as_64_bits_can_count(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond 2^30 elements the kernels count with wider numbers: another compilation, other arguments."""
-    monkeypatch.setattr(cuda_launch, "MANY", 1)
+    monkeypatch.setattr(launch, "MANY", 1)
     x, weight, slope = (np.random.default_rng(0).standard_normal(s) for s in ((2, 5, 4, 3), (3, 3, 3, 2), (3,)))
     given = [cupy.asarray(array) for array in (x, weight, slope)]
     agree(kernels.conv2d(*given[:2], padding=1).get(), kernels.conv2d(x, weight, padding=1), 1e-12)
@@ -236,13 +236,17 @@ def test_numbers_that_are_not_finite(cupy: Any) -> None:
         np.testing.assert_array_equal(kernels.max_pool(cupy.asarray(pictures), 2).get(), kernels.max_pool(pictures, 2))
 
 
-def test_every_kernel_has_a_twin_but_those_that_need_none() -> None:
-    """A twin under another name is never called: the CPU's code then runs on a GPU, array by array."""
-    with_twins = {name for name in kernels.__all__ if hasattr(getattr(kernels, name), "__wrapped__")}
-    assert set(kernels.__all__) - with_twins == {"matmul", "output_size"}
-    for name in with_twins:
-        parameters = inspect.signature(getattr(kernels, name).__wrapped__).parameters
-        assert [*inspect.signature(getattr(cuda, name)).parameters] == [*parameters], name
+def test_every_kernel_has_a_twin() -> None:
+    """A twin that takes other arguments fails on a GPU alone."""
+    assert len(standin.KERNELS) >= 18
+    for name, kernel in standin.KERNELS.items():
+        twins = inspect.getclosurevars(kernel).nonlocals
+        assert twins["cpu"] is not twins["gpu"], name
+        parameters = [[*inspect.signature(twins[side]).parameters] for side in ("cpu", "gpu")]
+        assert parameters[0] == parameters[1], name
+        assert name == "matmul" or twins["gpu"].__module__.startswith("minisrgan.kernels.cuda."), name
+    left_out = {name for name, value in vars(kernels).items() if inspect.isfunction(value)} - {*standin.KERNELS}
+    assert {name for name in left_out if not name.startswith("_")} == {"adam_cpu", "output_size"}
 
 
 def test_mixed_devices_are_named(cupy: Any) -> None:

@@ -1,6 +1,6 @@
 """The kernels of a GPU, under the names that they have on a CPU, where their docstrings say more.
 
-Formulas and inner loops are in ``cuda_sources/*.cu``.
+Formulas and inner loops are in ``sources/*.cu``.
 Bytes moved: every array once, but for the batch whose variance is taken, twice, and for columns of a convolution.
 """
 
@@ -9,13 +9,7 @@ from __future__ import annotations
 import math
 
 from minisrgan.backend import Array, array_module
-from minisrgan.kernels.cuda_conv import (  # noqa: F401
-    conv2d,
-    conv2d_gradients,
-    conv2d_input_gradient,
-    conv2d_weight_gradient,
-)  # fmt: skip
-from minisrgan.kernels.cuda_launch import column_sums, contiguous, each
+from minisrgan.kernels.cuda.launch import column_sums, contiguous, each
 
 # Batch normalisation and rectifiers
 

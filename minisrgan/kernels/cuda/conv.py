@@ -19,7 +19,7 @@ from typing import Any
 
 from minisrgan.backend import Array, array_module, workspace_bytes
 from minisrgan.kernels.conv import output_size
-from minisrgan.kernels.cuda_launch import MANY, Pair, contiguous, each
+from minisrgan.kernels.cuda.launch import MANY, Pair, contiguous, each
 
 
 def _blocks(xp: Any, pixels: int, width: int, dtype: Any) -> Iterator[tuple[int, Array]]:

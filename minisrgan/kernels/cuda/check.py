@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from minisrgan.kernels import cuda_launch
+from minisrgan.kernels.cuda import launch
 
 
 class Finding(NamedTuple):
@@ -64,7 +64,7 @@ def findings() -> Iterator[Finding]:
         runtime = cupy.cuda.get_local_runtime_version()
         yield Finding("CUDA runtime", _dotted(runtime), install if runtime // 1000 > driver // 1000 else "")
         cupy.cuda.get_cublas_handle()
-        cuda_launch.compile_all()
+        launch.compile_all()
         nvrtc = ".".join(map(str, cupy.cuda.nvrtc.getVersion()))
         yield Finding("libraries", f"cuBLAS is there, NVRTC {nvrtc} compiles our kernels")
         for device in range(cupy.cuda.runtime.getDeviceCount()):
