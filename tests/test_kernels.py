@@ -10,7 +10,7 @@ import pytest
 
 from minisrgan import backend, kernels
 from minisrgan.backend import Array
-from minisrgan.kernels import conv, im2col
+from minisrgan.kernels import blocks, conv
 
 
 def layer(
@@ -137,14 +137,14 @@ def test_the_thin_layer_is_accurate(threads: int) -> None:
 
 def peak_beyond_result(call: Callable[[], Array]) -> int:
     """Return the bytes that a call held at its peak, its result not counted, beginning without any kept memory."""
-    vars(im2col._kept).clear()
+    vars(blocks._kept).clear()
     tracemalloc.start()
     try:
         result = call()
         return tracemalloc.get_traced_memory()[1] - result.nbytes
     finally:
         tracemalloc.stop()
-        vars(im2col._kept).clear()
+        vars(blocks._kept).clear()
 
 
 @pytest.mark.parametrize("megabytes", [4, 12, 96])

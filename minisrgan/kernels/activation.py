@@ -7,26 +7,28 @@ much.
 
 from __future__ import annotations
 
-from minisrgan.backend import Array, array_module
+import numpy as np
+
+from minisrgan.backend import Array
 from minisrgan.kernels.blocks import Rows, map_blocks, selected
 
 
 def prelu(x: Array, slope: Array) -> Array:
     """Return max(x, 0) + slope * min(x, 0); where no slope is above 1, that is the larger of x and slope * x."""
     rows = Rows(x)
-    y = rows.xp.empty(x.shape, x.dtype)
+    y = np.empty(x.shape, x.dtype)
     flat, result, wide_slope = rows.of(x), rows.of(y), rows.widen(slope)
     larger = bool(((slope <= 1) & (slope != 0)).all())  # 0 * inf is NaN
 
     def apply(block: slice) -> None:
         part, out = flat[block], result[block]
         if larger:
-            rows.xp.multiply(part, wide_slope, out=out)
-            rows.xp.maximum(out, part, out=out)
+            np.multiply(part, wide_slope, out=out)
+            np.maximum(out, part, out=out)
             return
-        rows.xp.minimum(part, 0, out=out)
+        np.minimum(part, 0, out=out)
         out *= wide_slope
-        out += rows.xp.maximum(part, 0)
+        out += np.maximum(part, 0)
 
     map_blocks(apply, flat)
     return y
@@ -35,20 +37,20 @@ def prelu(x: Array, slope: Array) -> Array:
 def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]:
     """Return grad_x and grad_slope from one walk over grad_y and x."""
     rows = Rows(x)
-    grad_x = rows.xp.empty(x.shape, x.dtype)
+    grad_x = np.empty(x.shape, x.dtype)
     flat, flat_grad, result, wide_slope = rows.of(x), rows.of(grad_y), rows.of(grad_x), rows.widen(slope)
     one_minus_slope = 1 - wide_slope
     between = bool(((slope >= 0) & (slope <= 1)).all())
 
     def apply(block: slice) -> Array:
         part, grad, out = flat[block], flat_grad[block], result[block]
-        rows.xp.minimum(part, 0, out=out)
-        sums = rows.xp.einsum("ij,ij->j", out, grad)
-        if not rows.xp.isfinite(sums).all():  # perhaps by 0 * inf, where x > 0 and the slope has no part in y
-            sums = rows.xp.einsum("ij,ij->j", out, selected(grad, part <= 0))
-        rows.xp.greater(part, 0, out=out)
+        np.minimum(part, 0, out=out)
+        sums = np.einsum("ij,ij->j", out, grad)
+        if not np.isfinite(sums).all():  # perhaps by 0 * inf, where x > 0 and the slope has no part in y
+            sums = np.einsum("ij,ij->j", out, selected(grad, part <= 0))
+        np.greater(part, 0, out=out)
         if between:
-            rows.xp.maximum(out, wide_slope, out=out)
+            np.maximum(out, wide_slope, out=out)
         else:
             out *= one_minus_slope
             out += wide_slope
@@ -61,18 +63,17 @@ def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]
 
 def leaky_relu(x: Array, slope: float) -> Array:
     """Return max(x, 0) + slope * min(x, 0), as the larger of x and slope * x, which it is for slopes from 0 to 1."""
-    xp = array_module(x)
-    y = xp.empty(x.shape, x.dtype)
+    y = np.empty(x.shape, x.dtype)
     flat, result = x.reshape(-1, 1), y.reshape(-1, 1)
-    larger = xp.maximum if slope <= 1 else xp.minimum
+    larger = np.maximum if slope <= 1 else np.minimum
 
     def apply(block: slice) -> None:
         part, out = flat[block], result[block]
         if slope:
-            xp.multiply(part, slope, out=out)
+            np.multiply(part, slope, out=out)
             larger(out, part, out=out)
         else:
-            xp.maximum(part, 0, out=out)
+            np.maximum(part, 0, out=out)
 
     map_blocks(apply, flat)
     return y
@@ -80,17 +81,16 @@ def leaky_relu(x: Array, slope: float) -> Array:
 
 def leaky_relu_gradient(grad_y: Array, y: Array, slope: float) -> Array:
     """Return grad_y where y > 0, slope * grad_y elsewhere."""
-    xp = array_module(y)
-    grad_x = xp.empty(y.shape, y.dtype)
+    grad_x = np.empty(y.shape, y.dtype)
     flat, flat_grad, result = (array.reshape(-1, 1) for array in (y, grad_y, grad_x))
 
     def apply(block: slice) -> None:
         if not slope:
             selected(flat_grad[block], flat[block] > 0, out=result[block])
             return
-        out = xp.greater(flat[block], 0, out=result[block])  # 1 or 0
+        out = np.greater(flat[block], 0, out=result[block])  # 1 or 0
         if slope <= 1:
-            xp.maximum(out, slope, out=out)
+            np.maximum(out, slope, out=out)
         else:
             out *= 1 - slope
             out += slope

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 
-from minisrgan.backend import Array, array_module
+import numpy as np
+
+from minisrgan.backend import Array
 from minisrgan.kernels.blocks import map_blocks
 
 
@@ -27,7 +29,6 @@ def adam(
     The corrections by 1 - beta^t are two numbers, folded into the step size and into eps, which leaves the formula as
     it is and saves two divisions an element.
     """
-    xp = array_module(parameter)
     beta1, beta2 = betas
     root = math.sqrt(1 - beta2**step)
     step_size, eps = lr * root / (1 - beta1**step), eps * root
@@ -39,9 +40,9 @@ def adam(
         m += (1 - beta1) * g
         v *= beta2
         v += (1 - beta2) * (g * g)
-        change = xp.sqrt(v)
+        change = np.sqrt(v)
         change += eps
-        xp.divide(m, change, out=change)
+        np.divide(m, change, out=change)
         change *= step_size
         p -= change
 

@@ -1,29 +1,42 @@
-"""How elementwise kernels walk over an array: in blocks of rows that stay in cache between two passes."""
+"""How work is cut into blocks that stay in cache, shared out over the threads, and given memory that is used again.
+
+Elementwise kernels walk over `Rows` by `map_blocks`. Convolutions cut their output into a `Block` each time and compute
+it in `scratch` memory; `patch` is the part of the input under a block, with zeros around it where it leaves the image.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+import math
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from minisrgan.backend import Array, array_module, parallel
+from minisrgan.backend import Array, parallel, workspace_bytes
 
 R = TypeVar("R")
-_BLOCK_BYTES = 512 << 10
+Pair = tuple[int, int]
+Extent = tuple[int, int, int]  # images, rows, columns
+
+CACHED = 2 << 20  # bytes of columns that a core keeps in its cache
+_BLOCK_BYTES = 512 << 10  # of an elementwise kernel
 _LONG = 1024
 _FEW = 16  # blocks for which it is not worth waking a second thread
+
+
+# Elementwise kernels
 
 
 class Rows:
     """Batches (..., C) seen as long rows (M/r, r*C) of r pixels each.
 
-    A number a channel, repeated r times, then meets a whole row, and NumPy's inner loop runs over about a thousand
-    numbers; over 64 channels it would spend as long on beginning as on computing.
+    A vector with one number a channel, repeated r times, then meets a whole row, and NumPy's inner loop runs over about
+    a thousand numbers. Over 64 channels the loop would spend as much time on starting as on computing.
     """
 
     def __init__(self, x: Array) -> None:
-        self.xp, self.channels = array_module(x), x.shape[-1]
+        self.channels = x.shape[-1]
         pixels = x.size // self.channels
         most = max(1, _LONG // self.channels)
         self.repeat = next(r for r in range(min(most, pixels), 0, -1) if pixels % r == 0)
@@ -33,15 +46,28 @@ class Rows:
         return x.reshape(-1, self.repeat * self.channels)
 
     def widen(self, vector: Array) -> Array:
-        """Repeat a number a channel (C,) for every pixel of a long row; one number in all stays one."""
-        return vector if vector.size == 1 else self.xp.tile(vector, self.repeat)
+        """Repeat a per-channel vector (C,) for every pixel of a long row; a vector of one number stays as it is."""
+        return vector if vector.size == 1 else np.tile(vector, self.repeat)
 
     def total(self, sums: Sequence[Array]) -> Array:
-        """Add up sums of blocks (r*C,) to a number a channel (C,).
+        """Add up the sums of blocks (r*C,) to one sum a channel (C,).
 
-        Sums of sums: in float32 a single running sum over the 150,000 values of a batch would lose its last digits.
+        Sums of sums: a single running sum in float32 over the 150,000 values of a batch would lose its last digits.
         """
-        return self.xp.stack(sums).sum(axis=0).reshape(-1, self.channels).sum(axis=0)
+        return np.stack(sums).sum(axis=0).reshape(-1, self.channels).sum(axis=0)
+
+
+def map_blocks(work: Callable[[slice], R], rows: Array) -> list[R]:
+    """Call work on blocks of about 512 KB of (M, L), shared out over the threads; return its results in order."""
+    step = max(1, _BLOCK_BYTES // (rows.shape[1] * rows.itemsize))
+    slices = [slice(start, start + step) for start in range(0, len(rows), step)]
+
+    def each(part: Sequence[slice]) -> list[R]:
+        return [work(block) for block in part]
+
+    if len(slices) < _FEW:
+        return each(slices)
+    return [result for share in parallel(each, slices) for result in share]
 
 
 def selected(values: Array, condition: Array, out: Array | None = None) -> Array:
@@ -50,19 +76,115 @@ def selected(values: Array, condition: Array, out: Array | None = None) -> Array
     ``values * condition`` would make NaN of an infinite value, and `numpy.where` takes seven times as long. Bit by bit,
     values & (all bits set, or none) takes as long as the product.
     """
-    xp, bits = array_module(values), np.dtype(f"i{values.itemsize}")
-    mask = xp.negative(condition.view(np.int8))  # -1, which has all bits set, or 0
-    return xp.bitwise_and(values.view(bits), mask, out=None if out is None else out.view(bits)).view(values.dtype)
+    bits = np.dtype(f"i{values.itemsize}")
+    mask = np.negative(condition.view(np.int8))  # -1, which has all bits set, or 0
+    return np.bitwise_and(values.view(bits), mask, out=None if out is None else out.view(bits)).view(values.dtype)
 
 
-def map_blocks(work: Callable[[slice], R], rows: Array) -> list[R]:
-    """Call work on blocks of about 512 KB of (M, L), shared out over the threads; return its results in order."""
-    step = max(1, _BLOCK_BYTES // (rows.shape[1] * rows.itemsize))
-    blocks = [slice(start, start + step) for start in range(0, len(rows), step)]
+# Blocks of a convolution
 
-    def each(part: Sequence[slice]) -> list[R]:
-        return [work(block) for block in part]
 
-    if array_module(rows) is not np or len(blocks) < _FEW:
-        return each(blocks)
-    return [result for share in parallel(each, blocks) for result in share]
+class Block(NamedTuple):
+    """A part of the output: images n0..n1, rows r0..r1, columns c0..c1."""
+
+    n0: int
+    n1: int
+    r0: int
+    r1: int
+    c0: int
+    c1: int
+
+    @property
+    def extent(self) -> Extent:
+        """How many images, rows and columns it has."""
+        return self.n1 - self.n0, self.r1 - self.r0, self.c1 - self.c0
+
+    def of(self, y: Array) -> Array:
+        """Return this part of an array (N, Ho, Wo, ...)."""
+        return y[self.n0 : self.n1, self.r0 : self.r1, self.c0 : self.c1]
+
+
+def blocks(shape: tuple[int, ...], bytes_per_pixel: int, budget: int) -> list[Block]:
+    """Cut an output (N, Ho, Wo, ...) into blocks of at most ``budget`` bytes of columns, but at least one pixel.
+
+    Whole images where they fit, else whole rows of one image, else a part of one row: an 8K-wide row of 9x9x64 patches
+    is 160 MB. Blocks are as equal as possible, since a small one is a slow product.
+    """
+    images, rows, cols = shape[:3]
+    pixels = max(1, budget // bytes_per_pixel)
+    n_step = _even(images, max(1, pixels // (rows * cols)))
+    r_step = _even(rows, max(1, pixels // cols))
+    c_step = _even(cols, pixels)
+    return [
+        Block(n, min(n + n_step, images), r, min(r + r_step, rows), c, min(c + c_step, cols))
+        for n in range(0, images, n_step)
+        for r in range(0, rows, r_step)
+        for c in range(0, cols, c_step)
+    ]
+
+
+def _even(length: int, most: int) -> int:
+    """Return the step that cuts a length into as few parts as steps of ``most`` do, but into nearly equal ones."""
+    return -(-length // -(-length // most))
+
+
+def block_bytes(largest: int = CACHED) -> int:
+    """Return how large the largest of a block's three arrays may be: it must fit the workspace and the cache."""
+    return min(workspace_bytes() // 6, largest)
+
+
+# Memory that each thread keeps, since fresh memory from the system costs as much to touch as the work done in it. It
+# holds, by name, flat buffers, and under "made" the views of them that were costly to make.
+_kept = threading.local()
+
+
+def scratch(name: str, dtype: Any, *shape: int) -> Array:
+    """Return this thread's array of that name, with whatever numbers were there. The next call overwrites it."""
+    length, key = math.prod(shape), f"{name} {np.dtype(dtype).char}"
+    flat = vars(_kept).get(key)
+    if flat is None or flat.size < length:
+        vars(_kept).update({"made": {}, "zeros around": None})  # they hold views of the old buffer
+        flat = vars(_kept)[key] = np.empty(length, dtype)
+    return flat[:length].reshape(shape)
+
+
+def per_thread(make: Callable[..., R], *key: Hashable) -> R:
+    """Return ``make(*key)``, made once a thread until a buffer of that thread grows.
+
+    At most 64 results are kept, which is more than a network has kinds of layer.
+    """
+    made: dict[Hashable, R] = vars(_kept).get("made", {})
+    if (make, key) not in made:
+        value = make(*key)
+        made = vars(_kept).setdefault("made", {})  # `make` may have made a buffer grow
+        if len(made) >= 64:
+            made.clear()
+        made[make, key] = value
+    return made[make, key]
+
+
+def _frame(shape: tuple[int, ...], dtype: Any, inside: tuple[int, ...], at: Pair) -> tuple[Array, Array]:
+    """Return scratch memory for an array with zeros around it, and the part of it inside them."""
+    padded = scratch("padded", dtype, *shape)
+    return padded, padded[:, at[0] : at[0] + inside[1], at[1] : at[1] + inside[2]]
+
+
+def patch(x: Array, images: slice, top: int, left: int, tall: int, wide: int) -> Array:
+    """Return rows top..top+tall and columns left..left+wide of some images, zeros where they leave the image.
+
+    A view where they do not leave it, else a copy in scratch memory. The zeros are written unless the last patch there
+    had the same form and left them.
+    """
+    _, height, width, channels = x.shape
+    # A patch that lies outside altogether has no rows: then the slice is empty, 0..0, and not up to a negative.
+    row, col = max(top, 0), max(left, 0)
+    inside = x[images, row : max(min(top + tall, height), 0), col : max(min(left + wide, width), 0)]
+    if inside.shape[1] == tall and inside.shape[2] == wide:
+        return inside
+    frame = per_thread(_frame, (len(inside), tall, wide, channels), x.dtype, inside.shape, (row - top, col - left))
+    padded, middle = frame
+    if vars(_kept).get("zeros around") is not frame:
+        padded.fill(0)
+        vars(_kept)["zeros around"] = frame
+    middle[...] = inside
+    return padded

@@ -11,9 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from minisrgan.backend import Array, array_module, forced_algorithm, parallel, thread_count, threads, workspace_bytes
+from minisrgan.backend import Array, forced_algorithm, parallel, thread_count, threads, workspace_bytes
 from minisrgan.kernels import im2col, schemes, thin, winograd
-from minisrgan.kernels.im2col import Pair
+from minisrgan.kernels.blocks import Pair
 
 
 def _scheme(stride: int, size: Pair) -> schemes.Scheme:
@@ -41,7 +41,7 @@ def choose(x: Array, size: Pair, weight_shape: tuple[int, ...], stride: int, pad
     """
     kh, kw, in_channels, out_channels = weight_shape
     possible = {"im2col"}
-    if 0 <= padding < min(kh, kw) and array_module(x) is np:
+    if 0 <= padding < min(kh, kw):
         if stride == 1:
             possible.add("thin")
         if (kh, kw) == (3, 3) and stride in (1, 2) and x.dtype == np.float32:
@@ -64,7 +64,7 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 
     """Convolve x (N, H, W, C) with weight (kh, kw, C, O) to (N, Ho, Wo, O)."""
     kh, kw, _, out_channels = weight.shape
     size = output_size(x.shape[1], kh, stride, padding), output_size(x.shape[2], kw, stride, padding)
-    y = array_module(x).empty((x.shape[0], *size, out_channels), x.dtype)
+    y = np.empty((x.shape[0], *size, out_channels), x.dtype)
     origin = (-padding, -padding)
     match choose(x, size, weight.shape, stride, padding):
         case "winograd":
@@ -86,11 +86,10 @@ def conv2d_input_gradient(
     u = s*a + phase use only the i with (phase + padding - i) divisible by s, and h = a + (phase + padding - i) / s: for
     each of the s*s phases a small convolution with a part of the turned weight, and no product is formed in vain.
     """
-    xp = array_module(grad_y)
     kh, kw, in_channels, _ = weight.shape
-    grad_x = xp.empty((grad_y.shape[0], *input_size, in_channels), grad_y.dtype)
+    grad_x = np.empty((grad_y.shape[0], *input_size, in_channels), grad_y.dtype)
     origin = (padding + 1 - kh, padding + 1 - kw)  # at stride 1
-    turned = xp.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))  # (kh, kw, O, C)
+    turned = np.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))  # (kh, kw, O, C)
     match choose(grad_y, grad_y.shape[1:3], turned.shape, stride, padding), stride:
         case "winograd", 1:
             winograd.convolve(schemes.plain_scheme(*input_size), grad_y, turned, None, origin, grad_x)
@@ -105,7 +104,7 @@ def conv2d_input_gradient(
         first_i, top = _phase(row, kh, stride, padding)
         for col in range(min(stride, input_size[1])):
             first_j, left = _phase(col, kw, stride, padding)
-            part = xp.ascontiguousarray(turned[first_i::stride, first_j::stride])
+            part = np.ascontiguousarray(turned[first_i::stride, first_j::stride])
             target = grad_x[:, row::stride, col::stride]
             if 0 in part.shape:  # a kernel smaller than the stride passes some inputs by
                 target[...] = 0
@@ -139,7 +138,7 @@ def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int
         return winograd.weight_gradient(_scheme(stride, grad_y.shape[1:3]), x, grad_y, (-padding, -padding))
     if algorithm == "thin":
         turned = im2col.weight_gradient(grad_y, x, kernel, 1, (padding + 1 - kh, padding + 1 - kw))  # (kh, kw, O, C)
-        return array_module(x).ascontiguousarray(turned[::-1, ::-1].swapaxes(2, 3))
+        return np.ascontiguousarray(turned[::-1, ::-1].swapaxes(2, 3))
     return im2col.weight_gradient(x, grad_y, kernel, stride, (-padding, -padding))
 
 
@@ -158,7 +157,7 @@ def conv2d_gradients(
         with threads(1):
             return works[0]()
 
-    if array_module(x) is not np or thread_count() != 2 or min(weight.shape[2:]) > 256:
+    if thread_count() != 2 or min(weight.shape[2:]) > 256:
         return to_input(), to_weight()
     grad_x, grad_weight = parallel(alone, [to_input, to_weight])
     return grad_x, grad_weight

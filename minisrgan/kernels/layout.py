@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minisrgan.backend import Array, array_module
-from minisrgan.kernels.im2col import share
+import numpy as np
+
+from minisrgan.backend import Array, parallel
 
 
 def pixel_shuffle(x: Array, factor: int) -> Array:
@@ -26,12 +27,11 @@ def pixel_unshuffle(x: Array, factor: int) -> Array:
 
 def _copy(moved: Array) -> Array:
     """Return a contiguous copy of a transposed view, the images shared out over the threads."""
-    xp = array_module(moved)
-    out = xp.empty(moved.shape, moved.dtype)
+    out = np.empty(moved.shape, moved.dtype)
 
     def work(images: Sequence[int]) -> None:
         part = slice(images[0], images[-1] + 1)
         out[part] = moved[part]
 
-    share(xp, work, range(len(moved)))
+    parallel(work, range(len(moved)))
     return out

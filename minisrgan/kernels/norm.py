@@ -7,7 +7,9 @@ Backward one reading pass over x and grad_y for the two sums, one writing: grad_
 
 from __future__ import annotations
 
-from minisrgan.backend import Array, array_module
+import numpy as np
+
+from minisrgan.backend import Array
 from minisrgan.kernels.blocks import Rows, map_blocks
 
 
@@ -34,7 +36,7 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 
     def sums(block: slice) -> tuple[Array, Array]:
         part = flat[block]
-        return part.sum(axis=0), rows.xp.einsum("ij,ij->j", part, part)
+        return part.sum(axis=0), np.einsum("ij,ij->j", part, part)
 
     plain, squared = zip(*map_blocks(sums, flat), strict=True)
     mean = rows.total(plain) / count
@@ -45,7 +47,7 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 
     def squares(block: slice) -> Array:
         centred = flat[block] - wide_mean
-        return rows.xp.einsum("ij,ij->j", centred, centred)
+        return np.einsum("ij,ij->j", centred, centred)
 
     return mean, rows.total(map_blocks(squares, flat)) / count
 
@@ -53,12 +55,12 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 def normalize(x: Array, mean: Array, inv_std: Array, weight: Array, bias: Array) -> Array:
     """Return (x - mean) * inv_std * weight + bias as one multiplication and one addition, scale*x + shift."""
     rows = Rows(x)
-    flat, y = rows.of(x), array_module(x).empty(x.shape, x.dtype)
+    flat, y = rows.of(x), np.empty(x.shape, x.dtype)
     scale = inv_std * weight
     wide_scale, wide_shift, out = rows.widen(scale), rows.widen(bias - mean * scale), rows.of(y)
 
     def apply(block: slice) -> None:
-        rows.xp.multiply(flat[block], wide_scale, out=out[block])
+        np.multiply(flat[block], wide_scale, out=out[block])
         out[block] += wide_shift
 
     map_blocks(apply, flat)
@@ -80,7 +82,7 @@ def normalize_gradient(
 
     def sums(block: slice) -> tuple[Array, Array]:
         grad = flat_grad[block]
-        return grad.sum(axis=0), rows.xp.einsum("ij,ij->j", flat_x[block], grad)
+        return grad.sum(axis=0), np.einsum("ij,ij->j", flat_x[block], grad)
 
     # The mean is taken off the sum, not off every x. That loses digits in proportion to mean/std, as the rounding of
     # the mean itself does, where the variance above would lose them with its square.
@@ -92,11 +94,11 @@ def normalize_gradient(
     slope = -scale * inv_std * grad_weight / count
     shift = -scale * grad_bias / count - slope * mean
     wide_scale, wide_slope, wide_shift = rows.widen(scale), rows.widen(slope), rows.widen(shift)
-    grad_x = rows.xp.empty(x.shape, x.dtype)
+    grad_x = np.empty(x.shape, x.dtype)
     out = rows.of(grad_x)
 
     def combine(block: slice) -> None:
-        rows.xp.multiply(flat_grad[block], wide_scale, out=out[block])
+        np.multiply(flat_grad[block], wide_scale, out=out[block])
         out[block] += flat_x[block] * wide_slope
         out[block] += wide_shift
 

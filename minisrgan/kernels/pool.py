@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from minisrgan.backend import Array, array_module
+import numpy as np
+
+from minisrgan.backend import Array, parallel
 from minisrgan.kernels.blocks import selected
-from minisrgan.kernels.im2col import share
 
 
 def _phases(x: Array, size: int) -> Iterator[Array]:
@@ -22,17 +23,16 @@ def _phases(x: Array, size: int) -> Iterator[Array]:
 
 def max_pool(x: Array, size: int) -> Array:
     """Return the maximum of each window."""
-    xp = array_module(x)
-    y = xp.empty((x.shape[0], x.shape[1] // size, x.shape[2] // size, x.shape[3]), x.dtype)
+    y = np.empty((x.shape[0], x.shape[1] // size, x.shape[2] // size, x.shape[3]), x.dtype)
 
     def work(images: Sequence[int]) -> None:
         for n in images:
             phases, out = _phases(x[n : n + 1], size), y[n : n + 1]
             out[...] = next(phases)
             for phase in phases:
-                xp.maximum(out, phase, out=out)
+                np.maximum(out, phase, out=out)
 
-    share(xp, work, range(len(x)))
+    parallel(work, range(len(x)))
     return y
 
 
@@ -41,8 +41,7 @@ def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
 
     values, y  (N, H//size, W//size, C)
     """
-    xp = array_module(x)
-    result = xp.empty_like(x)
+    result = np.empty_like(x)
     result[:, y.shape[1] * size :] = result[:, :, y.shape[2] * size :] = 0  # rows and columns that no window reaches
 
     def work(images: Sequence[int]) -> None:
@@ -54,5 +53,5 @@ def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
                 out[...] = selected(left, here)
                 left = selected(left, ~here)
 
-    share(xp, work, range(len(x)))
+    parallel(work, range(len(x)))
     return result

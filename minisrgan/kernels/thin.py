@@ -17,45 +17,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minisrgan.backend import Array, array_module, thread_count, workspace_bytes
-from minisrgan.kernels.im2col import Pair, Workspace, block_bytes, patch, share
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from minisrgan.backend import Array, parallel, thread_count, workspace_bytes
+from minisrgan.kernels.blocks import Pair, block_bytes, patch, scratch
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array) -> None:
     """Write the stride-1 convolution of x with weight (kh, kw, C, O), windows from origin on, into y (N, H, W, O)."""
-    xp = array_module(x)
     kh, kw, channels, outputs = weight.shape
     images, height, width = y.shape[:3]
     wide = width + kw - 1  # the row of inputs under a row of outputs
     row = wide * outputs * x.itemsize
-    matrix = xp.ascontiguousarray(weight.transpose(0, 1, 3, 2)).reshape(-1, channels)  # (kh*kw*O, C)
+    matrix = np.ascontiguousarray(weight.transpose(0, 1, 3, 2)).reshape(-1, channels)  # (kh*kw*O, C)
     # Strips of output rows, each computed from its own inputs. Where the images alone do not occupy the threads, they
     # are cut, but not so low that the rows which neighbouring strips both need come to much.
     # Nor so high that their sums outgrow the workspace.
-    strip = min(height, 4 * kh if images < 2 * thread_count() else max(kh, workspace_bytes(xp) // (8 * row)))
+    strip = min(height, 4 * kh if images < 2 * thread_count() else max(kh, workspace_bytes() // (8 * row)))
     strips = [(n, r, min(r + strip, height)) for n in range(images) for r in range(0, height, strip)]
-    step = max(1, block_bytes(xp) // (kh * kw * row))  # input rows a product
+    step = max(1, block_bytes() // (kh * kw * row))  # input rows a product
 
     def work(part: Sequence[tuple[int, int, int]]) -> None:
-        names = "padded", "product", "row sums", "sums"
-        padding, products, row_sums, sums = (Workspace(name, xp, x.dtype) for name in names)
         for n, first, last in part:
             # Inputs of row u land on output rows u - i; row kh - 1 of `total` is the strip's first.
             rows = last - first + kh - 1
-            total = sums.of(outputs, (rows + kh) * wide)
+            total = scratch("sums", x.dtype, outputs, (rows + kh) * wide)
             total.fill(0)
             for top in range(0, rows, step):
                 count = min(step, rows - top)
-                inputs = patch(x, n, n + 1, first + origin[0] + top, origin[1], count, wide, padding)
+                inputs = patch(x, slice(n, n + 1), first + origin[0] + top, origin[1], count, wide)
                 flat = inputs.reshape(count * wide, channels)
-                p = products.of(kh, kw, outputs, count * wide)
-                xp.matmul(matrix, flat.T, out=p.reshape(-1, count * wide))  # (kh*kw*O, C) @ (C, pixels)
+                p = scratch("products", x.dtype, kh, kw, outputs, count * wide)
+                np.matmul(matrix, flat.T, out=p.reshape(-1, count * wide))  # (kh*kw*O, C) @ (C, pixels)
                 length = count * wide - kw + 1  # the pixels whose kw neighbours to the right are all there
                 i_step, j_step, o_step, pixel = p.strides
-                shifted = xp.lib.stride_tricks.as_strided(  # (kh, kw, O, length): p[i, j, o, q + j], a view
+                shifted = as_strided(  # (kh, kw, O, length): p[i, j, o, q + j], a view
                     p, (kh, kw, outputs, length), (i_step, j_step + pixel, o_step, pixel)
                 )
-                by_row = xp.add.reduce(shifted, axis=1, out=row_sums.of(kh, outputs, length))
+                by_row = np.add.reduce(shifted, axis=1, out=scratch("row sums", x.dtype, kh, outputs, length))
                 for i in range(kh):
                     start = (top + kh - 1 - i) * wide
                     total[:, start : start + length] += by_row[i]
@@ -63,4 +63,4 @@ def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array
             result = strip_rows.reshape(outputs, last - first, wide)[:, :, :width].transpose(1, 2, 0)
             y[n, first:last] = result if bias is None else result + bias
 
-    share(xp, work, strips)
+    parallel(work, strips)
