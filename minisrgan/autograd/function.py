@@ -2,15 +2,17 @@
 
 A subclass writes two methods:
 
-    forward(self, *arrays, **options)   computes on plain arrays, and calls self.save(...) for what backward needs
+    forward(self, *arrays, **options)   computes on plain arrays, and says what backward needs: `save_inputs`,
+                                        `save_output`, `save`
     backward(self, grad_y)              computes on Tensors, with operations that can be differentiated themselves
 
 so that the gradient of a gradient needs nothing more. Where one pass over the arrays can do what several operations
 would, a third method, ``backward_fused(self, grad_y)`` on plain arrays, is used whenever no second derivative is asked
 for; the tests hold the two against each other.
 
-What a node keeps. Its parents (strongly), and what save() was given; never its output, so the graph has no cycle and
-disappears with the last Tensor that needs it.
+What a node keeps. Its parents (strongly), and what it was told to save; never the Tensor of its result, so the graph
+has no cycle and disappears with the last Tensor that needs it. What was saved is what is used: where an array has been
+changed in place since, by an optimizer, `load_state_dict` or ``x -= ...``, the backward pass raises an error.
 """
 
 from __future__ import annotations
@@ -18,18 +20,37 @@ from __future__ import annotations
 import contextlib
 import inspect
 import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from minisrgan.autograd.modes import calling_line, is_anomaly_enabled, is_grad_enabled
 from minisrgan.autograd.profile import profiler
-from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor
-from minisrgan.backend import Array, array_module, device_of, is_array
-from minisrgan.errors import DeviceError, DTypeError, NonFiniteError
+from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor, version_of
+from minisrgan.backend import Array, array_module, device_of, is_array, to_numpy
+from minisrgan.errors import DeviceError, DTypeError, GradientError, NonFiniteError
 
 Gradients: TypeAlias = Tensor | tuple[Tensor | None, ...] | None
-_OUTPUT = -1  # the mark of a saved array that is the result itself
+_OUTPUT = -1
+
+
+@dataclass(slots=True)
+class _Saved:
+    """A value that a node keeps.
+
+    source    the input that it is, _OUTPUT, or None for what was computed on the way
+    factor    whether only the gradients of the other inputs use it
+    version   of the array when it was saved; in anomaly mode a checksum of its bytes as well
+    """
+
+    value: Any
+    source: int | None
+    factor: bool = False
+    name: str = ""
+    version: tuple[int, int | None] = (0, None)
 
 
 class Function:
@@ -54,7 +75,7 @@ class Function:
         self.hooks: list[Hook] = []
         self.line = ""
         self.released = False
-        self._saved: list[tuple[Any, int | None]] = []
+        self._saved: list[_Saved] = []
         self._inputs: tuple[Any, ...] = ()
 
     def forward(self, *inputs: Any, **options: Any) -> Array:
@@ -70,13 +91,28 @@ class Function:
 
     backward_fused: Any = None
 
+    def save_inputs(self, *positions: int, factors: bool = False) -> None:
+        """Keep inputs for the backward pass, where they are Tensors in their place in the graph.
+
+        factors  each is used for the gradients of the other inputs only, as in a product
+        """
+        self._keep(*(_Saved(self._inputs[position], position, factors) for position in positions))
+
+    def save_output(self) -> None:
+        """Keep the result for the backward pass, where it is a Tensor in its place in the graph."""
+        self._keep(_Saved(None, _OUTPUT))
+
     def save(self, *values: Any) -> None:
-        """Keep values for the backward pass: inputs, the result, or arrays computed on the way."""
-        if not any(self.needs_grad):
-            return
+        """Keep what was computed on the way, as a constant of the backward pass.
+
+        An input or the result that is handed over here is kept as `save_inputs` and `save_output` keep it.
+        """
         for value in values:
-            source = next((i for i, given in enumerate(self._inputs) if given is value), None)
-            self._saved.append((value, source))
+            self._keep(_Saved(value, next((i for i, given in enumerate(self._inputs) if given is value), None)))
+
+    def _keep(self, *values: _Saved) -> None:
+        if any(self.needs_grad):
+            self._saved.extend(values)
 
     @property
     def saved(self) -> tuple[Tensor, ...]:
@@ -84,12 +120,32 @@ class Function:
 
         Anything else comes back as it was: a Python number, or an array that is a constant of the backward pass.
         """
-        return tuple(self._revive(value, source) for value, source in self._saved)
+        return tuple(self._revive(kept.value, kept.source) for kept in self._unchanged())
 
     @property
     def saved_arrays(self) -> tuple[Any, ...]:
         """What was saved, as plain arrays."""
-        return tuple(value for value, _ in self._saved)
+        return tuple(kept.value for kept in self._unchanged())
+
+    def _unchanged(self) -> Iterator[_Saved]:
+        """Walk over what was saved; raise GradientError where it has been changed since and a gradient depends on it."""
+        for kept in self._saved:
+            if kept.version != _version(kept.value, kept.version[1] is not None):
+                others = (needed for i, needed in enumerate(self.needs_grad) if i != kept.source)
+                if not kept.factor or any(others):
+                    self._refuse_changed(kept)
+            yield kept
+
+    def _refuse_changed(self, kept: _Saved) -> None:
+        which = {None: "an array that it computed", _OUTPUT: "its result"}.get(kept.source)
+        which = which or f"its input {self._argument(kept.source or 0)}"
+        named = f" ({kept.name})" if kept.name else ""
+        raise GradientError(
+            f"backward of {self.name}",
+            expected=f"{which}{named}, {kept.value.shape}, as it was in the forward pass",
+            got="an array that has been changed in place since, as optimizer.step(), load_state_dict, x -= ... do",
+            fix="call backward before the change, or compute the result again after it",
+        )
 
     def _revive(self, value: Any, source: int | None) -> Any:
         if source is None or not is_array(value):
@@ -140,7 +196,11 @@ class Function:
                 (v if v._node is None else v._node) if isinstance(v, Tensor) and v.requires_grad else None
                 for v in given
             )
-            node._saved = [(data, _OUTPUT) if value is result else (value, at) for value, at in node._saved]
+            for kept in node._saved:
+                if kept.source == _OUTPUT or kept.value is result:
+                    kept.value, kept.source = data, _OUTPUT
+                kept.version = _version(kept.value, anomaly)
+                kept.name = getattr(given[kept.source], "name", "") if kept.source not in (None, _OUTPUT) else ""
             y.requires_grad, y._node = True, node
         return y
 
@@ -175,6 +235,11 @@ class Function:
         raise DTypeError(
             cls.name, expected=f"one dtype, not {len(dtypes)}", got=got, fix="convert one: array.astype(np.float32)"
         )
+
+
+def _version(value: Any, checksum: bool) -> tuple[int, int | None]:
+    """Return the version of a saved array and, where NumPy's changes are to be seen too, a checksum."""
+    return version_of(value), zlib.crc32(np.ascontiguousarray(to_numpy(value))) if checksum and is_array(value) else None
 
 
 def check_finite(array: Array, what: str, expected: str, line: str) -> None:

@@ -7,6 +7,7 @@ imported; the engine itself knows no mathematics.
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,12 +27,39 @@ Hook: TypeAlias = Callable[["Tensor"], "Tensor | None"]
 
 OPERATORS: dict[str, Callable[..., Tensor]] = {}
 
+# When the memory of an array was last changed in place, by the id of the array that owns the memory. No result depends
+# on it. An entry that outlives its array does no harm: what counts is whether a version differs from one noted while
+# the array was alive.
+_changes: dict[int, int] = {}
+_count = itertools.count(1)
+
+
+def mark_changed(array: Array) -> None:
+    """Note that an array was changed in place, so that a backward pass that needs the old numbers raises an error.
+
+    Assigning to `Tensor.data` does so by itself, and thus ``x.data *= 2``; ``x.data[0] = 2`` does not.
+    """
+    _changes[id(_owner(array))] = next(_count)
+
+
+def version_of(array: Array) -> int:
+    """Return a number that grows with every change in place of an array, or of another view of the same memory."""
+    return _changes.get(id(_owner(array)), 0)
+
+
+def _owner(array: Any) -> Any:
+    """Return what owns the memory of an array: itself or, for a view, the end of its chain of bases."""
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
+    return array
+
 
 class Tensor:
     """An array of float32 or float64 with a place in the graph.
 
     array          an array of NumPy or CuPy (shared, not copied), or numbers in lists (float32)
     requires_grad  whether `backward` shall leave a gradient in `.grad`
+    name           what errors call it; a parameter gets its path in its module
     Errors         DTypeError for integers and other types: minisrgan never changes a dtype silently.
 
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
@@ -41,26 +69,38 @@ class Tensor:
             [6. 8.]], shape (2, 2), float32)
     """
 
-    __slots__ = ("__weakref__", "_hooks", "_node", "data", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_array", "_hooks", "_node", "grad", "name", "requires_grad")
     __array_ufunc__ = None  # array + tensor asks the Tensor, instead of adding element by element
 
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
         if isinstance(array, Tensor):
             array = array.data
-        if not is_array(array):
-            array = _from_numbers(array)
-        if array.dtype not in (np.float32, np.float64):
-            fix = "image.astype(np.float32) / 255" if array.dtype == np.uint8 else "array.astype(np.float32)"
-            raise DTypeError(
-                "Tensor", expected="float32 or float64", got=str(array.dtype), fix=f"convert it yourself: {fix}"
-            )
-        self.data: Array = array
+        self._array: Array = _floats(array if is_array(array) else _from_numbers(array))
         self.requires_grad = requires_grad
+        self.name = ""
         self.grad: Tensor | None = None
         self._node: Function | None = None
         self._hooks: list[Hook] = []
 
     # What it is
+
+    @property
+    def data(self) -> Array:
+        """The array. One that is assigned is noted as a change, as are ``x.data *= 2`` and its like."""
+        return self._array
+
+    @data.setter
+    def data(self, array: Array) -> None:
+        if not is_array(array):
+            fix = "assign tensor.data, or under no_grad write x -= 0.1 * x.grad"
+            raise DTypeError("Tensor.data", expected="an array", got=type(array).__name__, fix=fix)
+        mark_changed(self._array)  # of the old one: a node may have saved it
+        self._array = _floats(array)
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever the array is changed in place; a backward pass compares it."""
+        return version_of(self._array)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -258,6 +298,14 @@ class Tensor:
     def transpose(self, *axes: int) -> Tensor:
         """Permute the axes, reversing them by default."""
         return OPERATORS["transpose"](self, axes or None)
+
+
+def _floats(array: Array) -> Array:
+    """Refuse an array of another dtype than float32 and float64."""
+    if array.dtype in (np.float32, np.float64):
+        return array
+    fix = "image.astype(np.float32) / 255" if array.dtype == np.uint8 else "array.astype(np.float32)"
+    raise DTypeError("Tensor", expected="float32 or float64", got=str(array.dtype), fix=f"convert it yourself: {fix}")
 
 
 def _from_numbers(value: Any) -> Array:

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from minisrgan import ops
-from minisrgan.autograd import Tensor
+from minisrgan.autograd import Tensor, mark_changed
 from minisrgan.errors import ArgumentError
 from minisrgan.nn import BatchNorm2d, Conv2d, Module, Parameter, PixelShuffle, PReLU, Sequential, icnr
 from minisrgan.ops.checks import require_channels, require_images
@@ -135,6 +135,8 @@ class Generator(Module):
         last[4, 4, rgb, rgb] = 2
         assert self.conv_last.bias is not None
         self.conv_last.bias.data.fill(-1)
+        for parameter in self.parameters():
+            mark_changed(parameter.data)
         return self
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
-from minisrgan.autograd import Tensor, no_grad
+from minisrgan.autograd import Tensor, mark_changed, no_grad
 from minisrgan.backend import Array, array_module, to_device, to_numpy
 from minisrgan.errors import MinisrganError, WeightsError
 from minisrgan.reference.worked import WORKED
@@ -85,9 +85,14 @@ class Module:
         return y
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Assign an attribute; a module learns the name it is known by here."""
+        """Assign an attribute; modules and parameters learn the name they are known by here."""
+        here = f"{type(self).__name__.lower()}.{name}"
         if isinstance(value, Module):
             object.__setattr__(value, "_name", name)
+            for path, parameter in value.named_parameters():
+                parameter.name = f"{here}.{path}"
+        elif isinstance(value, Parameter):
+            value.name = here
         object.__setattr__(self, name, value)
 
     # What it is made of
@@ -152,6 +157,7 @@ class Module:
             raise WeightsError(f"load_state_dict of {type(self).__name__}", expected=told, got=got, fix=fix)
         for name, array in ours.items():
             array[...] = array_module(array).asarray(state[name])
+            mark_changed(array)
 
     # Modes
 
@@ -181,7 +187,9 @@ class Module:
 
     def _convert(self, convert: Callable[[Array], Array]) -> Self:
         for parameter in self.parameters():
-            parameter.data, parameter.grad = convert(parameter.data), None
+            parameter.grad = None
+            if (array := convert(parameter.data)) is not parameter.data:
+                parameter.data = array
         for _, module in self.named_modules():
             for name in module.buffer_names:
                 setattr(module, name, convert(getattr(module, name)))

@@ -14,7 +14,7 @@ class PReLU(Function):
     """The node of `prelu`."""
 
     def forward(self, x: Array, slope: Array) -> Array:
-        self.save(x, slope)
+        self.save_inputs(0, 1)
         return kernels.prelu(x, slope)
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -66,7 +66,7 @@ class LeakyReLU(Function):
     def forward(self, x: Array, negative_slope: float) -> Array:
         self.negative_slope = negative_slope
         y = kernels.leaky_relu(x, negative_slope)
-        self.save(y)
+        self.save_output()
         return y
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -141,7 +141,7 @@ class Sigmoid(Function):
         small = xp.exp(-xp.abs(x))  # at most 1: never overflows
         y = (x >= 0) * (1 - small) + small
         y /= 1 + small  # 1 / (1 + e^-x) where x >= 0, else e^x / (1 + e^x)
-        self.save(y)
+        self.save_output()
         return y
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -169,7 +169,7 @@ class Tanh(Function):
 
     def forward(self, x: Array) -> Array:
         y = array_module(x).tanh(x)
-        self.save(y)
+        self.save_output()
         return y
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -197,7 +197,7 @@ class Softplus(Function):
 
     def forward(self, x: Array) -> Array:
         xp = array_module(x)
-        self.save(x)
+        self.save_inputs(0)
         return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
     def backward(self, grad_y: Tensor) -> Gradients:

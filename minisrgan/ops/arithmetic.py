@@ -80,7 +80,7 @@ class Multiply(Function):
     """The node of `multiply`."""
 
     def forward(self, a: Array, b: Array) -> Array:
-        self.save(a, b)
+        self.save_inputs(0, 1, factors=True)
         return a * b
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -111,7 +111,8 @@ class Divide(Function):
     """The node of `divide`."""
 
     def forward(self, a: Array, b: Array) -> Array:
-        self.save(a, b)
+        self.save_inputs(0, factors=True)
+        self.save_inputs(1)
         return a / b
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -167,7 +168,7 @@ class Power(Function):
 
     def forward(self, x: Array, exponent: Scalar) -> Array:
         self.exponent = exponent
-        self.save(x)
+        self.save_inputs(0)
         return x**exponent
 
     def backward(self, grad_y: Tensor) -> Gradients:

@@ -29,7 +29,7 @@ class Conv2d(Function):
 
     def forward(self, x: Array, weight: Array, bias: Array | None = None, *, stride: int, padding: int) -> Array:
         self.options: dict[str, Any] = {"stride": stride, "padding": padding}
-        self.save(x, weight)
+        self.save_inputs(0, 1, factors=True)
         return kernels.conv2d(x, weight, bias, **self.options)
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -93,7 +93,7 @@ class Conv2dTranspose(Function):
 
     def forward(self, x: Array, weight: Array, *, output_size: Size, stride: int, padding: int) -> Array:
         self.options: dict[str, Any] = {"stride": stride, "padding": padding}
-        self.save(x, weight)
+        self.save_inputs(0, 1, factors=True)
         return kernels.conv2d_input_gradient(x, weight, output_size, **self.options)
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -147,7 +147,7 @@ class Conv2dWeightGradient(Function):
 
     def forward(self, x: Array, grad_y: Array, *, kernel_size: Size, stride: int, padding: int) -> Array:
         self.options: dict[str, Any] = {"stride": stride, "padding": padding}
-        self.save(x, grad_y)
+        self.save_inputs(0, 1, factors=True)
         return kernels.conv2d_weight_gradient(x, grad_y, kernel_size, **self.options)
 
     def backward(self, grad_y: Tensor) -> Gradients:

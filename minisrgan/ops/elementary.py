@@ -12,7 +12,7 @@ class Exp(Function):
 
     def forward(self, x: Array) -> Array:
         y = array_module(x).exp(x)
-        self.save(y)
+        self.save_output()
         return y
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -39,7 +39,7 @@ class Log(Function):
     """The node of `log`."""
 
     def forward(self, x: Array) -> Array:
-        self.save(x)
+        self.save_inputs(0)
         return array_module(x).log(x)
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -67,7 +67,7 @@ class Sqrt(Function):
 
     def forward(self, x: Array) -> Array:
         y = array_module(x).sqrt(x)
-        self.save(y)
+        self.save_output()
         return y
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -94,7 +94,7 @@ class Absolute(Function):
     """The node of `absolute`."""
 
     def forward(self, x: Array) -> Array:
-        self.save(x)
+        self.save_inputs(0)
         return array_module(x).abs(x)
 
     def backward(self, grad_y: Tensor) -> Gradients:

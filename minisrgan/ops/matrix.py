@@ -14,7 +14,7 @@ class Matmul(Function):
     """The node of `matmul`."""
 
     def forward(self, a: Array, b: Array) -> Array:
-        self.save(a, b)
+        self.save_inputs(0, 1, factors=True)
         return kernels.matmul(a, b)
 
     def backward(self, grad_y: Tensor) -> Gradients:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from minisrgan import kernels
-from minisrgan.autograd import Function, Gradients, Tensor
+from minisrgan.autograd import Function, Gradients, Tensor, mark_changed
 from minisrgan.backend import Array, is_array
 from minisrgan.errors import DTypeError, ShapeError
 from minisrgan.ops.checks import as_tensor, require_channels, require_number
@@ -23,9 +23,11 @@ class BatchNormTraining(Function):
             for kept, new in zip(running, (mean, var * (count / (count - 1))), strict=True):  # n - 1: see batch_norm
                 kept *= 1 - momentum
                 kept += momentum * new
+                mark_changed(kept)
         inv_std = 1 / (var + eps) ** 0.5
         self.eps = eps
-        self.save(x, weight, mean, inv_std)
+        self.save_inputs(0, 1)
+        self.save(mean, inv_std)
         return kernels.normalize(x, mean, inv_std, weight, bias)
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -49,7 +51,7 @@ class BatchNormEvaluation(Function):
 
     def forward(self, x: Array, weight: Array, bias: Array, running: tuple[Array, Array], eps: float) -> Array:
         self.mean, self.inv_std = running[0].copy(), 1 / (running[1] + eps) ** 0.5  # copies: training goes on
-        self.save(x, weight)
+        self.save_inputs(0, 1)
         return kernels.normalize(x, self.mean, self.inv_std, weight, bias)
 
     def backward(self, grad_y: Tensor) -> Gradients:

@@ -18,7 +18,8 @@ class MaxPool2d(Function):
     def forward(self, x: Array, size: int) -> Array:
         self.size = size
         y = kernels.max_pool(x, size)
-        self.save(x, y)
+        self.save_inputs(0)
+        self.save_output()
         return y
 
     def backward(self, grad_y: Tensor) -> Gradients:

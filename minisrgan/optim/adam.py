@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from minisrgan import kernels
-from minisrgan.autograd import Tensor
+from minisrgan.autograd import Tensor, mark_changed
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ArgumentError, WeightsError
 
@@ -51,6 +51,7 @@ class Adam:
                 kernels.adam(
                     parameter.data, parameter.grad.data, mean, square, self.lr, self.betas, self.eps, self.steps
                 )
+                mark_changed(parameter.data)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minisrgan.autograd import mark_changed
 from minisrgan.backend import Array
 from minisrgan.nn import Module
 
@@ -31,3 +32,4 @@ class EMA:
         keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
         for name, value in self.module.state_dict().items():
             self.average[name] += (1 - keep) * (value - self.average[name])
+            mark_changed(self.average[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minisrgan.autograd import mark_changed
 from minisrgan.backend import Array, array_module
 from minisrgan.data import CropSampler
 from minisrgan.errors import CheckpointError
@@ -44,6 +45,7 @@ def restore(stage: Stage, sampler: CropSampler, arrays: dict[str, Array], state:
         if stage.average:
             for key, array in stage.average.average.items():
                 array[...] = array_module(array).asarray(arrays[f"ema.{key}"])
+                mark_changed(array)
             stage.average.steps = state["ema_steps"]
         if stage.balance and "balance.ratio" in arrays:
             xp = array_module(stage.generator.parameters()[0].data)
