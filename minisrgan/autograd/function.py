@@ -21,15 +21,13 @@ import contextlib
 import inspect
 import re
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from minisrgan.autograd.modes import calling_line, is_anomaly_enabled, is_grad_enabled
 from minisrgan.autograd.profile import profiler
-from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor, version_of
+from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor, tick, version_of
 from minisrgan.backend import Array, array_module, device_of, is_array, to_numpy
 from minisrgan.errors import DeviceError, DTypeError, GradientError, NonFiniteError
 
@@ -37,20 +35,9 @@ Gradients: TypeAlias = Tensor | tuple[Tensor | None, ...] | None
 _OUTPUT = -1
 
 
-@dataclass(slots=True)
-class _Saved:
-    """A value that a node keeps.
-
-    source    the input that it is, _OUTPUT, or None for what was computed on the way
-    factor    whether only the gradients of the other inputs use it
-    version   of the array when it was saved; in anomaly mode a checksum of its bytes as well
-    """
-
-    value: Any
-    source: int | None
-    factor: bool = False
-    name: str = ""
-    version: tuple[int, int | None] = (0, None)
+# (value, source, factor, name): see `Function.save_inputs`. The source is an input, _OUTPUT, or None for an array
+# computed on the way; the name is that of the input.
+_Saved: TypeAlias = tuple[Any, int | None, bool, str]
 
 
 class Function:
@@ -60,6 +47,8 @@ class Function:
     needs_grad   for each input, whether its gradient is asked for in this backward pass
     parents      for each input: the node that made it, the leaf itself, or None where no gradient goes
     shapes       the shape of each input, () for a Python number
+    time         when it was computed: what it saved must not have a later version
+    checksums    of what it saved, in anomaly mode, where changes made by NumPy are to be seen too
     """
 
     name: ClassVar[str] = ""
@@ -75,7 +64,10 @@ class Function:
         self.hooks: list[Hook] = []
         self.line = ""
         self.released = False
+        self.time = 0
+        self.checksums: list[int] = []
         self._saved: list[_Saved] = []
+        self._given: tuple[Tensor | Scalar, ...] = ()
         self._inputs: tuple[Any, ...] = ()
 
     def forward(self, *inputs: Any, **options: Any) -> Array:
@@ -96,11 +88,12 @@ class Function:
 
         factors  each is used for the gradients of the other inputs only, as in a product
         """
-        self._keep(*(_Saved(self._inputs[position], position, factors) for position in positions))
+        for i in positions:
+            self._keep(self._inputs[i], i, factors, getattr(self._given[i], "name", ""))
 
     def save_output(self) -> None:
         """Keep the result for the backward pass, where it is a Tensor in its place in the graph."""
-        self._keep(_Saved(None, _OUTPUT))
+        self._keep(None, _OUTPUT)
 
     def save(self, *values: Any) -> None:
         """Keep what was computed on the way, as a constant of the backward pass.
@@ -108,11 +101,12 @@ class Function:
         An input or the result that is handed over here is kept as `save_inputs` and `save_output` keep it.
         """
         for value in values:
-            self._keep(_Saved(value, next((i for i, given in enumerate(self._inputs) if given is value), None)))
+            position = next((i for i, given in enumerate(self._inputs) if given is value), None)
+            self._keep(value, None) if position is None else self.save_inputs(position)
 
-    def _keep(self, *values: _Saved) -> None:
+    def _keep(self, value: Any, source: int | None, factor: bool = False, name: str = "") -> None:
         if any(self.needs_grad):
-            self._saved.extend(values)
+            self._saved.append((value, source, factor, name))
 
     @property
     def saved(self) -> tuple[Tensor, ...]:
@@ -120,32 +114,30 @@ class Function:
 
         Anything else comes back as it was: a Python number, or an array that is a constant of the backward pass.
         """
-        return tuple(self._revive(kept.value, kept.source) for kept in self._unchanged())
+        self._check_saved()
+        return tuple(self._revive(value, source) for value, source, _, _ in self._saved)
 
     @property
     def saved_arrays(self) -> tuple[Any, ...]:
         """What was saved, as plain arrays."""
-        return tuple(kept.value for kept in self._unchanged())
+        self._check_saved()
+        return tuple(value for value, _, _, _ in self._saved)
 
-    def _unchanged(self) -> Iterator[_Saved]:
-        """Walk over what was saved; raise GradientError where it has been changed since and a gradient depends on it."""
-        for kept in self._saved:
-            if kept.version != _version(kept.value, kept.version[1] is not None):
-                others = (needed for i, needed in enumerate(self.needs_grad) if i != kept.source)
-                if not kept.factor or any(others):
-                    self._refuse_changed(kept)
-            yield kept
-
-    def _refuse_changed(self, kept: _Saved) -> None:
-        which = {None: "an array that it computed", _OUTPUT: "its result"}.get(kept.source)
-        which = which or f"its input {self._argument(kept.source or 0)}"
-        named = f" ({kept.name})" if kept.name else ""
-        raise GradientError(
-            f"backward of {self.name}",
-            expected=f"{which}{named}, {kept.value.shape}, as it was in the forward pass",
-            got="an array that has been changed in place since, as optimizer.step(), load_state_dict, x -= ... do",
-            fix="call backward before the change, or compute the result again after it",
-        )
+    def _check_saved(self) -> None:
+        """Raise GradientError where an array has been changed since, and a gradient that is asked for depends on it."""
+        for at, (value, source, factor, name) in enumerate(self._saved):
+            if version_of(value) < self.time and (not self.checksums or self.checksums[at] == _checksum(value)):
+                continue
+            if factor and not any(needed for i, needed in enumerate(self.needs_grad) if i != source):
+                continue
+            which = {None: "an array that it computed", _OUTPUT: "its result"}.get(source)
+            which = which or f"its input {self._argument(source or 0)}"
+            raise GradientError(
+                f"backward of {self.name}",
+                expected=f"{which}{f' ({name})' if name else ''}, {value.shape}, as it was in the forward pass",
+                got="an array that has been changed in place since, as optimizer.step(), load_state_dict, x -= ... do",
+                fix="call backward before the change, or compute the result again after it",
+            )
 
     def _revive(self, value: Any, source: int | None) -> Any:
         if source is None or not is_array(value):
@@ -180,11 +172,12 @@ class Function:
         node.shapes = tuple(v.shape if isinstance(v, Tensor) else () for v in given)
         # A view each: save() knows inputs by identity, and x and x.detach() share one array.
         node._inputs = tuple(v.data.view() if isinstance(v, Tensor) else v for v in given)
+        node._given = given
         anomaly, recorder = is_anomaly_enabled(), profiler.get()
         forward = node.forward if recorder is None else recorder.timed(node.name, "forward", node.forward)
         with np.errstate(all="ignore") if anomaly else contextlib.nullcontext():  # an error will say it better
             result = forward(*node._inputs, **options)
-        node._inputs = ()
+        node._inputs = node._given = ()
         data = np.asarray(result) if isinstance(result, np.generic) else result  # NumPy turns 0-d into scalars
         if anomaly:
             node.line = calling_line()
@@ -196,11 +189,10 @@ class Function:
                 (v if v._node is None else v._node) if isinstance(v, Tensor) and v.requires_grad else None
                 for v in given
             )
-            for kept in node._saved:
-                if kept.source == _OUTPUT or kept.value is result:
-                    kept.value, kept.source = data, _OUTPUT
-                kept.version = _version(kept.value, anomaly)
-                kept.name = getattr(given[kept.source], "name", "") if kept.source not in (None, _OUTPUT) else ""
+            output: _Saved = (data, _OUTPUT, False, "")
+            node._saved = [output if kept[1] == _OUTPUT or kept[0] is result else kept for kept in node._saved]
+            node.time = tick()
+            node.checksums = [_checksum(kept[0]) for kept in node._saved] if anomaly else []
             y.requires_grad, y._node = True, node
         return y
 
@@ -237,9 +229,8 @@ class Function:
         )
 
 
-def _version(value: Any, checksum: bool) -> tuple[int, int | None]:
-    """Return the version of a saved array and, where NumPy's changes are to be seen too, a checksum."""
-    return version_of(value), zlib.crc32(np.ascontiguousarray(to_numpy(value))) if checksum and is_array(value) else None
+def _checksum(value: Any) -> int:
+    return zlib.crc32(np.ascontiguousarray(to_numpy(value))) if is_array(value) else 0
 
 
 def check_finite(array: Array, what: str, expected: str, line: str) -> None:

@@ -27,11 +27,17 @@ Hook: TypeAlias = Callable[["Tensor"], "Tensor | None"]
 
 OPERATORS: dict[str, Callable[..., Tensor]] = {}
 
-# When the memory of an array was last changed in place, by the id of the array that owns the memory. No result depends
-# on it. An entry that outlives its array does no harm: what counts is whether a version differs from one noted while
-# the array was alive.
-_changes: dict[int, int] = {}
+# Versions. Computing a node and changing an array in place are given numbers in the order in which they happen. A
+# node that saved an array which has a later number than its own would compute a gradient from numbers that were not
+# there in the forward pass. No result depends on what is kept here, and an entry that outlives its array does no harm:
+# whatever is saved at that address later has a later number.
+_changes: dict[int, int] = {}  # for the memory of an array, by the id of its owner, the number of its last change
 _count = itertools.count(1)
+
+
+def tick() -> int:
+    """Return the next number."""
+    return next(_count)
 
 
 def mark_changed(array: Array) -> None:
@@ -39,11 +45,11 @@ def mark_changed(array: Array) -> None:
 
     Assigning to `Tensor.data` does so by itself, and thus ``x.data *= 2``; ``x.data[0] = 2`` does not.
     """
-    _changes[id(_owner(array))] = next(_count)
+    _changes[id(_owner(array))] = tick()
 
 
 def version_of(array: Array) -> int:
-    """Return a number that grows with every change in place of an array, or of another view of the same memory."""
+    """Return when the memory of an array was last changed, 0 if never."""
     return _changes.get(id(_owner(array)), 0)
 
 
@@ -99,28 +105,28 @@ class Tensor:
 
     @property
     def version(self) -> int:
-        """A number that grows whenever the array is changed in place; a backward pass compares it."""
+        """A number that grows whenever the array is changed in place; nodes that saved it before must not use it."""
         return version_of(self._array)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        return tuple(self.data.shape)
+        return tuple(self._array.shape)
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return int(self.data.ndim)
+        return int(self._array.ndim)
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return int(self.data.size)
+        return int(self._array.size)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
-        dtype: np.dtype[Any] = self.data.dtype
+        dtype: np.dtype[Any] = self._array.dtype
         return dtype
 
     @property
