@@ -323,6 +323,8 @@ def test_a_detached_twin_of_an_input_stays_a_constant():
     (first,) = grad(x.detach() / x, x, Tensor(np.ones(1)), create_graph=True)
     (second,) = grad(first.sum(), x)
     assert second.item() == pytest.approx(2 * 2 / 2**3)
+    (first,) = grad(NotSummed.apply(x, x.detach()), x, Tensor(np.ones(1)), create_graph=True)
+    assert not first.requires_grad  # d/dx of x * sg(x) is sg(x)
 
 
 def test_a_leaf_owns_the_gradient_that_is_added_to():

@@ -34,6 +34,7 @@ class Fault:
 ENGINE = "autograd.test_engine::"
 TABLE = "ops.test_table::"
 MASKS = "ops.test_masks::"
+VERSIONS = "autograd.test_versions::"
 STEP = "test_srgan_step::"
 LOSSES = "losses.test_losses::"
 STAGES = "training.test_stages::"
@@ -103,6 +104,31 @@ AUTOGRAD = [
         "x and x.detach() are taken for one another",
         "Function.apply", "v.data.view()", "v.data",
         "autograd.test_gradcheck::test_a_detached_twin_of_an_input_stays_a_constant",
+    ),
+    Fault(
+        "an array that an optimizer has changed is used all the same",
+        "Function._check_saved", "version_of(value) < self.time", "True",
+        VERSIONS + "test_a_changed_factor_is_noticed",
+    ),
+    Fault(
+        "a factor counts even for its own gradient, which does not depend on it",
+        "Function._check_saved", "factor and not any(_1)", "False and not any(_1)",
+        VERSIONS + "test_only_the_gradients_that_are_asked_for_count",
+    ),
+    Fault(
+        "a view of a weight has a version of its own",
+        "tensor._owner", "while (base := getattr(array, 'base', None)) is not None:\n    array = base", "pass",
+        VERSIONS + "test_a_view_shares_the_memory_and_the_version",
+    ),
+    Fault(
+        "anomaly mode does not see what NumPy changes",
+        "Function._check_saved", "self.checksums[at] == _checksum(value)", "True",
+        VERSIONS + "test_anomaly_mode_sees_what_numpy_changes",
+    ),
+    Fault(
+        "running statistics change unnoticed",
+        "ops/norm.py", "                mark_changed(kept)\n", "",
+        VERSIONS + "test_arrays_of_the_library_that_it_changes",
     ),
     Fault(
         "a node asks for gradients under no_grad too",
