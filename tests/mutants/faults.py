@@ -117,7 +117,7 @@ AUTOGRAD = [
     ),
     Fault(
         "a view of a weight has a version of its own",
-        "tensor._owner", "while (base := getattr(array, 'base', None)) is not None:\n    array = base", "pass",
+        "tensor._owner", "(base := getattr(array, 'base', None)) is not None", "(base := None) is not None",
         VERSIONS + "test_a_view_shares_the_memory_and_the_version",
     ),
     Fault(
@@ -127,7 +127,7 @@ AUTOGRAD = [
     ),
     Fault(
         "running statistics change unnoticed",
-        "ops/norm.py", "                mark_changed(kept)\n", "",
+        "BatchNormTraining.forward", "mark_changed(kept)", "pass",
         VERSIONS + "test_arrays_of_the_library_that_it_changes",
     ),
     Fault(

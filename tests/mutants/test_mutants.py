@@ -53,7 +53,9 @@ def codes(module: ModuleType, code: CodeType) -> Iterator[tuple[FunctionType, Co
         found: Any = module
         for name in inner.co_qualname.split("."):
             found = vars(found).get(name)
-        found = found.fget if isinstance(found, property) else inspect.unwrap(getattr(found, "__func__", found))
+        if isinstance(found, property):
+            found = found.fget if inner.co_argcount == 1 else found.fset
+        found = inspect.unwrap(getattr(found, "__func__", found))
         if isinstance(found, FunctionType):
             yield found, inner
         else:
