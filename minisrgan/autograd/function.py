@@ -230,7 +230,7 @@ class Function:
 
 
 def _checksum(value: Any) -> int:
-    return zlib.crc32(np.ascontiguousarray(to_numpy(value))) if is_array(value) else 0
+    return zlib.crc32(to_numpy(value).tobytes()) if is_array(value) else 0
 
 
 def check_finite(array: Array, what: str, expected: str, line: str) -> None:

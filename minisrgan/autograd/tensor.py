@@ -1,8 +1,7 @@
 """Tensor: an array that remembers how it was computed.
 
-A Tensor is a handle: its numbers (`data`), and the node of the graph that made them. Everything it can compute comes
-from `minisrgan.ops`, which puts the functions behind the signs (`+`, `*`, `@` ...) into `OPERATORS` when it is
-imported; the engine itself knows no mathematics.
+A Tensor is a handle: its numbers (`data`), and the node of the graph that made them. The engine knows no mathematics:
+operators (`+`, `@` ...) and methods (`sum`, `reshape` ...) are given to the class by `minisrgan.ops`, from one table.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from minisrgan.errors import DTypeError, GradientError, ShapeError
 if TYPE_CHECKING:
     from minisrgan.autograd.function import Function
 
+    def _operation(*inputs: Any, **options: Any) -> Tensor: ...
+
 Scalar: TypeAlias = int | float
 Operand: TypeAlias = "Tensor | Array | Scalar"
 Axis: TypeAlias = int | tuple[int, ...] | None
 Hook: TypeAlias = Callable[["Tensor"], "Tensor | None"]
-
-OPERATORS: dict[str, Callable[..., Tensor]] = {}
 
 # Versions. Computing a node and changing an array in place are given numbers in the order in which they happen. A
 # node that saved an array which has a later number than its own would compute a gradient from numbers that were not
@@ -231,79 +230,11 @@ class Tensor:
         """Forget the gradient."""
         self.grad = None
 
-    # Signs
-
-    def __add__(self, other: Operand) -> Tensor:
-        """Return self + other."""
-        return OPERATORS["add"](self, other)
-
-    __radd__ = __add__
-
-    def __mul__(self, other: Operand) -> Tensor:
-        """Return self * other."""
-        return OPERATORS["multiply"](self, other)
-
-    __rmul__ = __mul__
-
-    def __sub__(self, other: Operand) -> Tensor:
-        """Return self - other."""
-        return OPERATORS["subtract"](self, other)
-
-    def __rsub__(self, other: Operand) -> Tensor:
-        """Return other - self."""
-        return OPERATORS["subtract"](other, self)
-
-    def __truediv__(self, other: Operand) -> Tensor:
-        """Return self / other."""
-        return OPERATORS["divide"](self, other)
-
-    def __rtruediv__(self, other: Operand) -> Tensor:
-        """Return other / self."""
-        return OPERATORS["divide"](other, self)
-
-    def __neg__(self) -> Tensor:
-        """Return -self."""
-        return OPERATORS["negative"](self)
-
-    def __pow__(self, exponent: Scalar) -> Tensor:
-        """Return self ** exponent, for a Python number."""
-        return OPERATORS["power"](self, exponent)
-
-    def __abs__(self) -> Tensor:
-        """Return the absolute value."""
-        return OPERATORS["absolute"](self)
-
-    def __matmul__(self, other: Tensor | Array) -> Tensor:
-        """Return the matrix product self @ other."""
-        return OPERATORS["matmul"](self, other)
-
-    def __rmatmul__(self, other: Array) -> Tensor:
-        """Return the matrix product other @ self."""
-        return OPERATORS["matmul"](other, self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        """Return the part that a slice, an integer or an array of integers names."""
-        return OPERATORS["getitem"](self, index)
-
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """Sum over axes, all of them by default."""
-        return OPERATORS["sum"](self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """Average over axes, all of them by default."""
-        return OPERATORS["mean"](self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """Take the maximum over axes, all of them by default."""
-        return OPERATORS["max"](self, axis=axis, keepdims=keepdims)
-
-    def reshape(self, *shape: int) -> Tensor:
-        """Read the same elements in another shape; one length may be -1."""
-        return OPERATORS["reshape"](self, shape)
-
-    def transpose(self, *axes: int) -> Tensor:
-        """Permute the axes, reversing them by default."""
-        return OPERATORS["transpose"](self, axes or None)
+    if TYPE_CHECKING:  # for type checkers; the operations come from the table in minisrgan/ops/__init__.py
+        T: Tensor
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _operation
+        __neg__ = __abs__ = __pow__ = __matmul__ = __rmatmul__ = __getitem__ = _operation
+        sum = mean = max = reshape = transpose = exp = log = sqrt = abs = _operation
 
 
 def _floats(array: Array) -> Array:

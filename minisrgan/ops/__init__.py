@@ -12,8 +12,13 @@ activation   prelu, leaky_relu, relu, sigmoid, tanh, softplus
 shuffle      pixel_shuffle, pixel_unshuffle
 pool         max_pool2d, global_average_pool
 loss         mse, l1, binary_cross_entropy_with_logits, total_variation
+
+`OPERATORS`, at the end, says which of them a Tensor offers as operators and methods.
 """
 
+from typing import Any
+
+from minisrgan.autograd import Tensor
 from minisrgan.ops.activation import leaky_relu, prelu, relu, sigmoid, softplus, tanh
 from minisrgan.ops.arithmetic import add, divide, multiply, negative, power, subtract
 from minisrgan.ops.conv import conv2d, conv2d_transpose, conv2d_weight_gradient
@@ -34,3 +39,26 @@ __all__ = [
     "pad", "pixel_shuffle", "pixel_unshuffle", "power", "prelu", "relu", "reshape", "scatter", "sigmoid", "softplus",
     "sqrt", "stack", "subtract", "sum", "sum_to", "tanh", "total_variation", "transpose", "variance",
 ]  # fmt: skip
+
+
+def _unpacked(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Take lengths or axes one by one, ``x.reshape(2, 3)``, or as one tuple."""
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given
+
+
+# What a Tensor can do by itself, and the operation behind it.
+OPERATORS: dict[str, Any] = {
+    "__add__": add, "__radd__": add,
+    "__sub__": subtract, "__rsub__": lambda x, other: subtract(other, x),
+    "__mul__": multiply, "__rmul__": multiply,
+    "__truediv__": divide, "__rtruediv__": lambda x, other: divide(other, x),
+    "__matmul__": matmul, "__rmatmul__": lambda x, other: matmul(other, x),
+    "__neg__": negative, "__abs__": absolute, "__pow__": power, "__getitem__": getitem,
+    "abs": absolute, "exp": exp, "log": log, "sqrt": sqrt,
+    "sum": sum, "mean": mean, "max": max,
+    "reshape": lambda x, *shape: reshape(x, _unpacked(shape)),
+    "transpose": lambda x, *axes: transpose(x, _unpacked(axes) or None), "T": property(transpose),
+}  # fmt: skip
+
+for _name, _operation in OPERATORS.items():
+    setattr(Tensor, _name, _operation)

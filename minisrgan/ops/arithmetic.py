@@ -7,7 +7,7 @@ input that was repeated is the sum of the gradients of its copies (`sum_to`). A 
 
 from __future__ import annotations
 
-from minisrgan.autograd import OPERATORS, Function, Gradients, Operand, Scalar, Tensor
+from minisrgan.autograd import Function, Gradients, Operand, Scalar, Tensor
 from minisrgan.backend import Array
 from minisrgan.ops.checks import broadcast_shape, require_number
 from minisrgan.ops.reduction import sum_to
@@ -191,6 +191,3 @@ def power(x: Tensor, exponent: Scalar) -> Tensor:
     6.0
     """
     return Power.apply(x, exponent=require_number("power", "the exponent", exponent))
-
-
-OPERATORS.update(add=add, subtract=subtract, multiply=multiply, divide=divide, negative=negative, power=power)

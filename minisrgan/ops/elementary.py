@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minisrgan.autograd import OPERATORS, Function, Gradients, Tensor
+from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.ops.select import where
 
@@ -116,6 +116,3 @@ def absolute(x: Tensor) -> Tensor:
     array([-1.,  0.,  1.], dtype=float32)
     """
     return Absolute.apply(x)
-
-
-OPERATORS.update(absolute=absolute)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minisrgan import kernels
-from minisrgan.autograd import OPERATORS, Function, Gradients, Tensor
+from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
 from minisrgan.ops.checks import as_tensor, require_channels
@@ -77,6 +77,3 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias.shape != weight.shape[1:]:
         raise ShapeError("linear", expected=f"bias {weight.shape[1:]}", got=str(bias.shape), fix="one number an output")
     return y + bias
-
-
-OPERATORS.update(matmul=matmul)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minisrgan.autograd import OPERATORS, Axis, Function, Gradients, Operand, Scalar, Tensor
+from minisrgan.autograd import Axis, Function, Gradients, Operand, Scalar, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ArgumentError, ShapeError
 from minisrgan.ops.checks import as_tensor, broadcast_shape, normalized_axes, require_number
@@ -147,6 +147,3 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def _module(a: Array | Scalar, b: Array | Scalar) -> Any:
     """Return the array module of two inputs, one of which may be a number."""
     return array_module(b if isinstance(a, int | float) else a)
-
-
-OPERATORS.update(max=max)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minisrgan.autograd import OPERATORS, Function, Gradients, Tensor
+from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module, is_array
 from minisrgan.errors import ArgumentError, DTypeError, ShapeError
 from minisrgan.ops.checks import as_tensor, normalized_axes, require_integer, require_sizes
@@ -251,6 +251,3 @@ def _alike(op: str, tensors: Any, axis: int, new_axis: bool) -> tuple[list[Tenso
         got = ", ".join(str(x.shape) for x in tensors)
         raise ShapeError(op, expected=f"equal shapes{but}", got=got, fix="crop or pad to one size first")
     return tensors, axis
-
-
-OPERATORS.update(reshape=reshape, transpose=transpose, getitem=getitem)
