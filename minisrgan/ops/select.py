@@ -51,7 +51,7 @@ class Clip(Function):
 
     def forward(self, x: Array, low: float, high: float) -> Array:
         self.low, self.high = low, high
-        self.save(x)
+        self.save_inputs(0)
         return array_module(x).clip(x, low, high)
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -81,7 +81,7 @@ class Maximum(Function):
     """The node of `maximum`."""
 
     def forward(self, a: Array, b: Array) -> Array:
-        self.save(a, b)
+        self.save_inputs(0, 1)
         return _module(a, b).maximum(a, b)
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -116,7 +116,8 @@ class Max(Function):
         self.kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
         self.axes = axes
         y = x.max(axis=axes, keepdims=keepdims)
-        self.save(x, y)
+        self.save_inputs(0)
+        self.save_output()
         return y
 
     def backward(self, grad_y: Tensor) -> Gradients:
