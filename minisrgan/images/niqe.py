@@ -34,9 +34,7 @@ def read_natural(path: str | Path) -> Natural:
     Errors  WeightsError if the file is missing, cannot be read, or holds something else
     """
     try:
-        if not Path(path).exists():
-            raise ValueError("no such file")
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             mean, covariance = (np.asarray(file[f"{name}_pris_param"], np.float64) for name in ("mu", "cov"))
         if (mean.shape, covariance.shape) != ((1, _FEATURES), (_FEATURES, _FEATURES)):
             raise ValueError(f"arrays of {mean.shape} and {covariance.shape}")
@@ -94,10 +92,10 @@ def _features(y: Array, block: int) -> Array:
     """The 18 features of each block, (blocks, 18): 2 of the values, 4 for each of four directions of the products."""
     rows, columns = y.shape[0] // block, y.shape[1] // block
     blocks = _normalised(y).reshape(rows, block, columns, block).swapaxes(1, 2).reshape(-1, block, block)
-    alpha, _, left, right = _fit(blocks)
+    alpha, _, left, right = fit(blocks)
     features = [alpha, (left + right) / 2]
     for direction in _NEIGHBOURS:
-        features += _fit(blocks * np.roll(blocks, direction, axis=(1, 2)))
+        features += fit(blocks * np.roll(blocks, direction, axis=(1, 2)))
     return np.stack(features, axis=1)
 
 
@@ -109,7 +107,7 @@ def _shapes() -> tuple[Array, Array, Array]:
     return alpha, two * two / (one * three), np.sqrt(one / three)
 
 
-def _fit(blocks: Array) -> list[Array]:
+def fit(blocks: Array) -> list[Array]:
     """Fit an asymmetric generalised Gaussian to each block by its moments: shape, mean, left and right scale.
 
     Formula     density ~ exp(-(-x / left)^alpha) for x < 0, exp(-(x / right)^alpha) for x >= 0
