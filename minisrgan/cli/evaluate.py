@@ -18,7 +18,7 @@ from minisrgan.images.resize import Border
 from minisrgan.images.texture import SMALLEST as SMALLEST_GRID
 from minisrgan.inference.evaluate import Score, average, find_pairs, judge, load_methods, read_pair
 from minisrgan.inference.known_sets import PAPER, photo_digest, recognise
-from minisrgan.inference.measures import Texture
+from minisrgan.inference.measures import LARGEST_VGG, Texture
 from minisrgan.show.comparison import Strip, make_strip, require_figure, strips_figure
 from minisrgan.show.scores import TEXTURE, ScoreTable
 from minisrgan.show.style import save_figure
@@ -142,12 +142,15 @@ def _missing(texture: Texture, originals: Sequence[Score]) -> Iterator[str]:
     if not texture.natural:
         yield "NIQE: no parameters at hand; `minisrgan weights fetch niqe` gets them, or --niqe FILE names them."
     reasons = {"detail": "flat", "grid_4": f"flat or below {SMALLEST_GRID} pixels a side"}
+    if texture.content:
+        reasons["vgg_54"] = f"above {LARGEST_VGG / 1e6:.0f} megapixels; --vgg FILE measures them all the same"
     if texture.natural:
         reasons["niqe"] = f"flat or below {SMALLEST_NIQE} pixels a side between the cropped borders"
     for measure, reason in reasons.items():
         left_out = sum(getattr(score, measure) is None for score in originals)
         if left_out:
-            yield f"{measure.removesuffix('_4')}: without {left_out} photos, {reason}."
+            photos = f"{left_out} photo{'s' * (left_out > 1)}"
+            yield f"{measure.rstrip('_54')}: without {photos}, {reason}."
 
 
 def _plain(score: Score) -> dict[str, float | str | None]:

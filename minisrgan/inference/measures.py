@@ -21,6 +21,8 @@ from minisrgan.losses import VGGContent
 from minisrgan.weights import load_vgg19
 from minisrgan.weights.download import cache_folder, downloaded
 
+LARGEST_VGG = 4_000_000  # pixels: VGG19's first layers take 1 GB a megapixel
+
 
 def niqe_parameters(path: str | Path | None = None) -> Natural | None:
     """Read NIQE's parameters; by default those that `minisrgan weights fetch niqe` got, None where it did not.
@@ -37,19 +39,23 @@ class Texture:
     vgg     a file of VGG19, by default the downloaded one if there is one; its features 5,4 are then compared
     niqe    a file of NIQE's parameters, by default the downloaded one if there is one
     device  where VGG19 computes
+
+    Where a file is only the default, pictures too large for VGG or too small for NIQE go without that measure.
+
     Errors  WeightsError for a file that is missing or holds something else
 
     >>> noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     >>> found = Texture().measure({"half": noise // 2}, noise)["half"]
-    >>> round(found["detail"], 2), round(found["grid_4"], 1), "niqe" in found
-    (0.5, 0.9, False)
+    >>> round(found["detail"], 2), round(found["top_octave"], 2), round(found["shift_red"])
+    (0.5, 0.25, -64)
     """
 
     def __init__(self, vgg: Path | None = None, niqe: Path | None = None, device: str = "cpu") -> None:
-        vgg = vgg or downloaded("vgg19")
-        self.content = VGGContent(load_vgg19(vgg, "5,4").to(device)) if vgg else None
+        path = vgg or downloaded("vgg19")
+        self.content = VGGContent(load_vgg19(path, "5,4").to(device)) if path else None
         self.natural = niqe_parameters(niqe)
-        self._every = niqe is not None
+        self._largest = math.inf if vgg else LARGEST_VGG
+        self._smallest = 0 if niqe else SMALLEST_NIQE
         self._device = device
 
     def measure(self, pictures: Mapping[str, Array], original: Array, crop: int = 0) -> dict[str, dict[str, float]]:
@@ -57,10 +63,11 @@ class Texture:
 
         crop     pixels of each border that NIQE leaves out
         Returns  for each picture a dict of fields of `minisrgan.inference.evaluate.Score`
-        Errors   ShapeError for a picture too small for NIQE, if the file of its parameters was named; else left out
+        Errors   ShapeError for a picture too small for NIQE, if the file of its parameters was named
         """
         size, found = min(original.shape[:2]), {}
-        target = self._features(original) if self.content else None
+        content = self.content if original.shape[0] * original.shape[1] <= self._largest else None
+        target = self._features(original) if content else None
         for name, picture in pictures.items():
             values = {"detail": detail(picture, original), "top_octave": top_octave(picture, original)}
             if size >= SMALLEST_GRID:
@@ -68,11 +75,11 @@ class Texture:
                 values |= {f"local_grid_{period}": local_grid(picture, period) for period in (4, 2)}
             shifts = np.resize(colour_shift(picture, original), 3).tolist()
             values |= dict(zip(("shift_red", "shift_green", "shift_blue"), shifts, strict=True))
-            if self.content:
+            if content:
                 features = self._features(picture)
                 # Eq. 5 of the paper, as VGGContent has it; the original's features are computed once for all.
-                values["vgg_54"] = float(np.square(features - target).sum(axis=3).mean()) * self.content.scale**2
-            if self.natural and (self._every or size - 2 * crop >= SMALLEST_NIQE):
+                values["vgg_54"] = float(np.square(features - target).sum(axis=3).mean()) * content.scale**2
+            if self.natural and size - 2 * crop >= self._smallest:
                 values["niqe"] = niqe(picture, self.natural, crop)
             found[name] = {key: value for key, value in values.items() if not math.isnan(value)}
         return found

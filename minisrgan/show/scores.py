@@ -22,10 +22,13 @@ def shorten(name: str, longest: int = _LONGEST) -> str:
     return f"{name[:head]}..{name[head + 2 - longest :]}"
 
 
-def _decimals(name: str, decimals: int) -> Callable[[Score], str]:
+def _number(name: str, decimals: int, width: int = 5) -> Callable[[Score], str]:
     def cell(score: Score) -> str:
         value = getattr(score, name)
-        return "-" if value is None else f"{value:.{decimals}f}"
+        if value is None:
+            return "-"
+        text = f"{value:.{decimals}f}"
+        return text if len(text) <= width else f"{value:.0f}"
 
     return cell
 
@@ -48,20 +51,20 @@ def _shift(score: Score) -> str:
 # Headings as wide as their columns, and what stands in a line; s/MP is seconds for a megapixel of output.
 FIDELITY: dict[str, Callable[[Score], str]] = {
     " PSNR-Y": _psnr,
-    "SSIM daala": _decimals("ssim_daala", 4),
-    "SSIM Wang": _decimals("ssim_wang", 4),
+    "SSIM daala": _number("ssim_daala", 4, 9),
+    "SSIM Wang": _number("ssim_wang", 4, 9),
     "  s/MP": _pace,
 }
 TEXTURE: dict[str, Callable[[Score], str]] = {
-    "detail": _decimals("detail", 2),
-    "octave": _decimals("top_octave", 3),
-    " grid": _decimals("grid_4", 2),
-    "grid2": _decimals("grid_2", 2),
-    "local": _decimals("local_grid_4", 2),
-    "local2": _decimals("local_grid_2", 2),
-    "shift": _shift,
-    "  VGG": _decimals("vgg_54", 1),
-    " NIQE": _decimals("niqe", 2),
+    "detail": _number("detail", 2),
+    "octave": _number("top_octave", 3),
+    " grid": _number("grid_4", 2),
+    "grid2": _number("grid_2", 2),
+    "local": _number("local_grid_4", 2),
+    "local2": _number("local_grid_2", 2),
+    " shift": _shift,
+    "  VGG": _number("vgg_54", 1),
+    " NIQE": _number("niqe", 2),
 }
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from minisrgan.images import imresize, nearest, read_image, write_image
 from minisrgan.inference.evaluate import Score
+from minisrgan.models import Generator
 from minisrgan.show.scores import ScoreTable
+from minisrgan.weights import save_model
 from tests.cli.conftest import command
 from tests.paths import SHARED, needs_shared
 
@@ -25,9 +27,22 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def cells(text: str) -> list[list[str]]:
-    """Split the lines of the table, up to the empty line below it, into photo, method and four numbers."""
-    table = text.split("\n\n")[0].splitlines()
+@pytest.fixture(autouse=True)
+def _nothing_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep VGG19 and NIQE's parameters that this machine may have out of the tables."""
+    monkeypatch.setenv("MINISRGAN_CACHE", str(tmp_path / "cache"))
+
+
+def parameters(path: Path) -> Path:
+    """Write a file of NIQE's kind: the distance from 36 zeros."""
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, mu_pris_param=np.zeros((1, 36)), cov_pris_param=np.eye(36))
+    return path
+
+
+def cells(text: str, number: int = 0) -> list[list[str]]:
+    """Split the lines of a table, up to the empty line below it, into photo, method and numbers."""
+    table = text.split("\n\n")[number].splitlines()
     start = table[0].index("method")
     return [[line[:start].strip(), *line[start:].replace(" (paper)", "*").split()] for line in table[1:]]
 
@@ -35,9 +50,10 @@ def cells(text: str) -> list[list[str]]:
 def test_table(photos: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Columns out of line, averages of other rows, infinity as a number, a name that breaks the table."""
     assert command("evaluate", photos, "--model", model) == 0
-    table, told = capsys.readouterr().out.split("\n\n")
-    assert len({len(line) for line in table.splitlines()}) == 1
-    assert max(map(len, table.splitlines())) < 100
+    table, texture, told = capsys.readouterr().out.split("\n\n")
+    for part in (table, texture):
+        assert len({len(line) for line in part.splitlines()}) == 1
+        assert max(map(len, part.splitlines())) <= 100
     lines = cells(table)
     assert [line[0] for line in lines[::3]] == ["a_photo_w..e_of_its_own_0042", "deep/flat", "grey", "average"]
     assert {line[0] for number, line in enumerate(lines) if number % 3} == {""}
@@ -53,6 +69,65 @@ def test_table(photos: Path, model: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "3 photos, x4, 4 border pixels cropped. Low resolution: made by bicubic, border replicate." in told
     assert "1 grey, taken as luminance" in told
     assert "(paper)" not in table + told
+
+
+def test_table_of_texture(photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns exchanged, plain means of ratios, a mean over photos that have no value, dashes without a reason."""
+    out = tmp_path / "scores.json"
+    assert command("evaluate", photos, "--model", model, "--json", out) == 0
+    text = capsys.readouterr().out
+    header, lines = text.split("\n\n")[1].splitlines()[0].split(), cells(text, 1)
+    keys = ("detail", "top_octave", "grid_4", "grid_2", "local_grid_4", "local_grid_2")
+    assert header == ["photo", "method", "detail", "octave", "grid", "grid2", "local", "local2", "shift", "VGG", "NIQE"]
+    assert [line[1] for line in lines] == ["nearest", "bicubic", "model", "original"] * 4
+    scores = json.loads(out.read_text())
+    rows = [row for image in (*scores["images"].values(), scores["average"]) for row in image.values()]
+    for line, row in zip(lines, rows, strict=True):
+        expected = ["-" if row[key] is None else pytest.approx(row[key], rel=1e-3, abs=0.006) for key in keys]
+        assert [cell if cell == "-" else float(cell) for cell in line[2:8]] == expected
+        shifts = [row[f"shift_{channel}"] for channel in ("red", "green", "blue")]
+        assert abs(float(line[8])) == pytest.approx(max(map(abs, shifts)), abs=0.006)
+        assert line[9:] == ["-", "-"]
+    flat, grey = scores["images"]["deep/flat"], scores["images"]["grey"]
+    assert {flat[method][key] for method in flat for key in keys} == {None}
+    assert grey["original"]["detail"] == grey["original"]["top_octave"] == 1
+    for key in keys:
+        values = [image["bicubic"][key] for image in scores["images"].values() if image["bicubic"][key] is not None]
+        assert len(values) == 2
+        assert scores["average"]["bicubic"][key] == pytest.approx(np.sqrt(np.prod(values)))
+    reasons = text.split("\n\n")[2]
+    assert "VGG: no weights at hand; `minisrgan weights fetch vgg19`" in reasons
+    assert "NIQE: no parameters at hand; `minisrgan weights fetch niqe`" in reasons
+    assert "detail: without 1 photo, flat.\ngrid: without 1 photo, flat or below 64 pixels a side." in reasons
+
+
+def test_names_give_way_to_columns(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two long names beside nine columns: lines of 120 characters wrap, and no column is below its heading."""
+    long = tmp_path / "a_generator_with_a_name_longer_than_any.safetensors"
+    save_model(long, Generator(4, channels=4, blocks=1).start_as_nearest())
+    assert command("evaluate", photos, "--model", long) == 0
+    fidelity, texture, _ = capsys.readouterr().out.split("\n\n")
+    for table in (fidelity, texture):
+        assert {len(line) for line in table.splitlines()} <= {99, 100}
+        assert "flat" in table
+        assert "than_any" in table
+
+
+def test_niqe_where_it_is_at_hand(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the cache where it was fetched, and then small photos are left out and told; named, they are an error."""
+    write_image(photos / "large.png", np.random.default_rng(0).integers(0, 256, (104, 108, 3), dtype=np.uint8))
+    parameters(tmp_path / "cache/niqe.npz")
+    assert command("evaluate", photos, "--json", tmp_path / "a.json") == 0
+    text = capsys.readouterr().out
+    assert "NIQE: no" not in text
+    assert "niqe: without 3 photos, flat or below 96 pixels a side between the cropped borders" in text
+    scores = json.loads((tmp_path / "a.json").read_text())
+    original = scores["images"]["large"]["original"]["niqe"]
+    assert original == scores["average"]["original"]["niqe"] > 0
+    assert [line[-1] for line in cells(text, 1)[-3:]][-1] == f"{original:.2f}"
+    assert command("evaluate", photos, "--niqe", tmp_path / "cache/niqe.npz") == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "ShapeError in niqe, at a_photo_with_quite_a_long_name_of_its_own_0042 expected at least 96 pixels" in told
 
 
 def test_nan_is_printed() -> None:
@@ -145,6 +220,10 @@ def test_files(photos: Path, model: Path, tmp_path: Path) -> None:
         (["photos", "--scale", "2", "--model", "model.safetensors"], "one scale"),
         (["photos", "--figure", "strips.jpg"], ".pdf, .png, .svg"),
         (["photos", "--scale", "8"], "at least 27 x 27 pixels"),
+        (["photos", "--niqe", "none.npz"], "none.npz: [Errno 2] No such file"),
+        (["photos", "--niqe", "model.safetensors"], "NIQE's parameters: an .npz with mu_pris_param"),
+        (["photos", "--vgg", "none.npz"], "none.npz, which does not exist"),
+        (["photos", "--vgg", "model.safetensors"], "model.safetensors, which holds Generator"),
     ],
 )
 def test_wrong_words(
@@ -157,7 +236,7 @@ def test_wrong_words(
     assert command("evaluate", *words) == 2
     captured = capsys.readouterr()
     assert told in " ".join(captured.err.split())
-    assert "--figure" not in words or captured.out == ""
+    assert not {"--figure", "--vgg", "--niqe"}.intersection(words) or captured.out == ""
 
 
 def test_border_beside_ready_files_is_a_contradiction(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

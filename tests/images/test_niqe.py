@@ -27,7 +27,7 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 @needs_shared(PARAMETERS, "data/Set14")
 def test_baboon_has_the_published_figure() -> None:
-    """5.72957338 by the authors' MATLAB program: another bicubic, border, scale, rounding or order of features shows."""
+    """5.72957338 by the authors' MATLAB program: another bicubic, border, scale or rounding shows."""
     baboon = read_image(SHARED / "data/Set14/HR/baboon.png")
     assert niqe(baboon, read_natural(SHARED / PARAMETERS)) == pytest.approx(5.72957338, abs=1e-6)
 
