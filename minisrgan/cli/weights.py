@@ -8,8 +8,8 @@ from typing import Any
 
 from minisrgan.models.vgg import CONVENTIONS
 from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
-from minisrgan.weights.convert import read_weights
 from minisrgan.weights.download import SOURCES, cache_folder, fetch
+from minisrgan.weights.foreign.convert import read_weights
 from minisrgan.weights.models import convert, load_model
 from minisrgan.weights.store import digest
 

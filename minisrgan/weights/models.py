@@ -14,7 +14,7 @@ from minisrgan.models import VGG19, Discriminator, Generator
 from minisrgan.models.vgg import CONVENTIONS
 from minisrgan.nn import Conv2d, LeakyReLU, MaxPool2d, Module, ReLU, Sequential
 from minisrgan.weights.box import find
-from minisrgan.weights.convert import read_weights
+from minisrgan.weights.foreign.convert import read_weights
 from minisrgan.weights.store import digest, refusing, save_state
 
 Model = TypeVar("Model", bound=Module)

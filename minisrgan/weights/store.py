@@ -34,14 +34,14 @@ def save_state(
     ...     load_state(Path(folder, "a.safetensors"))
     ({'x': array([1., 1.], dtype=float32)}, {'scale': 4})
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     kind = np.float16 if half else None
     arrays = {name: np.ascontiguousarray(to_numpy(array), kind) for name, array in state.items()}
     words = {key: json.dumps(value) for key, value in metadata.items()}
     try:
-        with replacing(path) as temporary:
-            save_file(arrays, temporary, words)
+        with replacing(path) as temporary:  # safetensors would write a file that nobody else may read
+            temporary.write_bytes(save(arrays, words))
     except OSError as error:
         raise WeightsError(
             "save_state", expected=f"to write {path}", got=f"{type(error).__name__}: {error}", fix="check the disk"
@@ -57,7 +57,22 @@ def load_state(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
     with refusing("load_state", path), safe_open(path, "np") as file:
         words = {key: _value(text) for key, text in sorted((file.metadata() or {}).items())}
-        return {name: file.get_tensor(name) for name in file.keys()}, words  # noqa: SIM118
+        names = file.keys()
+        short = [name for name in names if file.get_slice(name).get_dtype() == "BF16"]  # NumPy has no such numbers
+        return _bfloat16(path, short) | {name: file.get_tensor(name) for name in names if name not in short}, words
+
+
+def _bfloat16(path: str | Path, names: list[str]) -> dict[str, Array]:
+    data = np.memmap(path, np.uint8, "r")
+    size = 8 + int(data[:8].view("<u8")[0])
+    header = json.loads(bytes(data[8:size])) if names else {}
+    parts = {name: (header[name]["shape"], slice(*header[name]["data_offsets"])) for name in names}
+    return {name: widened(data[size:][part].copy().view("<u2")).reshape(shape) for name, (shape, part) in parts.items()}
+
+
+def widened(bits: Array) -> Array:
+    """Return the float32 numbers of which these bits are the upper halves, as bfloat16 stores them."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def _value(text: str) -> Any:
@@ -72,6 +87,12 @@ def digest(path: str | Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refusal(path: str | Path, what: str, fix: str) -> WeightsError:
+    """Return the error for a file that is something else than the weights of one of these models."""
+    expected = "the weights of a generator or discriminator of SRGAN, or of VGG19, as .safetensors, .npz, .pth or .h5"
+    return WeightsError("read_weights", expected=expected, got=f"{path}, which is {what}", fix=fix)
 
 
 @contextmanager

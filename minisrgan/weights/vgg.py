@@ -7,7 +7,7 @@ from pathlib import Path
 from minisrgan.errors import WeightsError
 from minisrgan.models import VGG19, Discriminator
 from minisrgan.nn import Module
-from minisrgan.weights.convert import read_weights
+from minisrgan.weights.foreign.convert import read_weights
 from minisrgan.weights.models import load_model
 from minisrgan.weights.store import refusing
 

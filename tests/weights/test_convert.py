@@ -13,8 +13,8 @@ from minisrgan import Tensor, no_grad, ops
 from minisrgan.errors import WeightsError
 from minisrgan.models import VGG19, Generator
 from minisrgan.weights import convert, load_generator, load_model, load_state, load_vgg19, save_model
-from minisrgan.weights.convert import ours
-from minisrgan.weights.names import NAMINGS
+from minisrgan.weights.foreign.convert import ours
+from minisrgan.weights.foreign.names import NAMINGS
 from minisrgan.weights.store import digest
 from tests.weights.files import (
     npy,
@@ -33,7 +33,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def renamed(arrays: Mapping[str, np.ndarray], *rules: tuple[str, str]) -> Arrays:
-    """Rename by the first rule that fits, by hand and the other way round than `minisrgan.weights.names`."""
+    """Rename by the first rule that fits, by hand and the other way round than `minisrgan.weights.foreign.names`."""
     result = {}
     for name, array in arrays.items():
         rule = next((rule for rule in rules if re.match(rule[0], name)), None)

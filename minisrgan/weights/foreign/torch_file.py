@@ -2,9 +2,9 @@
 
 Such a file is a program for pickle's stack machine, which may call any function of any module by its name: loading it
 means running what a stranger wrote. `interpret` is that machine reduced to what a dictionary of tensors takes. It knows
-33 of the 68 instructions, and the names in `_CALLS`, which stand for functions of our own that only note what a tensor
-is made of; everything else is refused. Nothing is allocated because the file says so: what it says of sizes is compared
-with what is there.
+34 of the 68 instructions, and the names in `_CALLS`, which stand for functions of our own that only note what a tensor
+is made of. What `_NOTES` names, such as a number of NumPy's, becomes None; everything else is refused. Nothing is
+allocated because the file says so: what it says of sizes is compared with what is there.
 
 A program can build much out of little: it names one value any number of times. So nothing here looks into a value that
 may be nested, not even by its hash or its text, and nothing that may be long is copied more than once.
@@ -13,7 +13,7 @@ may be nested, not even by its hash or its text, and nothing that may be long is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import is_zipfile
@@ -21,14 +21,23 @@ from zipfile import is_zipfile
 import numpy as np
 
 from minisrgan.backend import Array
-from minisrgan.weights.archive import open_zip
+from minisrgan.errors import WeightsError
+from minisrgan.weights.foreign.archive import open_zip
+from minisrgan.weights.store import widened
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how the format of before 2020 begins
 _LARGEST = 256 << 10  # bytes of a program: some 2,000 tensors, and half a second at worst
 _MOST = 8  # arguments of a function, axes of a tensor
 _KINDS = {
     "torch.FloatStorage": "<f4", "torch.DoubleStorage": "<f8", "torch.HalfStorage": "<f2", "torch.LongStorage": "<i8",
-    "torch.BFloat16Storage": "<u2",
+    "torch.BFloat16Storage": "<u2", "torch.IntStorage": "<i4", "torch.ShortStorage": "<i2", "torch.CharStorage": "i1",
+    "torch.ByteStorage": "u1", "torch.BoolStorage": "?",
+}  # fmt: skip
+# What stands beside weights in a checkpoint, of which nothing is of use here: best_psnr, options, a schedule.
+_NOTES = {
+    "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype", "_codecs.encode", "torch.Size",
+    "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct", "torch.device", "collections.Counter",
+    "argparse.Namespace", "pathlib.PosixPath", "pathlib.WindowsPath", "datetime.datetime", "datetime.timedelta",
 }  # fmt: skip
 
 
@@ -51,8 +60,8 @@ class _Tensor(NamedTuple):
     stride: tuple[int, ...]
 
 
-def read_torch(path: str | Path) -> dict[str, Array]:
-    """Return the arrays of a state dict, or of the only one in a checkpoint, under their names.
+def read_torch(path: str | Path) -> dict[str, Any]:
+    """Return the arrays of a file under their names, in dictionaries as the file has them; what else it holds is left.
 
     The numbers are views of the file or of its parts. For any other file an exception is raised, of whatever kind: call
     it within `minisrgan.weights.store.refusing`.
@@ -61,11 +70,13 @@ def read_torch(path: str | Path) -> dict[str, Array]:
     if is_zipfile(path):  # one part is the program, and one each storage
         with open_zip(path) as archive:
             (program,) = (info for info in archive.infolist() if info.filename.endswith("data.pkl"))
+            if program.file_size > _LARGEST:
+                raise ValueError(f"more than {_LARGEST >> 10} KB of instructions: no model of SRGAN has so many parts")
             root = program.filename.removesuffix("data.pkl")
             order = archive.read(f"{root}byteorder") if f"{root}byteorder" in archive.namelist() else b"little"
             little = order == b"little"
-            state = _find_state(interpret(archive.read(program) if program.file_size <= _LARGEST else b"")[0])
-            for key in {tensor.storage.key for tensor in state.values()}:
+            tree = _tensors(interpret(archive.read(program))[0], set())
+            for key in {tensor.storage.key for tensor in _leaves(tree)}:
                 storages[key] = np.frombuffer(archive.read(f"{root}data/{key}"), np.uint8)
     else:  # after the magic number a version, words about the machine, the program, the storages' names and numbers
         data, kinds = np.memmap(path, np.uint8, "r"), dict[str, str]()
@@ -74,7 +85,7 @@ def read_torch(path: str | Path) -> dict[str, Array]:
         machine, at = interpret(head, at)
         content, at = interpret(head, at, kinds)
         keys, at = interpret(head, at)
-        little, state = machine["little_endian"], _find_state(content)
+        little, tree = machine["little_endian"], _tensors(content, set())
         for key in keys:
             if not isinstance(key, str):
                 raise TypeError("a storage without a name")
@@ -85,9 +96,33 @@ def read_torch(path: str | Path) -> dict[str, Array]:
             raise ValueError("it ends too early")
     if not little:
         raise ValueError("numbers with the highest byte first")
-    if sum(math.prod(tensor.shape) for tensor in state.values()) > Path(path).stat().st_size:
+    if sum(math.prod(tensor.shape) for tensor in _leaves(tree)) > Path(path).stat().st_size:
         raise ValueError("tensors that are larger than the file")
-    return {name: _array(tensor, storages[tensor.storage.key]) for name, tensor in state.items()}
+    return _filled(tree, storages)
+
+
+def _tensors(content: dict[Any, Any], seen: set[int]) -> dict[str, Any]:
+    """Return a dictionary with nothing but tensors and dictionaries of them; what stands there twice only once."""
+    seen.add(id(content))
+    tree: dict[str, Any] = {}
+    for name, item in content.items():
+        if isinstance(item, _Tensor):
+            tree[str(name)] = item
+        elif isinstance(item, dict) and id(item) not in seen and (below := _tensors(item, seen)):
+            tree[str(name)] = below
+    return tree
+
+
+def _leaves(tree: dict[str, Any]) -> Iterator[_Tensor]:
+    for item in tree.values():
+        yield from _leaves(item) if isinstance(item, dict) else (item,)
+
+
+def _filled(tree: dict[str, Any], storages: dict[str, Array]) -> dict[str, Any]:
+    return {
+        name: _filled(item, storages) if isinstance(item, dict) else _array(item, storages[item.storage.key])
+        for name, item in tree.items()
+    }
 
 
 def interpret(program: bytes, at: int = 0, kinds: dict[str, str] | None = None) -> tuple[Any, int]:
@@ -129,9 +164,20 @@ def interpret(program: bytes, at: int = 0, kinds: dict[str, str] | None = None) 
 
     def call() -> None:
         arguments, name = pop(), pop()
-        if not isinstance(name, _Global) or name not in _CALLS or len(arguments) > _MOST:
-            raise ValueError(f"it wants to run {name[:80] if isinstance(name, _Global) else type(name)}")
-        push(_CALLS[name](*arguments))
+        if isinstance(name, _Global) and name in _CALLS and len(arguments) <= _MOST:
+            push(_CALLS[name](*arguments))
+        elif isinstance(name, _Global) and name in _NOTES:
+            push(None)
+        elif isinstance(name, _Global) and name.endswith("._reconstructor") and isinstance(arguments[0], _Global):
+            raise _whole(arguments[0])
+        else:
+            raise _runs(f"it wants to run {name[:80] if isinstance(name, _Global) else type(name)}")
+
+    def make() -> None:
+        _, name = pop(), pop()
+        if not isinstance(name, _Global) or name not in _NOTES:
+            raise _whole(name)
+        push(None)
 
     # Each instruction: how many bytes behind it are its number n, and what it does.
     instructions: dict[bytes, tuple[int, Callable[[int], object]]] = {
@@ -167,13 +213,26 @@ def interpret(program: bytes, at: int = 0, kinds: dict[str, str] | None = None) 
         b"c": (0, lambda n: push(_Global(f"{line()}.{line()}"))),
         b"Q": (0, lambda n: storage()),
         b"R": (0, lambda n: call()),
+        b"\x81": (0, lambda n: make()),
     }
     while (code := take(1)) != b".":
         if code not in instructions:
-            raise ValueError(f"it is more than tensors: instruction {code!r}")
+            raise _runs(f"it is more than tensors: instruction {code!r}")
         size, step = instructions[code]
         step(int.from_bytes(take(size), "little"))
     return pop(), at
+
+
+def _runs(what: str) -> WeightsError:
+    fix = "PyTorch would run what stands in it: get the weights alone, from somebody you trust"
+    return WeightsError("read_torch", expected="tensors, and numbers and words beside them", got=what, fix=fix)
+
+
+def _whole(name: Any) -> WeightsError:
+    """Return the error for a network that was pickled as it is: its code is not in the file."""
+    got = f"a whole object, of the class {name[:80] if isinstance(name, _Global) else type(name)}"
+    fix = "with the program that made the file, save the arrays alone: torch.save(model.state_dict(), 'weights.pth')"
+    return WeightsError("read_torch", expected="a state dict", got=got, fix=fix)
 
 
 def _put(target: dict[Any, Any], pairs: Iterable[Any]) -> dict[Any, Any]:
@@ -196,7 +255,9 @@ def _storage(identifier: Any) -> _Storage:
     match identifier:
         case ("storage", _Global(), str(), _, int()) | ("storage", _Global(), str(), _, int(), None):
             return _Storage(identifier[1], identifier[2], identifier[4])
-    raise ValueError("it is more than tensors: a whole model, or a view of a storage")
+        case ("module", _Global(), *_):
+            raise _whole(identifier[1])
+    raise ValueError("it is more than tensors: a view of a storage, as PyTorch wrote before 2017")
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Tensor:
@@ -209,20 +270,11 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Ten
 
 _CALLS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered_dict,
+    "collections.defaultdict": lambda *_: {},
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
 }
-
-
-def _find_state(content: dict[Any, Any]) -> dict[str, _Tensor]:
-    """Return the one dictionary with tensors: the content itself, or something in it."""
-    groups = {id(group): group for group in (content, *content.values()) if isinstance(group, dict)}.values()
-    states = [{str(name): x for name, x in group.items() if isinstance(x, _Tensor)} for group in groups]
-    found = [state for state in states if state]
-    if len(found) != 1:
-        raise ValueError(f"{len(found)} dictionaries of tensors instead of one: save the state_dict of one model")
-    return found[0]
 
 
 def _array(tensor: _Tensor, data: Array) -> Array:
@@ -232,5 +284,4 @@ def _array(tensor: _Tensor, data: Array) -> Array:
     if flat.size != length or last >= max(length, 1):
         raise ValueError(f"a tensor that does not fit its storage of {flat.size} numbers")
     array = np.lib.stride_tricks.as_strided(flat[offset:], shape, [step * flat.itemsize for step in stride])
-    # bfloat16 is the upper half of a float32.
-    return (array.astype(np.uint32) << 16).view(np.float32) if kind == "torch.BFloat16Storage" else array
+    return widened(array) if kind == "torch.BFloat16Storage" else array

@@ -1,0 +1,221 @@
+"""Weights of others to ours: from PyTorch, Keras and NumPy, whose names and layouts differ."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minisrgan.backend import Array
+from minisrgan.errors import WeightsError
+from minisrgan.weights.foreign.archive import read_npz
+from minisrgan.weights.foreign.keras import read_keras
+from minisrgan.weights.foreign.kinds import family_of, kind_of
+from minisrgan.weights.foreign.names import NAMINGS, Naming, find_naming
+from minisrgan.weights.foreign.torch_file import read_torch
+from minisrgan.weights.store import digest, load_state, refusing
+
+_DEPTH = 6  # of dictionaries in dictionaries, and of words in front of names, in which a model is looked for
+_PARAMETERS = ("alpha", "beta", "bias", "gamma", "mean", "scale", "std", "weight")  # what is no note beside weights
+
+
+class Weights(NamedTuple):
+    """A model as a file holds it: the name of its class, settings to build it from, arrays, and what is said of it."""
+
+    model: str
+    settings: dict[str, Any]
+    state: dict[str, Array]
+    about: dict[str, Any]
+
+
+def read_weights(path: str | Path, sha256: str = "", key: str = "") -> Weights:
+    """Read a model's weights from a file of ours, or from one of those that `minisrgan.weights.foreign.names` lists.
+
+    path    .safetensors, .npz, .pth in either format, or with h5py Keras's .h5; its contents tell which
+    sha256  what the file's SHA-256 is or begins with, at least 8 digits. PyTorch's files need it, here or in the name,
+            as in vgg19-dcbb9e9d.pth
+    key     which model of several is meant, such as params_ema; see `ours`
+    Errors  WeightsError if the file is missing, damaged, of another kind, or has another checksum
+    """
+    sha256 = sha256.lower() or _checksum_in(Path(path).name)
+    with refusing("read_weights", path):
+        if sha256 and not (len(sha256) >= 8 and digest(path).startswith(sha256)):
+            raise _wrong_checksum(path, f"a SHA-256 that begins with {sha256}")
+        kind, about = kind_of(path), dict[str, Any]()
+        if kind == "torch":
+            tree: Mapping[str, Any] = read_torch(path)
+        elif kind == "safetensors":
+            tree, about = load_state(path)
+        else:
+            tree = read_npz(path) if kind == "npz" else read_keras(path)
+        if "model" in about:
+            if key:
+                raise WeightsError("read_weights", expected="no key", got=key, fix="this file holds one model only")
+            return Weights(about.pop("model"), about.pop("settings"), dict(tree), about)
+        weights = ours(tree, key)
+        if kind == "torch" and not sha256:
+            raise _wrong_checksum(path, "a known checksum: a .pth file is a program")
+        return weights
+
+
+def _checksum_in(name: str) -> str:
+    """Return the start of a checksum that stands in a file's name, "" if there is none; a date is none.
+
+    >>> _checksum_in("vgg19-dcbb9e9d.pth"), _checksum_in("g-1b2c3d4e.pth.tar"), _checksum_in("g-20240131.pth")
+    ('dcbb9e9d', '1b2c3d4e', '')
+    """
+    found = re.findall(r"-([0-9a-f]{8,64})(?=\.)", name.lower())
+    date = found and re.fullmatch(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", found[-1])
+    return "" if date or not found else found[-1]
+
+
+def _wrong_checksum(path: str | Path, expected: str) -> WeightsError:
+    got = f"{path}, whose SHA-256 is {digest(path)}"
+    fix = "compare with what the publisher says, and give it: minisrgan weights convert --sha256"
+    return WeightsError("read_weights", expected=expected, got=got, fix=fix)
+
+
+def _models_in(tree: Mapping[str, Any], at: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, Naming | str, Any]]:
+    """Walk over the models of a file: the key that leads to it, its naming or its family, and its arrays.
+
+    A key names a dictionary, as in {"params_ema": {"conv_first.weight": ...}}, or is what the names of arrays have in
+    front, as in generator.conv_first.weight: model. and module. and the like are no more than that.
+    """
+    arrays = {name: item for name, item in tree.items() if not isinstance(item, dict)}
+    below: dict[str, dict[str, Any]] = {name: dict(item) for name, item in tree.items() if isinstance(item, dict)}
+    family = family_of(arrays)
+    if naming := family or find_naming(arrays):
+        yield at, naming, arrays
+    fronts = {name.partition(".")[0] for name in arrays}
+    if not naming and any("mean" in front or front.startswith(("norm", "std")) for front in fronts):
+        yield at, f"a network that normalises its input ({', '.join(sorted(fronts))})"[:200], arrays
+    elif family or not naming:
+        for name, array in arrays.items():
+            first, _, rest = name.partition(".")
+            if rest:
+                below.setdefault(first, {})[rest] = array
+    for name, item in below.items() if depth else ():
+        yield from _models_in(item, f"{at}.{name}".removeprefix("."), depth - 1)
+
+
+def _choose(tree: Mapping[str, Any], key: str) -> tuple[Naming, dict[str, Array], dict[str, str]]:
+    """Return the model that is meant: a generator before others, averaged weights (EMA) before the last ones."""
+    found = list(_models_in(tree))
+    models = [(at, naming, arrays) for at, naming, arrays in found if isinstance(naming, Naming)]
+    asked = [item for item in models if not key or f"{item[0]}.".startswith(f"{key}.")]
+    keys = ", ".join(at or "(no key)" for at, _, _ in models)
+    if not models:
+        raise _no_model(tree, [naming for _, naming, _ in found])
+    if not asked:
+        raise WeightsError("read_weights", expected=f"one of its keys: {keys}", got=key, fix="give one with --key")
+
+    def order(item: tuple[str, Naming, Any]) -> tuple[bool, bool]:
+        words = re.split(r"[._-]", item[0].lower())
+        return item[1].model != "Generator", not any(word.startswith("ema") or word.endswith("ema") for word in words)
+
+    first, *others = sorted(asked, key=order)
+    if others and order(others[0]) == order(first):
+        raise WeightsError("read_weights", expected="one model", got=f"several: {keys}", fix="choose one with --key")
+    return first[1], first[2], {"key": f"{first[0]}, of {keys}"} if len(models) > 1 else {}
+
+
+def _no_model(tree: Mapping[str, Any], families: list[Any]) -> WeightsError:
+    known = "; ".join(dict.fromkeys(naming.title for naming in NAMINGS))
+    expected = f"a generator or discriminator of SRGAN, or VGG19, with the names of one of these: {known}"
+    fix = "no other architecture can be converted; `minisrgan weights list` shows which models there are"
+    got = f"another architecture: {families[0]}" if families else f"arrays such as {', '.join(_names(tree))[:100]}"
+    return WeightsError("read_weights", expected=expected, got=got, fix=fix)
+
+
+def _names(tree: Mapping[str, Any]) -> list[str]:
+    """Return the first names in a file."""
+    items = list(tree.items())[:3]
+    return [name for key, item in items for name in (_names(item) if isinstance(item, dict) else [key])]
+
+
+def ours(tree: Mapping[str, Any], key: str = "") -> Weights:
+    """Rename and lay out what others have saved; WeightsError if no model is known that has such names.
+
+    tree  arrays under their names, also in dictionaries. Of several models the generator is taken, of several
+          generators the averaged one (its key has "ema" in it)
+    key   which one to take instead
+
+    A convolution (out, in, kh, kw) becomes (kh, kw, in, out), a dense layer (out, in) becomes (in, out), and behind the
+    flattening its inputs go from (C, H, W) to (H, W, C).
+    """
+    naming, arrays, about = _choose(tree, key)
+    state = dict[str, Array]()
+    for theirs, array in arrays.items():
+        part, name = theirs.rpartition(".")[2], naming.our_name(theirs)
+        if part == "num_batches_tracked" or name == "" or (name is None and _is_note(theirs, array)):
+            continue
+        if part == "weight" and array.ndim in (2, 4):  # PyTorch's; Keras calls it kernel, and orders it as we do
+            array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+        if (name := name or theirs) in state:
+            raise ValueError(f"two arrays for {name}")
+        state[name] = array.reshape(-1) if part == "alpha" else array
+    _add_biases(state)
+    if naming.model == "Generator":
+        _finish_generator(state, naming, keras=any(name.endswith(".kernel") for name in arrays))
+    elif naming.model == "Discriminator":
+        array = state["head.1.weight"]
+        channels = state["features.20.weight"].shape[3]
+        side = math.isqrt(len(array) // channels)
+        array = array.reshape(channels, side, side, -1).transpose(1, 2, 0, 3)
+        state["head.1.weight"] = array.reshape(side * side * channels, -1)
+    return Weights(
+        naming.model, {**settings_of(naming.model, state), **naming.settings}, state, {"names": naming.title} | about
+    )
+
+
+def _is_note(name: str, array: Array) -> bool:
+    """Tell whether an array says something of the weights, as epoch and best_psnr do, and is none of them."""
+    plain = "." not in name and array.ndim < 2
+    return plain and (array.dtype.kind != "f" or not any(word in name.lower() for word in _PARAMETERS))
+
+
+def _add_biases(state: dict[str, Array]) -> None:
+    """Give convolutions a bias of 0 where none of those before a batch norm has one, which needs none."""
+    bare: dict[str, Array] = {}
+    for name, array in state.items():
+        module = name.removesuffix(".weight")
+        _, _, number = module.partition("features.")
+        norm = f"features.{int(number) + 1}" if number.isdecimal() else module.replace("conv", "bn")
+        if norm != module and f"{norm}.running_mean" in state:
+            bare[f"{module}.bias"] = np.zeros(array.shape[-1], np.float32)
+    if not bare.keys() & state.keys():
+        state |= bare
+
+
+def _finish_generator(state: dict[str, Array], naming: Naming, keras: bool) -> None:
+    width = settings_of("Generator", state)["channels"]
+    for name, array in list(state.items()):
+        if keras and name.startswith("upsample") and "conv" in name:  # TensorFlow shuffles (r, r, C), we (C, r, r)
+            state[name] = np.moveaxis(array.reshape(*array.shape[:-1], 2, 2, -1), -1, -3).reshape(array.shape)
+        if "prelu" in name and array.shape == (1,):  # one slope for all channels
+            state[name] = np.full(width, array[0])
+    if naming.unit:  # 0..1 to -1..1
+        state["conv_last.weight"] = state["conv_last.weight"] * np.float32(2)
+        state["conv_last.bias"] = state["conv_last.bias"] * np.float32(2) - np.float32(1)
+
+
+def settings_of(model: str, state: Mapping[str, Array]) -> dict[str, Any]:
+    """Tell a model's settings from the shapes of its arrays; where one is missing, as in the smallest model."""
+
+    def size(name: str, axis: int) -> int:
+        return int(state[name].shape[axis]) if name in state else 1
+
+    def count(start: str, end: str) -> int:
+        return sum(name.startswith(start) and name.endswith(end) for name in state)
+
+    if model == "Generator":
+        doublings, blocks = count("upsample.", ".conv.weight"), count("blocks.", ".conv1.weight")
+        return {"scale": 1 << min(doublings, 9), "channels": size("conv_first.weight", 3), "blocks": blocks}
+    if model == "Discriminator":
+        width = size("features.0.weight", 3)
+        return {"crop": 16 * math.isqrt(size("head.1.weight", 0) // (8 * width)), "channels": width}
+    return {"phi": ",".join(max(re.findall(r"block(\d)_conv(\d)\.weight", " ".join(state)), default="11"))}

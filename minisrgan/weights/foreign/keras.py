@@ -1,0 +1,49 @@
+"""Keras's .h5 files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from minisrgan.backend import Array
+from minisrgan.errors import WeightsError
+
+_NUMBERED = ("conv2d", "batch_normalization", "p_re_lu", "dense")  # layers that Keras numbers
+
+
+def need_h5py() -> None:
+    """Raise a WeightsError that says how to install h5py if it is missing."""
+    try:
+        import h5py  # noqa: F401
+    except ImportError as error:
+        fix = 'pip install "minisrgan[weights]", or pip install h5py'
+        raise WeightsError("Keras's .h5", expected="h5py, which reads such files", got=str(error), fix=fix) from error
+
+
+def read_keras(path: str | Path) -> dict[str, Array]:
+    """Return arrays as module.part; those numbered in a session, conv2d_37 and so on, are numbered from 0."""
+    need_h5py()
+    import h5py
+
+    found: dict[str, dict[str, Array]] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer_weights"):
+            if item.external or item.is_virtual or item.nbytes > 10 * Path(path).stat().st_size:
+                raise ValueError(f"{name} lies in another file, or would grow when unpacked")
+            module, *_, part = name.removeprefix("model_weights/").removesuffix(":0").split("/")
+            module = module.replace("normalization_v1", "normalization")
+            found.setdefault(module, {})[part.removeprefix(f"{module}_").removesuffix("_1")] = item[()]
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    counts: Counter[str] = Counter()
+    arrays: dict[str, Array] = {}
+    for module in sorted(found, key=lambda name: int((re.findall(r"_(\d+)$", name) or [0])[0])):
+        kind = re.sub(r"_\d+$", "", module)
+        name = f"{kind}_{counts[kind]}" if kind in _NUMBERED else module
+        counts[kind] += 1
+        arrays |= {f"{name}.{part}": array for part, array in found[module].items()}
+    return arrays
