@@ -103,7 +103,7 @@ def _other(start: bytes) -> str:
 
 def _refused(path: str | Path, told: str) -> WeightsError:
     what, _, fix = told.partition("; ")
-    return refusal(path, what, fix)
+    return refusal(path, what, fix or "give the file with the weights")
 
 
 def family_of(names: Collection[str]) -> str:
