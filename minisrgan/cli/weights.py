@@ -12,7 +12,7 @@ from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
 from minisrgan.weights.download import KEPT, SOURCES, cache_folder, fetch
 from minisrgan.weights.foreign.convert import read_weights
 from minisrgan.weights.models import convert, load_model
-from minisrgan.weights.store import digest
+from minisrgan.weights.store import digest, load_state
 
 
 def add_parser(commands: Any) -> None:
@@ -66,12 +66,12 @@ def _list(args: argparse.Namespace) -> int:
         weights = read_weights(path)
         where = "in the box" if path.parent == BOX else str(path)
         told = ", ".join(f"{key} {value}" for key, value in weights.settings.items())
-        print(f"{path.stem:<10} {path.stat().st_size / 1e6:6.1f} MB  {weights.model} {told}; {where}")
-        print("".join(f"{'':<11}{key}: {value}\n" for key, value in weights.about.items()), end="")
+        print(f"{path.stem:<18} {path.stat().st_size / 1e6:6.1f} MB  {weights.model} {told}; {where}")
+        print("".join(f"{'':<19}{key}: {value}\n" for key, value in weights.about.items()), end="")
     for name, file in KEPT.items():
         if not (there := (cache_folder() / file).exists()) or file.endswith(".npz"):
             where = f"parameters; {cache_folder() / file}" if there else f"not here: minisrgan weights fetch {name}"
-            print(f"{Path(file).stem:<10} {where}")
+            print(f"{Path(file).stem:<18} {where}")
     return 0
 
 
@@ -109,5 +109,6 @@ def _convert(args: argparse.Namespace) -> int:
     about = dict(pair.partition("=")[::2] for pair in args.about)
     options = {"sha256": args.sha256, "key": args.key, "half": args.half, "convention": args.convention}
     model = convert(args.source, args.out, **options, **about)
-    print(f"{args.source} -> {args.out}: {type(model).__name__} {model.describe()}")
+    key = load_state(args.out)[1].get("key", "")
+    print(f"{args.source} -> {args.out}: {type(model).__name__} {model.describe()}{key and f'; {key}'}")
     return 0

