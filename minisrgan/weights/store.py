@@ -57,9 +57,11 @@ def load_state(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
     with refusing("load_state", path), safe_open(path, "np") as file:
         words = {key: _value(text) for key, text in sorted((file.metadata() or {}).items())}
-        names = file.keys()
-        short = [name for name in names if file.get_slice(name).get_dtype() == "BF16"]  # NumPy has no such numbers
-        return _bfloat16(path, short) | {name: file.get_tensor(name) for name in names if name not in short}, words
+        kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+        if strange := {kind for kind in kinds.values() if kind.startswith(("F8", "F4", "F6", "C"))}:
+            raise ValueError(f"numbers of a kind that is not read here: {', '.join(strange)}")
+        short = [name for name, kind in kinds.items() if kind == "BF16"]  # NumPy has no such numbers
+        return _bfloat16(path, short) | {name: file.get_tensor(name) for name in kinds if name not in short}, words
 
 
 def _bfloat16(path: str | Path, names: list[str]) -> dict[str, Array]:

@@ -294,6 +294,12 @@ def torchscript(path: Path) -> None:
             archive.writestr(f"g/{part}", b"\x80\x02}.")
 
 
+def exported(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for part in ("archive_format", "models/model.json", "data/weights/weight_0"):
+            archive.writestr(f"g/{part}", b"pt2")
+
+
 def keras_3(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for part in ("metadata.json", "config.json", "model.weights.h5"):
@@ -307,6 +313,7 @@ def archive_of(path: Path) -> None:
 
 KINDS: dict[str, tuple[bytes | Callable[[Path], object], str]] = {
     "TorchScript": (torchscript, r"TorchScript.*torch\.jit\.load"),
+    "torch.export": (exported, r"torch\.export.*save them alone"),
     "Keras 3": (keras_3, r"newer format.*save_weights"),
     "a zip": (archive_of, r"zip archive, of netG\.pth.*unpack"),
     "a text": (b"best model so far\n" * 9, r"text, which begins with \['best model so far'\]"),

@@ -118,7 +118,20 @@ def test_no_other_instruction(code: bytes) -> None:
             interpret(b"N" * 4 + code + bytes(20))
 
 
-@pytest.mark.parametrize("name", ["os.system", "builtins.eval", "torch.load", "torch._utils._rebuild_tensor_v3", "a"])
+@pytest.mark.parametrize("program", [b"](" + tensors({"a": ARRAY}) + b"e", tensor(ARRAY, "0"), b"N", number(3)])
+def test_no_dictionary_at_all(program: bytes, tmp_path: Path) -> None:
+    """A list of state dicts, or one tensor: arrays without names, of which nobody knows which is which."""
+    with pytest.raises(ValueError, match="save the state_dict of one model"):
+        read_torch(write_zip(tmp_path / "x.pth", program, [ARRAY]))
+
+
+def test_a_tensor_of_another_kind(tmp_path: Path) -> None:
+    """Sparse and quantized tensors, and those of 8 bits, are made by functions of PyTorch that we do not have."""
+    with pytest.raises(ValueError, match=r"not read here \(torch\._utils\._rebuild_tensor_v3\)"):
+        read_torch(write_zip(tmp_path / "x.pth", dictionary({"a": call("torch._utils._rebuild_tensor_v3")}), []))
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.eval", "torch.load", "torchvision._utils.f", "a"])
 def test_no_other_function(name: str) -> None:
     """The names are the point at which a file reaches out of itself."""
     with pytest.raises(ValueError, match=f"wants to run .*{name}"):

@@ -23,7 +23,7 @@ _STARTS = {
     b"\x08": "a graph of ONNX or TensorFlow; save the weights from the program that it was exported from",
 }  # fmt: skip
 _SCRIPT = (
-    "TorchScript: a program with its weights inside; save them in PyTorch: "
+    "a program that PyTorch exported, TorchScript or torch.export, with its weights inside; save them alone: "
     "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')"
 )
 _KERAS = "Keras's newer format; save the weights in Keras: model.save_weights('weights.h5')"
@@ -67,7 +67,7 @@ def kind_of(path: str | Path) -> str:
     if start.startswith(b"PK\x03\x04"):
         with open_zip(path) as archive:
             parts = archive.namelist()
-        if any("/code/" in part or part.endswith("constants.pkl") for part in parts):
+        if any("/code/" in part or part.endswith(("constants.pkl", "archive_format")) for part in parts):
             raise _refused(path, _SCRIPT)
         if any(part.endswith("data.pkl") for part in parts):
             return "torch"

@@ -101,8 +101,10 @@ def read_torch(path: str | Path) -> dict[str, Any]:
     return _filled(tree, storages)
 
 
-def _tensors(content: dict[Any, Any], seen: set[int]) -> dict[str, Any]:
+def _tensors(content: Any, seen: set[int]) -> dict[str, Any]:
     """Return a dictionary with nothing but tensors and dictionaries of them; what stands there twice only once."""
+    if not isinstance(content, dict):
+        raise ValueError("no dictionary: save the state_dict of one model, which has names for its arrays")
     seen.add(id(content))
     tree: dict[str, Any] = {}
     for name, item in content.items():
@@ -170,6 +172,8 @@ def interpret(program: bytes, at: int = 0, kinds: dict[str, str] | None = None) 
             push(None)
         elif isinstance(name, _Global) and name.endswith("._reconstructor") and isinstance(arguments[0], _Global):
             raise _whole(arguments[0])
+        elif isinstance(name, _Global) and name.startswith(("torch._utils.", "torch.serialization.")):
+            raise ValueError(f"a kind of tensor that is not read here ({name[:80]}): save model.float().state_dict()")
         else:
             raise _runs(f"it wants to run {name[:80] if isinstance(name, _Global) else type(name)}")
 
@@ -254,6 +258,8 @@ def _ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
 def _storage(identifier: Any) -> _Storage:
     match identifier:
         case ("storage", _Global(), str(), _, int()) | ("storage", _Global(), str(), _, int(), None):
+            if identifier[1] not in _KINDS:
+                raise ValueError(f"numbers of a kind that is not read here, {identifier[1][:80]}")
             return _Storage(identifier[1], identifier[2], identifier[4])
         case ("module", _Global(), *_):
             raise _whole(identifier[1])
