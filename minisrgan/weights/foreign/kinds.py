@@ -28,36 +28,6 @@ _SCRIPT = (
 )
 _KERAS = "Keras's newer format; save the weights in Keras: model.save_weights('weights.h5')"
 
-# Other networks, and words that stand in the names of their arrays, small letters for capitals; one with ! does not.
-_FAMILIES = {
-    "ESRGAN, BSRGAN or Real-ESRGAN (RRDBNet)": "rdb1.conv1.",
-    "PyTorch-GAN's SRGAN, which normalises within its upsampling": "res_blocks.0.conv_block.0.",
-    "sgrvinod's SRGAN, whose input has ImageNet's mean subtracted": "residual_blocks.0.conv_block1.conv_block.0.",
-    "leftthomas/SRGAN of before 2019, with a PReLU in place of its last batch norm":
-        "block8.0.conv. block7.1.weight !block7.1.running_mean",
-    "Keras's discriminator of krasserm/super-resolution. TensorFlow pads it at the right and below only, so that it "
-    "would judge photographs turned by 180 degrees": "conv2d_7.kernel dense_1.kernel",
-    "HAT": "overlap_attn.", "DAT": "attn.attns.", "SwinIR, Swin2SR or another transformer of windows": "attn.qkv.",
-    "Restormer": "encoder_level1.", "NAFNet": "encoders.0.0.", "RCAN": "conv_du.", "RCAN, as in BasicSR": "rcab.",
-    "HAN or SAN": "soca.", "RDN": "sfenet1.", "DBPN": "up1.up_conv1.", "IMDN": "imdb1.", "RFDN": "c1_d.",
-    "MSRResNet or MSRGAN of BasicSR, without batch norms": "upconv1. conv_last.",
-    "MSRResNet of MMEditing, without batch norms": "trunk_net.0.conv1.",
-    "SRResNet of the first BasicSR, with the names of a Sequential": "sub.0.res.0.",
-    "EDSR or MDSR": "body.0.body.0. tail.", "EDSR, as in BasicSR": "conv_after_body. upsample.0.",
-    "Real-ESRGAN's compact network (SRVGGNetCompact)": "body.0.weight body.1.weight body.2.bias",
-    "CARN": "b1.b1.", "LapSRN": "convt_i1.", "VDSR": "residual_layer.", "FSRCNN": "first_part. mid_part.",
-    "Real-CUGAN or waifu2x (UpCUNet)": "unet1.conv1.", "SPAN": "block_1.c1_r.", "GFPGAN": "stylegan_decoder.",
-    "CodeFormer": "quantize.embedding.", "a diffusion model": "down_blocks.0.", "Stable Diffusion": "diffusion_model.",
-    "a discriminator with spectral norms, such as Real-ESRGAN's U-Net": "weight_orig",
-    "BasicSR's discriminator in the style of VGG": "conv0_0. linear1.", "LPIPS": "lin0.model.1.",
-    "leftthomas/SRGAN's discriminator": "net.0.weight net.26.weight", "VGG16": "features.17.weight features.28.weight",
-    "VGG19 or VGG16 with batch norms": "features.1.running_mean", "VGG16, as in Keras": "block4_conv3. !block3_conv4.",
-    "ResNet": "layer1.0. layer4.0.", "Inception": "mixed_5b.", "a LoRA": "lora_",
-    "SRCNN, ESPCN or another small stack of convolutions": "conv1.weight conv2.weight conv3.weight",
-    "no network, but the state of an optimizer": "exp_avg",
-}  # fmt: skip
-
-
 def kind_of(path: str | Path) -> str:
     """Return "torch", "npz", "h5" or "safetensors"; WeightsError that says what the file is if it is none of them."""
     if Path(path).is_dir():
@@ -107,13 +77,14 @@ def _refused(path: str | Path, told: str) -> WeightsError:
 
 
 def family_of(names: Collection[str]) -> str:
-    """Say which other architecture has arrays of these names; "" if it is none that is known.
+    """Say which other architecture has arrays of these names, from families.txt; "" if it is none that is known.
 
     >>> family_of(["conv_first.weight", "body.0.rdb1.conv1.weight"])
     'ESRGAN, BSRGAN or Real-ESRGAN (RRDBNet)'
     """
     text = "\n".join(names).lower()
-    for title, words in _FAMILIES.items():
-        if all((word.strip("!") in text) != word.startswith("!") for word in words.split()):
+    for line in Path(__file__).with_name("families.txt").read_text(encoding="utf-8").splitlines():
+        words, _, title = line.partition(" | ")
+        if title and all((word.strip("!") in text) != word.startswith("!") for word in words.split()):
             return title
     return ""

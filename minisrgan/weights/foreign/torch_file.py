@@ -13,7 +13,7 @@ may be nested, not even by its hash or its text, and nothing that may be long is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import is_zipfile
@@ -27,7 +27,8 @@ from minisrgan.weights.store import widened
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how the format of before 2020 begins
 _LARGEST = 256 << 10  # bytes of a program: some 2,000 tensors, and half a second at worst
-_MOST = 8  # arguments of a function, axes of a tensor
+_MOST = 8  # arguments of a function, axes of a tensor, dictionaries in one another
+_LONGEST = 200  # letters of a name
 _KINDS = {
     "torch.FloatStorage": "<f4", "torch.DoubleStorage": "<f8", "torch.HalfStorage": "<f2", "torch.LongStorage": "<i8",
     "torch.BFloat16Storage": "<u2", "torch.IntStorage": "<i4", "torch.ShortStorage": "<i2", "torch.CharStorage": "i1",
@@ -60,11 +61,11 @@ class _Tensor(NamedTuple):
     stride: tuple[int, ...]
 
 
-def read_torch(path: str | Path) -> dict[str, Any]:
-    """Return the arrays of a file under their names, in dictionaries as the file has them; what else it holds is left.
+def read_torch(path: str | Path) -> dict[str, Array]:
+    """Return the arrays of a file under their names; one in a dictionary in a dictionary as params_ema/conv.weight.
 
-    The numbers are views of the file or of its parts. For any other file an exception is raised, of whatever kind: call
-    it within `minisrgan.weights.store.refusing`.
+    The numbers are views of the file or of its parts; what else the file holds is left out. For any other file an
+    exception is raised, of whatever kind: call this within `minisrgan.weights.store.refusing`.
     """
     storages: dict[str, Array] = {}
     if is_zipfile(path):  # one part is the program, and one each storage
@@ -74,9 +75,8 @@ def read_torch(path: str | Path) -> dict[str, Any]:
                 raise ValueError(f"more than {_LARGEST >> 10} KB of instructions: no model of SRGAN has so many parts")
             root = program.filename.removesuffix("data.pkl")
             order = archive.read(f"{root}byteorder") if f"{root}byteorder" in archive.namelist() else b"little"
-            little = order == b"little"
-            tree = _tensors(interpret(archive.read(program))[0], set())
-            for key in {tensor.storage.key for tensor in _leaves(tree)}:
+            little, tensors = order == b"little", _tensors(interpret(archive.read(program))[0], set())
+            for key in {tensor.storage.key for tensor in tensors.values()}:
                 storages[key] = np.frombuffer(archive.read(f"{root}data/{key}"), np.uint8)
     else:  # after the magic number a version, words about the machine, the program, the storages' names and numbers
         data, kinds = np.memmap(path, np.uint8, "r"), dict[str, str]()
@@ -85,7 +85,7 @@ def read_torch(path: str | Path) -> dict[str, Any]:
         machine, at = interpret(head, at)
         content, at = interpret(head, at, kinds)
         keys, at = interpret(head, at)
-        little, tree = machine["little_endian"], _tensors(content, set())
+        little, tensors = machine["little_endian"], _tensors(content, set())
         for key in keys:
             if not isinstance(key, str):
                 raise TypeError("a storage without a name")
@@ -96,35 +96,25 @@ def read_torch(path: str | Path) -> dict[str, Any]:
             raise ValueError("it ends too early")
     if not little:
         raise ValueError("numbers with the highest byte first")
-    if sum(math.prod(tensor.shape) for tensor in _leaves(tree)) > Path(path).stat().st_size:
+    if sum(math.prod(tensor.shape) for tensor in tensors.values()) > Path(path).stat().st_size:
         raise ValueError("tensors that are larger than the file")
-    return _filled(tree, storages)
+    return {name: _array(tensor, storages[tensor.storage.key]) for name, tensor in tensors.items()}
 
 
-def _tensors(content: Any, seen: set[int]) -> dict[str, Any]:
-    """Return a dictionary with nothing but tensors and dictionaries of them; what stands there twice only once."""
+def _tensors(content: Any, seen: set[int], depth: int = _MOST) -> dict[str, _Tensor]:
+    """Return the tensors in dictionaries of dictionaries; of a dictionary that stands in several places, the first."""
     if not isinstance(content, dict):
         raise ValueError("no dictionary: save the state_dict of one model, which has names for its arrays")
+    found: dict[str, _Tensor] = {}
     seen.add(id(content))
-    tree: dict[str, Any] = {}
-    for name, item in content.items():
+    for key, item in content.items():
+        name = str(key)[:_LONGEST]
         if isinstance(item, _Tensor):
-            tree[str(name)] = item
-        elif isinstance(item, dict) and id(item) not in seen and (below := _tensors(item, seen)):
-            tree[str(name)] = below
-    return tree
-
-
-def _leaves(tree: dict[str, Any]) -> Iterator[_Tensor]:
-    for item in tree.values():
-        yield from _leaves(item) if isinstance(item, dict) else (item,)
-
-
-def _filled(tree: dict[str, Any], storages: dict[str, Array]) -> dict[str, Any]:
-    return {
-        name: _filled(item, storages) if isinstance(item, dict) else _array(item, storages[item.storage.key])
-        for name, item in tree.items()
-    }
+            _put(found, [(name, item)])
+        elif isinstance(item, dict) and id(item) not in seen and depth:
+            below = _tensors(item, seen, depth - 1)
+            _put(found, ((f"{name}/{inner}", tensor) for inner, tensor in below.items()))
+    return found
 
 
 def interpret(program: bytes, at: int = 0, kinds: dict[str, str] | None = None) -> tuple[Any, int]:
@@ -164,24 +154,19 @@ def interpret(program: bytes, at: int = 0, kinds: dict[str, str] | None = None) 
         if kinds is not None:
             kinds[stack[-1].key] = stack[-1].kind
 
-    def call() -> None:
+    def call(new: bool = False) -> None:
         arguments, name = pop(), pop()
-        if isinstance(name, _Global) and name in _CALLS and len(arguments) <= _MOST:
+        known = isinstance(name, _Global)
+        if known and name in _CALLS and len(arguments) <= _MOST and not new:
             push(_CALLS[name](*arguments))
-        elif isinstance(name, _Global) and name in _NOTES:
+        elif known and name in _NOTES:
             push(None)
-        elif isinstance(name, _Global) and name.endswith("._reconstructor") and isinstance(arguments[0], _Global):
+        elif known and name.endswith("._reconstructor") and isinstance(arguments[0], _Global):
             raise _whole(arguments[0])
-        elif isinstance(name, _Global) and name.startswith(("torch._utils.", "torch.serialization.")):
+        elif known and name.startswith(("torch._utils.", "torch.serialization.")):
             raise ValueError(f"a kind of tensor that is not read here ({name[:80]}): save model.float().state_dict()")
         else:
-            raise _runs(f"it wants to run {name[:80] if isinstance(name, _Global) else type(name)}")
-
-    def make() -> None:
-        _, name = pop(), pop()
-        if not isinstance(name, _Global) or name not in _NOTES:
-            raise _whole(name)
-        push(None)
+            raise _whole(name) if new else _runs(f"it wants to run {name[:80] if known else type(name)}")
 
     # Each instruction: how many bytes behind it are its number n, and what it does.
     instructions: dict[bytes, tuple[int, Callable[[int], object]]] = {
@@ -217,7 +202,7 @@ def interpret(program: bytes, at: int = 0, kinds: dict[str, str] | None = None) 
         b"c": (0, lambda n: push(_Global(f"{line()}.{line()}"))),
         b"Q": (0, lambda n: storage()),
         b"R": (0, lambda n: call()),
-        b"\x81": (0, lambda n: make()),
+        b"\x81": (0, lambda n: call(new=True)),
     }
     while (code := take(1)) != b".":
         if code not in instructions:
@@ -228,7 +213,7 @@ def interpret(program: bytes, at: int = 0, kinds: dict[str, str] | None = None) 
 
 
 def _runs(what: str) -> WeightsError:
-    fix = "PyTorch would run what stands in it: get the weights alone, from somebody you trust"
+    fix = "PyTorch would run what stands in it: save the arrays alone, or get them from somebody you trust"
     return WeightsError("read_torch", expected="tensors, and numbers and words beside them", got=what, fix=fix)
 
 
