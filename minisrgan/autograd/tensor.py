@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from minisrgan.autograd.modes import is_grad_enabled
 from minisrgan.backend import Array, array_module, device_of, is_array, to_device, to_numpy
 from minisrgan.errors import DTypeError, GradientError, ShapeError
 
@@ -57,6 +58,17 @@ def _owner(array: Any) -> Any:
     while (base := getattr(array, "base", None)) is not None:
         array = base
     return array
+
+
+def _in_place(sign: str, method: str) -> Any:
+    """Return the method behind ``x += y`` and the like: it changes the array of x and keeps the object."""
+
+    def operator(x: Tensor, y: Operand) -> Tensor:
+        x._require_writable(f"x {sign}= y", f"x = x {sign} y")
+        x[...] = getattr(x, method)(y)
+        return x
+
+    return operator
 
 
 class Tensor:
@@ -229,6 +241,30 @@ class Tensor:
     def zero_grad(self) -> None:
         """Forget the gradient."""
         self.grad = None
+
+    __iadd__, __isub__, __imul__ = _in_place("+", "__add__"), _in_place("-", "__sub__"), _in_place("*", "__mul__")
+    __itruediv__, __ipow__ = _in_place("/", "__truediv__"), _in_place("**", "__pow__")
+    __imatmul__ = _in_place("@", "__matmul__")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Change a part of the array of a leaf, under `no_grad`."""
+        self._require_writable("x[index] = y", "x = ops.concatenate([...])")
+        array = value.data if isinstance(value, Tensor) else value
+        try:
+            if is_array(array) and array.dtype != self.dtype:
+                raise ValueError(f"{array.dtype} into {self.dtype}")
+            self._array[index] = array
+        except (IndexError, TypeError, ValueError) as error:
+            told, fix = f"numbers that fit into {self.shape}", "check index, shape and dtype"
+            raise ShapeError("x[index] = y", expected=told, got=str(error), fix=fix) from None
+        mark_changed(self._array)
+
+    def _require_writable(self, what: str, instead: str) -> None:
+        """Refuse to change an array that the graph may need."""
+        if is_grad_enabled() or self._node is not None:
+            got = f"the result of {self._node.name}" if self._node else "a leaf while operations are being recorded"
+            fix = f"to update a parameter: with no_grad(): {what}; to compute with it: {instead}"
+            raise GradientError(what, expected="a leaf under no_grad, as x changes in place", got=got, fix=fix)
 
     if TYPE_CHECKING:  # for type checkers; the operations come from the table in minisrgan/ops/__init__.py
         T: Tensor
