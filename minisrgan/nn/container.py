@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from minisrgan.autograd import Tensor
+from minisrgan.errors import ArgumentError
 from minisrgan.nn.module import Module
 
 
-class Sequential(Module):
-    """Modules one after the other, named 0, 1, 2 ...
+class ModuleList(Module):
+    """Modules that their owner calls one by one, named 0, 1, 2 ...
+
+    Errors  ArgumentError for what is no module: a class, a function, a list.
 
     >>> from minisrgan import nn
-    >>> nn.Sequential(nn.ReLU(), nn.ReLU())(Tensor([-1.0, 2.0])).numpy()
-    array([0., 2.], dtype=float32)
+    >>> layers = nn.ModuleList([nn.ReLU()])
+    >>> layers.append(nn.PReLU(4))
+    >>> len(layers), layers[-1].parameter_count(), len(layers[:1])
+    (2, 4, 1)
     """
 
-    def __init__(self, *modules: Module) -> None:
-        for position, module in enumerate(modules):
-            setattr(self, str(position), module)
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        for module in modules:
+            self.append(module)
+
+    def append(self, module: Module) -> None:
+        """Add a module at the end."""
+        self[len(self)] = module
+
+    def __setitem__(self, position: int, module: Module) -> None:
+        """Replace one of them."""
+        if not isinstance(module, Module):
+            got = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
+            fix = "make one of the class: ReLU(). A list becomes arguments by a star: Sequential(*layers)"
+            raise ArgumentError(type(self).__name__, expected=f"a module as {position}", got=got, fix=fix)
+        setattr(self, str(position if position >= 0 else len(self) + position), module)
 
     def __iter__(self) -> Iterator[Module]:
         """Walk over the modules."""
@@ -28,9 +46,26 @@ class Sequential(Module):
         """Return how many there are."""
         return len(self.children())
 
-    def __getitem__(self, position: int) -> Module:
-        """Return one of them."""
-        return list(self)[position]
+    def __getitem__(self, position: int | slice) -> Any:
+        """Return one of them, or for a slice a container of the same kind with some of them, which it shares."""
+        if not isinstance(position, slice):
+            return list(self)[position]
+        part = type(self)()
+        vars(part).update({str(i): module for i, module in enumerate(list(self)[position])}, training=self.training)
+        return part
+
+
+class Sequential(ModuleList):
+    """Modules one after the other, named 0, 1, 2 ...
+
+    >>> from minisrgan import nn
+    >>> net = nn.Sequential(nn.ReLU(), nn.LeakyReLU(0.5))
+    >>> net(Tensor([-1.0, 2.0])).numpy(), net[1:](Tensor([-1.0, 2.0])).numpy()
+    (array([0., 2.], dtype=float32), array([-0.5,  2. ], dtype=float32))
+    """
+
+    def __init__(self, *modules: Module) -> None:
+        super().__init__(modules)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply each to the result of the one before."""

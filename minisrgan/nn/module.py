@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from minisrgan.autograd import Tensor, mark_changed, no_grad
-from minisrgan.backend import Array, array_module, to_device, to_numpy
-from minisrgan.errors import MinisrganError, WeightsError
+from minisrgan.backend import Array, array_module, is_array, to_device, to_numpy
+from minisrgan.errors import ArgumentError, MinisrganError, WeightsError
 from minisrgan.reference.worked import WORKED
 
 ForwardHook: TypeAlias = Callable[["Module", tuple[Any, ...], Tensor], None]
@@ -39,11 +39,21 @@ class Parameter(Tensor):
         super().__init__(array, requires_grad)
 
 
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Module | Parameter]]:
+    """Walk over the modules and parameters of an attribute: itself, or what a list, tuple or dict holds."""
+    if isinstance(value, Module | Parameter):
+        yield name, value
+    elif isinstance(value, list | tuple | dict):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _parts(f"{name}.{key}", part)
+
+
 class Module:
     """The base of all layers and models.
 
     A subclass assigns parameters (`Parameter`), other modules, and buffers as attributes, and writes `forward`. Nothing
-    is registered: parameters and modules are found by their type, buffers by the names in ``buffer_names``.
+    is registered: parameters and modules are found by their type, in lists, tuples and dicts too, and buffers by the
+    names in ``buffer_names``. Where a parameter, a module or a buffer was, nothing else can be put.
 
     training  True while training: batch norm then uses the batch's statistics. Set by `train` and `eval`, which
               never touch the gradient mode.
@@ -65,18 +75,18 @@ class Module:
     training: bool = True
     _name: str = ""
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
         """Compute the output; called through ``module(...)``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def describe(self) -> str:
         """Return the settings of this layer in a few words, for `repr` and the summary."""
         return ""
 
-    def __call__(self, *inputs: Any) -> Tensor:
+    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Run forward; an error on its way up learns the path of the module it came from."""
         try:
-            y = self.forward(*inputs)
+            y = self.forward(*inputs, **options)
         except MinisrganError as error:
             error.inside(self._name or type(self).__name__.lower())
             raise
@@ -86,20 +96,44 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Assign an attribute; modules and parameters learn the name they are known by here."""
-        here = f"{type(self).__name__.lower()}.{name}"
-        if isinstance(value, Module):
-            object.__setattr__(value, "_name", name)
-            for path, parameter in value.named_parameters():
-                parameter.name = f"{here}.{path}"
-        elif isinstance(value, Parameter):
-            value.name = here
+        self._require_same_kind(name, value)
         object.__setattr__(self, name, value)
+        for path, part in _parts(name, value):
+            if isinstance(part, Module):
+                part._rename(path)
+            for below, parameter in part.named_parameters() if isinstance(part, Module) else [("", part)]:
+                parameter.name = f"{type(self).__name__.lower()}.{path}.{below}".rstrip(".")
+
+    def _require_same_kind(self, name: str, value: Any) -> None:
+        """Refuse what would take a parameter, a module or a buffer out of sight."""
+        old = vars(self).get(name)
+        if isinstance(old, Parameter) and not isinstance(value, Parameter | None):
+            told, fix = "a Parameter", f"under no_grad, write module.{name} *= 0.5, or assign a new Parameter"
+        elif isinstance(old, Module) and not isinstance(value, Module | None):
+            told, fix = "a module", "assign one: ReLU(), not ReLU"
+        elif name in self.buffer_names and not is_array(value):
+            told, fix = "an array", f"change it in place: module.{name}[...] = values"
+        elif isinstance(value, set | frozenset) and any(isinstance(part, Parameter | Module) for part in value):
+            told, fix = "modules in an order, which gives them their names", "use a list"
+        else:
+            return
+        raise ArgumentError(f"{type(self).__name__}.{name}", expected=told, got=type(value).__name__, fix=fix)
+
+    def _rename(self, path: str) -> None:
+        object.__setattr__(self, "_name", path)
+        if type(self).forward is Module.forward:  # a list of modules: the owner calls them itself
+            for name, child in self.children().items():
+                child._rename(f"{path}.{name}")
 
     # What it is made of
 
     def children(self) -> dict[str, Module]:
-        """Return the modules assigned to this one, by name, in order."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, Module)}
+        """Return the modules assigned to this one, by name, in order; those in a list as ``name.0``, ``name.1`` ..."""
+        return {path: part for path, part in self._found() if isinstance(part, Module)}
+
+    def _found(self) -> Iterator[tuple[str, Module | Parameter]]:
+        for name, value in vars(self).items():
+            yield from _parts(name, value)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """Walk over this module and all below it, with their paths; its own is the prefix."""
@@ -110,9 +144,9 @@ class Module:
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Walk over all parameters with their paths, such as ``blocks.3.conv1.weight``."""
         for path, module in self.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, Parameter):
-                    yield f"{path}.{name}" if path else name, value
+            for name, part in module._found():
+                if isinstance(part, Parameter):
+                    yield f"{path}.{name}" if path else name, part
 
     def parameters(self) -> list[Parameter]:
         """Return all parameters, each once even if two layers share it."""
@@ -140,14 +174,16 @@ class Module:
         Errors  WeightsError that lists every entry missing, unexpected or of the wrong shape, or whose values are
                 not finite floats; then nothing has been changed.
         """
-        ours = self.state_dict()
+        ours, state = self.state_dict(), {k: v.data if isinstance(v, Tensor) else v for k, v in state.items()}
         problems = [f"missing: {name} {value.shape}" for name, value in ours.items() if name not in state]
         problems += [f"unexpected: {name} {np.shape(value)}" for name, value in state.items() if name not in ours]
         for name in ours.keys() & state.keys():
-            value = to_numpy(state[name])
+            with np.errstate(over="ignore"):  # 1e300 is infinite as float32
+                value = to_numpy(state[name])
+                finite = value.dtype.kind == "f" and np.isfinite(value.astype(ours[name].dtype)).all()
             if value.shape != ours[name].shape:
                 problems.append(f"shape of {name}: {value.shape}, but the model has {ours[name].shape}")
-            elif value.dtype.kind != "f" or not np.isfinite(value).all():
+            elif not finite:
                 problems.append(f"values of {name}: {value.dtype}, not all of them finite floats")
         if problems:
             shown = sorted(problems)[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
@@ -183,7 +219,7 @@ class Module:
 
     def astype(self, dtype: Any) -> Self:
         """Convert parameters and buffers, in place; float64 is for checks. Gradients are dropped."""
-        return self._convert(lambda array: array.astype(dtype))
+        return self._convert(lambda array: array.astype(dtype, copy=False))
 
     def _convert(self, convert: Callable[[Array], Array]) -> Self:
         for parameter in self.parameters():
@@ -243,7 +279,7 @@ class Module:
         return "\n  ".join([f"{type(self).__name__} {self.describe()}".strip(), *lines])
 
     def _own(self) -> list[str]:
-        return [f"{n} {p.shape}" for n, p in vars(self).items() if isinstance(p, Parameter)]
+        return [f"{n} {p.shape}" for n, p in self._found() if isinstance(p, Parameter)]
 
     def __repr__(self) -> str:
         """Show the tree of modules with shapes and counts; equal neighbours are shown once."""

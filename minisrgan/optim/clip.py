@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import Any
 
 from minisrgan import kernels
-from minisrgan.autograd import Tensor
 from minisrgan.backend import to_floats
+from minisrgan.errors import ArgumentError
+from minisrgan.optim.optimizer import parameters_of
 
 
-def grad_norm(parameters: Iterable[Tensor]) -> float:
-    """Return the Euclidean norm of all gradients together, sqrt(sum g^2).
+def grad_norm(parameters: Any) -> float:
+    """Return the Euclidean norm of all gradients together, sqrt(sum g^2). Parameters as an optimizer takes them.
 
+    >>> from minisrgan import Tensor
     >>> from minisrgan.nn import Parameter
     >>> p = Parameter([1.0, 1.0]); (p * Tensor([3.0, 4.0])).sum().backward()
     >>> grad_norm([p])
     5.0
     """
-    flat = [parameter.grad.data.reshape(-1) for parameter in parameters if parameter.grad is not None]
+    flat = [p.grad.data.reshape(-1) for p in parameters_of("grad_norm", parameters) if p.grad is not None]
     return math.sqrt(sum(to_floats([kernels.matmul(g[None], g[:, None]) for g in flat])))
 
 
-def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
+def clip_grad_norm(parameters: Any, max_norm: float) -> float:
     """Scale all gradients by one factor so that their norm is at most max_norm; return the norm before.
 
     Formula   g <- g * min(1, max_norm / norm)
+    Errors    ArgumentError unless max_norm > 0 (infinity clips nothing), or for what an optimizer would not take.
     Source    Pascanu et al. 2013, arXiv 1211.5063, alg. 1.
     """
-    parameters = list(parameters)
+    parameters = parameters_of("clip_grad_norm", parameters)
+    if not max_norm > 0:
+        raise ArgumentError("clip_grad_norm", expected="max_norm > 0", got=repr(max_norm), fix="1.0 is usual")
     norm = grad_norm(parameters)
     if norm > max_norm:
         for parameter in parameters:

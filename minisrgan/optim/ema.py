@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from minisrgan.autograd import mark_changed
 from minisrgan.backend import Array
+from minisrgan.errors import ArgumentError
 from minisrgan.nn import Module
+from minisrgan.optim.optimizer import setting
 
 
 class EMA:
     """The running mean of all parameters and running statistics of a module.
 
+    module    what is averaged; its arrays are copied now
     Formula   average <- d * average + (1 - d) * value, d = min(decay, (1 + t) / (10 + t)) at the t-th update:
               at the start the average is over the few steps there are
     decay     0.999 averages over about a thousand steps
+    Errors    ArgumentError unless module is a Module and 0 <= decay < 1.
     Source    Polyak and Juditsky 1992; for GANs Yazici et al. 2018, arXiv 1806.04498. Not in SRGAN.
 
     >>> from minisrgan.nn import PReLU
@@ -23,7 +27,9 @@ class EMA:
     """
 
     def __init__(self, module: Module, decay: float) -> None:
-        self.module, self.decay, self.steps = module, decay, 0
+        if not isinstance(module, Module):
+            raise ArgumentError("EMA", expected="a module", got=type(module).__name__, fix="pass the network itself")
+        self.module, self.decay, self.steps = module, setting("EMA", "decay", decay, 1), 0
         self.average: dict[str, Array] = {name: array.copy() for name, array in module.state_dict().items()}
 
     def update(self) -> None:

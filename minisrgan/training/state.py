@@ -19,7 +19,7 @@ def state_of(stage: Stage, sampler: CropSampler) -> tuple[dict[str, Array], dict
     for name, optimizer in stage.optimizers().items():
         arrays |= {f"adam.{name}.{key}": array for key, array in optimizer.state_dict().items()}
     numbers: dict[str, Any] = {"rng": sampler.rng.bit_generator.state}
-    numbers["adam_steps"] = {name: optimizer.steps for name, optimizer in stage.optimizers().items()}
+    numbers["adam_steps"] = {name: optimizer.counts for name, optimizer in stage.optimizers().items()}
     if stage.average:
         arrays |= {f"ema.{key}": array for key, array in stage.average.average.items()}
         numbers["ema_steps"] = stage.average.steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_elsewhere_it_is_refused(sign: str):
     other = Tensor([[1.0]]) if sign == "@" else 2.0
     p = nn.Parameter([[3.0]])
     result = p * 2.0
-    with pytest.raises(GradientError, match=rf"(?s)x {'[*]' * len(sign) if '*' in sign else '[' + sign + ']'}= y.*no_grad"):
+    with pytest.raises(GradientError, match="(?s)" + re.escape(f"x {sign}= y") + ".*no_grad"):
         in_place(p, other)
     with pytest.raises(GradientError, match="being recorded"), no_grad(), enable_grad():
         in_place(p, other)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from minisrgan import Tensor, optim
-from minisrgan.errors import ArgumentError, WeightsError
-from minisrgan.nn import Parameter
+from minisrgan.errors import ArgumentError, GradientError, WeightsError
+from minisrgan.nn import Linear, Parameter, PReLU, Sequential
 
 
 def adam_in_loops(
@@ -130,21 +131,174 @@ def test_adam_goes_on_where_it_was():
         optim.Adam([second, first], lr=0.1).load_state_dict(state, 3)
 
 
+@pytest.mark.parametrize("cls", [optim.Adam, optim.SGD])
+@pytest.mark.parametrize("lr", [-1e-4, math.nan, math.inf, None, "0.1", [0.1], np.array([0.1, 0.1])])
+def test_learning_rates_that_make_no_sense(cls: type[optim.Optimizer], lr: Any):
+    """A NaN learning rate turns every weight into NaN in one step, a negative one climbs."""
+    with pytest.raises(ArgumentError, match="lr"):
+        cls([Parameter([1.0])], lr=lr)
+    p = Parameter([1.0])
+    optimizer = cls([p], lr=0.1)
+    optimizer.lr, p.grad = lr, Tensor([1.0])
+    with pytest.raises(ArgumentError, match="lr"):
+        optimizer.step()
+    assert p.item() == 1
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("make", "words"),
     [
-        {"parameters": []},
-        {"lr": -1e-4},
-        {"lr": math.nan},
-        {"betas": (1.0, 0.999)},
-        {"betas": (0.9, -0.1)},
-        {"eps": 0.0},
+        (lambda p: optim.Adam(p, 0.1, betas=(1.0, 0.999)), r"(?s)betas\[0\] >= 0 and < 1.*got +1.0"),
+        (lambda p: optim.Adam(p, 0.1, betas=(0.9, -0.1)), r"betas\[1\]"),
+        (lambda p: optim.Adam(p, 0.1, betas=(math.nan, 0.9)), r"betas\[0\]"),
+        (lambda p: optim.Adam(p, 0.1, betas=0.9), "pair of betas"),
+        (lambda p: optim.Adam(p, 0.1, eps=0.0), "eps > 0"),
+        (lambda p: optim.Adam(p, 0.1, eps=-1e-8), "eps > 0"),
+        (lambda p: optim.Adam(p, 0.1, weight_decay=-0.1), "weight_decay >= 0"),
+        (lambda p: optim.SGD(p, 0.1, momentum=1.0), "momentum >= 0 and < 1"),
+        (lambda p: optim.SGD(p, 0.1, momentum=-0.5), "momentum"),
+        (lambda p: optim.EMA(PReLU(1), 1.0), "decay"),
+        (lambda p: optim.EMA(PReLU(1), math.nan), "decay"),
+        (lambda p: optim.EMA(p, 0.9), "(?s)a module.*got +Parameter"),
+        (lambda p: optim.clip_grad_norm(p, -1.0), "max_norm > 0"),
+        (lambda p: optim.clip_grad_norm(p, math.nan), "max_norm > 0"),
+        (lambda p: optim.clip_grad_norm(p, 0.0), "max_norm > 0"),
     ],
 )
-def test_adam_refuses_what_makes_no_sense(options: dict[str, Any]):
-    """A NaN learning rate turns every weight into NaN in one step; an empty list trains nothing, for hours."""
-    with pytest.raises(ArgumentError, match="lr >= 0, betas in"):
-        optim.Adam(**{"parameters": [Parameter([1.0])], "lr": 1e-4} | options)
+def test_settings_that_make_no_sense(make: Any, words: str):
+    """A negative norm turns every gradient round; clipping to NaN clips nothing; momentum 1 never forgets."""
+    with pytest.raises(ArgumentError, match=words):
+        make(Parameter([1.0]))
+
+
+WRONG: dict[str, tuple[Callable[[], Any], str]] = {
+    "nothing": (lambda: [], "got +none"),
+    "a generator that is used up": (lambda: (p for p in ()), "used only once"),
+    "a result": (lambda: Parameter([1.0]) * 2.0, "the result of multiply"),
+    "a result among parameters": (lambda: [Parameter([1.0]), Parameter([1.0]) * 2.0], "entry 1.*result of multiply"),
+    "a tensor without a gradient": (lambda: [Tensor([1.0])], "gets no gradient"),
+    "one twice": (lambda: [Parameter([1.0])] * 2, "a parameter twice"),
+    "pairs with names": (lambda: Linear(1, 1, rng=np.random.default_rng(0)).named_parameters(), "named_parameters"),
+    "a state": (lambda: Linear(1, 1, rng=np.random.default_rng(0)).state_dict(), "got +dict"),
+    "arrays": (lambda: [np.ones(2, np.float32)], "ndarray as entry 0"),
+    "an array": (lambda: np.ones(2, np.float32), "float32 as entry 0"),
+    "groups": (lambda: [{"params": [Parameter([1.0])]}], "dict as entry 0"),
+    "lists of lists": (lambda: [[Parameter([1.0])]], "list as entry 0"),
+    "the method itself": (lambda: Linear(1, 1, rng=np.random.default_rng(0)).parameters, "got +method"),
+    "a module without parameters": (lambda: Sequential(), "got +none"),
+    "a class": (lambda: Linear, "got +type"),
+    "None": (lambda: None, "got +NoneType"),
+    "a name": (lambda: "weight", "got +str"),
+}
+TAKERS: dict[str, Callable[[Any], Any]] = {
+    "Adam": lambda given: optim.Adam(given, lr=0.1),
+    "SGD": lambda given: optim.SGD(given, lr=0.1),
+    "clip_grad_norm": lambda given: optim.clip_grad_norm(given, 1.0),
+    "grad_norm": optim.grad_norm,
+}
+
+
+@pytest.mark.parametrize("taker", TAKERS)
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_no_parameter_is_refused(taker: str, wrong: str):
+    """Walked over without a look, all of these train nothing or clip nothing, and say nothing."""
+    make, words = WRONG[wrong]
+    with pytest.raises(ArgumentError, match=f"(?s){taker}.*{words}"):
+        TAKERS[taker](make())
+
+
+def test_what_holds_parameters_is_taken():
+    """A tensor alone was walked over number by number: Adam moved rows of it that nobody keeps."""
+    w = Tensor([1.0, 1.0], requires_grad=True)
+    net = Sequential(Linear(2, 2, rng=np.random.default_rng(0)), PReLU(1))
+    for given, count in ((w, 1), ([w], 1), ((w,), 1), (net, 3), (net.parameters(), 3), (iter(net.parameters()), 3)):
+        assert len(optim.Adam(given, lr=0.1).parameters) == count
+    w.grad = Tensor([3.0, 4.0])
+    optim.Adam(w, lr=0.1).step()
+    np.testing.assert_allclose(w.numpy(), [0.9, 0.9], rtol=1e-5)
+    assert optim.clip_grad_norm(w, 1.0) == 5
+    np.testing.assert_allclose(w.grad.numpy(), [0.6, 0.8], rtol=1e-6)
+    assert optim.grad_norm(net) == 0
+    net.requires_grad_(False)
+    assert len(optim.Adam(net, lr=0.1).parameters) == 3  # frozen now, thawed later
+
+
+@pytest.mark.parametrize("grad", [np.ones(2, np.float32), Tensor([1.0]), Tensor(np.ones(2)), Tensor([[1.0, 1.0]]), 1.0])
+def test_a_gradient_that_does_not_fit_is_refused(grad: Any):
+    """Set by hand, a gradient of another shape is broadcast into every element."""
+    p = Parameter([1.0, 1.0])
+    p.grad = grad
+    for cls in (optim.Adam, optim.SGD):
+        with pytest.raises(GradientError, match=r"parameter 0, \(2,\), float32"):
+            cls([p], lr=0.1).step()
+    assert p.numpy().tolist() == [1, 1]
+
+
+def test_adam_counts_for_each_parameter():
+    """A layer that is thawed at step 10 takes a first step of half its length, if one count serves all."""
+    early, late = Parameter([0.0]), Parameter([0.0])
+    optimizer = optim.Adam([early, late], lr=0.1)
+    for step in range(12):
+        early.grad, late.grad = Tensor([1.0]), Tensor([1.0]) if step >= 9 else None
+        optimizer.step()
+        if step == 9:
+            assert late.item() == pytest.approx(-0.1, rel=1e-5)
+    assert (optimizer.counts, optimizer.steps) == ([12, 3], 12)
+    assert late.item() == pytest.approx(-0.3, rel=1e-5)
+
+    again = [Parameter(p.numpy().copy()) for p in (early, late)]
+    resumed = optim.Adam(again, lr=0.1)
+    resumed.load_state_dict({name: array.copy() for name, array in optimizer.state_dict().items()}, optimizer.counts)
+    for o, pair in ((optimizer, (early, late)), (resumed, again)):
+        for p in pair:
+            p.grad = Tensor([-2.0])
+        o.step()
+    assert [p.item() for p in again] == [early.item(), late.item()]
+    resumed.load_state_dict(optimizer.state_dict(), 7)  # saved by an older version: one count for all
+    assert resumed.counts == [7, 7]
+    with pytest.raises(WeightsError, match="3 counts"):
+        resumed.load_state_dict(optimizer.state_dict(), [1, 2, 3])
+
+
+def test_weight_decay_is_decoupled():
+    """Added to the gradient, the decay is divided by its size: large gradients would hardly decay at all."""
+    for size in (1e-3, 1e3):
+        p = Parameter([2.0])
+        p.grad = Tensor([size])
+        optim.Adam([p], lr=0.1, weight_decay=0.5).step()
+        assert p.item() == pytest.approx(2 * (1 - 0.1 * 0.5) - 0.1, rel=1e-4)
+    still = Parameter([2.0])
+    optim.Adam([still], lr=0.1, weight_decay=0.5).step()
+    assert still.item() == 2
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sgd_against_a_loop(momentum: float, dtype: Any):
+    """A momentum that scales the new gradient too, or forgets the old, trains, and more slowly."""
+    rng = np.random.default_rng(0)
+    start, grads = rng.standard_normal((3, 2)), rng.standard_normal((5, 3, 2)).astype(dtype)
+    p, turned = Parameter(start.astype(dtype)), Parameter(start.T.astype(dtype).copy().T)
+    for parameter in (p, turned):
+        optimizer = optim.SGD(parameter, lr=0.1, momentum=momentum)
+        for grad in grads:
+            parameter.grad = Tensor(grad)
+            optimizer.step()
+    expected, velocity = start.astype(dtype).astype(float), np.zeros((3, 2))
+    for grad in grads.astype(float):
+        for at in np.ndindex(3, 2):
+            velocity[at] = momentum * velocity[at] + grad[at]
+            expected[at] -= 0.1 * velocity[at]
+    np.testing.assert_allclose(p.numpy(), expected, rtol=1e-5)
+    np.testing.assert_array_equal(turned.numpy(), p.numpy())
+    assert p.dtype == dtype
+    assert list(optimizer.state_dict()) == ["velocity.0"]
+
+
+def test_the_ema_does_not_take_what_is_no_module():
+    """A list of parameters has no state_dict, which the first update would say three calls deep."""
+    with pytest.raises(ArgumentError, match=r"(?s)EMA.*a module.*got +list"):
+        optim.EMA([Parameter([1.0])], 0.9)
 
 
 def with_gradients(*grads: list[float] | None) -> list[Parameter]:

@@ -1,0 +1,120 @@
+"""What all optimizers share: which parameters they take, how they keep count, and what they save."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from minisrgan.autograd import Tensor, mark_changed
+from minisrgan.backend import Array, array_module
+from minisrgan.errors import ArgumentError, GradientError, WeightsError
+from minisrgan.nn import Module, Parameter
+from minisrgan.ops.checks import require_number
+
+
+class Optimizer:
+    """The base of all optimizers; a subclass writes `update`.
+
+    parameters  a module, a parameter, or a list or generator of them
+    lr          learning rate; may be changed between steps: ``optimizer.lr = ...``
+    running     names of the arrays that are kept for each parameter, such as a running mean of its gradients
+    counts      how many steps each parameter has taken: one without a gradient is left alone and takes none
+
+    Errors      ArgumentError for anything else than parameters, each once, or a learning rate that is no number >= 0.
+    """
+
+    def __init__(self, parameters: Any, lr: float, running: Sequence[str] = ()) -> None:
+        self.name = type(self).__name__
+        self.parameters = parameters_of(self.name, parameters)
+        self.lr = setting(self.name, "lr", lr)
+        self.counts = [0] * len(self.parameters)
+        self.running: dict[str, list[Array]] = {
+            name: [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters] for name in running
+        }
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return max(self.counts)
+
+    def step(self) -> None:
+        """Change every parameter by its gradient."""
+        self.lr = setting(self.name, "lr", self.lr)
+        for position, parameter in enumerate(self.parameters):
+            grad = parameter.grad
+            if grad is None:
+                continue
+            if not isinstance(grad, Tensor) or (grad.shape, grad.dtype) != (parameter.shape, parameter.dtype):
+                told = f"a .grad like parameter {position}, {parameter.shape}, {parameter.dtype}"
+                got = f"{getattr(grad, 'shape', type(grad).__name__)}, {getattr(grad, 'dtype', '')}"
+                raise GradientError(f"{self.name}.step", expected=told, got=got, fix="let backward() fill it")
+            self.counts[position] += 1
+            self.update(position, parameter.data, grad.data)
+            mark_changed(parameter.data)
+
+    def update(self, position: int, parameter: Array, grad: Array) -> None:
+        """Change one parameter in place."""
+        raise NotImplementedError(f"{self.name} has no update method")
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return the running arrays, such as ``mean.0``, ``mean.1`` ..., shared with the optimizer, not copied."""
+        return {f"{name}.{i}": array for name, arrays in self.running.items() for i, array in enumerate(arrays)}
+
+    def load_state_dict(self, state: Mapping[str, Array], steps: int | Sequence[int]) -> None:
+        """Continue from saved running arrays, after a number of steps: ``counts``, or one number for all parameters."""
+        ours, counts = self.state_dict(), [steps] * len(self.counts) if isinstance(steps, int) else list(steps)
+        if (
+            ours.keys() != state.keys()
+            or len(counts) != len(self.counts)
+            or any(ours[name].shape != state[name].shape for name in ours)
+        ):
+            told = f"{len(ours)} running arrays of the parameters' shapes, {len(self.counts)} counts"
+            got, fix = f"{len(state)} others, {len(counts)} counts", "build the model with the settings that were saved"
+            raise WeightsError(f"{self.name}.load_state_dict", expected=told, got=got, fix=fix)
+        for name, array in ours.items():
+            array[...] = array_module(array).asarray(state[name])
+        self.counts = counts
+
+
+def parameters_of(what: str, given: Any) -> list[Tensor]:
+    """Return the parameters of a module, or those of a list or generator, or one alone; refuse anything else."""
+
+    def refuse(got: str, fix: str) -> ArgumentError:
+        return ArgumentError(what, expected="parameters, each once, or a module", got=got, fix=fix)
+
+    if isinstance(given, Module):
+        given = given.parameters()
+    if isinstance(given, Tensor):
+        given = [given]
+    if isinstance(given, Mapping | str) or not isinstance(given, Iterable):
+        raise refuse(type(given).__name__, "pass model.parameters()")
+    parameters = list(given)
+    if not parameters:
+        raise refuse("none", "pass model.parameters(); a generator can be used only once")
+    for position, p in enumerate(parameters):
+        if not isinstance(p, Tensor):
+            fix = "pass model.parameters()" + (", not named_parameters()" if isinstance(p, tuple) else "")
+            raise refuse(f"{type(p).__name__} as entry {position}", fix)
+        if p._node is not None:
+            fix = "pass the leaf that it was computed from, or detach it and make it a Parameter"
+            raise refuse(f"entry {position}, {p.shape}, the result of {p._node.name}", fix)
+        if not p.requires_grad and not isinstance(p, Parameter):  # a Parameter may be frozen, and thawed later
+            raise refuse(f"entry {position}, {p.shape}, a tensor that gets no gradient", "set requires_grad=True")
+    if len({id(p) for p in parameters}) < len(parameters):
+        raise refuse("a parameter twice", "a module's parameters() lists shared ones once")
+    return parameters
+
+
+def setting(what: str, name: str, value: Any, below: float = math.inf, positive: bool = False) -> float:
+    """Return a setting as a number from 0, excluded where it must be positive, to below a limit; refuse another."""
+    number = float(require_number(what, name, value))
+    if not 0 <= number < below or (positive and number == 0):
+        told = f"{name} {'>' if positive else '>='} 0{'' if below == math.inf else f' and < {below:g}'}, finite"
+        raise ArgumentError(what, expected=told, got=f"{number}", fix="see the class's docstring for usual values")
+    return number
