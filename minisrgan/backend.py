@@ -51,11 +51,15 @@ def array_module(array: Array) -> Any:
 def is_array(value: object) -> bool:
     """Tell whether a value is an array of NumPy or of CuPy.
 
-    >>> is_array(np.ones(3)), is_array([1.0])
-    (True, False)
+    A subclass with operators of its own is none: a product of matrices is another, a masked array leaves numbers out.
+    NumPy knows them by their priority over plain arrays.
+
+    >>> is_array(np.ones(3)), is_array([1.0]), is_array(np.ma.ones(3))
+    (True, False, False)
     """
     cupy = sys.modules.get("cupy")
-    return isinstance(value, np.ndarray) or (cupy is not None and isinstance(value, cupy.ndarray))
+    plain = isinstance(value, np.ndarray) and value.__array_priority__ <= 0
+    return plain or (cupy is not None and isinstance(value, cupy.ndarray))
 
 
 def device_of(array: Array) -> str:

@@ -178,13 +178,13 @@ class Module:
         problems = [f"missing: {name} {value.shape}" for name, value in ours.items() if name not in state]
         problems += [f"unexpected: {name} {np.shape(value)}" for name, value in state.items() if name not in ours]
         for name in ours.keys() & state.keys():
-            with np.errstate(over="ignore"):  # 1e300 is infinite as float32
-                value = to_numpy(state[name])
-                finite = value.dtype.kind == "f" and np.isfinite(value.astype(ours[name].dtype)).all()
-            if value.shape != ours[name].shape:
+            value, dtype = state[name], ours[name].dtype
+            if not is_array(value):
+                problems.append(f"values of {name}: {type(value).__name__}, not a plain array")
+            elif value.shape != ours[name].shape:
                 problems.append(f"shape of {name}: {value.shape}, but the model has {ours[name].shape}")
-            elif not finite:
-                problems.append(f"values of {name}: {value.dtype}, not all of them finite floats")
+            elif value.dtype.kind != "f" or not _all_finite(to_numpy(value), dtype):
+                problems.append(f"values of {name}: {value.dtype}, not all of them finite floats in {dtype}")
         if problems:
             shown = sorted(problems)[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
             told = f"one entry for each of {len(ours)} parameters and buffers"
@@ -303,3 +303,8 @@ class Module:
             lines.append(f"  {label}  {times}{tree[0]}")
             lines.extend("  " + line for line in tree[1:])
         return lines
+
+
+def _all_finite(array: Array, dtype: Any) -> bool:
+    with np.errstate(over="ignore"):  # 1e300 is infinite in float32
+        return bool(np.isfinite(array.astype(dtype, copy=False)).all())

@@ -69,11 +69,16 @@ def require_sizes(op: str, name: str, value: Any, least: int, count: int | None 
 
 def require_number(op: str, name: str, value: Any) -> Scalar:
     """Ask for a number and return it as Python's, which changes no dtype."""
-    value = value.item() if isinstance(value, np.generic) else value
+    value = as_number(value)
     if not isinstance(value, int | float):
         fix = "give one number, the same for all elements"
         raise ArgumentError(op, expected=f"{name} as a number", got=type(value).__name__, fix=fix)
     return value
+
+
+def as_number(value: Any) -> Any:
+    """Turn a NumPy scalar, or an array without axes, into Python's number, which changes no dtype; leave all else."""
+    return value.item() if isinstance(value, np.generic) or (is_array(value) and value.ndim == 0) else value
 
 
 def _is_integer(value: Any) -> bool:

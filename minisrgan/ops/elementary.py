@@ -99,8 +99,7 @@ class Absolute(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (x,) = self.saved_arrays
-        sign = array_module(x).copysign(1, x)
-        return where(x != 0, grad_y * Tensor(sign), 0.0)
+        return where(x > 0, grad_y, where(x < 0, -grad_y, 0.0))
 
 
 def absolute(x: Tensor) -> Tensor:

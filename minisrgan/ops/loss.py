@@ -9,7 +9,7 @@ from __future__ import annotations
 from minisrgan.autograd import Operand, Tensor
 from minisrgan.errors import ShapeError
 from minisrgan.ops.activation import softplus
-from minisrgan.ops.checks import as_tensor, require_images
+from minisrgan.ops.checks import as_number, as_tensor, require_images
 from minisrgan.ops.elementary import absolute
 
 
@@ -65,6 +65,7 @@ def binary_cross_entropy_with_logits(logits: Tensor, targets: Operand) -> Tensor
     >>> y.backward(); z.grad.item()
     -0.5
     """
+    targets = as_number(targets)
     if not isinstance(targets, int | float):
         logits, targets = _pair("binary_cross_entropy_with_logits", logits, targets)
     return (softplus(logits) * (1.0 - targets) + softplus(-logits) * targets).mean()
