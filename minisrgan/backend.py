@@ -62,6 +62,15 @@ def is_array(value: object) -> bool:
     return plain or (cupy is not None and isinstance(value, cupy.ndarray))
 
 
+def as_number(value: Any) -> Any:
+    """Turn a NumPy scalar, or an array without axes, into Python's number, which changes no dtype; leave all else.
+
+    >>> as_number(np.float32(0.5)), as_number(np.array(2)), as_number("a")
+    (0.5, 2, 'a')
+    """
+    return value.item() if isinstance(value, np.generic) or (is_array(value) and value.ndim == 0) else value
+
+
 def device_of(array: Array) -> str:
     """Name the device of an array: ``cpu``, ``cuda:0``, ``cuda:1`` ...
 

@@ -8,10 +8,10 @@ from minisrgan.autograd.function import Function, Gradients
 from minisrgan.autograd.gradcheck import Report, gradcheck, gradgradcheck
 from minisrgan.autograd.modes import anomaly_mode, enable_grad, is_grad_enabled, no_grad
 from minisrgan.autograd.profile import Cost, Profile, profile
-from minisrgan.autograd.tensor import Axis, Operand, Scalar, Tensor, mark_changed, zeros_like
+from minisrgan.autograd.tensor import Axis, Operand, Scalar, Tensor, how_to_wrap, mark_changed, zeros_like
 
 __all__ = [
     "Axis", "Cost", "Function", "Gradients", "Operand", "Profile", "Report", "Scalar", "Tensor",
-    "anomaly_mode", "enable_grad", "grad", "gradcheck", "gradgradcheck", "is_grad_enabled", "mark_changed", "no_grad",
-    "profile", "zeros_like",
+    "anomaly_mode", "enable_grad", "grad", "gradcheck", "gradgradcheck", "how_to_wrap", "is_grad_enabled",
+    "mark_changed", "no_grad", "profile", "zeros_like",
 ]  # fmt: skip

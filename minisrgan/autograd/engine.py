@@ -16,7 +16,7 @@ from minisrgan.autograd import modes
 from minisrgan.autograd.function import Function, check_finite
 from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.tensor import Operand, Tensor
-from minisrgan.backend import array_module
+from minisrgan.backend import array_module, as_number
 from minisrgan.errors import GradientError, NonFiniteError, ShapeError
 
 Vertex: TypeAlias = Function | Tensor  # a node, or a leaf
@@ -208,6 +208,7 @@ def _seed(root: Tensor, seed: Any) -> Tensor:
         told = "a tensor computed from one that requires a gradient"
         fix = "set requires_grad=True on an input, and compute outside no_grad"
         raise GradientError("backward", expected=told, got=f"a tensor of shape {root.shape} without history", fix=fix)
+    seed = as_number(seed)
     if seed is None or isinstance(seed, int | float):
         if root.size != 1:
             told = "a scalar, or grad_output"

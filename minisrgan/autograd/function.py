@@ -27,7 +27,7 @@ import numpy as np
 
 from minisrgan.autograd.modes import calling_line, is_anomaly_enabled, is_grad_enabled
 from minisrgan.autograd.profile import profiler
-from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor, tick, version_of
+from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor, how_to_wrap, tick, version_of
 from minisrgan.backend import Array, array_module, device_of, is_array, to_numpy
 from minisrgan.errors import DeviceError, DTypeError, GradientError, NonFiniteError
 
@@ -208,7 +208,7 @@ class Function:
         if is_array(value):
             return Tensor(value)
         told = f"a Tensor, an array or a number as {cls._argument(position)}"
-        raise DTypeError(cls.name, expected=told, got=type(value).__name__, fix="wrap it: Tensor(...)")
+        raise DTypeError(cls.name, expected=told, got=type(value).__name__, fix=how_to_wrap(value))
 
     @classmethod
     def _argument(cls, position: int) -> str:

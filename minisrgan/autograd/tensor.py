@@ -6,6 +6,7 @@ operators (`+`, `@` ...) and methods (`sum`, `reshape` ...) are given to the cla
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import weakref
 from collections.abc import Callable, Iterator
@@ -273,28 +274,52 @@ class Tensor:
         sum = mean = max = reshape = transpose = exp = log = sqrt = abs = _operation
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+
+
 def _floats(array: Array) -> Array:
     """Refuse an array of another dtype than float32 and float64."""
     if array.dtype in (np.float32, np.float64):
-        return array
-    fix = "image.astype(np.float32) / 255" if array.dtype == np.uint8 else "array.astype(np.float32)"
-    raise DTypeError("Tensor", expected="float32 or float64", got=str(array.dtype), fix=f"convert it yourself: {fix}")
+        return np.asarray(array) if isinstance(array, np.ndarray) else array  # the array of a memmap, say
+    fix = "convert it yourself: array.astype(np.float32)" + (" / 255" if array.dtype == np.uint8 else "")
+    if array.dtype.kind == "c":
+        fix = "take its real part: array.real"
+    elif array.dtype.names:
+        fix = f"choose a field: array[{array.dtype.names[0]!r}]"
+    raise DTypeError("Tensor", expected="float32 or float64", got=str(array.dtype), fix=fix)
 
 
 def _from_numbers(value: Any) -> Array:
-    """Turn a number, or lists of numbers, into float32; refuse what is not numbers."""
+    """Turn a number, or lists of numbers, into float32; refuse what is not numbers, or too large."""
     try:
-        array = np.asarray(value)
+        array = np.array(None) if isinstance(value, np.ndarray) else np.asarray(value)  # see is_array
     except ValueError as error:
         raise ShapeError(
             "Tensor", expected="rows of one length", got=str(error), fix="make every inner list equally long"
         ) from error
     if array.dtype.kind not in "if":
-        raise DTypeError(
-            "Tensor", expected="an array or numbers", got=type(value).__name__, fix="give a NumPy or CuPy array"
-        )
+        raise DTypeError("Tensor", expected="an array or numbers", got=type(value).__name__, fix=how_to_wrap(value))
     # A NumPy float64 scalar was float64 before it came here; Python numbers have no dtype and take the default.
-    return array if isinstance(value, np.floating) else array.astype(np.float32)
+    if isinstance(value, np.floating):
+        return array
+    if (np.isfinite(array) & (abs(array) > _LARGEST)).any():
+        got = f"{abs(array).max():g}"
+        raise DTypeError("Tensor", expected="numbers up to 3.4e38, float32", got=got, fix=how_to_wrap(value))
+    return array.astype(np.float32)
+
+
+def how_to_wrap(value: Any) -> str:
+    """Tell how a Tensor is made of a value that is none: the advice of an error."""
+    if isinstance(value, np.matrix | np.ma.MaskedArray):
+        matrix = isinstance(value, np.matrix)
+        return "make it a plain array: " + ("np.asarray(value)" if matrix else "value.filled(0.0)")
+    if isinstance(value, complex | np.complexfloating):
+        return "take its real part: value.real"
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        largest = abs(np.array(value, np.float64)).max(initial=0)
+        if np.isfinite(largest):  # None would be NaN
+            return f"wrap it: Tensor(np.array(value, np.{'float32' if largest <= _LARGEST else 'float64'}))"
+    return "give numbers: a Tensor, an array of float32, a list"
 
 
 def zeros_like(tensor: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ OPERATORS: dict[str, Any] = {
     "abs": absolute, "exp": exp, "log": log, "sqrt": sqrt,
     "sum": sum, "mean": mean, "max": max,
     "reshape": lambda x, *shape: reshape(x, _unpacked(shape)),
-    "transpose": lambda x, *axes: transpose(x, _unpacked(axes) or None), "T": property(transpose),
+    "transpose": lambda x, *axes: transpose(x, _unpacked(axes) or None), "T": property(lambda x: transpose(x)),
 }  # fmt: skip
 
 for _name, _operation in OPERATORS.items():

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minisrgan.autograd import Operand, Scalar, Tensor
-from minisrgan.backend import is_array
+from minisrgan.autograd import Operand, Scalar, Tensor, how_to_wrap
+from minisrgan.backend import as_number, is_array
 from minisrgan.errors import ArgumentError, DTypeError, ShapeError
 
 
@@ -16,7 +16,7 @@ def as_tensor(op: str, name: str, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if not is_array(value):
-        raise DTypeError(op, expected=f"a Tensor as {name}", got=type(value).__name__, fix="wrap it: Tensor(...)")
+        raise DTypeError(op, expected=f"a Tensor as {name}", got=type(value).__name__, fix=how_to_wrap(value))
     return Tensor(value)
 
 
@@ -69,16 +69,11 @@ def require_sizes(op: str, name: str, value: Any, least: int, count: int | None 
 
 def require_number(op: str, name: str, value: Any) -> Scalar:
     """Ask for a number and return it as Python's, which changes no dtype."""
-    value = as_number(value)
-    if not isinstance(value, int | float):
+    number = as_number(value)
+    if not isinstance(number, int | float):
         fix = "give one number, the same for all elements"
         raise ArgumentError(op, expected=f"{name} as a number", got=type(value).__name__, fix=fix)
-    return value
-
-
-def as_number(value: Any) -> Any:
-    """Turn a NumPy scalar, or an array without axes, into Python's number, which changes no dtype; leave all else."""
-    return value.item() if isinstance(value, np.generic) or (is_array(value) and value.ndim == 0) else value
+    return number
 
 
 def _is_integer(value: Any) -> bool:

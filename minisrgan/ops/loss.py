@@ -7,9 +7,10 @@ them in closed form, and the tests hold the two together.
 from __future__ import annotations
 
 from minisrgan.autograd import Operand, Tensor
+from minisrgan.backend import as_number
 from minisrgan.errors import ShapeError
 from minisrgan.ops.activation import softplus
-from minisrgan.ops.checks import as_number, as_tensor, require_images
+from minisrgan.ops.checks import as_tensor, require_images
 from minisrgan.ops.elementary import absolute
 
 

@@ -79,12 +79,46 @@ def test_load_state_dict_names_every_problem_and_changes_nothing():
         "missing: conv_first.weight (9, 9, 3, 2)",
         "shape of conv_last.bias: (4,), but the model has (3,)",
         "unexpected: blocks.2.conv1.bias (5,)",
-        "values of bn_middle.bias: float32, not all of them finite floats",
-        "values of bn_middle.running_var: float32, not all of them finite floats",
-        "values of bn_middle.weight: int64, not all of them finite floats",
+        "values of bn_middle.bias: float32, not all of them finite floats in float32",
+        "values of bn_middle.running_var: float32, not all of them finite floats in float32",
+        "values of bn_middle.weight: int64, not all of them finite floats in float32",
     ]
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.array([1e300, 0]), "float64, not all of them finite floats in float32"),
+        (np.array([1.0, -1e39]), "float64, not all of them finite floats in float32"),
+        (np.array([1j, 0]), "complex128, not all"),
+        (np.array([True, False]), "bool, not all"),
+        (np.array([1.0, None]), "object, not all"),
+        (np.ma.array([1.0, 2.0], mask=[True, False]), "MaskedArray, not a plain array"),
+        (np.ones(2, [("a", np.float32)]), "[('a', '<f4')], not all of them finite floats"),
+        (Tensor([1.0, 2.0]), "Tensor, not a plain array"),
+        ([1.0, 2.0], "list, not a plain array"),
+        (None, "NoneType, not a plain array"),
+    ],
+    ids=str,
+)
+def test_load_state_dict_refuses_what_is_no_array_of_numbers_that_fit(value: object, words: str):
+    """1e300 becomes infinite in float32, and a masked array hands over the number behind its mask."""
+    model = small_generator()
+    before = {name: array.copy() for name, array in model.state_dict().items()}
+    with pytest.raises(WeightsError) as caught:
+        model.load_state_dict({**before, "bn_middle.bias": value})  # type: ignore[dict-item]
+    assert f"values of bn_middle.bias: {words}" in caught.value.got
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_load_state_dict_takes_float64_that_fits():
+    """Weights of another program are often float64."""
+    model = small_generator()
+    model.load_state_dict({name: array.astype(np.float64) + 1e-12 for name, array in model.state_dict().items()})
+    assert {array.dtype for array in model.state_dict().values()} == {np.dtype(np.float32)}
 
 
 def test_a_wholly_foreign_state_is_refused_on_one_screen():
