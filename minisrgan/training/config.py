@@ -39,7 +39,6 @@ class Config:
                               place of adversarial_weight (`AdversarialBalance`); 0 takes the weight, as the paper does
     grid_weight               of the penalty on a lattice with the period of the scale (`grid_penalty`); 0 in the paper
     real_label                what D is to say to originals; 0.9 smooths it, 1 in the paper
-    clip                      largest norm of a network's gradient in stage srgan; 0 is no limit, the paper's
     ema                       decay of the average of the generator's weights that is saved for use; 0 saves the weights
                               of the last step, the paper's
     seed                      of first weights, crops and everything else that is drawn
@@ -72,7 +71,6 @@ class Config:
     adversarial_balance: float = 0.0
     grid_weight: float = 0.0
     real_label: float = 1.0
-    clip: float = 0.0
     ema: float = 0.0
     seed: int = 0
     content: str = "mse"
@@ -91,7 +89,7 @@ class Config:
             self._require(name, "between 0 and 1", 0 < getattr(self, name) <= 1)
         for name in (
             "adversarial_weight", "tv_weight", "consistency_weight", "adversarial_balance", "grid_weight",
-            "srresnet_warmup", "d_head_start", "clip", "calibrate", "bn_batches", "seed",
+            "srresnet_warmup", "d_head_start", "calibrate", "bn_batches", "seed",
         ):  # fmt: skip
             self._require(name, "0 or more, and finite", 0 <= getattr(self, name) < math.inf)
         self._require("real_label", "between 0 and 1", 0 < self.real_label <= 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -15,7 +14,7 @@ from minisrgan.backend import Array, to_floats
 from minisrgan.losses import AdversarialBalance, PerceptualLoss, discriminator_loss
 from minisrgan.models import Discriminator, Generator
 from minisrgan.nn import Module
-from minisrgan.optim import EMA, Adam, clip_grad_norm, grad_norm, piecewise
+from minisrgan.optim import EMA, Adam, grad_norm, piecewise
 from minisrgan.training.config import Config
 
 Content = Callable[[Tensor, Tensor], Tensor]
@@ -99,7 +98,7 @@ class SRGANStage:
             content, weight, config.tv_weight, config.consistency_weight, config.grid_weight, config.scale
         )
         self.head_start = min(config.d_head_start, config.srgan_steps // 2)
-        self.real_label, self.clip = config.real_label, config.clip or math.inf
+        self.real_label = config.real_label
         self.g_optimizer = Adam(generator.parameters(), config.srgan_lr)
         self.d_optimizer = Adam(discriminator.parameters(), config.d_lr)
         self.steps = config.srgan_steps
@@ -124,7 +123,7 @@ class SRGANStage:
         d_loss = discriminator_loss(real_logits, fake_logits, self.real_label)
         self.d_optimizer.zero_grad()
         d_loss.backward()
-        d_grad = clip_grad_norm(discriminator.parameters(), self.clip)
+        d_grad = grad_norm(discriminator.parameters())
         self.d_optimizer.lr = self.d_lr(step)
         self.d_optimizer.step()
         chances = {"d_real": _probability(real_logits), "d_fake": _probability(fake_logits)}
@@ -143,7 +142,7 @@ class SRGANStage:
             told["adversarial_weight"] = weight
         self.g_optimizer.zero_grad()
         squares = _backward(generated, gradients)
-        g_grad = clip_grad_norm(generator.parameters(), self.clip)
+        g_grad = grad_norm(generator.parameters())
         self.g_optimizer.lr = self.g_lr(step)
         self.g_optimizer.step()
         if self.average:

@@ -70,15 +70,16 @@ print(dedent(inspect.getsource(SRGANStage.step)))
 # - `generated = generator(low)`: once. Both players use it.
 # - `generated.detach()`: D must learn, and must not change G while doing so. This is the only right place for a detach.
 # - D sees originals and generated images in two calls: in one batch, batch norm would mix their statistics.
-# - `zero_grad`, `backward`, clip, `step`: D moves first. Then G is judged by the D that has just moved.
+# - `zero_grad`, `backward`, `step`: D moves first. Then G is judged by the D that has just moved.
 # - `discriminator(generated)`: without detach, so that D's opinion has a gradient in the image. It is no step of D.
 # - `_backward` differentiates each term by the image alone, logs the norm of each, and sends the sum through G.
 # - The rest is the log: what D says to originals and to generated images, and whether the output has sane values.
 #
 # ### Exercise 10.1: clipping
 #
-# `clip_grad_norm` takes the gradients of all of a network's parameters as *one* long vector. If it is longer than
-# `limit`, all are scaled by the same factor, so that it is just as long.
+# Many other trainings limit the length of a gradient before the optimizer's step. `clip_grad_norm` takes the gradients of
+# all of a network's parameters as *one* long vector. If it is longer than `limit`, all are scaled by the same factor, so
+# that it is just as long.
 
 
 # %% tags=["exercise"]

@@ -319,7 +319,7 @@ def test_a_step_waits_for_the_gpu_only_for_its_log(cupy: Any) -> None:
     training.step()
     standin.waits[0] = 0
     training.step()
-    assert standin.waits[0] <= 3  # the norms of two gradients, which clipping needs, and the log
+    assert standin.waits[0] <= 3  # the norms of two gradients, and the log
 
 
 @pytest.mark.parametrize("cupy", WAYS, indirect=True)

@@ -146,10 +146,6 @@ def test_the_recipe_beside_the_paper():
     assert np.isclose(anchored["loss"], plain["loss"] + anchored["consistency"])
     assert anchored["grad_consistency"] > 0
     assert after(real_label=0.9)[0]["d_loss"] != plain["d_loss"]
-    clipped, clipped_stage = after(clip=1e-3)
-    assert np.isclose(clipped["grad"], plain["grad"], rtol=1e-3)  # the norm before; D has learned a little differently
-    for network in clipped_stage.modules().values():
-        assert optim.grad_norm(network.parameters()) <= 1.001e-3
     averaged = after(ema=0.5)[1]
     assert averaged.average is not None
     now = averaged.generator.state_dict()
