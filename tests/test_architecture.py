@@ -22,15 +22,18 @@ ROOMS = [
     "errors", "backend", "kernels", "autograd", "ops", "reference", "nn", "optim", "models", "losses", "images",
     "weights", "data", "training", "inference", "show", "cli",
 ]  # fmt: skip
-# DESIGN.md's reading path: all of these rooms, and of autograd the engine itself without the tools that check it.
+# DESIGN.md's reading path: all of these rooms, of autograd the engine itself without the tools that check it, and the
+# two training steps.
 CORE = ("ops", "nn", "models", "losses", "optim")
-CORE_AUTOGRAD = ("autograd/tensor.py", "autograd/function.py", "autograd/engine.py", "autograd/modes.py")
+CORE_FILES = (
+    "autograd/tensor.py", "autograd/function.py", "autograd/engine.py", "autograd/modes.py", "training/stages.py",
+)  # fmt: skip
 
-# Code lines without blanks, comments and docstrings; lines of a file with them. The house was drawn for 2,000 and
-# 6,500. The core keeps to that. The package does not: reading weights of others without running them (640 lines), a
+# Code lines without blanks, comments and docstrings; lines of a file with them. The core keeps to DESIGN.md's 2,200. The
+# package was drawn for 6,500 and does not: reading weights of others without running them (640 lines), a
 # GPU's own kernels and the doctor (370), what watches over a training (400) and the figures and worked numbers of the
 # course (140) came on top of what filled it before. Here stands what it has grown to, so that it is seen to grow.
-CORE_BUDGET, PACKAGE_BUDGET = 2000, 8200
+CORE_BUDGET, PACKAGE_BUDGET = 2200, 8200
 FILE_LIMIT, KERNEL_LIMIT = 300, 250
 
 # What a room must do without, although it lies further up.
@@ -188,8 +191,8 @@ def test_line_budget(capsys: pytest.CaptureFixture[str]):
     """Mini is a promise: what grows a little with every good idea is soon read by nobody."""
     counts = {path: code_lines(path.read_text(encoding="utf-8")) for path in FILES}
     rooms = {room: sum(n for path, n in counts.items() if room_of(path) == room) for room in ROOMS}
-    engine = sum(n for path, n in counts.items() if name_of(path) in CORE_AUTOGRAD)
-    core, whole = engine + sum(rooms[room] for room in CORE), sum(counts.values())
+    files = sum(n for path, n in counts.items() if name_of(path) in CORE_FILES)
+    core, whole = files + sum(rooms[room] for room in CORE), sum(counts.values())
     with capsys.disabled():
         print(f"\ncode lines: core {core:,} of {CORE_BUDGET:,}, package {whole:,} of {PACKAGE_BUDGET:,}")
         print("  " + ", ".join(f"{room} {n:,}" for room, n in rooms.items() if n))

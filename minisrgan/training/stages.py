@@ -1,43 +1,28 @@
-"""One training step of each stage, to be read from top to bottom."""
+"""One training step of each stage, to be read from top to bottom.
+
+What the log tells of a step is measured by `watch.measured`, after it and beside it.
+"""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import reduce
-from typing import Any, Protocol
+from typing import TypeAlias, TypeVar
 
-from minisrgan import ops
 from minisrgan.autograd import Tensor, grad, no_grad
-from minisrgan.backend import Array, to_floats
+from minisrgan.backend import retried
 from minisrgan.losses import AdversarialBalance, PerceptualLoss, discriminator_loss
 from minisrgan.models import Discriminator, Generator
 from minisrgan.nn import Module
-from minisrgan.optim import EMA, Adam, grad_norm, piecewise
+from minisrgan.optim import EMA, Adam, piecewise
 from minisrgan.training.config import Config
+from minisrgan.training.watch import measured
 
 Content = Callable[[Tensor, Tensor], Tensor]
-
-
-class Stage(Protocol):
-    """What the loop needs of a stage."""
-
-    name: str
-    steps: int
-    generator: Generator
-    loss: PerceptualLoss
-    average: EMA | None
-    balance: AdversarialBalance | None
-
-    def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
-        """Train on one batch; return what to log."""
-
-    def modules(self) -> dict[str, Module]:
-        """Return the networks that learn, by name."""
-
-    def optimizers(self) -> dict[str, Adam]:
-        """Return their optimizers, by the same names."""
+Terms: TypeAlias = dict[str, Tensor]  # one for each term of the loss, by its name
+R = TypeVar("R")
 
 
 class SRResNetStage:
@@ -60,17 +45,20 @@ class SRResNetStage:
 
     def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
         """Take one step of Adam on a batch: low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1]."""
-        self.generator.train()
-        generated = self.generator(low)
-        loss, terms = self.loss(generated, high)
+        generator = self.generator.train()
+
+        def compare() -> tuple[Tensor, Terms, Terms]:
+            generated = generator(low)
+            return generated, *_gradients(generated, self.loss(generated, high))
+
+        generated, terms, gradients = _repeatable(compare, low, generator)
         self.optimizer.zero_grad()
-        squares = _backward(generated, _gradients(generated, terms))
+        generated.backward(_sum(gradients))
         self.optimizer.lr = self.lr(step)
         self.optimizer.step()
         if self.average:
             self.average.update()
-        norm = {"grad": grad_norm(self.generator.parameters())}
-        return _fetched({"loss": loss, **terms, **squares, **norm, **_output(generated, high)}, squares)
+        return measured(self.modules(), generated, high, terms, gradients)
 
     def modules(self) -> dict[str, Module]:
         """Return the network that learns."""
@@ -114,41 +102,42 @@ class SRGANStage:
         """
         generator, discriminator = self.generator.train(), self.discriminator.train()
         alone = step < self.head_start
-        with no_grad() if alone else nullcontext():
-            generated = generator(low)
 
         # D learns to tell originals from generated images. Cut off from the generator by detach(); the two batches go
         # through D one after the other, since batch norm would otherwise mix their statistics.
-        real_logits, fake_logits = discriminator(high), discriminator(generated.detach())
-        d_loss = discriminator_loss(real_logits, fake_logits, self.real_label)
-        self.d_optimizer.zero_grad()
-        d_loss.backward()
-        d_grad = grad_norm(discriminator.parameters())
+        def judge() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            with no_grad() if alone else nullcontext():
+                generated = generator(low)
+            real_logits, fake_logits = discriminator(high), discriminator(generated.detach())
+            d_loss = discriminator_loss(real_logits, fake_logits, self.real_label)
+            self.d_optimizer.zero_grad()
+            d_loss.backward()
+            return generated, real_logits, fake_logits, d_loss
+
+        generated, real_logits, fake_logits, d_loss = _repeatable(judge, low, generator, discriminator)
         self.d_optimizer.lr = self.d_lr(step)
         self.d_optimizer.step()
-        chances = {"d_real": _probability(real_logits), "d_fake": _probability(fake_logits)}
-        told = {"d_grad": d_grad, "d_loss": d_loss, **chances, **_output(generated, high)}
+        judged = real_logits, fake_logits, d_loss
         if alone:
-            return _fetched(told, ())
+            return measured(self.modules(), generated, high, judged=judged)
 
         # G learns to be taken for the original, and to stay close to it. D passes the gradient on and keeps none of it:
         # the terms are differentiated by the image alone.
-        _, terms = self.loss(generated, high, discriminator(generated))
-        gradients = _gradients(generated, terms)
+        def compare() -> tuple[Terms, Terms]:
+            return _gradients(generated, self.loss(generated, high, discriminator(generated)))
+
+        terms, gradients = _repeatable(compare, low, discriminator)
         if self.balance:
             weight = self.balance.weight(gradients["content"], gradients["adversarial"])
             for part in terms, gradients:
                 part["adversarial"] = part["adversarial"] * weight
-            told["adversarial_weight"] = weight
         self.g_optimizer.zero_grad()
-        squares = _backward(generated, gradients)
-        g_grad = grad_norm(generator.parameters())
+        generated.backward(_sum(gradients))
         self.g_optimizer.lr = self.g_lr(step)
         self.g_optimizer.step()
         if self.average:
             self.average.update()
-        loss = {"loss": _sum(terms.values()), **terms, **squares, "grad": g_grad}
-        return _fetched({**loss, **told}, squares)
+        return measured(self.modules(), generated, high, terms, gradients, judged, self.balance)
 
     def modules(self) -> dict[str, Module]:
         """Return the networks that learn."""
@@ -159,43 +148,35 @@ class SRGANStage:
         return {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
 
 
-def _fetched(values: dict[str, Any], squares: Iterable[str]) -> dict[str, float]:
-    """Return all values as numbers, of some the root. They come from a GPU together, so Python waits for it once."""
-    arrays = {name: value.data if isinstance(value, Tensor) else value for name, value in values.items()}
-    there = {name: array for name, array in arrays.items() if not isinstance(array, float)}
-    numbers = arrays | dict(zip(there, to_floats([*there.values()]), strict=True))
-    return numbers | {name: numbers[name] ** 0.5 for name in squares}
+Stage: TypeAlias = SRResNetStage | SRGANStage
 
 
-def _gradients(generated: Tensor, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return each term's gradient at the generator's output.
+def _gradients(generated: Tensor, loss: tuple[Tensor, Terms]) -> tuple[Terms, Terms]:
+    """Return the terms of a loss, and the gradient of each at the generator's output.
 
-    A term that is cut off from the image is an error here; one that depends on the image only through constants has
-    gradient norm 0, which no loss shows.
+    The sum of the gradients goes on through the generator, as that of the total loss would. A term that is cut off from
+    the image is an error here; one that depends on the image only through constants has gradient norm 0, which no loss
+    shows.
     """
-    return {name: grad(term, generated)[0] for name, term in terms.items()}
+    _, terms = loss
+    return terms, {name: grad(term, generated)[0] for name, term in terms.items()}
 
 
-def _backward(generated: Tensor, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Carry the sum of the terms' gradients through the generator; return the square of each one's norm.
+def _sum(gradients: Terms) -> Tensor:
+    """Add up what there is for each term."""
+    return reduce(operator.add, gradients.values())
 
-    One backward of the total would compute the same: what the terms have in common begins with the output.
+
+def _repeatable(work: Callable[[], R], low: Tensor, *networks: Module) -> R:
+    """Compute gradients, and once more where a GPU's memory was full.
+
+    The networks learn nothing from it, and what batch norm has noted is taken back before it is repeated: a step that
+    is repeated in part is the same step.
     """
-    generated.backward(_sum(gradients.values()))
-    return {f"grad_{name}": (gradient * gradient).sum() for name, gradient in gradients.items()}
+    noted = [(array, array.copy()) for network in networks for _, array in network.named_buffers()]
 
+    def undo() -> None:
+        for array, before in noted:
+            array[...] = before
 
-def _sum(tensors: Iterable[Tensor]) -> Tensor:
-    """Add tensors up, which are one or more."""
-    return reduce(operator.add, tensors)
-
-
-def _probability(logits: Tensor) -> Tensor:
-    """Return how likely D takes a batch for originals, on average."""
-    return ops.sigmoid(logits.detach()).mean()
-
-
-def _output(generated: Tensor, high: Tensor) -> dict[str, Array]:
-    """Return which part of the output leaves [-1, 1], and how much it varies beside the originals."""
-    y = generated.data
-    return {"outside": (abs(y) > 1.05).mean(), "contrast": y.std() / (high.data.std() + 1e-6)}
+    return retried(work, f"--batch {max(1, len(low) // 2)} in place of {len(low)}, or a smaller --crop", undo)

@@ -1,9 +1,16 @@
-"""What goes wrong in a training without an error, in plain words."""
+"""What watches a training: the numbers that its log tells of a step, and what goes wrong without an error."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from minisrgan import ops
+from minisrgan.autograd import Tensor
+from minisrgan.backend import to_floats
+from minisrgan.losses import AdversarialBalance
+from minisrgan.nn import Module
+from minisrgan.optim import grad_norm
 
 WINDOW = 50  # steps for which something has to hold before it is told
 
@@ -24,6 +31,44 @@ UNIFORM = (
     "the output is nearly uniform: it varies {contrast:.2f} times as much as the originals. Try a lower learning "
     "rate, or less adversarial weight"
 )
+
+
+def measured(
+    networks: Mapping[str, Module],
+    generated: Tensor,
+    high: Tensor,
+    terms: Mapping[str, Tensor] | None = None,
+    gradients: Mapping[str, Tensor] | None = None,
+    judged: Sequence[Tensor] = (),
+    balance: AdversarialBalance | None = None,
+) -> dict[str, float]:
+    """Return the numbers of a step that has just been taken.
+
+    terms      of the loss, weighted, and their
+    gradients  at the generator's output, where the generator has learned
+    judged     D's logits for originals and for generated images, and its loss, where there is a discriminator
+
+    Returns    loss, its terms, the norm grad_NAME of each term's gradient; grad and d_grad, the norms over all
+               parameters of each player; d_loss, d_real and d_fake, what D says to originals and generated images;
+               outside, which part of the output leaves [-1, 1]; contrast, how much it varies beside the originals; and
+               adversarial_weight where that is balanced
+    """
+    y, terms = generated.data, dict(terms or {})
+    values: dict[str, Any] = {name: term.data for name, term in terms.items()}
+    if terms:
+        values["loss"] = sum(values.values())
+    norms = {f"grad_{name}": (g.data * g.data).sum() for name, g in (gradients or {}).items()}
+    values |= norms | {"outside": (abs(y) > 1.05).mean(), "contrast": y.std() / (high.data.std() + 1e-6)}
+    if judged:
+        real, fake, loss = (tensor.detach() for tensor in judged)
+        chances = {"d_real": ops.sigmoid(real).mean(), "d_fake": ops.sigmoid(fake).mean()}
+        values |= {"d_loss": loss.data} | {name: chance.data for name, chance in chances.items()}
+    if balance and balance.ratio is not None and terms:
+        values["adversarial_weight"] = balance.balance * balance.ratio
+    numbers = dict(zip(values, to_floats([*values.values()]), strict=True))  # from a GPU together: Python waits once
+    numbers |= {name: numbers[name] ** 0.5 for name in norms}
+    players = {"generator": "grad", "discriminator": "d_grad"} if terms else {"discriminator": "d_grad"}
+    return numbers | {players[name]: grad_norm(net.parameters()) for name, net in networks.items() if name in players}
 
 
 def plain_words(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -793,7 +793,7 @@ TRAINING = [
     Fault(
         "real and generated images go through D as one batch",
         "SRGANStage.step", "real_logits, fake_logits = discriminator(high), discriminator(generated.detach())",
-        "both = discriminator(ops.concatenate([high, generated.detach()])); "
+        "both = discriminator(__import__('minisrgan').ops.concatenate([high, generated.detach()])); "
         "real_logits, fake_logits = both[: len(high)], both[len(high) :]",
         STAGES + "test_a_step_of_srgan_by_hand",
     ),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import sys
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from minisrgan import Tensor, grad, losses, models, nn, ops, optim
 from minisrgan.training import Config, SRGANStage, SRResNetStage, content_loss
@@ -208,3 +211,67 @@ def test_a_detached_term_is_seen():
 
     assert SRResNetStage(generator, Detached(), CONFIG).step(0, *batch(0))["grad_content"] == 0.0
     assert SRResNetStage(generator, content_loss("mse"), CONFIG).step(0, *batch(0))["grad_content"] > 0.0
+
+
+class Full(MemoryError):
+    """What CuPy raises where the memory of a GPU is full."""
+
+
+@pytest.fixture
+def full_gpu(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand in for as much of CuPy as says that memory is full; return what was freed."""
+    freed: list[str] = []
+    pool = SimpleNamespace(free_all_blocks=lambda: freed.append("all"))
+    device = SimpleNamespace(mem_info=(1 << 20, 2 << 20))
+    cuda = SimpleNamespace(memory=SimpleNamespace(OutOfMemoryError=Full), Device=lambda: device)
+    cupy = SimpleNamespace(cuda=cuda, get_default_memory_pool=lambda: pool, ndarray=type(None))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    return freed
+
+
+WHERE = ["the generator", "the discriminator", "D's gradient", "the content", "the content's gradient"]
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_step_that_is_repeated_is_the_same_step(where: str, step: int, full_gpu: list[str]) -> None:
+    """Run again as a whole, D learns twice from one batch, and batch norm counts it twice: another training, unseen."""
+    config = dataclasses.replace(CONFIG, srgan_steps=4, d_head_start=1, adversarial_balance=0.5, ema=0.9)
+
+    def trained(fails_at: int) -> tuple[SRGANStage, list[dict[str, float]]]:
+        stage = SRGANStage(*networks(), losses.MSEContent(), config)
+        logs = []
+        for number in range(4):
+            if number == fails_at:
+                once(stage)
+            logs.append(stage.step(number, *batch(number)))
+        return stage, logs
+
+    def once(stage: SRGANStage) -> None:
+        owner, name = {
+            "the generator": (stage.generator, "head"), "the discriminator": (stage.discriminator.head[3], "forward"),
+            "D's gradient": (stage.discriminator.features[0], "forward"),
+            "the content": (stage.loss, "content"), "the content's gradient": (stage.loss, "content"),
+        }[where]  # fmt: skip
+        real = getattr(owner, name)
+
+        def fail(*inputs: Tensor) -> Tensor:
+            setattr(owner, name, real)
+            if "gradient" not in where:
+                no_memory()
+            y = real(*inputs)
+            y.register_hook(no_memory)  # on the way back
+            return y
+
+        setattr(owner, name, fail)
+
+    def no_memory(*_: Tensor) -> None:
+        raise Full("Out of memory allocating 1,024 bytes")
+
+    (whole, right), (repeated, logs) = trained(-1), trained(step)
+    assert full_gpu == ["all"]
+    assert repeated.d_optimizer.steps == 4
+    assert repeated.g_optimizer.steps == 3
+    assert logs == right
+    for ours, theirs in zip(repeated.modules().values(), whole.modules().values(), strict=True):
+        assert all((array == theirs.state_dict()[name]).all() for name, array in ours.state_dict().items())
