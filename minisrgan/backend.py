@@ -141,19 +141,13 @@ def tf32() -> bool:
     return os.environ.get("CUPY_TF32", "0") not in ("", "0")
 
 
-def retried(work: Callable[[], R], advice: str, undo: Callable[[], None] = lambda: None) -> R:
-    """Run work; where a GPU's memory is full, free what CuPy has in reserve and run it again, then fail with advice.
-
-    undo  takes back what work has changed, before it is run again
-    """
-    if "cupy" not in sys.modules:
-        return work()
-    cupy: Any = sys.modules["cupy"]
-    full = cupy.cuda.memory.OutOfMemoryError
+def retried(work: Callable[[], R], advice: str) -> R:
+    """Run work; where a GPU's memory is full, free what CuPy has in reserve and run it again, then fail with advice."""
+    full: Any = sys.modules["cupy"].cuda.memory.OutOfMemoryError if "cupy" in sys.modules else ()
     with contextlib.suppress(full):  # after it, since an error holds on to all that had been computed
         return work()
+    cupy = sys.modules["cupy"]
     cupy.get_default_memory_pool().free_all_blocks()
-    undo()
     try:
         return work()
     except full as error:

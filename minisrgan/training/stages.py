@@ -9,6 +9,7 @@ import operator
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import reduce
+from itertools import count
 from typing import TypeAlias, TypeVar
 
 from minisrgan.autograd import Tensor, grad, no_grad
@@ -175,8 +176,11 @@ def _repeatable(work: Callable[[], R], low: Tensor, *networks: Module) -> R:
     """
     noted = [(array, array.copy()) for network in networks for _, array in network.named_buffers()]
 
-    def undo() -> None:
-        for array, before in noted:
-            array[...] = before
+    attempts = count()
 
-    return retried(work, f"--batch {max(1, len(low) // 2)} in place of {len(low)}, or a smaller --crop", undo)
+    def attempt() -> R:
+        for array, before in noted if next(attempts) else ():
+            array[...] = before
+        return work()
+
+    return retried(attempt, f"--batch {max(1, len(low) // 2)} in place of {len(low)}, or a smaller --crop")
