@@ -104,6 +104,14 @@ def test_grid_is_not_covered_up_by_the_borders() -> None:
     assert on_a_ramp == pytest.approx(plain, rel=0.1)
 
 
+def test_grid_is_not_hidden_by_stripes_beside_it() -> None:
+    """A fabric whose period is nearly 4 in the neighbourhood: with the mean in the median's place it is the measure."""
+    wave, stripes = lattice((256, 256), 1, 4, 6), lattice((256, 256), 1, 256 / 54, 40)
+    plain, striped = (grid(add(noise(256, 256), wave, layer)) for layer in (np.zeros((256, 256)), stripes))
+    assert plain > 1.8
+    assert striped == pytest.approx(plain, rel=0.1)
+
+
 def test_local_grid_looks_where_it_is_smooth() -> None:
     """A faint grid in a sky drowns in the energy of a meadow; a meadow may have any structure of its own."""
     rough, smooth = noise(256, 384, 50), noise(256, 128, 1)
