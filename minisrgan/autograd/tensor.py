@@ -109,10 +109,11 @@ class Tensor:
 
     @data.setter
     def data(self, array: Array) -> None:
+        """Replace the array; the old one counts as changed, since a node may have saved it."""
         if not is_array(array):
             fix = "assign tensor.data, or under no_grad write x -= 0.1 * x.grad"
             raise DTypeError("Tensor.data", expected="an array", got=type(array).__name__, fix=fix)
-        mark_changed(self._array)  # of the old one: a node may have saved it
+        mark_changed(self._array)
         self._array = _floats(array)
 
     @property

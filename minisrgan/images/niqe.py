@@ -19,6 +19,7 @@ from minisrgan.backend import Array
 from minisrgan.errors import ShapeError, WeightsError
 from minisrgan.images.quality import correlate, rgb_to_y
 from minisrgan.images.resize import imresize
+from minisrgan.kernels import matmul
 
 SMALLEST = _BLOCK = 96  # pixels a side
 _FEATURES = 36  # 18 at each of two scales
@@ -73,9 +74,10 @@ def niqe(image: Array, natural: Natural, crop: int = 0) -> float:
     if not len(features):
         return math.nan
     mean, covariance = natural
-    difference = features.mean(axis=0) - mean
+    difference = features.mean(axis=0, keepdims=True) - mean  # (1, 36)
     spread = np.cov(features, rowvar=False) if len(features) > 1 else 0.0  # a single block does not vary
-    return float(np.sqrt(difference @ np.linalg.pinv((spread + covariance) / 2) @ difference))
+    inverse = np.linalg.pinv((spread + covariance) / 2)
+    return float(np.sqrt(matmul(matmul(difference, inverse), difference.T).item()))
 
 
 def _normalised(y: Array) -> Array:

@@ -97,7 +97,6 @@ def test_load_state_dict_names_every_problem_and_changes_nothing():
         (np.array([1.0, None]), "object, not all"),
         (np.ma.array([1.0, 2.0], mask=[True, False]), "MaskedArray, not a plain array"),
         (np.ones(2, [("a", np.float32)]), "[('a', '<f4')], not all of them finite floats"),
-        (Tensor([1.0, 2.0]), "Tensor, not a plain array"),
         ([1.0, 2.0], "list, not a plain array"),
         (None, "NoneType, not a plain array"),
     ],

@@ -224,7 +224,7 @@ def full_gpu(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     pool = SimpleNamespace(free_all_blocks=lambda: freed.append("all"))
     device = SimpleNamespace(mem_info=(1 << 20, 2 << 20))
     cuda = SimpleNamespace(memory=SimpleNamespace(OutOfMemoryError=Full), Device=lambda: device)
-    cupy = SimpleNamespace(cuda=cuda, get_default_memory_pool=lambda: pool, ndarray=type(None))
+    cupy = SimpleNamespace(cuda=cuda, get_default_memory_pool=lambda: pool, ndarray=SimpleNamespace)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     return freed
 
