@@ -38,6 +38,7 @@ VERSIONS = "autograd.test_versions::"
 STEP = "test_srgan_step::"
 LOSSES = "losses.test_losses::"
 STAGES = "training.test_stages::"
+TEXTURE = "images.test_texture::"
 
 AUTOGRAD = [
     Fault(
@@ -825,7 +826,45 @@ TRAINING = [
     ),
 ]  # fmt: skip
 
+MEASURES = [
+    Fault(
+        "the grid of period 4 is looked for at period 2",
+        "images/texture.py", "at = round(size / period)", "at = round(size / (6 - period))",
+        TEXTURE + "test_grid_is_the_energy_of_the_line",
+    ),
+    Fault(
+        "the grid along one axis is overlooked",
+        "images/texture.py", "_AROUND) for axis in (0, 1)]", "_AROUND) for axis in (0,)]",
+        TEXTURE + "test_grid_is_the_energy_of_the_line",
+    ),
+    Fault(
+        "the spectrum is taken without a window",
+        "images/texture.py", "np.sin(np.pi * np.arange(size) / size) ** 2", "np.ones(size)",
+        TEXTURE + "test_grid_is_not_covered_up_by_the_borders",
+    ),
+    Fault(
+        "the local grid is that of all tiles, smooth or not",
+        "images/texture.py", "[: -(-len(tiles) // 4)]", "",
+        TEXTURE + "test_local_grid_takes_a_quarter_of_the_tiles",
+    ),
+    Fault(
+        "NIQE's two sides of a distribution are exchanged",
+        "images/niqe.py", "for side in (x < 0, x > 0)", "for side in (x > 0, x < 0)",
+        "images.test_niqe::test_the_fit_finds_the_distribution",
+    ),
+    Fault(
+        "VGG's distance is divided by the channels, which eq. 5 does not do",
+        "inference/measures.py", ".sum(axis=3).mean()", ".mean()",
+        "inference.test_measures::test_distance_of_features_is_the_content_loss",
+    ),
+    Fault(
+        "ratios have a plain mean over photographs",
+        "inference/evaluate.py", "float(np.prod(values ** (1 / len(values))))", "float(values.mean())",
+        "inference.test_measures::test_averages",
+    ),
+]  # fmt: skip
+
 FAULTS = [
     *AUTOGRAD, *ELEMENTWISE, *REDUCTION_AND_SHAPE, *CONVOLUTION, *NORMALISATION, *ACTIVATION, *PIXELS, *LOSS, *MODELS,
-    *TRAINING,
+    *TRAINING, *MEASURES,
 ]  # fmt: skip
