@@ -199,6 +199,21 @@ def one_storage_in_many_tensors(path: Path) -> None:
     write_old(path, head + dictionary({str(i): one for i in range(1500)}), [array])
 
 
+@kind
+def one_long_name_in_dictionaries_of_dictionaries(path: Path) -> None:
+    start = text("x" * 100_000) + b"q\0" + tensor(ARRAY, "0") + b"q\1"
+    inner = b"".join(b"}h\0h\1s" + b"q" + bytes([number]) for number in range(2, 250))
+    program = b"(" + start + inner + b"t" + b"}" + b"".join(b"M" + struct.pack("<H", i) + b"h" + bytes([i]) + b"s"
+                                                         for i in range(2, 250))  # fmt: skip
+    write_zip(path, program, [ARRAY])
+
+
+@kind
+def a_thousand_dictionaries_in_one_another(path: Path) -> None:
+    program = b"}" + (text("y" * 150) + b"}") * 1000 + text("a") + tensor(ARRAY, "0") + b"s" * 1001
+    write_zip(path, program, [ARRAY])
+
+
 # Sizes that are not there
 
 

@@ -89,7 +89,7 @@ def _models_in(
     naming, family = find_naming(here), family_of(here)
     fronts = {name.partition(".")[0] for name in here}
     if not naming and any("mean" in front or front.startswith(("norm", "std")) for front in fronts):
-        family, arrays = f"a network that normalises its input ({', '.join(sorted(fronts))})"[:200], {}
+        family, arrays = family or f"a network that normalises its input ({', '.join(sorted(fronts))})"[:200], {}
     if family and (naming is None or naming.model == "VGG19"):  # VGG16 has nearly the same names
         yield at, family, here
     elif naming:
@@ -165,15 +165,11 @@ def _is_note(name: str, array: Array) -> bool:
 
 def _add_biases(state: dict[str, Array]) -> None:
     """Give convolutions a bias of 0 where none of those before a batch norm has one, which needs none."""
-    bare: dict[str, Array] = {}
-    for name, array in state.items():
-        module = name.removesuffix(".weight")
-        _, _, number = module.partition("features.")
-        norm = f"features.{int(number) + 1}" if number.isdecimal() else module.replace("conv", "bn")
-        if norm != module and f"{norm}.running_mean" in state:
-            bare[f"{module}.bias"] = np.zeros(array.shape[-1], np.float32)
+    before = {f"features.{i + 1}": f"features.{i}" for i in range(2, 21, 3)}  # of a discriminator
+    norms = {name.rpartition(".")[0]: array for name, array in state.items() if name.endswith(".running_mean")}
+    bare = {f"{before.get(norm, norm.replace('bn', 'conv'))}.bias": array for norm, array in norms.items()}
     if not bare.keys() & state.keys():
-        state |= bare
+        state |= {name: np.zeros(array.shape, np.float32) for name, array in bare.items()}
 
 
 def _finish_generator(state: dict[str, Array], unit: bool, keras: bool) -> None:
