@@ -11,7 +11,7 @@ from minisrgan.models.vgg import CONVENTIONS
 from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
 from minisrgan.weights.download import KEPT, SOURCES, cache_folder, fetch
 from minisrgan.weights.foreign.convert import read_weights
-from minisrgan.weights.models import convert, load_model
+from minisrgan.weights.models import RESERVED, convert, load_model
 from minisrgan.weights.store import digest, load_state
 
 
@@ -107,6 +107,9 @@ def _convert(args: argparse.Namespace) -> int:
         got = f"{args.out}, which is there"
         raise WeightsError("convert", expected="a new file", got=got, fix="give another name, or --overwrite")
     about = dict(pair.partition("=")[::2] for pair in args.about)
+    if wrong := [pair for pair in args.about if pair.partition("=")[0] in RESERVED | {""} or "=" not in pair]:
+        expected = f"KEY=VALUE, where KEY is none of {', '.join(sorted(RESERVED))}"
+        raise WeightsError("--about", expected=expected, got=wrong[0], fix="for example --about licence=MIT")
     options = {"sha256": args.sha256, "key": args.key, "half": args.half, "convention": args.convention}
     model = convert(args.source, args.out, **options, **about)
     key = load_state(args.out)[1].get("key", "")

@@ -19,6 +19,9 @@ from minisrgan.weights.store import digest, refusing, save_state
 
 Model = TypeVar("Model", bound=Module)
 
+# Words that a file cannot say of itself in another sense: what it is built from, and options of these functions.
+RESERVED = frozenset({"path", "model", "settings", "input", "output", "half", "sha256", "key", "convention"})
+
 # What a stack of layers may be made of, and what is to be told of each beside the shapes of its arrays.
 _LAYERS: dict[str, tuple[type[Module], tuple[str, ...]]] = {
     "Conv2d": (Conv2d, ("stride", "padding")), "LeakyReLU": (LeakyReLU, ("negative_slope",)), "ReLU": (ReLU, ()),
@@ -134,6 +137,7 @@ def _load(path: str | Path, kind: type[Model]) -> Model:
 def convert(
     source: str | Path,
     out: str | Path,
+    /,
     *,
     sha256: str = "",
     key: str = "",
@@ -144,7 +148,7 @@ def convert(
     """Write the model of any file that `read_weights` reads as one of ours, and return it.
 
     convention  of VGG19's input, where the names of the parts do not tell the right one: Caffe's weights in PyTorch
-    about       for the file's metadata, such as licence="MIT"
+    about       for the file's metadata, such as licence="MIT"; none of `RESERVED`
     Errors      WeightsError as for `load_model`, and where `out` is the source, or is not called .safetensors
     """
     source, out = find(source), Path(out)
@@ -154,5 +158,6 @@ def convert(
     model, told = load_model(source, sha256, key)
     if convention and isinstance(model, VGG19):
         model.convention = convention
-    save_model(out, model, half=half, **({"source": f"{source.name}, SHA-256 {digest(source)}"} | told | about))
+    told = {"source": f"{source.name}, SHA-256 {digest(source)}"} | told | about
+    save_model(out, model, half=half, **{word: value for word, value in told.items() if word not in RESERVED})
     return model

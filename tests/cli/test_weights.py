@@ -10,7 +10,7 @@ import pytest
 
 from minisrgan.images import read_image, write_image
 from minisrgan.models import Generator
-from minisrgan.weights import box, load_generator, load_state, save_model
+from minisrgan.weights import box, load_generator, load_state, save_model, save_state
 from minisrgan.weights.store import digest
 from tests.cli.conftest import command
 from tests.weights.files import npy, small_generator, tensors, torch_layout, write_npz, write_zip
@@ -109,6 +109,21 @@ def test_convert_never_replaces_in_silence(there: Path, capsys: pytest.CaptureFi
     assert digest(box_file) == before
     assert command("weights", "convert", source, "-o", box_file, "--overwrite") == 0
     assert load_generator(box_file).scale == 2
+
+
+def test_what_a_file_says_of_itself(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is said with --about, or stands in the source, must not change what the model is built from."""
+    arrays = torch_layout(small_generator(2).state_dict())
+    source = write_npz(there / "x.npz", {name: npy(array) for name, array in arrays.items()})
+    for pair in ("settings={}", "model=VGG19", "half=1", "sha256=0", "path=x", "licence", "=MIT"):
+        assert command("weights", "convert", source, "-o", there / "a.safetensors", "--about", pair) == 2
+        assert "KEY=VALUE" in capsys.readouterr().err
+    assert command("weights", "convert", source, "-o", there / "a.safetensors", "--about", "source=a friend") == 0
+    state, about = load_state(there / "a.safetensors")
+    assert about["source"] == "a friend"
+    save_state(there / "b.safetensors", state, about | {"half": True, "path": "x", "licence": "MIT"})
+    assert command("weights", "convert", there / "b.safetensors", "-o", there / "c.safetensors") == 0
+    assert load_state(there / "c.safetensors")[1] == about | {"licence": "MIT"}
 
 
 def test_convert_a_key(there: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -363,6 +363,22 @@ def test_bfloat16_in_safetensors(tmp_path: Path) -> None:
     load_generator(path)
 
 
+def test_words_of_others_in_safetensors(tmp_path: Path) -> None:
+    """Others too write "model" into their metadata, and mean something else."""
+    from safetensors.numpy import save_file
+
+    save_file(dict(GENERATOR), tmp_path / "x.safetensors", {"model": "SRResNet", "format": "pt"})
+    assert_generator(tmp_path / "x.safetensors")
+
+
+def test_ten_thousand_arrays() -> None:
+    """No model has so many; to look for one among them could take minutes."""
+    one = np.ones(1, np.float32)
+    names = {f"a.{i}.b.c.d.e.weight": one for i in range(10_001)}
+    with pytest.raises(WeightsError, match="10001 arrays"):
+        ours(names)
+
+
 @pytest.mark.parametrize("name", ["x-{}.npz", "srgan_x4-{}.safetensors", "a-b-{}.pth.tar", "A-{}.NPZ"])
 @pytest.mark.parametrize("digits", [8, 20, 64])
 def test_a_checksum_in_any_name(name: str, digits: int, tmp_path: Path) -> None:

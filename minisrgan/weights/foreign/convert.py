@@ -19,6 +19,7 @@ from minisrgan.weights.foreign.names import NAMINGS, Naming, find_naming
 from minisrgan.weights.foreign.torch_file import read_torch
 from minisrgan.weights.store import digest, load_state, refusing
 
+_MOST = 10_000  # arrays in a file
 _DEPTH = 6  # of dictionaries in dictionaries, and of words in front of names, in which a model is looked for
 _PARAMETERS = ("alpha", "beta", "bias", "gamma", "mean", "scale", "std", "weight")  # what is no note beside weights
 
@@ -50,7 +51,7 @@ def read_weights(path: str | Path, sha256: str = "", key: str = "") -> Weights:
             arrays, about = load_state(path)
         else:
             arrays = {"torch": read_torch, "npz": read_npz, "h5": read_keras}[kind](path)
-        if "model" in about:
+        if "model" in about and "settings" in about:
             if key:
                 raise WeightsError("read_weights", expected="no key", got=key, fix="this file holds one model only")
             return Weights(about.pop("model"), about.pop("settings"), arrays, about)
@@ -105,6 +106,8 @@ def _models_in(
 
 def _choose(arrays: Mapping[str, Array], key: str) -> tuple[Naming, dict[str, Array], dict[str, str]]:
     """Return the model that is meant: a generator before others, averaged weights (EMA) before the last ones."""
+    if len(arrays) > _MOST:
+        raise ValueError(f"{len(arrays)} arrays: no model has so many")
     found = list(_models_in(arrays))
     models = {at: (naming, here) for at, naming, here in found if isinstance(naming, Naming)}
     if not models:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 from minisrgan.errors import WeightsError
@@ -83,8 +84,13 @@ def family_of(names: Collection[str]) -> str:
     'ESRGAN, BSRGAN or Real-ESRGAN (RRDBNet)'
     """
     text = "\n".join(names).lower()
-    for line in Path(__file__).with_name("families.txt").read_text(encoding="utf-8").splitlines():
-        words, _, title = line.partition(" | ")
-        if title and all((word.strip("!") in text) != word.startswith("!") for word in words.split()):
+    for words, title in _families():
+        if all((word.strip("!") in text) != word.startswith("!") for word in words):
             return title
     return ""
+
+
+@cache
+def _families() -> list[tuple[list[str], str]]:
+    lines = Path(__file__).with_name("families.txt").read_text(encoding="utf-8").splitlines()
+    return [(line.partition(" | ")[0].split(), line.partition(" | ")[2]) for line in lines if " | " in line]
