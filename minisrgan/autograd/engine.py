@@ -23,15 +23,17 @@ Vertex: TypeAlias = Function | Tensor  # a node, or a leaf
 
 
 def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, retain_graph: bool | None) -> None:
-    """Add the gradient of every leaf to its `.grad`; see `Tensor.backward`."""
-    for leaf, grad, owned in _propagate([root], [grad_output], None, create_graph, retain_graph):
-        assert isinstance(leaf, Tensor)
-        if leaf.grad is None:
-            leaf.grad = _own(grad, owned)
-        elif create_graph or leaf.grad.requires_grad:
-            leaf.grad = leaf.grad + grad
+    """Add the gradient of every leaf, and of what retains its own, to its `.grad`; see `Tensor.backward`."""
+    for vertex, grad, owned in _propagate([root], [grad_output], None, create_graph, retain_graph):
+        tensor = vertex if isinstance(vertex, Tensor) else vertex.keeper() if vertex.keeper else None
+        if tensor is None:
+            continue
+        if tensor.grad is None:
+            tensor.grad = _own(grad, owned)
+        elif create_graph or tensor.grad.requires_grad:
+            tensor.grad = tensor.grad + grad
         else:
-            leaf.grad.data += grad.data
+            tensor.grad.data += grad.data
 
 
 def grad(
@@ -83,7 +85,7 @@ def _propagate(
     create_graph: bool,
     retain_graph: bool | None,
 ) -> list[tuple[Vertex, Tensor, bool]]:
-    """Return (vertex, gradient, owned) of every target, or of every leaf where targets is None.
+    """Return (vertex, gradient, owned) of every target or, where targets is None, of leaves and what retains its own.
 
     The table holds, for each vertex reached, its gradient so far and whether the engine owns that array. The first
     gradient to arrive may be borrowed (an addition hands the same array to both sides), a second is added into a new
@@ -106,9 +108,11 @@ def _propagate(
             if id(vertex) not in table:
                 continue
             gradient, owned = table.pop(id(vertex))
-            for hook in list(vertex._hooks if isinstance(vertex, Tensor) else vertex.hooks):
-                gradient, owned = _after(hook(gradient), gradient), False  # a hook may have kept what it saw
-            if id(vertex) in wanted if wanted is not None else isinstance(vertex, Tensor):
+            for hook in [*vertex._hooks.values()]:  # each gets a copy: it may change what it is given, or keep it
+                given = gradient if gradient.requires_grad else Tensor(gradient.data.copy())
+                gradient, owned = _after(hook(given), given), False
+            retained = isinstance(vertex, Tensor) or vertex.keeper is not None
+            if id(vertex) in wanted if wanted is not None else retained:
                 results.append((vertex, gradient, owned))
             if isinstance(vertex, Tensor) or id(vertex) not in useful:
                 continue
@@ -117,10 +121,11 @@ def _propagate(
                 continue
             ask = _gradients if recorder is None else recorder.timed(vertex.name, "backward", _gradients)
             parts = ask(vertex, gradient, create_graph)
-            seen = {id(gradient.data)} | {id(part.data.base) for part in parts if part is not None}
+            seen = {id(gradient.data), *(id(kept[0]) for kept in vertex._saved)}
+            seen |= {id(part.data.base) for part in parts if part is not None}
             for parent, part in zip(vertex.parents, parts, strict=True):
                 if parent is not None and part is not None and id(parent) in useful:
-                    # A view, what a view is of, or what came in or went out already, belongs to somebody else as well.
+                    # A view, what a view is of, what was saved, what came in or went out already: not ours alone.
                     fresh = part.data.base is None and id(part.data) not in seen
                     seen.add(id(part.data))
                     accumulate(table, parent, part, fresh, create_graph)
@@ -160,7 +165,7 @@ def _gradients(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tens
     """Ask a node for the gradients of its inputs, and check that they fit."""
     if node.backward_fused is not None and not create_graph:
         arrays = node.backward_fused(grad_y.data)
-        arrays = arrays if isinstance(arrays, tuple) else (arrays,)
+        arrays = arrays if isinstance(arrays, tuple | list) else (arrays,)
         parts: tuple[Tensor | None, ...] = tuple(None if array is None else Tensor(array) for array in arrays)
     else:
         try:
@@ -169,12 +174,15 @@ def _gradients(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tens
             error.what = f"backward of {node.name}, in its {error.what}"
             error.fix = f"look at the inputs of this line: {node.line or 'unknown'}"
             raise
-        parts = given if isinstance(given, tuple) else (given,)
+        parts = tuple(given) if isinstance(given, tuple | list) else (given,)
     if len(parts) != len(node.parents):
         told = f"{len(node.parents)} gradients, one for each input"
         fix = "return None for an input without a gradient"
         raise GradientError(f"backward of {node.name}", expected=told, got=str(len(parts)), fix=fix)
     for position, (part, shape) in enumerate(zip(parts, node.shapes, strict=True)):
+        if part is not None and not isinstance(part, Tensor):
+            told, fix = f"a Tensor or None for input {position}", "compute it from grad_y, with operations on Tensors"
+            raise GradientError(f"backward of {node.name}", expected=told, got=type(part).__name__, fix=fix)
         if part is None or node.parents[position] is None:
             continue
         if part.shape != shape or part.dtype != grad_y.dtype:
@@ -185,7 +193,8 @@ def _gradients(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tens
             check_finite(
                 part.data, f"backward of {node.name}", f"a finite gradient of input {position}", node.line or "unknown"
             )
-    return parts
+    # A leaf that was saved and is returned as a gradient must not become the .grad of itself or of another.
+    return tuple(part * 1.0 if part is not None and part.requires_grad and part.is_leaf else part for part in parts)
 
 
 def _accumulate(
@@ -232,6 +241,9 @@ def _after(replaced: Tensor | None, gradient: Tensor) -> Tensor:
     """Return the gradient that a hook leaves: what it returned, where it did, or the one it was given."""
     if replaced is None:
         return gradient
+    if not isinstance(replaced, Tensor):
+        fix = "compute with Tensors, or return None to leave the gradient as it is"
+        raise GradientError("a hook", expected="a Tensor or None", got=type(replaced).__name__, fix=fix)
     if replaced.shape != gradient.shape or replaced.dtype != gradient.dtype:
         told = f"a gradient like the one it was given, {gradient.shape}, {gradient.dtype}"
         fix = "return None to leave the gradient as it is"

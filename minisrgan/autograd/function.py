@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import re
+import weakref
 import zlib
 from typing import Any, ClassVar, TypeAlias
 
@@ -47,6 +48,7 @@ class Function:
     needs_grad   for each input, whether its gradient is asked for in this backward pass
     parents      for each input: the node that made it, the leaf itself, or None where no gradient goes
     shapes       the shape of each input, () for a Python number
+    keeper       the result, where it wants its gradient: see `Tensor.retain_grad`
     time         when it was computed: what it saved must not have a later version
     checksums    of what it saved, in anomaly mode, where changes made by NumPy are to be seen too
     """
@@ -61,7 +63,8 @@ class Function:
         self.parents: tuple[Function | Tensor | None, ...] = ()
         self.needs_grad: tuple[bool, ...] = ()
         self.shapes: tuple[tuple[int, ...], ...] = ()
-        self.hooks: list[Hook] = []
+        self._hooks: dict[object, Hook] = {}
+        self.keeper: weakref.ref[Tensor] | None = None
         self.line = ""
         self.released = False
         self.time = 0
@@ -72,14 +75,15 @@ class Function:
 
     def forward(self, *inputs: Any, **options: Any) -> Array:
         """Compute the result on plain arrays."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self.name} has no forward method")
 
     def backward(self, grad_y: Tensor) -> Gradients:
         """Return the gradient of each input (None where there is none), given that of the result, as Tensors.
 
-        A returned array is new, or grad_y itself or a view of it; never one that was saved.
+        An array that it returns must not be changed later, nor be kept in the node but by `save`.
         """
-        raise NotImplementedError
+        told, fix = "a method backward(self, grad_y)", "write it, or compute first derivatives only"
+        raise GradientError(f"backward of {self.name}", expected=told, got="none", fix=fix)
 
     backward_fused: Any = None
 

@@ -2,15 +2,72 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
+import inspect
 import traceback
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
-from minisrgan.backend import setting
+from minisrgan.errors import ArgumentError
 
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
-_anomaly: ContextVar[bool] = ContextVar("anomaly", default=False)
+# The innermost block's choice comes first: a stack in each context, which any number of blocks may share.
+_recording: ContextVar[tuple[bool, ...]] = ContextVar("recording", default=(True,))
+_anomaly: ContextVar[tuple[bool, ...]] = ContextVar("anomaly", default=(False,))
+
+
+class Mode:
+    """A mode for the block or the function that it governs; one object may be used again, and inside itself."""
+
+    def __init__(self, stack: ContextVar[tuple[bool, ...]], on: bool) -> None:
+        self._stack, self._on = stack, on
+
+    def __enter__(self) -> None:
+        """Set the mode."""
+        self._stack.set((self._on, *self._stack.get()))
+
+    def __exit__(self, *error: object) -> None:
+        """Return to what was before."""
+        self._stack.set(self._stack.get()[1:])
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate a function. A generator is governed while it runs, and the code that it yields to is not."""
+        if not callable(function) or inspect.isclass(function) or inspect.isasyncgenfunction(function):
+            fix = "open a block inside it: with no_grad(): ..."
+            raise ArgumentError("a mode", expected="a function to decorate", got=repr(function), fix=fix)
+
+        @functools.wraps(function)
+        def run(*args: Any, **options: Any) -> Any:
+            if inspect.isgeneratorfunction(function):
+                return self._steps(function(*args, **options))
+            with self:
+                return function(*args, **options)
+
+        @functools.wraps(function)
+        async def run_async(*args: Any, **options: Any) -> Any:
+            with self:
+                return await function(*args, **options)
+
+        return run_async if inspect.iscoroutinefunction(function) else run
+
+    def _steps(self, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Run a generator in the mode, step by step."""
+        step, sent = generator.send, None
+        try:
+            while True:
+                with self:
+                    value = step(sent)
+                try:
+                    step, sent = generator.send, (yield value)
+                except GeneratorExit:
+                    with self:
+                        generator.close()
+                    raise
+                except BaseException as error:
+                    step, sent = generator.throw, error
+        except StopIteration as end:
+            return end.value
 
 
 def is_grad_enabled() -> bool:
@@ -19,11 +76,11 @@ def is_grad_enabled() -> bool:
     >>> is_grad_enabled()
     True
     """
-    return _recording.get()
+    return _recording.get()[0]
 
 
-def no_grad() -> contextlib.AbstractContextManager[None]:
-    """Do not record what is computed inside: no graph, no saved arrays, no gradient.
+def no_grad(function: Callable[..., Any] | None = None) -> Any:
+    """Do not record what is computed inside: no graph, no saved arrays, no gradient. Decorates functions as well.
 
     >>> from minisrgan import Tensor
     >>> x = Tensor([1.0], requires_grad=True)
@@ -31,15 +88,15 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     ...     (x * 2.0).requires_grad
     False
     """
-    return setting(_recording, False)
+    return Mode(_recording, False) if function is None else Mode(_recording, False)(function)
 
 
-def enable_grad() -> contextlib.AbstractContextManager[None]:
+def enable_grad() -> Mode:
     """Record inside, also where an outer block does not."""
-    return setting(_recording, True)
+    return Mode(_recording, True)
 
 
-def anomaly_mode() -> contextlib.AbstractContextManager[None]:
+def anomaly_mode() -> Mode:
     """Check every result, forward and backward, and stop at the first infinite or NaN number.
 
     The error names the operation and the line of your code that called it. Slow; for the hunt only.
@@ -53,12 +110,12 @@ def anomaly_mode() -> contextlib.AbstractContextManager[None]:
       got       1 of 1 values not finite (0 NaN, 1 infinite)
       fix       look at the inputs of this line: ...
     """
-    return setting(_anomaly, True)
+    return Mode(_anomaly, True)
 
 
 def is_anomaly_enabled() -> bool:
     """Tell whether every result is being checked."""
-    return _anomaly.get()
+    return _anomaly.get()[0]
 
 
 def calling_line() -> str:

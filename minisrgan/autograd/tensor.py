@@ -98,7 +98,15 @@ class Tensor:
         self.name = ""
         self.grad: Tensor | None = None
         self._node: Function | None = None
-        self._hooks: list[Hook] = []
+        self._hooks: dict[object, Hook] = {}
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Copy or pickle a leaf: numbers, gradient and name, but no hooks. A result is refused."""
+        if self._node is not None:
+            fix = "copy tensor.detach(), or the module and its input"
+            got = f"the result of {self._node.name}, whose copy would belong to copies of all leaves"
+            raise GradientError("copy of a Tensor", expected="a leaf", got=got, fix=fix)
+        return type(self), (self.data, self.requires_grad), (None, {"grad": self.grad, "name": self.name})
 
     # What it is
 
@@ -209,20 +217,12 @@ class Tensor:
         print(explain(self, grad_output, names))  # noqa: T201
 
     def retain_grad(self) -> None:
-        """Keep the gradient of this tensor in `.grad`, although it is not a leaf."""
-        if self._node is None:
-            return
-        keeper = weakref.ref(self)  # the graph must not keep its results alive
-
-        def keep(grad: Tensor) -> None:
-            tensor = keeper()
-            if tensor is not None:
-                tensor.grad = grad
-
-        self._node.hooks.append(keep)
+        """Let `backward` add the gradient of this tensor to its `.grad`, after all hooks, although it is not a leaf."""
+        if self._node is not None:
+            self._node.keeper = weakref.ref(self)  # the graph must not keep its results alive
 
     def register_hook(self, hook: Hook) -> Callable[[], None]:
-        """Call ``hook(grad)`` when this tensor's gradient is complete; what it returns, if anything, replaces it.
+        """Call ``hook(grad)`` when this tensor's gradient is complete; a Tensor that it returns replaces the gradient.
 
         Returns a function that removes the hook.
 
@@ -236,9 +236,13 @@ class Tensor:
             raise GradientError(
                 "register_hook", expected="a tensor that gets a gradient", got="requires_grad False", fix="set it"
             )
-        hooks = self._hooks if self._node is None else self._node.hooks
-        hooks.append(hook)
-        return lambda: hooks.remove(hook)
+        hooks, key = (self._node or self)._hooks, object()
+        hooks[key] = hook
+
+        def remove() -> None:
+            hooks.pop(key, None)
+
+        return remove
 
     def zero_grad(self) -> None:
         """Forget the gradient."""

@@ -90,7 +90,7 @@ class Module:
         except MinisrganError as error:
             error.inside(self._name or type(self).__name__.lower())
             raise
-        for hook in list(self.__dict__.get("_forward_hooks", ())):
+        for hook in list(self.__dict__.get("_forward_hooks", {}).values()):
             hook(self, inputs, y)
         return y
 
@@ -238,9 +238,13 @@ class Module:
 
     def register_forward_hook(self, hook: ForwardHook) -> Callable[[], None]:
         """Call ``hook(module, inputs, output)`` after every forward; returns a function that removes it."""
-        hooks: list[ForwardHook] = self.__dict__.setdefault("_forward_hooks", [])
-        hooks.append(hook)
-        return lambda: hooks.remove(hook)
+        hooks: dict[object, ForwardHook] = self.__dict__.setdefault("_forward_hooks", {})
+        hooks[key := object()] = hook
+
+        def remove() -> None:
+            hooks.pop(key, None)
+
+        return remove
 
     def explain(self, *inputs: Any, at: tuple[int, ...] | None = None) -> Text:
         """Tell formula, shapes, and the numbers of one output element, for every layer in the order in which they run.
