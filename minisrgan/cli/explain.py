@@ -53,7 +53,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Print the steps, and draw."""
     loss, names = EXAMPLES[args.example]()
     print(graph.explain(loss, names=names))
@@ -61,4 +61,3 @@ def run(args: argparse.Namespace) -> int:
         with replacing(args.svg) as temporary:
             temporary.write_text(graph.to_svg(loss, names), encoding="utf-8")
         print(f"\ndrawn in {args.svg}")
-    return 0

@@ -7,21 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from minisrgan import __version__
-from minisrgan.cli import (
-    compare,
-    demo,
-    doctor,
-    evaluate,
-    explain,
-    gradcheck,
-    profile,
-    runs,
-    summary,
-    train,
-    upscale,
-    weights,
-)
 from minisrgan.errors import ConfigError, MinisrganError
+
+from . import compare, demo, doctor, evaluate, explain, gradcheck, profile, runs, summary, train, upscale, weights
 
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 
@@ -45,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after SIGTERM."""
     args = build_parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        return int(args.run(args) or 0)
     except MinisrganError as error:
         print(error.layout(width=100), file=sys.stderr)
         return EXIT_ERROR

@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Warm up, record, show."""
     config, rng = PRESETS[args.preset], np.random.default_rng(0)
     generator = Generator(config.scale, config.channels, config.blocks, rng=rng)
@@ -58,4 +58,3 @@ def run(args: argparse.Namespace) -> int:
     print(costs)
     if args.plot:
         save_figure(profile_figure(costs), args.plot)
-    return 0

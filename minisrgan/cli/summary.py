@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Print the table."""
     height, width = _size(args.input or ("24x24" if args.model == "generator" else "96x96"))
     model: Module
@@ -40,7 +40,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         model = VGG19(args.phi)
     print(summary_table(model, (1, height, width, 3)))
-    return 0
 
 
 def _size(text: str) -> tuple[int, int]:

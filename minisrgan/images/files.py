@@ -68,23 +68,15 @@ def list_images(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     looked_for = f"a folder with images ({', '.join(FORMATS)})"
+    if folder.is_file():
+        fix = f"pass the folder {folder.parent}"
+        raise ImageError("list_images", expected=looked_for, got=f"{folder}, which is a file", fix=fix)
     if not folder.is_dir():
-        raise ImageError(
-            "list_images",
-            expected=looked_for,
-            got=f"{folder}, which is a file" if folder.exists() else f"{folder}, which does not exist",
-            fix=f"pass the folder {folder.parent}"
-            if folder.exists()
-            else f"check the spelling; relative paths start at {Path.cwd()}",
-        )
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in FORMATS
-        and path.is_file()
-        # macOS leaves "._photo.jpg" beside photo.jpg on foreign drives: not an image
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+        fix = f"check the spelling; relative paths start at {Path.cwd()}"
+        raise ImageError("list_images", expected=looked_for, got=f"{folder}, which does not exist", fix=fix)
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in FORMATS and path.is_file())
+    # macOS leaves "._photo.jpg" beside photo.jpg on foreign drives: not an image
+    found = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     if not found:
         fix = "is it the right folder? Other formats have to be converted first"
         raise ImageError("list_images", expected=looked_for, got=f"none in {folder}", fix=fix)

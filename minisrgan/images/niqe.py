@@ -17,7 +17,7 @@ import numpy as np
 
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError, WeightsError
-from minisrgan.images.quality import correlate, rgb_to_y
+from minisrgan.images.quality import correlate, gaussian, rgb_to_y
 from minisrgan.images.resize import imresize
 from minisrgan.kernels import matmul
 
@@ -82,12 +82,10 @@ def niqe(image: Array, natural: Natural, crop: int = 0) -> float:
 
 def _normalised(y: Array) -> Array:
     """Eq. 1: (y - m) / (s + 1), mean and deviation of the surroundings under a Gaussian of 7 x 7, sigma 7/6."""
-    bell = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
     padded = np.pad(y, 3, mode="edge")
-    mean, square = correlate(np.stack([padded, padded * padded]), bell / bell.sum())
+    mean, square = correlate(np.stack([padded, padded * padded]), gaussian(3, 7 / 6))
     deviation = np.sqrt(np.abs(square - mean * mean))
-    normalised: Array = np.round(y - mean, 9) / (deviation + 1)  # without rounding, what is flat is noise of 1e-14
-    return normalised
+    return np.round(y - mean, 9) / (deviation + 1)  # without rounding, what is flat is noise of 1e-14
 
 
 def _features(y: Array, block: int) -> Array:

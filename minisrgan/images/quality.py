@@ -34,8 +34,7 @@ def rgb_to_y(image: Array) -> Array:
     require_image("rgb_to_y", image)
     if image.ndim == 2:
         return image.astype(np.float64)
-    y: Array = 16.0 + matmul(image, np.array([65.481, 128.553, 24.966]) / 255.0)  # (H, W, 3) @ (3,)
-    return y
+    return 16.0 + matmul(image, np.array([65.481, 128.553, 24.966]) / 255.0)  # (H, W, 3) @ (3,)
 
 
 def luminances(what: str, image: Array, reference: Array, crop: int, smallest: int) -> tuple[Array, Array]:
@@ -82,11 +81,10 @@ def _daala_kernel(sigma: float, longest: int) -> Array:
     return kernel / 256
 
 
-def _wang_kernel() -> Array:
-    """11 taps of a Gaussian with sigma 1.5 that sum to 1."""
-    bell = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
-    kernel: Array = bell / bell.sum()
-    return kernel
+def gaussian(radius: int, sigma: float) -> Array:
+    """The 2 * radius + 1 taps of a Gaussian that sum to 1."""
+    bell = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
+    return bell / bell.sum()
 
 
 def correlate(planes: Array, kernel: Array) -> Array:
@@ -114,13 +112,12 @@ def ssim(image: Array, reference: Array, crop: int = 4, method: SSIMMethod = "da
     (1.0, -0.737)
     """
     if method not in ("daala", "wang"):
-        raise ArgumentError(
-            "ssim", expected='method "daala" or "wang"', got=f"method={method!r}", fix='"daala" is the SRGAN paper\'s'
-        )
+        expected, fix = 'method "daala" or "wang"', '"daala" is the SRGAN paper\'s'
+        raise ArgumentError("ssim", expected=expected, got=f"method={method!r}", fix=fix)
     y, target = luminances("ssim", image, reference, crop, smallest=11 if method == "wang" else 1)
     pad = 0
     if method == "wang":
-        kernel = _wang_kernel()
+        kernel = gaussian(5, 1.5)
     else:
         y, target = np.floor(y + 0.5), np.floor(target + 0.5)
         kernel = _daala_kernel(len(y) * 1.5 / 256, min(y.shape))

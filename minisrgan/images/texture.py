@@ -69,8 +69,7 @@ def spectrum(y: Array) -> Array:
     """
     rows, columns = (np.sin(np.pi * np.arange(size) / size) ** 2 for size in y.shape[-2:])
     centred = np.round(y - y.mean(axis=(-2, -1), keepdims=True), 9)  # what is flat is 0, and no rounding error
-    energy: Array = np.abs(np.fft.fft2(centred * rows[:, None] * columns)) ** 2
-    return energy
+    return np.abs(np.fft.fft2(centred * rows[:, None] * columns)) ** 2
 
 
 def grid(image: Array, period: int = 4) -> float:
@@ -133,8 +132,7 @@ def _line(energy: Array, period: int, line: int, around: range) -> Array:
     near = np.arange(at - line, at + line + 1) % size
     far = np.array([(at + sign * offset) % size for offset in around for sign in (-1, 1)])
     with np.errstate(invalid="ignore"):  # 0 / 0 of a flat image
-        ratio: Array = energy[..., near].mean(axis=-1) / np.median(energy[..., far], axis=-1)
-    return ratio
+        return energy[..., near].mean(axis=-1) / np.median(energy[..., far], axis=-1)
 
 
 def colour_shift(image: Array, original: Array) -> Array:
@@ -148,5 +146,4 @@ def colour_shift(image: Array, original: Array) -> Array:
     array([3., 0., 1.])
     """
     luminances("colour_shift", image, original, 0, smallest=1)
-    shift: Array = (image.astype(np.float64) - original).mean(axis=(0, 1)).reshape(-1)
-    return shift
+    return (image.astype(np.float64) - original).mean(axis=(0, 1)).reshape(-1)

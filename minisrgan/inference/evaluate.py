@@ -222,8 +222,7 @@ def average(scores: Sequence[Score]) -> Score:
         values = np.array([value for score in scores if (value := getattr(score, field.name)) is not None])
         if field.name in _SUMS:
             means[field.name] = float(values.sum())
-        elif field.name in _RATIOS and len(values):
-            means[field.name] = float(np.prod(values ** (1 / len(values))))
         elif len(values):
-            means[field.name] = float(values.mean())
+            mean = np.prod(values ** (1 / len(values))) if field.name in _RATIOS else values.mean()
+            means[field.name] = float(mean)
     return Score(**means)
