@@ -12,9 +12,9 @@ from minisrgan.cli.evaluate import add_method_options
 from minisrgan.errors import ConfigError
 from minisrgan.images import imresize, read_image, replacing
 from minisrgan.inference.evaluate import Score, judge, load_methods, whole_pixels
-from minisrgan.show.comparison import make_strip, require_figure, strips_figure
+from minisrgan.show.comparison import make_strip, strips_figure
 from minisrgan.show.slider import slider_page
-from minisrgan.show.style import save_figure
+from minisrgan.show.style import require_figure, save_figure
 
 
 def add_parser(commands: Any) -> None:
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Enlarge, measure if there is an original, draw."""
     page = args.out.suffix.lower() in (".html", ".htm")
     if not page:
@@ -66,7 +66,6 @@ def run(args: argparse.Namespace) -> int:
     top, left, height, width = strip.zoom
     print(*(f"{name}: {line}" for name, line in strip.captions.items()), sep="\n", end="\n" if scores else "")
     print(f"{args.out}: detail {width} x {height} at {left}, {top} of the enlarged picture")
-    return 0
 
 
 def _zoom(detail: str | None, shape: tuple[int, ...], factor: int) -> tuple[int, int, int, int] | None:

@@ -19,9 +19,9 @@ from minisrgan.images.texture import SMALLEST as SMALLEST_GRID
 from minisrgan.inference.evaluate import Score, average, find_pairs, judge, load_methods, read_pair
 from minisrgan.inference.known_sets import PAPER, photo_digest, recognise
 from minisrgan.inference.measures import LARGEST_VGG, Texture
-from minisrgan.show.comparison import Strip, make_strip, require_figure, strips_figure
+from minisrgan.show.comparison import Strip, make_strip, strips_figure
 from minisrgan.show.scores import TEXTURE, ScoreTable
-from minisrgan.show.style import save_figure
+from minisrgan.show.style import require_figure, save_figure
 
 STRIPS = 16  # photographs in a figure: Set14 whole, and a page that can still be opened
 
@@ -74,7 +74,7 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", help="of the models: cpu, cuda, cuda:N or auto, a GPU if there is one (default cpu)")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Print the table while it grows; keep of the pictures only what the figure shows."""
     if args.figure:
         require_figure(args.figure)
@@ -132,7 +132,6 @@ def run(args: argparse.Namespace) -> int:
             temporary.write_text(json.dumps(numbers, indent=1, default=_plain), "utf-8")
     if args.figure:
         save_figure(strips_figure(strips, f"PSNR / SSIM (daala) of the luminance, {scale} px cropped"), args.figure)
-    return 0
 
 
 def _missing(texture: Texture, originals: Sequence[Score]) -> Iterator[str]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minisrgan.errors import ConfigError
-from minisrgan.show import save_figure
-from minisrgan.show.comparison import require_figure
+from minisrgan.show.style import require_figure, save_figure
 from minisrgan.show.training import runs_figure
 from minisrgan.training.log import read_log
 
@@ -31,7 +30,7 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Read the logs, print the table, draw the figure."""
     require_figure(args.out)
     short = len({path.name for path in args.runs}) == len(args.runs)
@@ -57,4 +56,3 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name:<{width}} {log[-1]['step']:>9,} {pace:>7.3f} {content:>9.3g} {best:>10} {last:>10}  {words}")
     save_figure(runs_figure(logs), args.out)
     print(f"content: mean over the last tenth of the steps. Figure: {args.out}")
-    return 0

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minisrgan.backend import Array
-from minisrgan.errors import ArgumentError, ConfigError, ShapeError
+from minisrgan.errors import ArgumentError, ShapeError
 from minisrgan.images import rgb_to_y
 from minisrgan.images.checks import require_image
 from minisrgan.inference.evaluate import Score
 from minisrgan.show.scores import shorten
-from minisrgan.show.style import _KINDS, PALETTE, SMALL, TEXT, TITLE, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from minisrgan.show.style import PALETTE, SMALL, TEXT, TITLE, Axes, Figure, new_figure
 
 Zoom = tuple[int, int, int, int]  # top, left, height, width of a detail in pixels
 
@@ -51,8 +45,18 @@ def make_strip(
     """
     photo = list(pictures.values())[-1]
     zoom = zoom or busy_detail(photo)
-    _require_alike("make_strip", pictures, photo.shape, zoom)
+    for name, picture in pictures.items():
+        require_image("make_strip", picture)
+        if picture.shape != photo.shape:
+            fix = "enlarge small ones first: nearest(image, 4), imresize(image, 4)"
+            expected, got = f"pictures of shape {photo.shape}", f"{name} of {picture.shape}"
+            raise ShapeError("make_strip", expected=expected, got=got, fix=fix)
     top, left, height, width = zoom
+    rows, columns = photo.shape[:2]
+    if min(top, left) < 0 or min(height, width) < 1 or top + height > rows or left + width > columns:
+        expected = f"a detail (top, left, height, width) inside a picture of {rows} x {columns} pixels"
+        fix = "top and left count from the upper left corner"
+        raise ArgumentError("make_strip", expected=expected, got=f"zoom={zoom}", fix=fix)
     details = {name: picture[top : top + height, left : left + width].copy() for name, picture in pictures.items()}
     captions = {name: f"{score.psnr:.2f} dB / {score.ssim_daala:.4f}" for name, score in scores.items()}
     return Strip(title, photo, zoom, details, captions)
@@ -90,7 +94,9 @@ def strips_figure(strips: Sequence[Strip], note: str = "") -> Figure:
         for column, (name, detail) in enumerate(strip.details.items()):
             x = _MARGIN + _SLOT + _GAP + column * (_COLUMN + _GAP)
             wide = tall * detail.shape[1] / detail.shape[0]
-            _draw_detail(figure, detail, (x + (_COLUMN - wide) / 2, y, wide))
+            axes = _draw(figure, detail, (x + (_COLUMN - wide) / 2, y, wide, tall))
+            axes.images[0].set_interpolation("nearest")  # pixels as squares
+            axes.spines[:].set(color=PALETTE[1], linewidth=1.5)
             write(shorten(name, 22), x + _COLUMN / 2, y - 0.08, TITLE, "bold")
             if name in strip.captions:
                 write(strip.captions[name], x + _COLUMN / 2, y + tall + 0.2, TEXT)
@@ -127,21 +133,6 @@ def busy_detail(photo: Array, side: int | None = None) -> Zoom:
     return int(top) * block, int(left) * block, side, side
 
 
-def _require_alike(what: str, images: Mapping[str, Array], shape: tuple[int, ...], zoom: Zoom) -> None:
-    """Refuse pictures of different shapes, and a detail that is not inside them."""
-    for name, image in images.items():
-        require_image(what, image)
-        if image.shape != shape:
-            told, fix = f"pictures of shape {shape}", "enlarge small ones first: nearest(image, 4), imresize(image, 4)"
-            raise ShapeError(what, expected=told, got=f"{name} of {image.shape}", fix=fix)
-    top, left, height, width = zoom
-    if min(top, left) < 0 or min(height, width) < 1 or top + height > shape[0] or left + width > shape[1]:
-        told = f"a detail (top, left, height, width) inside a picture of {shape[0]} x {shape[1]} pixels"
-        raise ArgumentError(
-            what, expected=told, got=f"zoom={zoom}", fix="top and left count from the upper left corner"
-        )
-
-
 def _draw(figure: Figure, image: Array, box: tuple[float, float, float, float]) -> Axes:
     """Show an image; the box is (left, top, width, height) in inches from the upper left corner."""
     page_width, page_height = figure.get_size_inches()
@@ -163,30 +154,3 @@ def _draw_framed(figure: Figure, image: Array, box: tuple[float, float, float, f
     frame.set_path_effects([withStroke(linewidth=3, foreground="white")])  # seen on orange too
     axes.add_patch(frame)
     axes.spines[:].set(color="0.5", linewidth=0.5)
-
-
-def _draw_detail(figure: Figure, detail: Array, place: tuple[float, float, float]) -> None:
-    """Show a detail with its pixels as squares; the place is (left, top, width) in inches."""
-    axes = _draw(figure, detail, (*place, place[2] * detail.shape[0] / detail.shape[1]))
-    axes.images[0].set_interpolation("nearest")
-    axes.spines[:].set(color=PALETTE[1], linewidth=1.5)
-
-
-def require_figure(path: Path, *others: str) -> None:
-    """Refuse what `save_figure` would refuse, and a missing matplotlib, before long work instead of after it.
-
-    others  further suffixes to name in the error
-    Raises ConfigError.
-
-    >>> require_figure(Path("strips.jpg"))
-    Traceback (most recent call last):
-    minisrgan.errors.ConfigError: ConfigError in require_figure
-      expected  a file name that ends in .pdf, .png, .svg
-      got       strips.jpg
-      fix       .png is for the screen, .pdf for print
-    """
-    kinds = [f".{kind}" for kind in _KINDS]
-    if path.suffix.lower() not in kinds:
-        told = f"a file name that ends in {', '.join([*kinds, *others])}"
-        raise ConfigError("require_figure", expected=told, got=str(path), fix=".png is for the screen, .pdf for print")
-    new_figure(1, 1)

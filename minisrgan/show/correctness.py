@@ -15,6 +15,7 @@ from minisrgan.autograd import Tensor, gradcheck, gradgradcheck
 from minisrgan.backend import Array
 from minisrgan.errors import ConfigError
 from minisrgan.reference.cases import CASES, Case
+from minisrgan.show.scores import text_table
 
 Fixtures: TypeAlias = Mapping[str, Array]
 
@@ -98,13 +99,7 @@ def correctness_table(results: Sequence[Result], markdown: bool = False, marks: 
     for result in results:
         cells = [_cell(result.errors.get(column), limit, marks) for column, (limit, _) in COLUMNS.items()]
         table.append([result.op, *cells, f"{1000 * result.seconds:.0f} ms"])
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    table.insert(1, ["-" * width for width in widths])
-    between, edge = (" | ", "|") if markdown else ("  ", "")
-    lines = []
-    for row in table:
-        line = between.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append(f"{edge} {line} {edge}" if markdown else line.rstrip())
+    lines = text_table(table, markdown=markdown)
     lines += ["", *(problem for result in results for problem in result.problems)]
     bullet = "- " if markdown else ""
     lines += [f"{bullet}{column}: {meaning}; fails above {limit:g}" for column, (limit, meaning) in COLUMNS.items()]

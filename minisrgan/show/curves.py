@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate, groupby
 from math import ceil, exp, isfinite
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minisrgan.errors import ArgumentError
-from minisrgan.show.style import PALETTE, SMALL, TEXT, new_figure, style_plot
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from minisrgan.show.style import PALETTE, SMALL, TEXT, Axes, Figure, new_figure, style_plot
 
 _SMOOTH_FROM = 50  # fewer points than this are shown as they are, with dots
 
@@ -30,12 +26,11 @@ def smooth(values: Sequence[float], span: float) -> list[float]:
     """
     keep = exp(-1 / span)
 
-    def gathered(numbers: Iterable[float]) -> list[float]:
-        return list(accumulate(numbers, lambda total, number: keep * total + number))
-
     def both_sides(numbers: Sequence[float]) -> list[float]:
-        before, after = gathered(numbers), gathered(reversed(numbers))[::-1]
-        return [b + a - number for b, a, number in zip(before, after, numbers, strict=True)]  # itself counts once
+        before, after = (
+            list(accumulate(row, lambda total, number: keep * total + number)) for row in (numbers, numbers[::-1])
+        )
+        return [b + a - number for b, a, number in zip(before, after[::-1], numbers, strict=True)]  # itself counts once
 
     weights = both_sides([1.0] * len(values))
     return [total / weight for total, weight in zip(both_sides(values), weights, strict=True)]
@@ -71,13 +66,10 @@ def curves_figure(
         fix = 'for example panels={"PSNR (dB)": ["psnr"], "loss": ["content", "adversarial"]}, log_scale=["loss"]'
         raise ArgumentError("curves_figure", expected=told, got=got, fix=fix)
     steps, stages = _timeline(log)
-    starts: dict[tuple[int, str], float] = {}
-    for stage, step in zip(stages, steps, strict=True):
-        starts.setdefault(stage, step)
+    starts = dict(zip(reversed(stages), reversed(steps), strict=True))  # of equal stages the last one counts: the first
     columns = 1 if len(panels) <= 3 else 2
     rows = ceil(len(panels) / columns)
-    figure = new_figure(8.0 if columns == 1 else 11.0, 0.4 + 2.2 * rows)
-    figure.set_layout_engine("constrained")
+    figure = new_figure(8.0 if columns == 1 else 11.0, 0.4 + 2.2 * rows, "constrained")
     first: Axes | None = None
     for number, (label, keys) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, number + 1, sharex=first)
@@ -89,8 +81,9 @@ def curves_figure(
         else:
             axes.tick_params(labelbottom=False)
         for index, key in enumerate(keys):
-            values = [record.get(key) for record in log]
-            _draw(axes, steps, stages, values, name=(names or {}).get(key, key), color=PALETTE[index % len(PALETTE)])
+            values = ((record.get(key), step, stage) for record, step, stage in zip(log, steps, stages, strict=True))
+            points = [(step, y, stage) for y, step, stage in values if y is not None and isfinite(y)]
+            _draw(axes, points, (names or {}).get(key, key), PALETTE[index % len(PALETTE)])
         if label in log_scale and axes.dataLim.y1 > 0:
             axes.set_yscale("log")
         if not axes.lines:
@@ -126,17 +119,11 @@ def _timeline(log: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[tuple
     return steps, stages
 
 
-def _draw(
-    axes: Axes,
-    steps: Sequence[float],
-    stages: Sequence[tuple[int, str]],
-    values: Sequence[float | None],
-    *,
-    name: str,
-    color: str,
-) -> None:
-    """One key's line, broken between stages: dots for few values, else a thin line as logged under a smoothed one."""
-    points = [(x, y, stage) for x, y, stage in zip(steps, values, stages, strict=True) if y is not None and isfinite(y)]
+def _draw(axes: Axes, points: Sequence[tuple[float, float, tuple[int, str]]], name: str, color: str) -> None:
+    """One key's line, broken between stages: dots for few values, else a thin line as logged under a smoothed one.
+
+    points  (step, value, stage) of each record that has the key
+    """
     for number, (_, group) in enumerate(groupby(points, key=itemgetter(2))):
         x, y, _ = zip(*group, strict=True)
         label = "" if number else name  # one entry in the legend, however many stages

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minisrgan.backend import Array, to_numpy
-from minisrgan.show.style import PALETTE, SMALL, TEXT, new_figure, style_plot
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from minisrgan.show.style import PALETTE, SMALL, TEXT, Figure, new_figure, style_plot
 
 _DASHES = ("-", "--", "-.", ":")  # lines are told apart without their colours too
 
@@ -36,8 +33,7 @@ def images_figure(
     rows = ceil(len(images) / columns)
     columns = min(columns, len(images))
     tallest = max(image.shape[0] / image.shape[1] for image in images.values())
-    figure = new_figure(columns * width, rows * (min(tallest, 2) * width + 0.5))
-    figure.set_layout_engine("constrained")
+    figure = new_figure(columns * width, rows * (min(tallest, 2) * width + 0.5), "constrained")
     for number, (title, image) in enumerate(images.items(), 1):
         axes = figure.add_subplot(rows, columns, number, xticks=[], yticks=[])
         axes.set_title(title, fontsize=TEXT)
@@ -61,8 +57,7 @@ def lines_figure(
     >>> figure.axes[0].get_xlabel(), figure.axes[0].lines[0].get_ydata().tolist()
     ('x', [0, 1, 4])
     """
-    figure = new_figure(*size)
-    figure.set_layout_engine("constrained")
+    figure = new_figure(*size, "constrained")
     axes = figure.add_subplot()
     style_plot(axes)
     axes.set_xlabel(xlabel, fontsize=TEXT)

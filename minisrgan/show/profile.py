@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from minisrgan.autograd import Profile
-from minisrgan.show.style import PALETTE, SMALL, new_figure, style_plot
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from minisrgan.show.style import PALETTE, SMALL, Figure, new_figure, style_plot
 
 
 def profile_figure(profile: Profile) -> Figure:
@@ -22,7 +17,7 @@ def profile_figure(profile: Profile) -> Figure:
     ['80 %', '20 %']
     """
     names, _, shares, costs = zip(*profile.rows(), strict=True)
-    figure = new_figure(7, 1.2 + 0.28 * len(names))
+    figure = new_figure(7, 1.2 + 0.28 * len(names), "tight")
     axes = figure.add_subplot()
     forward, backward = [cost.forward * 1e3 for cost in costs], [cost.backward * 1e3 for cost in costs]
     axes.barh(names, forward, color=[*[PALETTE[0]] * (len(names) - 1), "0.6"], label="forward")  # the rest is neither
@@ -31,5 +26,4 @@ def profile_figure(profile: Profile) -> Figure:
     axes.set(ylim=(len(names) - 0.4, -0.6), xmargin=0.1, xlabel=f"ms, {profile.seconds * 1e3:,.0f} in all")
     axes.legend(frameon=False, fontsize=SMALL, loc="lower right")
     style_plot(axes)
-    figure.set_layout_engine("tight")
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from minisrgan.inference.evaluate import Score
 
@@ -20,6 +20,23 @@ def shorten(name: str, longest: int = _LONGEST) -> str:
         return name
     head = (longest - 2) // 3 + 1
     return f"{name[:head]}..{name[head + 2 - longest :]}"
+
+
+def text_table(table: Sequence[Sequence[str]], words: int | None = None, markdown: bool = False) -> list[str]:
+    """Lay out rows of cells as lines, the headings first and underlined.
+
+    words  as many columns stand at the left of theirs, the others at the right; by default all at the left
+
+    >>> text_table([["layer", "sees"], ["conv1", "9"]], words=1)
+    ['layer  sees', '-----  ----', 'conv1     9']
+    """
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    words = len(widths) if words is None else words
+    lines = []
+    for row in (table[0], ["-" * width for width in widths], *table[1:]):
+        cells = [c.ljust(w) if i < words else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append(f"| {' | '.join(cells)} |" if markdown else "  ".join(cells).rstrip())
+    return lines
 
 
 def _number(name: str, decimals: int, width: int = 5) -> Callable[[Score], str]:
@@ -97,10 +114,9 @@ class ScoreTable:
 
     def block(self, photo: str, scores: Mapping[str, Score]) -> str:
         """Return a line for each method, the photograph's name in the first; what is not known is a dash."""
-        lines = []
-        for number, (method, score) in enumerate(scores.items()):
-            lines.append(self._line("" if number else photo, method, [cell(score) for cell in self._columns.values()]))
-        return "\n".join(lines)
+        names = [photo] + [""] * len(scores)
+        rows = [(method, [cell(score) for cell in self._columns.values()]) for method, score in scores.items()]
+        return "\n".join(self._line(name, *row) for name, row in zip(names, rows, strict=False))
 
     def _line(self, photo: str, method: str, cells: Iterable[str]) -> str:
         names = f"{shorten(photo, self._photo):<{self._photo}}   {shorten(method, self._method):<{self._method}}"

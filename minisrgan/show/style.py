@@ -9,25 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from minisrgan.errors import ConfigError
 from minisrgan.images import replacing
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+if TYPE_CHECKING:  # for annotations, here and in the other files of this room
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
+else:
+    Axes = Figure = Any
 
 # Okabe and Ito 2008, Color Universal Design: blue, vermillion, green, orange, purple, sky blue, black.
 PALETTE: Sequence[str] = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
 
 TITLE, TEXT, SMALL = 11, 10, 9  # font sizes in points
 
-_KINDS = ("pdf", "png", "svg")
+_KINDS = (".pdf", ".png", ".svg")
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Make an empty white figure; width and height in inches.
+def new_figure(width: float, height: float, layout: Literal["constrained", "tight"] | None = None) -> Figure:
+    """Make an empty white figure; width and height in inches, layout as in matplotlib.
 
     Raises ConfigError if matplotlib is not installed.
 
@@ -40,7 +42,7 @@ def new_figure(width: float, height: float) -> Figure:
         told = "matplotlib, which draws the figures"
         fix = 'pip install "minisrgan[course]"'
         raise ConfigError("show", expected=told, got=f"{type(error).__name__}: {error}", fix=fix) from error
-    return Figure(figsize=(width, height), dpi=100, facecolor="white")
+    return Figure(figsize=(width, height), dpi=100, facecolor="white", layout=layout)
 
 
 def style_plot(axes: Axes) -> None:
@@ -67,12 +69,29 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> None:
     minisrgan.errors.ConfigError: ConfigError in save_figure
       expected  a file name that ends in .pdf, .png, .svg
       got       curves.doc
-      fix       .png for the screen, .pdf for print
+      fix       .png is for the screen, .pdf for print
     """
     path = Path(path)
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in _KINDS:
-        told = f"a file name that ends in {', '.join(f'.{known}' for known in _KINDS)}"
-        raise ConfigError("save_figure", expected=told, got=str(path), fix=".png for the screen, .pdf for print")
+    require_figure(path, what="save_figure")
     with replacing(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=dpi)
+        figure.savefig(temporary, format=path.suffix.lower().removeprefix("."), dpi=dpi)
+
+
+def require_figure(path: Path, *others: str, what: str = "require_figure") -> None:
+    """Refuse what `save_figure` would refuse, and a missing matplotlib, before long work instead of after it.
+
+    others  further suffixes to name in the error
+    what    the function that asks, named in the error
+    Raises ConfigError.
+
+    >>> require_figure(Path("strips.jpg"))
+    Traceback (most recent call last):
+    minisrgan.errors.ConfigError: ConfigError in require_figure
+      expected  a file name that ends in .pdf, .png, .svg
+      got       strips.jpg
+      fix       .png is for the screen, .pdf for print
+    """
+    if path.suffix.lower() not in _KINDS:
+        expected = f"a file name that ends in {', '.join([*_KINDS, *others])}"
+        raise ConfigError(what, expected=expected, got=str(path), fix=".png is for the screen, .pdf for print")
+    new_figure(1, 1)

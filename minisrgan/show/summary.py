@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minisrgan.autograd import Tensor, no_grad
 from minisrgan.nn import Conv2d, Linear, MaxPool2d, Module, PixelShuffle
+from minisrgan.show.scores import text_table
 
 
 @dataclass
@@ -45,7 +48,7 @@ def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
     rows: list[Row] = []
     reach, step = 0.0, 1.0
 
-    def note(path: str, module: Module, y: Tensor) -> None:
+    def note(path: str, module: Module, _: tuple[Any, ...], y: Tensor) -> None:
         nonlocal reach, step
         multiply_adds = 0
         if isinstance(module, Conv2d):
@@ -62,20 +65,12 @@ def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
         title = f"{type(module).__name__} {module.describe()}".strip()
         rows.append(Row(path, title, y.shape, module.parameter_count(), multiply_adds, 2 * reach + 1))
 
-    def hook(path: str) -> Any:
-        return lambda module, inputs, y: note(path, module, y)
-
-    leaves = [(path, module) for path, module in model.named_modules() if not module.children()]
-    removers = [module.register_forward_hook(hook(path)) for path, module in leaves]
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    try:
-        with no_grad():
-            model.eval()(Tensor(np.zeros(input_shape, np.float32)))
-    finally:
-        for remove in removers:
-            remove()
-        for module, training in modes:
-            module.training = training
+    with no_grad(), ExitStack() as afterwards:
+        for path, module in model.named_modules():
+            afterwards.callback(setattr, module, "training", module.training)
+            if not module.children():
+                afterwards.callback(module.register_forward_hook(partial(note, path)))
+        model.eval()(Tensor(np.zeros(input_shape, np.float32)))
     return rows
 
 
@@ -90,26 +85,12 @@ def summary_table(model: Module, input_shape: tuple[int, ...]) -> str:
     3,023 parameters, 375,552 multiply-adds (0.00 G)
     """
     rows = summarize(model, input_shape)
-    table: list[tuple[str, ...]] = [("path", "layer", "output", "parameters", "multiply-adds", "sees")]
+    table = [["path", "layer", "output", "parameters", "multiply-adds", "sees"]]
     for row in rows:
-        table.append(
-            (
-                row.path,
-                row.layer,
-                " x ".join(map(str, row.output_shape[1:])),
-                f"{row.parameters:,}" if row.parameters else "",
-                f"{row.multiply_adds:,}" if row.multiply_adds else "",
-                "all" if math.isinf(row.receptive_field) else f"{row.receptive_field:g}",
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    table.insert(1, tuple("-" * width for width in widths))
-    lines = []
-    for line in table:
-        words = [text.ljust(width) for text, width in zip(line[:2], widths, strict=False)]
-        numbers = [text.rjust(width) for text, width in zip(line[2:], widths[2:], strict=True)]
-        lines.append("  ".join(words + numbers).rstrip())
+        counts = [f"{count:,}" if count else "" for count in (row.parameters, row.multiply_adds)]
+        sees = "all" if math.isinf(row.receptive_field) else f"{row.receptive_field:g}"
+        table.append([row.path, row.layer, " x ".join(map(str, row.output_shape[1:])), *counts, sees])
     total = sum(row.multiply_adds for row in rows)
     title = f"{type(model).__name__} {model.describe()}"
-    counts = f"{model.parameter_count():,} parameters, {total:,} multiply-adds ({total / 1e9:.2f} G)"
-    return "\n".join([*lines, "", f"{title}, for a batch {input_shape}:", counts])
+    sums = f"{model.parameter_count():,} parameters, {total:,} multiply-adds ({total / 1e9:.2f} G)"
+    return "\n".join([*text_table(table, words=2), "", f"{title}, for a batch {input_shape}:", sums])

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minisrgan.backend import Array
 from minisrgan.show.comparison import Strip, busy_detail, strips_figure
 from minisrgan.show.curves import curves_figure
 from minisrgan.show.scores import shorten
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from minisrgan.show.style import Figure
 
 _TERMS = ("content", "adversarial", "total_variation", "consistency", "grid")
 _PANELS = {
@@ -34,8 +32,7 @@ def training_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
     ['content loss']
     """
     there = {key for record in log for key in record}
-    panels = {label: [key for key in keys if key in there] for label, keys in _PANELS.items()}
-    panels = {label: keys for label, keys in panels.items() if keys}
+    panels = {label: found for label, keys in _PANELS.items() if (found := [key for key in keys if key in there])}
     return curves_figure(log, panels, log_scale=_LOG_SCALE & panels.keys())
 
 

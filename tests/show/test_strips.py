@@ -10,7 +10,8 @@ import pytest
 from minisrgan.errors import ArgumentError, ConfigError, ShapeError
 from minisrgan.images import imresize, nearest
 from minisrgan.inference.evaluate import Score
-from minisrgan.show.comparison import busy_detail, make_strip, require_figure, strips_figure
+from minisrgan.show.comparison import busy_detail, make_strip, strips_figure
+from minisrgan.show.style import require_figure
 
 pytest.importorskip("matplotlib")
 
