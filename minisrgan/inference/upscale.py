@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from minisrgan import backend
 from minisrgan.autograd import Tensor, no_grad
-from minisrgan.backend import (
-    Array,
-    array_module,
-    device_of,
-    thread_count,
-    to_device,
-    to_numpy,
-    workspace,
-    workspace_bytes,
-)
+from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ImageError
 from minisrgan.inference.fold import folded
 from minisrgan.inference.mix import Margins, self_ensemble
@@ -73,9 +66,9 @@ def upscale(
     least = pixel * min(height, SMALLEST + 2 * margin) * min(width, SMALLEST + 2 * margin)
     # A third is left to BLAS's buffers and to gaps between arrays: freed memory does not all fit what comes next.
     least = max(least, 2 * min(_HEAD_PIXELS, height * width) * _head_bytes(generator)) * 3 // 2
-    xp = array_module(generator.conv_first.weight.data)
-    threads = thread_count() if xp is np else 1
-    columns = max(1, min(workspace_bytes(xp), memory // (8 * threads)))
+    xp = backend.array_module(generator.conv_first.weight.data)
+    threads = backend.thread_count() if xp is np else 1
+    columns = max(1, min(backend.workspace_bytes(xp), memory // (8 * threads)))
     weights = sum(parameter.data.nbytes for parameter in generator.parameters())  # of a copy without batch norms
     fixed = image.nbytes * scale**2 + columns * threads + weights
     if memory < fixed + least:
@@ -99,7 +92,7 @@ def upscale(
         before = done
         try:
             # In one line: with a name, the floats of this tile would be kept while the next is computed.
-            with workspace(columns):
+            with backend.workspace(columns):
                 out[scaled(todo[0], scale)] = _to_levels(
                     enlarge_tile(generator, image, todo[0], margin, room, ensemble, advance), image.dtype
                 )
@@ -147,20 +140,17 @@ def _enlarge(generator: Generator, room: int, advance: Callable[[float], None], 
     (top, bottom), (left, right) = margins
     inner = slice(top, height - bottom), slice(left, width - right)
     out = np.empty(((height - top - bottom) * scale, (width - left - right) * scale, 3), np.float32)
-    with no_grad():
-        batch = to_device(np.ascontiguousarray(low[None]), device_of(generator.conv_first.weight.data))
-        deep = first = generator.prelu_first(generator.conv_first(Tensor(batch)))
+    with no_grad(), ExitStack() as hooks:
         for block in generator.blocks:
-            deep = block(deep)
-            advance(0.5 / generator.depth)
-        maps = (first + generator.bn_middle(generator.conv_middle(deep))).data  # (1, h, w, C)
-        del first, deep
+            hooks.callback(block.register_forward_hook(lambda *_: advance(0.5 / generator.depth)))
+        batch = backend.to_device(np.ascontiguousarray(low[None]), backend.device_of(generator.conv_first.weight.data))
+        maps = generator.trunk(Tensor(batch)).data  # (1, h, w, C)
         pixels = max(_HEAD_PIXELS, room // _head_bytes(generator))
         for part in cut(inner, best_sides(height, width, _HEAD_REACH, pixels)):
             rows, cols = outer = around(part, _HEAD_REACH, (height, width))
             large = generator.head(Tensor(maps[:, rows, cols])).data[0]
             target = out[scaled(part, scale, inner)]
-            target[...] = to_numpy(large[scaled(part, scale, outer)])
+            target[...] = backend.to_numpy(large[scaled(part, scale, outer)])
             advance(0.5 * target.size / out.size)
     return out
 

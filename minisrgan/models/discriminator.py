@@ -29,9 +29,8 @@ class Discriminator(Module):
 
     def __init__(self, crop: int = 96, channels: int = 64, *, rng: np.random.Generator | None = None) -> None:
         if crop < 16:
-            raise ArgumentError(
-                "Discriminator", expected="crop >= 16: it is halved four times", got=str(crop), fix="use a larger crop"
-            )
+            expected, fix = "crop >= 16: it is halved four times", "use a larger crop"
+            raise ArgumentError("Discriminator", expected=expected, got=str(crop), fix=fix)
         rng = rng or np.random.default_rng(0)
         self.crop, self.width = crop, channels
         layers: list[Module] = [Conv2d(3, channels, 3, padding=1, rng=rng), LeakyReLU(0.2)]

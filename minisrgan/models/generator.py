@@ -94,9 +94,12 @@ class Generator(Module):
         """Enlarge a batch."""
         require_images("Generator", low)
         require_channels("Generator", low, 3, "photographs are RGB")
+        return self.head(self.trunk(low))
+
+    def trunk(self, low: Tensor) -> Tensor:
+        """Turn a batch (N, H, W, 3) into feature maps (N, H, W, channels): the layers before the upsampling."""
         first = self.prelu_first(self.conv_first(low))
-        deep = self.bn_middle(self.conv_middle(self.blocks(first)))
-        return self.head(first + deep)
+        return first + self.bn_middle(self.conv_middle(self.blocks(first)))
 
     def head(self, maps: Tensor) -> Tensor:
         """Turn feature maps (N, H, W, channels) into the enlarged batch: the layers from the upsampling on."""
