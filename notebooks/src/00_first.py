@@ -81,14 +81,14 @@ shown = {name: pictures[name] for name in ("bicubic", "srresnet", "srgan")}
 strips_figure([make_strip("astronaut", shown | {"original": photo}, scores, (48, 80, 88, 88))])
 
 # %% [markdown]
-# **Figure 2.** The photo, and a face cut out of it: blurred by bicubic; with firm lines by srresnet; a little crisper
-# still, with a faint grain, by srgan; and the original, with single hairs and lashes that nobody brought back. Below:
-# PSNR in decibels and SSIM, two measures of closeness; srresnet has the best of both.
+# **Figure 2.** The photo, and a face cut out of it: blurred by bicubic; with firm lines and smooth skin by srresnet; with
+# crisp lines, and texture in skin and hair, by srgan; and the original, with single lashes that nobody brought back.
+# Below: PSNR in decibels and SSIM, two measures of closeness; srresnet has the best of both.
 #
 # <details><summary>The answer</summary>
 #
-# `srresnet` is closer, in both numbers. `srgan` is a little crisper, and pays for it: what it adds is likely, not
-# known. Both here are small and were trained for an hour or less; the paper's SRGAN goes much further.
+# `srresnet` is closer, in both numbers. `srgan` looks sharper, and pays about a decibel for it: the texture that it adds
+# is likely, not known. Compare it with the original, line by line: much of it is invented.
 # </details>
 #
 # ### Exercise 0.2: where it is wrong
@@ -126,8 +126,8 @@ images_figure(maps, width=2.8, limit=50)
 
 # %% [markdown]
 # **Figure 3.** Errors, white for 50 levels or more. Bicubic errs at every edge; srresnet's errors are fainter at the
-# outlines, and remain in hair and on the collar. On the right, where the two networks differ: hardly at all, by 13
-# levels at most.
+# outlines, and remain in hair and on the collar. On the right, where the two networks differ: along lines and in
+# textures, that is, where srgan invents.
 #
 # ## How far does a pixel look?
 #
@@ -150,7 +150,7 @@ images_figure(patches, width=3.5)
 #
 # <details><summary>The answer</summary>
 #
-# About ten times as many pixels as for bicubic. Each of the eight residual blocks looks two pixels further, so the
+# About ten times as many pixels as for bicubic. Each of the sixteen residual blocks looks two pixels further, so the
 # network sees that a line goes on, or that a texture repeats. From afar little arrives, and most of it is rounded away.
 # The farthest that a pixel can be felt, in pixels of the small photo, is known exactly:
 # </details>
