@@ -55,6 +55,17 @@ class Score:
     vgg_54: float | None = None
     niqe: float | None = None
 
+    @property
+    def pace(self) -> float | None:
+        """Seconds for a megapixel of output."""
+        return (self.seconds or 0) / self.megapixels if self.megapixels else None
+
+    @property
+    def shift(self) -> float | None:
+        """The shift of the channel that is furthest off."""
+        known = [s for s in (self.shift_red, self.shift_green, self.shift_blue) if s is not None]
+        return max(known, key=abs, default=None)
+
 
 _SUMS = ("seconds", "megapixels")
 _RATIOS = ("detail", "top_octave", "grid_4", "grid_2", "local_grid_4", "local_grid_2")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from minisrgan.inference.evaluate import Score
 
@@ -39,50 +39,16 @@ def text_table(table: Sequence[Sequence[str]], words: int | None = None, markdow
     return lines
 
 
-def _number(name: str, decimals: int, width: int = 5) -> Callable[[Score], str]:
-    def cell(score: Score) -> str:
-        value = getattr(score, name)
-        if value is None:
-            return "-"
-        text = f"{value:.{decimals}f}"
-        return text if len(text) <= width else f"{value:.0f}"
-
-    return cell
-
-
-def _psnr(score: Score) -> str:
-    # A paper's two decimals stay two, below the same point.
-    return f"{score.psnr:.3f}" if score.megapixels else f"{score.psnr:.2f} "
-
-
-def _pace(score: Score) -> str:
-    return f"{(score.seconds or 0) / score.megapixels:.3f}" if score.megapixels else "-"
-
-
-def _shift(score: Score) -> str:
-    shifts = (score.shift_red, score.shift_green, score.shift_blue)
-    known = [shift for shift in shifts if shift is not None]
-    return f"{max(known, key=abs):+.2f}" if known else "-"
-
-
-# Headings as wide as their columns, and what stands in a line; s/MP is seconds for a megapixel of output.
-FIDELITY: dict[str, Callable[[Score], str]] = {
-    " PSNR-Y": _psnr,
-    "SSIM daala": _number("ssim_daala", 4, 9),
-    "SSIM Wang": _number("ssim_wang", 4, 9),
-    "  s/MP": _pace,
-}
-TEXTURE: dict[str, Callable[[Score], str]] = {
-    "detail": _number("detail", 2),
-    "octave": _number("top_octave", 3),
-    " grid": _number("grid_4", 2),
-    "grid2": _number("grid_2", 2),
-    "local": _number("local_grid_4", 2),
-    "local2": _number("local_grid_2", 2),
-    " shift": _shift,
-    "  VGG": _number("vgg_54", 1),
-    " NIQE": _number("niqe", 2),
-}
+# Headings as wide as their columns; what stands below: a field of Score, and its decimals.
+Columns = Mapping[str, tuple[str, int]]
+FIDELITY: Columns = {
+    " PSNR-Y": ("psnr", 3), "SSIM daala": ("ssim_daala", 4), "SSIM Wang": ("ssim_wang", 4), "  s/MP": ("pace", 3),
+}  # fmt: skip
+TEXTURE: Columns = {
+    "detail": ("detail", 2), "octave": ("top_octave", 3), " grid": ("grid_4", 2), "grid2": ("grid_2", 2),
+    "local": ("local_grid_4", 2), "local2": ("local_grid_2", 2), "shift": ("shift", 2), "  VGG": ("vgg_54", 1),
+    " NIQE": ("niqe", 2),
+}  # fmt: skip
 
 
 class ScoreTable:
@@ -100,9 +66,7 @@ class ScoreTable:
     average   SRGAN (paper)   29.40       0.8472          -       -
     """
 
-    def __init__(
-        self, photos: Iterable[str], methods: Iterable[str], columns: Mapping[str, Callable[[Score], str]] = FIDELITY
-    ) -> None:
+    def __init__(self, photos: Iterable[str], methods: Iterable[str], columns: Columns = FIDELITY) -> None:
         self._columns = columns
         room = _WIDTH - 3 - sum(len(heading) + 2 for heading in columns)
         self._method = min(max(len(name) for name in (*methods, "method")), _LONGEST, room * 3 // 5)
@@ -114,11 +78,23 @@ class ScoreTable:
 
     def block(self, photo: str, scores: Mapping[str, Score]) -> str:
         """Return a line for each method, the photograph's name in the first; what is not known is a dash."""
-        names = [photo] + [""] * len(scores)
-        rows = [(method, [cell(score) for cell in self._columns.values()]) for method, score in scores.items()]
-        return "\n".join(self._line(name, *row) for name, row in zip(names, rows, strict=False))
+        lines = []
+        for number, (method, score) in enumerate(scores.items()):
+            cells = [_cell(score, *column, len(heading)) for heading, column in self._columns.items()]
+            lines.append(self._line("" if number else photo, method, cells))
+        return "\n".join(lines)
 
     def _line(self, photo: str, method: str, cells: Iterable[str]) -> str:
         names = f"{shorten(photo, self._photo):<{self._photo}}   {shorten(method, self._method):<{self._method}}"
         padded = (f"{cell:>{len(column)}}" for cell, column in zip(cells, self._columns, strict=True))
         return "  ".join([names, *padded])
+
+
+def _cell(score: Score, field: str, decimals: int, width: int) -> str:
+    value = getattr(score, field)
+    if value is None:
+        return "-"
+    if field == "psnr" and not score.megapixels:
+        return f"{value:.2f} "  # a paper's two decimals stay two, below the same point
+    text = f"{value:.{decimals}f}"
+    return text if len(text) <= width else f"{value:.0f}"

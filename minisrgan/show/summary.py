@@ -52,7 +52,7 @@ def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
         nonlocal reach, step
         multiply_adds = 0
         if isinstance(module, Conv2d):
-            kh, kw, in_channels, _ = module.weight.shape
+            kh, kw, in_channels = module.weight.shape[:3]
             multiply_adds = y.size * kh * kw * in_channels
             reach, step = reach + (kh - 1) / 2 * step, step * module.stride
         elif isinstance(module, Linear):
