@@ -15,7 +15,7 @@ from minisrgan.autograd import Tensor, gradcheck, gradgradcheck
 from minisrgan.backend import Array
 from minisrgan.errors import ConfigError
 from minisrgan.reference.cases import CASES, Case
-from minisrgan.show.scores import text_table
+from minisrgan.show.summary import text_table
 
 Fixtures: TypeAlias = Mapping[str, Array]
 

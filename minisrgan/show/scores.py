@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from minisrgan.inference.evaluate import Score
 
@@ -20,23 +20,6 @@ def shorten(name: str, longest: int = _LONGEST) -> str:
         return name
     head = (longest - 2) // 3 + 1
     return f"{name[:head]}..{name[head + 2 - longest :]}"
-
-
-def text_table(table: Sequence[Sequence[str]], words: int | None = None, markdown: bool = False) -> list[str]:
-    """Lay out rows of cells as lines, the headings first and underlined.
-
-    words  as many columns stand at the left of theirs, the others at the right; by default all at the left
-
-    >>> text_table([["layer", "sees"], ["conv1", "9"]], words=1)
-    ['layer  sees', '-----  ----', 'conv1     9']
-    """
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    words = len(widths) if words is None else words
-    lines = []
-    for row in (table[0], ["-" * width for width in widths], *table[1:]):
-        cells = [c.ljust(w) if i < words else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
-        lines.append(f"| {' | '.join(cells)} |" if markdown else "  ".join(cells).rstrip())
-    return lines
 
 
 # Headings as wide as their columns; what stands below: a field of Score, and its decimals.

@@ -39,9 +39,8 @@ def new_figure(width: float, height: float, layout: Literal["constrained", "tigh
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        told = "matplotlib, which draws the figures"
-        fix = 'pip install "minisrgan[course]"'
-        raise ConfigError("show", expected=told, got=f"{type(error).__name__}: {error}", fix=fix) from error
+        expected, fix = "matplotlib, which draws the figures", 'pip install "minisrgan[course]"'
+        raise ConfigError("show", expected=expected, got=f"{type(error).__name__}: {error}", fix=fix) from error
     return Figure(figsize=(width, height), dpi=100, facecolor="white", layout=layout)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,6 @@ import numpy as np
 
 from minisrgan.autograd import Tensor, no_grad
 from minisrgan.nn import Conv2d, Linear, MaxPool2d, Module, PixelShuffle
-from minisrgan.show.scores import text_table
 
 
 @dataclass
@@ -94,3 +94,20 @@ def summary_table(model: Module, input_shape: tuple[int, ...]) -> str:
     title = f"{type(model).__name__} {model.describe()}"
     sums = f"{model.parameter_count():,} parameters, {total:,} multiply-adds ({total / 1e9:.2f} G)"
     return "\n".join([*text_table(table, words=2), "", f"{title}, for a batch {input_shape}:", sums])
+
+
+def text_table(table: Sequence[Sequence[str]], words: int | None = None, markdown: bool = False) -> list[str]:
+    """Lay out rows of cells as lines, the headings first and underlined.
+
+    words  as many columns stand at the left of theirs, the others at the right; by default all at the left
+
+    >>> text_table([["layer", "sees"], ["conv1", "9"]], words=1)
+    ['layer  sees', '-----  ----', 'conv1     9']
+    """
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    words = len(widths) if words is None else words
+    lines = []
+    for row in (table[0], ["-" * width for width in widths], *table[1:]):
+        cells = [c.ljust(w) if i < words else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append(f"| {' | '.join(cells)} |" if markdown else "  ".join(cells).rstrip())
+    return lines

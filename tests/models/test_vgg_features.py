@@ -26,3 +26,17 @@ def test_a_map_beyond_the_end_is_refused() -> None:
     """Layers that nobody loaded would be random, and their features mean nothing."""
     with pytest.raises(ArgumentError, match="phi up to 2,2"):
         VGG19("2,2").features("5,4")
+
+
+def test_a_part_draws_no_weights_and_leaves_the_whole_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random VGG19 takes a second and 80 MB, only to be thrown away; a hook of the whole does not watch the part."""
+    whole, seen = VGG19("2,2"), []
+    whole.register_forward_hook(lambda module, inputs, y: seen.append(y.shape))
+    names = list(whole.state_dict())
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: pytest.fail("a network is drawn"))
+    part = whole.features("1,2")
+    assert list(part.state_dict()) == [name for name in names if name.startswith("block1")]
+    part(Tensor(np.zeros((1, 4, 4, 3), np.float32)))
+    assert seen == []
+    assert whole(Tensor(np.zeros((1, 4, 4, 3), np.float32))).shape == (1, 2, 2, 128)
+    assert list(whole.state_dict()) == names
