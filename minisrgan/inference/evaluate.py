@@ -101,11 +101,8 @@ def load_methods(
         told = ", ".join(f"{name}: {factor}" for name, factor in scales.items())
         raise ConfigError("load_methods", expected="one scale", got=told, fix="run once for each scale")
     factor = next(iter(scales.values()), 4)
-    methods: dict[str, Method] = {
-        "nearest": lambda low: nearest(low, factor),
-        "bicubic": lambda low: imresize(low, factor, border),
-    }
-    return factor, methods | {name: partial(_enlarge, generator) for name, generator in generators.items()}
+    plain = {"nearest": partial(nearest, factor=factor), "bicubic": partial(imresize, scale=factor, border=border)}
+    return factor, {**plain, **{name: partial(_enlarge, generator) for name, generator in generators.items()}}
 
 
 def _names_of(models: Sequence[Path]) -> list[str]:
