@@ -66,7 +66,9 @@ def curves_figure(
         fix = 'for example panels={"PSNR (dB)": ["psnr"], "loss": ["content", "adversarial"]}, log_scale=["loss"]'
         raise ArgumentError("curves_figure", expected=told, got=got, fix=fix)
     steps, stages = _timeline(log)
-    starts = dict(zip(reversed(stages), reversed(steps), strict=True))  # where each stage begins
+    starts: dict[tuple[int, str], float] = {}
+    for step, stage in zip(steps, stages, strict=True):
+        starts.setdefault(stage, step)
     columns = 1 if len(panels) <= 3 else 2
     rows = ceil(len(panels) / columns)
     figure = new_figure(8.0 if columns == 1 else 11.0, 0.4 + 2.2 * rows, "constrained")

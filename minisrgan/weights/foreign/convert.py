@@ -62,14 +62,15 @@ def read_weights(path: str | Path, sha256: str = "", key: str = "") -> Weights:
 
 
 def _checksum_in(name: str) -> str:
-    """Return the start of a checksum that stands in a file's name, "" if there is none; a date is none.
+    """Return the start of a checksum that stands in a file's name, "" if there is none.
+
+    Digits alone are a date or a number of steps, as in our own srgan-00001500.safetensors.
 
     >>> _checksum_in("vgg19-dcbb9e9d.pth"), _checksum_in("g-1b2c3d4e.pth.tar"), _checksum_in("g-20240131.pth")
     ('dcbb9e9d', '1b2c3d4e', '')
     """
     found = re.findall(r"-([0-9a-f]{8,64})(?=\.)", name.lower())
-    date = found and re.fullmatch(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", found[-1])
-    return "" if date or not found else found[-1]
+    return "" if not found or (found[-1].isdecimal() and len(found[-1]) < 16) else found[-1]
 
 
 def _wrong_checksum(path: str | Path, expected: str) -> WeightsError:
@@ -107,7 +108,8 @@ def _models_in(
 def _choose(arrays: Mapping[str, Array], key: str) -> tuple[Naming, dict[str, Array], dict[str, str]]:
     """Return the model that is meant: a generator before others, averaged weights (EMA) before the last ones."""
     if len(arrays) > _MOST:
-        raise ValueError(f"{len(arrays)} arrays: no model has so many")
+        fix = "get the file again"
+        raise WeightsError("read_weights", expected=f"at most {_MOST:,}", got=f"{len(arrays)} arrays", fix=fix)
     found = list(_models_in(arrays))
     models = {at: (naming, here) for at, naming, here in found if isinstance(naming, Naming)}
     if not models:
