@@ -396,7 +396,8 @@ def test_a_checksum_in_any_name(name: str, digits: int, tmp_path: Path) -> None:
     bad = good.rename(tmp_path / name.format("f" * digits))
     with pytest.raises(WeightsError, match=f"(?s)begins with {'f' * digits}.*{sha256}"):
         load_model(bad)
-    for digits_only in ("20240131", "00001500") if "pth" not in name else ():  # a date; steps, as in our own checkpoints
+    # A date; steps, as in our own checkpoints.
+    for digits_only in ("20240131", "00001500") if "pth" not in name else ():
         bad = bad.rename(tmp_path / name.format(digits_only))
         load_model(bad)
 
