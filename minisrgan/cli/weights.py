@@ -112,6 +112,6 @@ def _convert(args: argparse.Namespace) -> int:
         raise WeightsError("--about", expected=expected, got=wrong[0], fix="for example --about licence=MIT")
     options = {"sha256": args.sha256, "key": args.key, "half": args.half, "convention": args.convention}
     model = convert(args.source, args.out, **options, **about)
-    key = load_state(args.out)[1].get("key", "")
-    print(f"{args.source} -> {args.out}: {type(model).__name__} {model.describe()}{key and f'; {key}'}")
+    taken = load_state(args.out)[1].get("taken", "")
+    print(f"{args.source} -> {args.out}: {type(model).__name__} {model.describe()}{taken and '; '}{taken}")
     return 0

@@ -135,16 +135,9 @@ def _load(path: str | Path, kind: type[Model]) -> Model:
 
 
 def convert(
-    source: str | Path,
-    out: str | Path,
-    /,
-    *,
-    sha256: str = "",
-    key: str = "",
-    half: bool = False,
-    convention: str = "",
-    **about: Any,
-) -> Module:
+    source: str | Path, out: str | Path, /, *, sha256: str = "", key: str = "", half: bool = False,
+    convention: str = "", **about: Any,
+) -> Module:  # fmt: skip
     """Write the model of any file that `read_weights` reads as one of ours, and return it.
 
     convention  of VGG19's input, where the names of the parts do not tell the right one: Caffe's weights in PyTorch

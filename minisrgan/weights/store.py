@@ -88,12 +88,6 @@ def digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def refusal(path: str | Path, what: str, fix: str) -> WeightsError:
-    """Return the error for a file that is something else than the weights of one of these models."""
-    expected = "the weights of a generator or discriminator of SRGAN, or of VGG19, as .safetensors, .npz, .pth or .h5"
-    return WeightsError("read_weights", expected=expected, got=f"{path}, which is {what}", fix=fix)
-
-
 @contextmanager
 def refusing(what: str, path: str | Path) -> Iterator[None]:
     """Turn whatever a missing, forged or broken file sets off in this block into one WeightsError that names it."""

@@ -238,7 +238,7 @@ def test_several_models_in_one_file(name: str, flat: bool, tmp_path: Path) -> No
     with pytest.raises(WeightsError, match=r"(?s)a key that tells which .*got       nonsense"):
         read_weights(path, digest(path), "nonsense")
     if len(models) > 1 and "another kind" not in name:
-        assert " of " in read_weights(path, digest(path)).about["key"]
+        assert " of " in read_weights(path, digest(path)).about["taken"]
 
 
 def test_two_generators_need_a_key(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def _choose(arrays: Mapping[str, Array], key: str) -> tuple[Naming, dict[str, Ar
     if not asked or (len(asked) > 1 and order(asked[0]) == order(asked[1])):
         expected = f"a key that tells which of its models is meant: {keys}"
         raise WeightsError("read_weights", expected=expected, got=key or "no key", fix="choose one with --key")
-    return *models[asked[0]], {"key": f"{asked[0]}, of {keys}"} if len(models) > 1 else {}
+    return *models[asked[0]], {"taken": f"{asked[0]}, of {keys}"} if len(models) > 1 else {}
 
 
 def ours(arrays: Mapping[str, Array], key: str = "") -> Weights:

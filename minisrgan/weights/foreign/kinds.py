@@ -9,30 +9,33 @@ from pathlib import Path
 from minisrgan.errors import WeightsError
 from minisrgan.weights.foreign.archive import open_zip
 from minisrgan.weights.foreign.torch_file import MAGIC
-from minisrgan.weights.store import refusal
 
-# How files begin that hold no weights, or none that are read here: what they are, what to do.
-_STARTS = {
-    b"version https://git-lfs": "a pointer of Git LFS, without the weights; run `git lfs pull` where it lies",
-    b"\x93NUMPY": "a single array of NumPy, without a name; save all of them with numpy.savez",
-    b"\x1f\x8b": "packed with gzip; unpack it", b"BZh": "packed with bzip2; unpack it",
-    b"\xfd7zXZ": "packed with xz; unpack it", b"7z\xbc\xaf": "a 7z archive; unpack it",
-    b"Rar!": "a RAR archive; unpack it", b"MATLAB": "a MATLAB file; save its arrays with numpy.savez",
-    b"GGUF": "a GGUF file, of a language model as a rule", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture",
-    **{bytes([0x80, n]): "a pickle, which is a program, and not as PyTorch writes it; save its arrays with numpy.savez"
-       for n in range(2, 6)},
-    b"\x08": "a graph of ONNX or TensorFlow; save the weights from the program that it was exported from",
-}  # fmt: skip
+# Files that hold no weights, or none that are read here: where a sign stands, what it is a sign of, what to do.
+_OTHERS = (
+    (0, b"version https://git-lfs", "a pointer of Git LFS, without the weights; run `git lfs pull` where it lies"),
+    (0, b"<", "a web page, which a download gives where a click or a login is needed; get the file again"),
+    (0, b"\x93NUMPY", "a single array of NumPy, without a name; save all of them with numpy.savez"),
+    (0, b"MATLAB", "a MATLAB file; save its arrays with numpy.savez"), (0, b"GGUF", "a language model (GGUF)"),
+    (0, b"\x1f\x8b", "packed with gzip; unpack it"), (0, b"BZh", "packed with bzip2; unpack it"),
+    (0, b"\xfd7zXZ", "packed with xz; unpack it"), (0, b"7z\xbc\xaf", "a 7z archive; unpack it"),
+    (0, b"Rar!", "a RAR archive; unpack it"), (257, b"ustar", "a tar archive; unpack it"),
+    (0, b"\x89PNG", "a picture"), (0, b"\xff\xd8\xff", "a picture"),
+    *((0, bytes([0x80, n]), "a pickle, which is a program, and not as PyTorch writes it; save its arrays with "
+       "numpy.savez") for n in range(2, 6)),
+    (4, b"TFL3", "a graph of TensorFlow Lite; save the weights where it was exported from"),
+    (0, b"\x08", "a graph of ONNX or TensorFlow; save the weights where it was exported from"),
+)  # fmt: skip
 _SCRIPT = (
     "a program that PyTorch exported, TorchScript or torch.export, with its weights inside; save them alone: "
     "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')"
 )
 _KERAS = "Keras's newer format; save the weights in Keras: model.save_weights('weights.h5')"
 
+
 def kind_of(path: str | Path) -> str:
     """Return "torch", "npz", "h5" or "safetensors"; WeightsError that says what the file is if it is none of them."""
     if Path(path).is_dir():
-        raise refusal(path, "a folder", "give the file in it that holds the weights")
+        raise _refused(path, "a folder; give the file in it that holds the weights")
     with open(path, "rb") as file:
         start = file.read(512)
     if start.startswith(b"PK\x03\x04"):
@@ -56,25 +59,20 @@ def kind_of(path: str | Path) -> str:
 
 
 def _other(start: bytes) -> str:
-    if known := next((told for begin, told in _STARTS.items() if start.startswith(begin)), ""):
-        return known
-    if not start:
-        return "an empty file; get it again"
-    if start[4:8] == b"TFL3":
-        return "a graph of TensorFlow Lite; save the weights from the program that it was exported from"
-    if start[257:262] == b"ustar":
-        return "a tar archive; unpack it"
-    text = start.decode("utf-8", errors="replace").strip("\ufeff\r\n\t ")
-    if text[:1] == "<":
-        return "a web page, which a download gives in place of a file that needs a click or a login; get it again"
-    if sum((c.isprintable() or c.isspace()) and c != "\ufffd" for c in text) > 0.95 * len(text):
+    start = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if known := [told for at, sign, told in _OTHERS if start[at:].startswith(sign)]:
+        return known[0]
+    text = start.decode("utf-8", errors="replace")
+    if text and sum((c.isprintable() or c.isspace()) and c != "\ufffd" for c in text) > 0.95 * len(text):
         return f"text, which begins with {text[:60].splitlines()[:1]}; get the file with the weights"
-    return "of no known kind, or damaged; get it again"
+    return "of no known kind, or damaged; get it again" if start else "an empty file; get it again"
 
 
 def _refused(path: str | Path, told: str) -> WeightsError:
     what, _, fix = told.partition("; ")
-    return refusal(path, what, fix or "give the file with the weights")
+    expected = "the weights of a generator or discriminator of SRGAN, or of VGG19, as .safetensors, .npz, .pth or .h5"
+    got, fix = f"{path}, which is {what}", fix or "give the file with the weights"
+    return WeightsError("read_weights", expected=expected, got=got, fix=fix)
 
 
 def family_of(names: Collection[str]) -> str:
