@@ -7,20 +7,20 @@ that computes writes ``xp.exp(x)`` for both. CuPy is imported only when somebody
 from __future__ import annotations
 
 import contextlib
-import contextvars
-import ctypes
-import functools
-import itertools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from minisrgan.errors import ArgumentError, DeviceError
+from minisrgan.threads import _blas as _blas
+from minisrgan.threads import parallel as parallel
+from minisrgan.threads import setting as setting
+from minisrgan.threads import thread_count as thread_count
+from minisrgan.threads import threads as threads
 
 # An array of NumPy or of CuPy. CuPy ships no types, and what ``xp`` computes is of whichever library was asked, so a
 # type checker can know no more than this; the name tells the reader.
@@ -30,7 +30,6 @@ Array: TypeAlias = Any
 # cache, and most of this is for a wide layer's transformed weights; a GPU wants few, large products.
 _CPU_WORKSPACE, _CUDA_WORKSPACE = 96 << 20, 256 << 20
 _workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
-_threads: ContextVar[int | None] = ContextVar("threads", default=None)
 _algorithm: ContextVar[str | None] = ContextVar("algorithm", default=None)
 ALGORITHMS = ("im2col", "thin", "winograd")
 
@@ -176,16 +175,6 @@ def _import_cupy(device: str) -> Any:
     return cupy
 
 
-@contextlib.contextmanager
-def setting(variable: ContextVar[T], value: T) -> Iterator[None]:
-    """Give a context variable a value for the block it governs, whatever ends the block."""
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(token)
-
-
 def workspace_bytes(xp: Any = np) -> int:
     """Return how many bytes each thread of a convolution may hold beyond input and output.
 
@@ -228,86 +217,3 @@ def algorithm(name: str) -> contextlib.AbstractContextManager[None]:
     if name not in ALGORITHMS:
         raise ArgumentError("algorithm", expected=f"one of {', '.join(ALGORITHMS)}", got=repr(name), fix="choose one")
     return setting(_algorithm, name)
-
-
-def thread_count() -> int:
-    """Return how many threads a kernel uses on the CPU.
-
-    The number set by `threads`, else that of the environment variable MINISRGAN_THREADS, else the cores that this
-    process may run on.
-
-    >>> with threads(3):
-    ...     thread_count()
-    3
-    """
-    chosen = _threads.get()
-    if chosen is not None:
-        return chosen
-    text = os.environ.get("MINISRGAN_THREADS", "")
-    if not text:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.isdigit() or int(text) < 1:
-        raise ArgumentError("MINISRGAN_THREADS", expected="a number from 1", got=repr(text), fix="unset it, or set 1")
-    return int(text)
-
-
-def threads(count: int) -> contextlib.AbstractContextManager[None]:
-    """Set the number of threads of kernels on the CPU for the block it governs."""
-    if count < 1:
-        raise ArgumentError("threads", expected="at least 1", got=str(count), fix="1 is the thread that calls")
-    return setting(_threads, count)
-
-
-def parallel(work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:
-    """Share items out over the threads: each gets a run of neighbours; return the results in order.
-
-    While they work BLAS has one thread for each of them. Its own threads would meet after every small product, and
-    wait for each other by spinning, which on a machine that is doing something else as well costs most of the time.
-    Which item goes to which thread depends on the number of threads alone, so two runs give equal bits.
-
-    >>> with threads(2):
-    ...     parallel(sum, [1, 2, 3, 4])
-    [3, 7]
-    """
-    count = max(1, min(thread_count(), len(items)))
-    edges = [len(items) * k // count for k in range(count + 1)]
-    shares = [items[start:stop] for start, stop in itertools.pairwise(edges)]
-    with _blas().limit(limits=1, user_api="blas"):
-        if count == 1:
-            return [work(shares[0])]
-        # A copy of the context each: what is set for this thread (NumPy's handling of errors, too) holds for those.
-        # The caller takes a share as well: two threads that wake while it falls asleep are apt to land on its core,
-        # both of them, and a system takes longer to part them than most kernels last.
-        futures = [_pool(count - 1).submit(contextvars.copy_context().run, work, share) for share in shares[1:]]
-        try:
-            first = work(shares[0])
-        finally:
-            wait(futures)  # whatever happens, nobody works on after BLAS has its threads back
-        return [first, *(future.result() for future in futures)]
-
-
-@functools.cache
-def _pool(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="minisrgan")
-
-
-@functools.cache
-def _blas() -> Any:
-    """Return what sets the threads of BLAS, made at the first use: it looks at every library that is loaded."""
-    from threadpoolctl import ThreadpoolController
-
-    _keep_freed_memory()
-    return ThreadpoolController()
-
-
-def _keep_freed_memory() -> None:
-    """Tell glibc, where it is the allocator, to keep up to 1 GB of freed memory for the arrays to come.
-
-    By default an array of more than 32 MB is fetched from the system each time, and given back when it is freed. The
-    system clears every page it gives: for the feature maps of a training step that took a tenth of the whole time.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        map_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
-        mallopt(map_threshold, 1 << 30)
-        mallopt(trim_threshold, 1 << 30)

@@ -19,8 +19,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # DESIGN.md's rooms. Imports only point to rooms further up.
 ROOMS = [
-    "errors", "backend", "kernels", "autograd", "ops", "reference", "nn", "optim", "models", "losses", "images",
-    "weights", "data", "training", "inference", "show", "cli",
+    "errors", "threads", "backend", "kernels", "autograd", "ops", "reference", "nn", "optim", "models", "losses",
+    "images", "weights", "data", "training", "inference", "show", "cli",
 ]  # fmt: skip
 # DESIGN.md's reading path: all of these rooms, of autograd the engine itself without the tools that check it, and the
 # two training steps.

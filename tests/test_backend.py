@@ -41,7 +41,10 @@ def test_blas_has_one_thread_while_ours_work() -> None:
 def test_threads_see_what_is_set_for_the_caller() -> None:
     """A worker with another workspace, or NumPy's default handling of errors, would surprise only in threads."""
 
+    both = threading.Barrier(2, timeout=60)
+
     def look(share: object) -> tuple[str, int, str]:
+        both.wait()
         return threading.current_thread().name, backend.workspace_bytes(), np.geterr()["over"]
 
     with backend.threads(2), backend.workspace(12345), np.errstate(over="ignore"):

@@ -332,7 +332,7 @@ figure
 # Make it a matrix product; keep blocks in the cache; multiply less; give each thread enough; measure first.
 #
 # - `minisrgan/kernels/winograd.py`: tiles of 4 x 4, with both gradients; `minisrgan/kernels/schemes.py`: `toom_cook`
-# - `minisrgan/kernels/blocks.py`, `minisrgan/backend.py`: cache blocks, threads; `minisrgan/autograd/profile.py`
+# - `minisrgan/kernels/blocks.py`, `minisrgan/threads.py`: cache blocks, threads; `minisrgan/autograd/profile.py`
 # - the paper: Ledig et al. 2017, sec. 2.1: most work is done on small maps; Lavin and
 #   Gray 2016 (arXiv 1509.09308) for Winograd
 #

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from minisrgan import Tensor, backend, ops
+from minisrgan import Tensor, ops
 from minisrgan.autograd import Function
 from minisrgan.errors import MinisrganError
 from tests.mutants.faults import FAULTS, Fault
@@ -87,10 +87,9 @@ def forget() -> None:
     """Drop what all threads keep from one call to the next, with what was made in it before a fault, or by one."""
     for name, module in list(sys.modules.items()):
         if name.startswith("minisrgan."):
-            for value in list(vars(module).values()):
+            for key, value in list(vars(module).items()):
                 if isinstance(value, threading.local):
-                    vars(value).clear()
-    backend._pool.cache_clear()
+                    setattr(module, key, threading.local())
 
 
 # Asking the tests

@@ -1,0 +1,248 @@
+"""Threads: how many a kernel uses, sharing work out over them, and keeping those of BLAS out of their way."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import ctypes
+import functools
+import itertools
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from minisrgan.errors import ArgumentError
+
+_threads: ContextVar[int | None] = ContextVar("threads", default=None)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@contextlib.contextmanager
+def setting(variable: ContextVar[T], value: T) -> Iterator[None]:
+    """Give a context variable a value for the block it governs, whatever ends the block."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def thread_count() -> int:
+    """Return how many threads a kernel uses on the CPU.
+
+    The number set by `threads`, else that of the environment variable MINISRGAN_THREADS, else the cores that this
+    process may run on.
+
+    >>> with threads(3):
+    ...     thread_count()
+    3
+    """
+    chosen = _threads.get()
+    if chosen is not None:
+        return chosen
+    text = os.environ.get("MINISRGAN_THREADS", "")
+    if not text:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isdigit() or int(text) < 1:
+        raise ArgumentError("MINISRGAN_THREADS", expected="a number from 1", got=repr(text), fix="unset it, or set 1")
+    return int(text)
+
+
+def threads(count: int) -> contextlib.AbstractContextManager[None]:
+    """Set the number of threads of kernels on the CPU for the block it governs."""
+    if count < 1:
+        raise ArgumentError("threads", expected="at least 1", got=str(count), fix="1 is the thread that calls")
+    return setting(_threads, count)
+
+
+def parallel(work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:
+    """Share items out over the threads: each gets a run of neighbours; return the results in order.
+
+    While they work, BLAS has one thread for each of them. Its own threads would meet after every small product, and
+    wait for each other by spinning, which on a machine that is doing something else as well costs most of the time.
+    Which items make a share depends on the number of threads alone, so two runs give equal bits. A `parallel` inside a
+    share has the threads that are left: of 4 threads for 2 shares, each has 2.
+
+    >>> with threads(2):
+    ...     parallel(sum, [1, 2, 3, 4])
+    [3, 7]
+    """
+    total = thread_count()
+    count = max(1, min(total, len(items)))
+    edges = [len(items) * k // count for k in range(count + 1)]
+    shares = [_Share(work, items[start:stop], total // count) for start, stop in itertools.pairwise(edges)]
+    caller = object()
+    try:
+        _blas_limit.enter(caller)
+        _helpers.offer(shares[1:], total - 1)
+        # The caller takes a share as well: two threads that wake while it falls asleep are apt to land on its core,
+        # both of them, and a system takes longer to part them than most kernels last. Then it takes the shares that no
+        # helper has begun. So nobody waits for a thread that waits itself, even where a share calls `parallel`.
+        return [share.result() for share in shares]
+    finally:
+        try:
+            _finish(shares, caller)
+        finally:
+            _finish(shares, caller)  # again, which does no harm: an interrupt may have ended the first
+
+
+def _finish(shares: Sequence[_Share[Any]], caller: object) -> None:
+    """Wait until no helper works for the caller any more, then let BLAS have its threads back."""
+    for share in shares:
+        share.withdraw()
+    _blas_limit.leave(caller)
+
+
+class _Share(Generic[R]):
+    """A share of the work, which is done by its caller or by a helper: whoever takes it first.
+
+    Python raises an interrupt between any two steps of the caller. So what decides is one step of Python each, and can
+    be asked again: the first call of `setdefault` sets the owner for good.
+    """
+
+    def __init__(self, work: Callable[[Sequence[T]], R], items: Sequence[T], threads_left: int) -> None:
+        # A copy of the context: what is set for the caller (NumPy's handling of errors, too) holds for a helper.
+        context = contextvars.copy_context()
+        context.run(_threads.set, threads_left)
+        self.work: Callable[[], R] = lambda: context.run(work, items)
+        self.error: BaseException | None = None
+        self.done = threading.Lock()
+        self.done.acquire()
+
+    def help(self) -> None:
+        """Do it, in a helper, unless the caller has taken it."""
+        if vars(self).setdefault("helped", True):
+            try:
+                self.value = self.work()
+            except BaseException as error:  # raised in the caller
+                self.error = error
+            finally:
+                self.done.release()
+
+    def withdraw(self) -> bool:
+        """Take it from the helpers, in the caller; where one has begun, wait for its end. Return whether one has."""
+        helped: bool = vars(self).setdefault("helped", False)
+        if helped:
+            with self.done:
+                pass
+        return helped
+
+    def result(self) -> R:
+        """Return what the work returns, or raise what it raises."""
+        if not self.withdraw():
+            return self.work()
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class _Helpers:
+    """The threads that do shares of others. They are started when they are first needed, and wait in between."""
+
+    def __init__(self) -> None:
+        self.shares: SimpleQueue[_Share[Any]] = SimpleQueue()
+        self.count = 0
+
+    def offer(self, shares: Sequence[_Share[Any]], most: int) -> None:
+        """Offer shares to as many helpers as are given at most."""
+        while shares and self.count < most:
+            self.count += 1
+            with contextlib.suppress(RuntimeError):  # no thread can be had: the caller does without
+                threading.Thread(target=self._help, args=(self.shares,), name="minisrgan", daemon=True).start()
+        for share in shares:
+            self.shares.put(share)
+
+    @staticmethod
+    def _help(shares: SimpleQueue[_Share[Any]]) -> None:
+        while True:
+            shares.get().help()
+
+
+class _BlasLimit:
+    """Keeps BLAS at one thread while anybody computes in `parallel`.
+
+    BLAS has one number for the whole process, and several threads of Python may compute at once. So the callers are
+    counted: the first one notes BLAS's own number, and the last one restores it. To leave twice does no harm.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # a signal's handler may compute, too
+        self.callers: set[object] = set()
+        self.before: list[tuple[Any, int]] = []
+
+    def enter(self, caller: object) -> None:
+        """Give BLAS one thread."""
+        with self.lock:
+            first = not self.callers
+            self.callers.add(caller)
+            if first:
+                libraries = [library for library in _blas().lib_controllers if library.user_api == "blas"]
+                self.before = self.before or [(library, library.num_threads) for library in libraries]
+                for library, _ in self.before:
+                    _set_threads(library, 1)
+
+    def leave(self, caller: object) -> None:
+        """Give BLAS its own number of threads back, unless somebody else is computing."""
+        with self.lock:
+            if self.callers == {caller}:
+                self.restore()
+            self.callers.discard(caller)
+
+    def restore(self) -> None:
+        """Give BLAS its own number of threads back."""
+        for library, number in self.before:
+            _set_threads(library, number)
+        self.before = []
+
+
+def _set_threads(library: Any, number: int) -> None:
+    # threadpoolctl 3.8 lets only one thread of Python set OpenBLAS's number, until it is released.
+    release = getattr(library, "clear_controlling_thread", lambda force: None)
+    release(force=True)
+    library.set_num_threads(number)
+    release(force=True)
+
+
+_helpers, _blas_limit = _Helpers(), _BlasLimit()
+
+
+def _after_fork() -> None:
+    """Begin anew in a child process, which has none of its parent's other threads."""
+    _helpers.shares, _helpers.count = SimpleQueue(), 0
+    _blas_limit.callers.clear()
+    _blas_limit.restore()
+    _blas_limit.lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    # The lock is held meanwhile. A lock that another thread holds stays locked in the child: this, or threadpoolctl's.
+    _acquire, _release = _blas_limit.lock.acquire, _blas_limit.lock.release
+    os.register_at_fork(before=_acquire, after_in_parent=_release, after_in_child=_after_fork)
+
+
+@functools.cache
+def _blas() -> Any:
+    """Return what sets the threads of BLAS, made at the first use: it looks at every library that is loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    _keep_freed_memory()
+    return ThreadpoolController()
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc, where it is the allocator, to keep up to 1 GB of freed memory for the arrays to come.
+
+    By default an array of more than 32 MB is fetched from the system each time, and given back when it is freed. The
+    system clears every page it gives: for the feature maps of a training step that took a tenth of the whole time.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        map_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
+        mallopt(map_threshold, 1 << 30)
+        mallopt(trim_threshold, 1 << 30)
