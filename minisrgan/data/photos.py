@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, DataError, ImageError
 from minisrgan.images import imresize, list_images, read_image
+
+Fingerprint: TypeAlias = tuple[int, int, int]
+
+
+def fingerprint(photo: Array) -> Fingerprint:
+    """Return height, width and a checksum of a photograph's pixels, by which another one is noticed.
+
+    >>> fingerprint(np.zeros((2, 3, 3), np.uint8))
+    (2, 3, 1729875789)
+    """
+    return photo.shape[0], photo.shape[1], zlib.crc32(photo.tobytes())
 
 
 class PhotoCache(Mapping[str, Array]):
@@ -23,19 +35,20 @@ class PhotoCache(Mapping[str, Array]):
     others `fetch` decodes ahead, on threads of its own.
 
     memory  bytes of decoded photos to keep
-    shapes  name -> shape, of every photo
+    known   name -> `fingerprint`, of every photo
+    Errors  ImageError from ``photos[name]`` where a file is gone, or another picture than it was
     """
 
     def __init__(self, folder: str | Path, memory: int) -> None:
         self.folder, self.free = Path(folder), memory
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.known: dict[str, Fingerprint] = {}
         self._kept: dict[str, Array] = {}
         self._coming: dict[str, Future[Array]] = {}
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="photos")  # Pillow decodes outside of Python's lock
 
     def add(self, name: str, photo: Array) -> None:
         """Take a decoded photo in."""
-        self.shapes[name] = photo.shape
+        self.known[name] = fingerprint(photo)
         if photo.nbytes <= self.free:
             self.free -= photo.nbytes
             self._kept[name] = photo
@@ -57,31 +70,38 @@ class PhotoCache(Mapping[str, Array]):
     def fetch(self, names: Iterable[str]) -> None:
         """Begin to decode those of these photos that are not kept, for `__getitem__` to find."""
         wanted = set(names) - self._kept.keys()
-        self._coming = {name: self._coming.get(name) or self._pool.submit(read_image, self.folder / name)
+        self._coming = {name: self._coming.get(name) or self._pool.submit(self._decode, name)
                         for name in sorted(wanted)}  # fmt: skip
 
     def take(self, name: str) -> Array:
         """Remove a photo, and return it: one that is kept for validation."""
         photo = self[name]
-        del self.shapes[name]
+        del self.known[name]
         self._kept.pop(name, None)
         return photo
 
     def __getitem__(self, name: str) -> Array:
         """Return a photo; one that is neither kept nor fetched is decoded now."""
-        if name not in self.shapes:
+        if name not in self.known:
             raise KeyError(name)
         if name in self._kept:
             return self._kept[name]
-        return self._coming[name].result() if name in self._coming else read_image(self.folder / name)
+        return self._coming[name].result() if name in self._coming else self._decode(name)
+
+    def _decode(self, name: str) -> Array:
+        photo = read_image(self.folder / name)
+        if fingerprint(photo) != self.known[name]:
+            told, fix = "the picture that was there at the beginning", "leave photographs alone while they are used"
+            raise ImageError("PhotoCache", expected=told, got=f"another one in {self.folder / name}", fix=fix)
+        return photo
 
     def __iter__(self) -> Iterator[str]:
         """Walk over the names, in order."""
-        return iter(self.shapes)
+        return iter(self.known)
 
     def __len__(self) -> int:
         """Return the number of photos."""
-        return len(self.shapes)
+        return len(self.known)
 
 
 @dataclass
@@ -138,7 +158,9 @@ class CropSampler:
     scale    how much smaller the low-resolution crop is
     augment  turn and mirror each crop at random into one of its 8 orientations
     rng      draws everything
-    Errors   ArgumentError for a crop that is not a multiple of scale; DataError for a photo smaller than a crop.
+    lost     name -> why: photos that could not be read again while crops were drawn. They are not drawn from any more.
+    Errors   ArgumentError for a crop that is not a multiple of scale; DataError for a photo smaller than a crop, and
+             once all photos are lost.
     Source   SRGAN sec. 3.2: random crops of distinct training images, shrunk with a bicubic kernel.
 
     >>> sampler = CropSampler({"grey": np.full((40, 50, 3), 255, np.uint8)}, 32, 4, np.random.default_rng(0))
@@ -161,15 +183,18 @@ class CropSampler:
                 told = f"uint8 RGB photographs (H, W, 3) of at least {crop} x {crop}, the size of a crop"
                 fix = "use a smaller crop, or leave this photograph out (load_photos does)"
                 raise DataError("CropSampler", expected=told, got=f"{name}: {photo.shape}, {photo.dtype}", fix=fix)
-        self.photos, self.names = photos, list(photos)
+        self.photos, self.names, self.lost = photos, list(photos), dict[str, str]()
         self.crop, self.scale, self.rng, self.augment = crop, scale, rng, augment
 
-    def photos_sha256(self) -> str:
-        """Return a checksum of the photographs' names and shapes: with others, the same draws give other crops."""
-        shapes = (
-            self.photos.shapes if isinstance(self.photos, PhotoCache) else {n: p.shape for n, p in self.photos.items()}
-        )
-        return hashlib.sha256(repr(sorted(shapes.items())).encode()).hexdigest()
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """Return what the photographs are drawn from are known by: with others, the same draws give other crops."""
+        known = self.photos.known if isinstance(self.photos, PhotoCache) else None
+        return {name: known[name] if known else fingerprint(self.photos[name]) for name in self.names}
+
+    def look_again(self) -> None:
+        """Draw no more from photographs whose files are gone, decoded or not."""
+        if isinstance(self.photos, PhotoCache):
+            self._lose({name: "its file is gone" for name in self.names if not (self.photos.folder / name).is_file()})
 
     def batch(self, size: int) -> tuple[Array, Array]:
         """Return (low, high), float32: low (N, h, w, 3) in [0, 1] with h = crop/scale, high (N, H, W, 3) in [-1, 1].
@@ -180,7 +205,7 @@ class CropSampler:
         names = self._names(size, self.rng)
         if cache:
             cache.fetch(names)
-        crops = [self._crop(self.photos[name]) for name in names]
+        crops = [self._crop(self._photo(name, names)) for name in names]
         if cache:  # the photos of the next batch, by a look ahead that leaves the generator where it is
             cache.fetch(self._names(size, copy.deepcopy(self.rng)))
         low = np.stack([imresize(crop, 1 / self.scale) for crop in crops])
@@ -192,6 +217,26 @@ class CropSampler:
         while len(order) < size:
             order.extend(rng.permutation(len(self.names)).tolist())
         return [self.names[index] for index in order[:size]]
+
+    def _photo(self, name: str, batch: Sequence[str]) -> Array:
+        """Return a photo of a batch; where it cannot be read any more, another one that is not in the batch yet."""
+        while True:
+            try:
+                return self.photos[name]
+            except ImageError as error:
+                self._lose({name: " ".join(error.got.split())})
+                others = [other for other in self.names if other not in batch] or self.names
+                name = others[int(self.rng.integers(len(others)))]
+
+    def _lose(self, why: Mapping[str, str]) -> None:
+        """Draw no more from some photos."""
+        self.lost |= why
+        left = [name for name in self.names if name not in why]
+        if not left:
+            got = "\n".join(["none is left", *(f"{name}: {why}" for name, why in list(self.lost.items())[:5])])
+            fix = "put them back, then go on with --resume"
+            raise DataError("CropSampler", expected="photographs to draw from", got=got, fix=fix)
+        self.names = left
 
     def _crop(self, photo: Array) -> Array:
         top, left = (int(self.rng.integers(length - self.crop + 1)) for length in photo.shape[:2])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from minisrgan.backend import Array
+from minisrgan.images import read_image
 from minisrgan.show.comparison import Strip, busy_detail, strips_figure
 from minisrgan.show.curves import curves_figure
 from minisrgan.show.scores import shorten
-from minisrgan.show.style import Figure
+from minisrgan.show.style import Figure, save_figure
+from minisrgan.training.log import read_log
 
 _TERMS = ("content", "adversarial", "total_variation", "consistency", "grid")
 _PANELS = {
@@ -66,3 +70,24 @@ def progress_figure(steps: Mapping[int, Mapping[str, Array]], originals: Mapping
         details = {title: picture[top : top + height, left : left + width] for title, picture in pictures.items()}
         strips.append(Strip(name, photo, zoom, details, {}))
     return strips_figure(strips)
+
+
+def draw_run(folder: Path, name: str, originals: Mapping[str, Array]) -> None:
+    """Draw the curves of a stage so far, and what has become of its validation photos, into the folder of its run.
+
+    name       of the stage; its log and pictures/ are in the folder
+    originals  the photos, in the order of the pictures' numbers; of a name that has no letters in the font, or that is
+               no text at all, as much is drawn as can be
+    Errors     ConfigError if matplotlib is not installed, or for a log that somebody has changed
+    """
+    titles = [title.encode(errors="replace").decode() for title in originals]
+    steps: dict[int, dict[str, Array]] = {}
+    for path in sorted((folder / "pictures").glob(f"{name}-*.png")):
+        step, number = (int(part) for part in path.stem.split("-")[1:])
+        steps.setdefault(step, {})[titles[number]] = read_image(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of glyphs that are missing
+        save_figure(training_figure(read_log(folder / f"{name}.jsonl")), folder / f"{name}_curves.png")
+        if steps:
+            figure = progress_figure(steps, dict(zip(titles, originals.values(), strict=True)))
+            save_figure(figure, folder / f"{name}_pictures.png")

@@ -1,9 +1,10 @@
-"""What a training run is made of, and three presets."""
+"""Settings of a training: what they may be, three presets, and TOML files of them."""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minisrgan.errors import ConfigError
+from minisrgan.images import replacing
 from minisrgan.training.content import CONTENT, FEATURES
 
 
@@ -18,7 +20,9 @@ from minisrgan.training.content import CONTENT, FEATURES
 class Config:
     """Settings of both stages; the defaults are the paper's (SRGAN sec. 3.2).
 
+    preset                    where the settings come from that nobody has given; "" is the paper
     scale, channels, blocks   the generator
+    tanh, eps                 of the generator, as some published weights want it (`Generator`)
     start                     its first weights: "random" (He), or "nearest" (`Generator.start_as_nearest`)
     d_channels                width of the discriminator's first layer; its crop is the training crop
     crop, batch               side of an original crop in pixels; crops a step
@@ -49,9 +53,12 @@ class Config:
                               for use; 0 keeps the running ones, the paper's
     """
 
+    preset: str = ""
     scale: int = 4
     channels: int = 64
     blocks: int = 16
+    tanh: bool = False
+    eps: float = 1e-5
     start: Literal["random", "nearest"] = "random"
     d_channels: int = 64
     crop: int = 96
@@ -79,9 +86,9 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        for name in ("channels", "blocks", "d_channels", "batch", "srresnet_steps", "srgan_steps"):
-            self._require(name, "at least 1", getattr(self, name) >= 1)
-        for name in ("srresnet_lr", "srgan_lr", "d_lr"):
+        for name, most in _MOST.items():
+            self._require(name, f"from 1 to {most:,}", 1 <= getattr(self, name) <= most)
+        for name in ("srresnet_lr", "srgan_lr", "d_lr", "eps"):
             self._require(name, "between 0 and 1, such as 1e-4", 0 < getattr(self, name) < 1)
         self._require("scale", "2, 4 or 8", self.scale in (2, 4, 8))
         self._require("start", '"random" or "nearest"', self.start in ("random", "nearest"))
@@ -96,6 +103,8 @@ class Config:
         self._require("ema", "from 0 to below 1", 0 <= self.ema < 1)
         known = self.content in CONTENT or self.content.startswith(FEATURES)
         self._require("content", f"one of {', '.join(CONTENT)}, or {FEATURES}FILE", known)
+        encodable = not any("\ud800" <= sign <= "\udfff" for sign in self.content)
+        self._require("content", "a file whose name UTF-8 can hold", encodable)
         fits = self.crop >= 16 and self.crop % self.scale == 0
         self._require("crop", f"at least 16, and a multiple of scale {self.scale}", fits)
 
@@ -105,43 +114,90 @@ class Config:
             raise ConfigError("Config", expected=f"{name} {expected}", got=value, fix="change this setting")
 
     def changed(self, settings: Mapping[str, Any], where: str) -> Config:
-        """Return these settings with others in their places; ConfigError for a name or a kind that there is not.
+        """Return these settings with others in their places; those of a preset where one is named.
+
+        Errors  ConfigError for a name or a kind that there is not
 
         >>> Config().changed({"batch": 4}, "--set").batch
         4
         """
+        preset = settings.get("preset", self.preset)
+        base = self if preset == self.preset else PRESETS.get(str(preset), self)
+        if base.preset != preset:
+            told = f"preset as one of {', '.join(PRESETS)}"
+            raise ConfigError(where, expected=told, got=repr(preset), fix="choose one")
         kinds = {field.name: type(getattr(self, field.name)) for field in fields(self)}
         for name, value in settings.items():
             if name not in kinds:
                 raise ConfigError(where, expected=f"one of {', '.join(kinds)}", got=name, fix="check the spelling")
             allowed = (int, float) if kinds[name] is float else (kinds[name],)
-            if isinstance(value, bool) or not isinstance(value, allowed):
+            if isinstance(value, bool) is not (kinds[name] is bool) or not isinstance(value, allowed):
                 expected = f"{name} as {kinds[name].__name__}, like {getattr(self, name)!r}"
                 raise ConfigError(where, expected=expected, got=f"{name} = {value!r}", fix="change this setting")
-        return replace(self, **settings)
+        return replace(base, **settings)
+
+    def go_on(self, asked: Mapping[str, Any], steps: str) -> Config:
+        """Return the settings to go on with: these, with more steps where more are asked for.
+
+        asked   what was asked for, setting by setting
+        steps   which setting says how many there are
+        Errors  ConfigError that names every other setting that is not as it was
+
+        >>> Config(batch=4).go_on({"batch": 4, "srgan_steps": 300_000}, "srgan_steps").srgan_steps
+        300000
+        """
+        wanted = self.changed(asked, "--resume")
+        differ = [name for name, value in asdict(self).items() if getattr(wanted, name) != value]
+        if differ == [steps] and getattr(wanted, steps) > getattr(self, steps):
+            return wanted
+        if differ:
+            told, got = (", ".join(f"{name} = {getattr(of, name)!r}" for name in differ) for of in (self, wanted))
+            fix = "a training goes on with its own settings, or for more steps: leave these out, or take another folder"
+            raise ConfigError("--resume", expected=told, got=got, fix=fix)
+        return self
 
 
 def write_config(path: Path, config: Config) -> None:
     """Write settings as TOML, one a line, for `read_config`."""
-    lines = [f"{name} = {json.dumps(value)}" for name, value in asdict(config).items()]  # in TOML these are the same
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    # JSON's numbers and strings are TOML's, but for DEL and for halves of a pair in place of one character.
+    values = {name: json.dumps(value, ensure_ascii=False) for name, value in asdict(config).items()}
+    lines = [f"{name} = {text}\n".replace("\x7f", "\\u007f") for name, text in values.items()]
+    with replacing(path) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
 
 
-def read_config(path: str | Path, base: Config) -> Config:
-    """Return ``base`` with the settings of a TOML file in their places; ConfigError for what cannot be read."""
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Return what stands in a TOML file; ConfigError where it cannot be read."""
     try:
-        settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"config {path}", expected="a TOML file with lines such as batch = 8", got=str(error), fix="mend the file"
         ) from error
-    return base.changed(settings, f"config {path}")
 
+
+def known_settings(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return settings that an older version has written, without those that are gone and were off."""
+    gone = [name for name, value in settings.items() if name not in Config.__dataclass_fields__ and not value]
+    if gone:
+        sys.stderr.write(f"{where}: {', '.join(gone)}: not a setting any more, and off: ignored\n")
+    return {name: value for name, value in settings.items() if name not in gone}
+
+
+def read_config(path: str | Path, base: Config) -> Config:
+    """Return ``base`` with the settings of a TOML file in their places; ConfigError for what cannot be read."""
+    return base.changed(known_settings(read_toml(path), str(path)), f"config {path}")
+
+
+# Above these a training has no chance of fitting into any memory, and to try it may bring the whole machine down.
+_MOST = {"channels": 4096, "blocks": 1024, "d_channels": 1024, "batch": 65_536, "srresnet_steps": 10**9,
+         "srgan_steps": 10**9}  # fmt: skip
 
 # tiny learns in minutes; small takes about 40 minutes for each stage on two cores. Their balance and grid_weight are
 # those for pixels as content (docs/recipe.md has others for VGG). paper is the paper's.
 PRESETS = {
     "tiny": Config(
+        preset="tiny",
         channels=32,
         blocks=4,
         start="nearest",
@@ -161,6 +217,7 @@ PRESETS = {
         real_label=0.9,
     ),
     "small": Config(
+        preset="small",
         channels=32,
         blocks=8,
         start="nearest",
@@ -178,5 +235,5 @@ PRESETS = {
         real_label=0.9,
         ema=0.999,
     ),
-    "paper": Config(),
+    "paper": Config(preset="paper"),
 }

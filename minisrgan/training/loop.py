@@ -1,12 +1,12 @@
-"""The loop around the steps: batches, progress, and a stop at the first number that is not finite."""
+"""A step of the loop, which stops at the first number that is not finite; and the loop without a folder."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,30 @@ import numpy as np
 from tqdm import tqdm
 
 from minisrgan.autograd import Tensor
-from minisrgan.backend import array_module, retried, to_device
+from minisrgan.backend import array_module, device_of, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import NonFiniteError
-from minisrgan.training.log import Log
+from minisrgan.training.config import Config
+from minisrgan.training.log import Log, peak_memory
 from minisrgan.training.stages import Stage
-from minisrgan.training.stop import Stopped, stop_signals
+
+
+def take_step(
+    stage: Stage, sampler: CropSampler, batch: int, step: int, saved: int | None = None
+) -> tuple[dict[str, float], float]:
+    """Take a stage's step on a new batch; return its numbers, and the seconds spent on the batch.
+
+    step    which one it is, from 1 on
+    saved   after which step everything was saved last
+    Errors  NonFiniteError where a loss or a gradient is infinite or NaN, naming it
+    """
+    began, device = time.perf_counter(), device_of(stage.generator.conv_first.weight.data)
+    low, high = (Tensor(to_device(array, device)) for array in sampler.batch(batch))
+    waited = time.perf_counter() - began
+    with np.errstate(all="ignore"):  # a bad number is reported below, by name
+        numbers = stage.step(step - 1, low, high)
+    _check_finite(stage, step, numbers, saved)
+    return numbers, waited
 
 
 def run_stage(
@@ -27,65 +45,51 @@ def run_stage(
     sampler: CropSampler,
     batch: int,
     *,
-    device: str = "cpu",
+    done: int = 0,
     log_file: Path | None = None,
     first_step: int = 0,
-    done: int = 0,
-    save: Callable[[int], None] | None = None,
-    save_every: int = 1000,
-    validate: Callable[[int], dict[str, float]] | None = None,
-    validate_every: int = 1000,
-    listen: Callable[[dict[str, Any]], None] | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
-    """Train a stage for all of its steps.
+    """Train a stage for all of its steps and save nothing; `Run` trains in a folder.
 
     batch       crops a step
+    done        steps that were taken already
     log_file    gets the records of the steps (`Log`)
     first_step  added to the step numbers of the log, so that one log can hold both stages
-    done        steps that were taken already, by the training that this one goes on with
-    save        called with the number of steps taken, every ``save_every`` steps, at the end, and when a signal stops
-                the training; not after an error, so that what was saved last stays good
-    validate    called with the number of steps taken, every ``validate_every`` steps and at the end, before ``save``;
-                what it returns goes into the record of the step
-    listen      called with each record
-    progress    draw a progress bar on stderr: losses, images a second, time left
+    progress    draw a progress bar on stderr
     Returns     the records of the log, the last 10,000 at most
-    Warnings    of `plain_words`, on stderr and in the log
-    Errors      NonFiniteError at the first loss or gradient that is infinite or NaN, naming it; Stopped after Ctrl-C or
-                SIGTERM, at the end of the step
+    Errors      as `take_step`
     """
-    saved = done
-    advice = f"--batch {max(1, batch // 2)} in place of {batch}, or a smaller --crop"  # where a GPU's memory is full
-    # On a terminal the bar moves all the time; in a file a line every ten seconds will do.
-    interval = 0.2 if sys.stderr.isatty() else 10.0
-    with (
-        stop_signals() as asked,
-        Log(log_file, listen) as log,
-        tqdm(total=stage.steps * batch, initial=done * batch, desc=stage.name, unit="img", disable=not progress,
-             mininterval=interval, dynamic_ncols=True) as bar,
-    ):  # fmt: skip
-        for step in range(done + 1, stage.steps + 1):
-            began = time.perf_counter()
-            low, high = (Tensor(to_device(array, device)) for array in sampler.batch(batch))
-            waited = time.perf_counter() - began
-            with np.errstate(all="ignore"):  # a bad number is reported below, by name
-                numbers = retried(partial(stage.step, step - 1, low, high), advice)
-            _check_finite(stage, step, numbers, saved if save else None)
-            ends = step == stage.steps
-            if validate and (ends or step % validate_every == 0):
-                numbers |= validate(step)
+    with Log(log_file) as log:
+        for step in tqdm(range(done + 1, stage.steps + 1), desc=stage.name, unit="step", disable=not progress):
+            numbers, waited = take_step(stage, sampler, batch, step)
             for warning in log.add(first_step + step, stage.name, numbers, waited):
-                bar.write(f"warning at step {step}: {warning}", file=sys.stderr)
-            bar.set_postfix_str(log.line(), refresh=False)
-            bar.update(batch)
-            stop = asked()
-            if save and (stop or ends or step % save_every == 0):
-                save(step)
-                saved = step
-            if stop and not ends:
-                raise Stopped(stop)
+                tqdm.write(f"warning at step {step}: {warning}", file=sys.stderr)
     return list(log.records)
+
+
+def rehearse(stage: Stage, sampler: CropSampler, config: Config, done: int = 0) -> str:
+    """Take a few steps; tell time and memory of those that are left, the settings beside the paper's, and gradients."""
+
+    def pace(step: int) -> tuple[float, dict[str, float]]:
+        take_step(stage, sampler, config.batch, step)  # the first one is slower
+        began = time.perf_counter()
+        numbers = [take_step(stage, sampler, config.batch, step)[0] for _ in range(3)]
+        return (time.perf_counter() - began) / 3, numbers[-1]
+
+    left, head = stage.steps - done, max(0, getattr(stage, "head_start", 0) - done)
+    seconds, numbers = pace(done + head + 1)
+    alone = pace(done + 1)[0] if head else 0.0
+    whole = timedelta(seconds=round(head * alone + (left - head) * seconds))
+    lines = [f"{seconds:.3f} s a step, {1 / seconds:.1f} steps a second", f"{left:,} steps take {whole} (h:mm:ss)"]
+    if head:
+        lines.append(f"the first {head:,} of them, in which only the discriminator learns, {alone:.3f} s each")
+    paper = asdict(Config())
+    recipe = [f"{name} = {value}" for name, value in asdict(config).items() if value != paper[name]]
+    lines += [f"memory: {peak_memory():,.0f} MB", f"settings that are not the paper's: {', '.join(recipe) or 'none'}"]
+    lines += [f"gradient of the {name.removeprefix('grad_')} loss at the generator's output: {value:.3g}"
+              for name, value in numbers.items() if name.startswith("grad_")]  # fmt: skip
+    return "\n".join(lines)
 
 
 def _check_finite(stage: Stage, step: int, numbers: dict[str, float], saved: int | None) -> None:

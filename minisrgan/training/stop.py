@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -21,8 +22,8 @@ class Stopped(KeyboardInterrupt):
 def stop_signals() -> Iterator[Callable[[], int]]:
     """Note SIGINT and SIGTERM for the block; the function given returns the number of the one that came, or 0.
 
-    A second one ends the block at once, by KeyboardInterrupt. Outside of the main thread, which alone may handle
-    signals, they stay as they are.
+    The first is answered on stderr at once. A second one ends the block, by KeyboardInterrupt. Outside of the main
+    thread, which alone may handle signals, they stay as they are.
 
     >>> with stop_signals() as asked:
     ...     signal.raise_signal(signal.SIGINT); asked()
@@ -34,6 +35,8 @@ def stop_signals() -> Iterator[Callable[[], int]]:
         if came:
             raise KeyboardInterrupt
         came.append(number)
+        # Not by print, which may be at work already where the signal has come in between.
+        os.write(2, b"\nstopping: this step is finished and saved first; once more stops at once\n")
 
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM) if main}

@@ -11,6 +11,7 @@ import pytest
 
 from minisrgan.data import CropSampler, PhotoCache, load_photos
 from minisrgan.data import photos as photos_module
+from minisrgan.data.photos import fingerprint
 from minisrgan.errors import ArgumentError, DataError, ImageError
 from minisrgan.images import imresize, read_image, write_image
 from tests.paths import SHARED, needs_shared
@@ -176,13 +177,59 @@ def test_the_next_batch_is_decoded_before_it_is_asked_for(folder: Path, monkeypa
     assert all(name.startswith("photos") for name in seen)  # for the batch after it, by other threads
 
 
-def test_a_photo_that_is_gone_is_named(folder: Path) -> None:
-    """After hours, "file not found" in another thread must not become a silent hang or a crop of nothing."""
+GONE = {
+    "deleted": lambda path: path.unlink(),
+    "damaged": lambda path: path.write_bytes(path.read_bytes()[:60]),
+    "replaced": lambda path: write_image(path, noise(32, 32, 99)),
+    "smaller": lambda path: write_image(path, noise(9, 9, 99)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_a_photo_that_cannot_be_read_again_is_left_out_and_named(how: str, folder: Path) -> None:
+    """After hours one file that somebody has moved must not end a training, nor be replaced by another unseen."""
+    source, _ = drawn(folder, 0, batches=1)
+    source.photos.fetch([])  # forget what has been read ahead
+    GONE[how](folder / "2.png")
+    allowed = {noise(32, 32, n)[top : top + 16, left : left + 16].tobytes()
+               for n in (0, 1, 3, 4, 5) for top in range(17) for left in range(17)}  # fmt: skip
+    source.augment = False
+    for _ in range(6):
+        high = as_bytes(source.batch(4)[1])
+        assert {crop.tobytes() for crop in high} <= allowed
+        assert len({crop.tobytes() for crop in high}) == 4
+    assert list(source.lost) == ["2.png"]
+    assert source.names == [f"{n}.png" for n in (0, 1, 3, 4, 5)]
+    assert list(source.fingerprints()) == source.names
+
+
+def test_without_photos_there_is_an_end(folder: Path) -> None:
+    """A disk that is unmounted takes all of them: then the last checkpoint must stay as it is."""
     source, _ = drawn(folder, 0)
     for path in folder.iterdir():
         path.unlink()
-    with pytest.raises(ImageError, match=r"\d\.png, which does not exist"):
-        [source.batch(4) for _ in range(3)]
+    with pytest.raises(DataError, match=r"none is left\n.*\d\.png: its file is gone"):
+        source.look_again()
+    source.photos.fetch([])
+    with pytest.raises(DataError, match="none is left"):
+        source.batch(4)
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 30])
+def test_files_that_are_gone_are_found_by_looking_again(memory: int, folder: Path) -> None:
+    """One that is decoded already is not missed, and the next resume would be of other photographs."""
+    source, _ = drawn(folder, memory)
+    (folder / "1.png").unlink()
+    source.look_again()
+    assert source.lost == {"1.png": "its file is gone"}
+    assert "1.png" not in source.names
+
+
+def test_a_fingerprint_tells_pictures_apart() -> None:
+    """One of the same size in its place is another training; the same picture, however it lies in memory, is not."""
+    photo = noise(20, 30)
+    assert fingerprint(photo) == fingerprint(np.asfortranarray(photo)) != fingerprint(photo[::-1])
+    assert fingerprint(photo) != fingerprint(photo.reshape(30, 20, 3))
 
 
 def test_a_photo_taken_out_is_not_trained_on(folder: Path) -> None:

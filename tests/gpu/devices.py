@@ -11,8 +11,7 @@ from minisrgan.backend import to_device
 from minisrgan.data import CropSampler
 from minisrgan.losses import MSEContent, VGGContent
 from minisrgan.models import VGG19, Discriminator, Generator
-from minisrgan.training import Config, SRGANStage
-from minisrgan.training.state import restore, state_of
+from minisrgan.training import Config, SRGANStage, restore, state_of
 from tests.ops.table import Row
 
 DEVICE = "cuda"

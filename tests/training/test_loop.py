@@ -15,18 +15,30 @@ from minisrgan import Tensor
 from minisrgan.data import CropSampler
 from minisrgan.errors import ConfigError, NonFiniteError, WeightsError
 from minisrgan.models import Discriminator, Generator
-from minisrgan.training import PRESETS, Config, SRGANStage, SRResNetStage, Stopped, content_loss, run_stage
+from minisrgan.training import (
+    PRESETS,
+    Config,
+    Options,
+    Run,
+    SRGANStage,
+    SRResNetStage,
+    Stopped,
+    content_loss,
+    run_stage,
+)
 
 SMALL = Config(
     channels=4, blocks=1, d_channels=2, crop=16, batch=2, srresnet_steps=6, srresnet_lr=1e-3, srgan_steps=4, seed=1
 )
 
 
+Y, X = np.mgrid[0:40, 0:48]
+PHOTOS = {"squares": np.stack([5 * Y, 5 * X, 255 * ((X // 8 + Y // 8) % 2)], axis=2).astype(np.uint8)}
+
+
 def sampler() -> CropSampler:
     """Return crops of a photograph with edges and gradients."""
-    y, x = np.mgrid[0:40, 0:48]
-    photo = np.stack([5 * y, 5 * x, 255 * ((x // 8 + y // 8) % 2)], axis=2).astype(np.uint8)
-    return CropSampler({"squares": photo}, SMALL.crop, SMALL.scale, np.random.default_rng(SMALL.seed))
+    return CropSampler(PHOTOS, SMALL.crop, SMALL.scale, np.random.default_rng(SMALL.seed))
 
 
 def stages() -> tuple[SRResNetStage, SRGANStage]:
@@ -41,6 +53,15 @@ def stages() -> tuple[SRResNetStage, SRGANStage]:
 def run(stage: Any, **options: Any) -> list[dict[str, Any]]:
     """Train without a progress bar."""
     return run_stage(stage, sampler(), SMALL.batch, progress=False, **options)
+
+
+def prepared(folder: Path, name: str = "srresnet", **options: Any) -> tuple[Run, list[int]]:
+    """Return a run in a folder, and the steps after which it saves."""
+    one, saved = Run(folder, name, Options(PHOTOS, **options)), []
+    one.start(SMALL)
+    real = one.save
+    one.save = lambda: (real(), saved.append(one.done))[0]  # type: ignore[method-assign, func-returns-value]
+    return one, saved
 
 
 def test_the_loss_falls() -> None:
@@ -69,51 +90,67 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_it_saves_on_the_way_at_the_end_and_when_stopped(number: int, status: int) -> None:
-    """Ctrl-C after a night of training must not lose the night."""
-    calls: list[int] = []
-    run(stages()[0], save=calls.append, save_every=4)
+def test_it_saves_on_the_way_at_the_end_and_when_stopped(
+    number: int, status: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C after a night of training must not lose the night, nor seem to do nothing for the rest of a long step."""
+    whole, calls = prepared(tmp_path / "whole", save_every=4)
+    whole.train()
     assert calls == [4, 6]
 
-    stage = stages()[0]
+    stopped, calls = prepared(tmp_path / "stopped")
+    stage = stopped.stage
     real, ends = stage.step, []
 
     def interrupted(step: int, low: Tensor, high: Tensor) -> dict[str, float]:
         if step == 2:
+            assert "stopping" not in capfd.readouterr().err
             signal.raise_signal(number)
+            assert "this step is finished and saved first" in capfd.readouterr().err
             ends.append("step")  # the step is taken to its end
         return real(step, low, high)
 
     stage.step = interrupted  # type: ignore[method-assign]
-    calls.clear()
     before = signal.getsignal(number)
     with pytest.raises(Stopped) as caught:
-        run(stage, save=calls.append)
+        stopped.train()
     assert (calls, ends, caught.value.status) == ([3], ["step"], status)
     assert signal.getsignal(number) is before
-    assert stage.optimizer.steps == 3
+    assert stage.optimizers()["generator"].steps == 3
 
 
-def test_a_second_signal_ends_the_step_too() -> None:
-    """Whoever presses Ctrl-C twice does not want to wait, not even for a checkpoint."""
-    stage = stages()[0]
+def test_a_second_signal_ends_the_step_too(tmp_path: Path) -> None:
+    """Whoever presses Ctrl-C twice does not want to wait; what was saved before is there all the same."""
+    stopped, calls = prepared(tmp_path / "run", save_every=2)
+    real = stopped.stage.step
 
     def twice(step: int, low: Tensor, high: Tensor) -> dict[str, float]:
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        raise AssertionError
+        numbers = real(step, low, high)
+        if step == 3:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError
+        return numbers
 
-    stage.step = twice  # type: ignore[method-assign]
-    calls: list[int] = []
+    stopped.stage.step = twice  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        run(stage, save=calls.append)
-    assert calls == []
+        stopped.train()
+    assert calls == [2]
+    again = Run(tmp_path / "run", "srresnet", Options(PHOTOS))
+    again.resume()
+    assert again.done == 2
+    again.train()
+    whole, _ = prepared(tmp_path / "whole")
+    whole.train()
+    ours, theirs = (folder.generator.state_dict() for folder in (again.stage, whole.stage))
+    assert all((array == theirs[name]).all() for name, array in ours.items())
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_number_that_is_not_finite_stops_the_run_by_name(which: int) -> None:
+def test_a_number_that_is_not_finite_stops_the_run_by_name(which: int, tmp_path: Path) -> None:
     """Training on NaN ends with a black picture hours later; and saving it would overwrite the last good weights."""
-    stage = stages()[which]
+    spoiled_run, saved = prepared(tmp_path, ("srresnet", "srgan")[which], save_every=1)
+    stage = spoiled_run.stage
     real = stage.step
 
     def spoiled(step: int, low: Tensor, high: Tensor) -> dict[str, float]:
@@ -122,9 +159,8 @@ def test_a_number_that_is_not_finite_stops_the_run_by_name(which: int) -> None:
         return real(step, low, high)
 
     stage.step = spoiled  # type: ignore[method-assign]
-    saved: list[int] = []
     with pytest.raises(NonFiniteError) as caught:
-        run(stage, save=saved.append, save_every=1)
+        spoiled_run.train()
     message = str(caught.value)
     assert f"step 3 of stage {stage.name}" in message
     assert "loss = nan" in message
@@ -134,9 +170,10 @@ def test_a_number_that_is_not_finite_stops_the_run_by_name(which: int) -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_gradient_that_is_not_finite_stops_the_run_at_its_step(which: int) -> None:
+def test_a_gradient_that_is_not_finite_stops_the_run_at_its_step(which: int, tmp_path: Path) -> None:
     """Its loss is finite, and the checkpoint after the step would not be."""
-    stage = stages()[which]
+    spoiled_run, saved = prepared(tmp_path, ("srresnet", "srgan")[which], save_every=1)
+    stage = spoiled_run.stage
     optimizer = stage.optimizers()["generator"]
     real = optimizer.step
 
@@ -146,9 +183,8 @@ def test_a_gradient_that_is_not_finite_stops_the_run_at_its_step(which: int) -> 
         real()
 
     optimizer.step = spoiled  # type: ignore[method-assign]
-    saved: list[int] = []
     with pytest.raises(NonFiniteError, match="step 3 of stage") as caught:
-        run(stage, save=saved.append, save_every=1)
+        spoiled_run.train()
     assert "first gradient that is not finite: generator.conv_last.weight" in str(caught.value)
     assert saved == [1, 2]
 
@@ -171,7 +207,11 @@ def test_presets_are_the_papers_where_they_say_so() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"batch": 0}, {"blocks": 0}, {"crop": 18}, {"crop": 12}, {"srresnet_lr": 0.0}, {"d_lr": -1e-4}, {"start": "zero"},
-     {"srresnet_lr": float("nan")}, {"srresnet_steps": 0}, {"srgan_steps": -1}, {"scale": 3}, {"srresnet_decay": 2.0}],
+     {"srresnet_lr": float("nan")}, {"srresnet_steps": 0}, {"srgan_steps": -1}, {"scale": 3}, {"srresnet_decay": 2.0},
+     {"adversarial_weight": float("nan")}, {"grid_weight": float("inf")}, {"tv_weight": -1.0}, {"seed": -1},
+     {"channels": -3}, {"channels": 10**7}, {"d_channels": 10**7}, {"batch": 10**9}, {"blocks": 10**6},
+     {"srgan_steps": 10**20}, {"ema": 1.0}, {"ema": float("nan")}, {"real_label": 0.0}, {"eps": 0.0},
+     {"eps": float("nan")}, {"bn_batches": -1}, {"content": "features:\udcff.safetensors"}],
 )  # fmt: skip
 def test_a_config_that_cannot_be_trained_is_refused(wrong: dict[str, Any]) -> None:
     """Found at once, and not when the second stage begins."""

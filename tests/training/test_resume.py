@@ -253,16 +253,15 @@ MEMORY = """
 import sys
 import numpy as np
 from pathlib import Path
-from tests.training.test_resume import training, run_stage, SMALL
+from minisrgan.training.loop import take_step
+from tests.training.test_resume import training, SMALL
 stage, sampler = training("srgan")
-stage.steps = int(sys.argv[1])
 at = {}
-def note(step):
-    if step in (200, stage.steps):
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        at[step] = pages * 4096
-run_stage(stage, sampler, SMALL.batch, progress=False, save=note, save_every=200)
-print(at[stage.steps] - at[200])
+for step in range(1, int(sys.argv[1]) + 1):
+    take_step(stage, sampler, SMALL.batch, step)
+    if step in (200, int(sys.argv[1])):
+        at[step] = 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+print(at[step] - at[200])
 """
 
 

@@ -1,0 +1,276 @@
+"""One training in one folder: it starts or resumes, takes steps, validates, saves and publishes."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from minisrgan import __version__
+from minisrgan.backend import Array, to_device
+from minisrgan.data import CropSampler
+from minisrgan.errors import CheckpointError, ConfigError
+from minisrgan.images import replacing, write_image
+from minisrgan.losses import VGGContent
+from minisrgan.models import Discriminator, Generator
+from minisrgan.training.checkpoint import Checkpoints, locked, restore, state_of
+from minisrgan.training.config import Config, known_settings, read_toml, write_config
+from minisrgan.training.content import content_loss, extractor
+from minisrgan.training.log import Log
+from minisrgan.training.loop import rehearse, take_step
+from minisrgan.training.options import Options
+from minisrgan.training.publish import Validation, published, recalibrate
+from minisrgan.training.stages import SRGANStage, SRResNetStage, Stage
+from minisrgan.training.stop import Stopped, stop_signals
+from minisrgan.weights import save_model
+
+
+class Run:
+    """The training of one stage, "srresnet" or "srgan", in a folder.
+
+    `start` or `resume` prepare it, `train` takes the steps that are left. The folder gets, each named after the stage:
+    settings (.toml), log (.jsonl), weights for use (.safetensors); and checkpoints/, the first of them before the first
+    step, and pictures/ of the validation photos.
+
+    listen  called with each record of the log
+    draw    called after a saving that follows a validation: there are new pictures
+
+    >>> import tempfile
+    >>> photos = {"grey": np.full((40, 50, 3), 99, np.uint8)}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = Run(folder, "srresnet", Options(photos))
+    ...     run.start(Config(channels=4, blocks=1, crop=16, batch=2, srresnet_steps=2))
+    ...     run.train()
+    ...     sorted(path.name for path in Path(folder).iterdir() if path.is_file())
+    ['.lock', 'srresnet.jsonl', 'srresnet.safetensors', 'srresnet.toml']
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        name: str,
+        options: Options,
+        listen: Callable[[dict[str, Any]], None] | None = None,
+        draw: Callable[[Run], None] = lambda run: None,
+    ) -> None:
+        self.folder, self.name, self.options, self.listen, self.draw = Path(folder), name, options, listen, draw
+        self.checkpoints = Checkpoints(self.folder / "checkpoints", name)
+        self.settings_file, self.log_file = (self.folder / f"{name}{suffix}" for suffix in (".toml", ".jsonl"))
+        self.done = self.saved = self.lost = 0  # steps taken, and saved; photographs that were lost by then
+        self.resumed, self.scores = False, dict[int, float]()
+        self.asked: Callable[[], int] = lambda: 0  # which signal has come
+        self.config: Config
+        self.stage: Stage
+
+    def start(self, config: Config, init: Generator | None = None) -> None:
+        """Prepare a new training.
+
+        init    the generator to start from; channels, blocks, tanh and eps are then its own
+        Errors  ConfigError for a generator of another scale; as `load_photos` and `content_loss`
+        """
+        self._prepare(config, init, ())
+
+    def resume(self, asked: Mapping[str, Any] | None = None) -> None:
+        """Prepare to go on from the last checkpoint, as if the training had never stopped.
+
+        asked   settings that are to be those of the run, or more steps
+        Errors  ConfigError for other settings; CheckpointError without a whole checkpoint, and where the photographs or
+                the features of the content are not those that the training began with
+        """
+        found = self.checkpoints.load()
+        if found is None:
+            told, fix = f"checkpoints of stage {self.name}", "start a training in it, without --resume"
+            raise CheckpointError(f"run {self.folder}", expected=told, got="none", fix=fix)
+        self.done, arrays, state = found
+        where = f"checkpoint of step {self.done}"
+        config = Config().changed(known_settings(state["config"], where), where)
+        written = read_toml(self.settings_file) if self.settings_file.is_file() else {}
+        edited = {name: value for name, value in written.items() if state["config"].get(name) != value}
+        self._prepare(config.go_on(edited | dict(asked or {}), f"{self.name}_steps"), None, state.get("validation", ()))
+        self._require_same(state)
+        restore(self.stage, self.sampler, arrays, state)
+        if isinstance(content := self.stage.loss.content, VGGContent):
+            content.scale = state.get("content_scale", content.scale)  # as it was calibrated on the first photographs
+        self.resumed, self.saved, self.lost = True, self.done, len(self.sampler.lost)
+        tqdm.write(f"goes on after step {self.done} of {self.stage.steps}")
+
+    def train(self) -> None:
+        """Take the steps that are left, in a folder that nobody else may use meanwhile.
+
+        Errors  ConfigError where there is a training already that this one does not go on with; NonFiniteError at the
+                first loss or gradient that is infinite or NaN, naming it; Stopped after Ctrl-C or SIGTERM, after the
+                step, when everything is saved
+        """
+        batch, every, steps = self.config.batch, self.options, self.stage.steps
+        # On a terminal the bar moves all the time; in a file a line every ten seconds will do.
+        interval = 0.2 if sys.stderr.isatty() else 10.0
+        with locked(self.folder), stop_signals() as self.asked:
+            self._open()
+            if self.done == steps:  # killed, perhaps, between its last checkpoint and this
+                self.publish()
+                self._draw()
+            with (
+                Log(self.log_file, self.listen) as log,
+                tqdm(total=steps * batch, initial=self.done * batch, desc=self.name, unit="img", mininterval=interval,
+                     dynamic_ncols=True) as bar,
+            ):  # fmt: skip
+                while self.done < steps:
+                    numbers, waited = self.step()
+                    ends = self.done == steps
+                    if ends or self.done % every.validate_every == 0:
+                        numbers |= self.validate()
+                    for warning in log.add(self.done, self.name, numbers, waited):
+                        bar.write(f"warning at step {self.done}: {warning}", file=sys.stderr)
+                    bar.set_postfix_str(log.line(), refresh=False)
+                    bar.update(batch)
+                    if self.asked() or ends or self.done % every.save_every == 0 or len(self.sampler.lost) > self.lost:
+                        self.save()
+                    if self.asked() and not ends:
+                        raise Stopped(self.asked())
+
+    def rehearse(self) -> str:
+        """Take a few steps and save nothing; tell what the steps that are left would take, and more (`rehearse`)."""
+        return rehearse(self.stage, self.sampler, self.config, self.done)
+
+    def step(self) -> tuple[dict[str, float], float]:
+        """Take one step; return its numbers, and the seconds spent on the batch."""
+        numbers, waited = take_step(self.stage, self.sampler, self.config.batch, self.done + 1, self.saved)
+        self.done += 1
+        return numbers, waited
+
+    def validate(self) -> dict[str, float]:
+        """Measure the generator on the validation photos, where there are any, and write what it makes of them."""
+        if not self.validation.originals:
+            return {}
+        numbers, made = self.validation(self.stage, self.options.device)
+        self.scores[self.done] = -numbers["content_validation"]
+        for number, picture in enumerate(made.values()):
+            write_image(self.folder / "pictures" / f"{self.name}-{self.done:08}-{number}.png", picture)
+        return numbers
+
+    def save(self) -> None:
+        """Write a checkpoint, and what is for use."""
+        self._checkpoint()
+        self.publish()
+        if self.done in self.scores:
+            self._draw()
+
+    def publish(self) -> None:
+        """Save the generator for use, with the statistics of batch norm measured anew, and the discriminator beside it.
+
+        What is published depends on the checkpoint alone: crops are drawn by a generator of their own. A signal that
+        comes meanwhile ends it at once, by Stopped; what was published before is still there.
+        """
+        config, came = self.config, self.asked()
+        crops = self._crops(1)
+
+        def lows() -> Iterator[Array]:
+            for _ in range(config.bn_batches):
+                if self.asked() != came:
+                    raise Stopped(self.asked())
+                yield to_device(crops.batch(config.batch)[0], self.options.device)
+
+        generator = published(self.stage)
+        recalibrate(generator, lows())
+        about: dict[str, Any] = {"stage": self.name, "content": config.content, "extractor": self.extractor}
+        save_model(self.folder / f"{self.name}.safetensors", generator, **about)
+        if isinstance(self.stage, SRGANStage):
+            save_model(self.folder / f"{self.name}_discriminator.safetensors", self.stage.discriminator, **about)
+
+    def _prepare(self, config: Config, init: Generator | None, kept: Sequence[str]) -> None:
+        """Build the stage and what it trains on, from settings alone."""
+        rng, options = np.random.default_rng(config.seed), self.options
+        generator = init or Generator(
+            config.scale, config.channels, config.blocks, tanh=config.tanh, eps=config.eps, rng=rng
+        )
+        if generator.scale != config.scale:
+            told, fix = f"a generator x{config.scale}", f"--set scale={generator.scale}, or another generator"
+            raise ConfigError("--init", expected=told, got=generator.describe(), fix=fix)
+        if init is None and config.start == "nearest":
+            generator.start_as_nearest()
+        network = {"channels": generator.width, "blocks": generator.depth, "tanh": generator.tanh, "eps": generator.eps}
+        self.config = config = config.changed(network, "--init")
+        photos, chosen, self.kept = options.photographs(config, kept)
+        self.sampler = CropSampler(photos, config.crop, config.scale, rng)
+        self.validation = Validation(chosen, config.scale)
+        originals = (self._crops(2).batch(config.batch)[1] for _ in range(config.calibrate))
+        content = content_loss(config.content, options.vgg, originals, options.device)
+        self.extractor = extractor(config.content, options.vgg)
+        generator.to(options.device)
+        if self.name == "srresnet":
+            self.stage = SRResNetStage(generator, content, config)
+        else:
+            discriminator = Discriminator(config.crop, config.d_channels, rng=rng).to(options.device)
+            self.stage = SRGANStage(generator, discriminator, content, config)
+
+    def _crops(self, number: int) -> CropSampler:
+        """Return a source of crops beside the training's own, which depends on the seed alone."""
+        rng = np.random.default_rng([self.config.seed, number])
+        crops = CropSampler(self.sampler.photos, self.config.crop, self.config.scale, rng)
+        crops.names = list(self.sampler.names)  # without those that are lost
+        return crops
+
+    def _require_same(self, state: Mapping[str, Any]) -> None:
+        """Refuse other photographs or features: it would be another training, and nothing would show it."""
+        began, now, lost = state["photos"], self.sampler.fingerprints(), state.get("lost", {})
+        if isinstance(began, str):  # of version 0.1: a checksum of names and sizes
+            sizes = sorted((name, (height, width, 3)) for name, (height, width, _) in now.items())
+            same = hashlib.sha256(repr(sizes).encode()).hexdigest() == began
+            changed = [] if same else ["others, by their names or sizes"]
+        else:
+            changed = [f"{name} is gone" for name in began if name not in now]
+            changed += [f"{name} is another picture" for name in now if now[name] != tuple(began.get(name, now[name]))]
+            changed += [f"{name} is new" for name in now if name not in began and name not in lost]
+            self.sampler.names, self.sampler.lost = list(began), dict(lost)
+        told = fix = got = ""
+        if changed:
+            got = "\n".join(changed[:10] + [f"and {len(changed) - 10} more"] * (len(changed) > 10))
+            told, fix = "the photographs", "put them back; give the same --data and --validation"
+        elif state["extractor"] != self.extractor:
+            got = self.extractor or "none"
+            told, fix = f"the extractor {state['extractor']}", "give the same --vgg, or the same features:FILE"
+        if got:
+            raise CheckpointError("train --resume", expected=f"{told} that the training began with", got=got, fix=fix)
+
+    def _open(self) -> None:
+        """Begin to write into the folder: remove what a killed process left, and keep the settings and what is new."""
+        self.checkpoints.clean()
+        for path in self.folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+        if not self.resumed and (steps := self.checkpoints.steps()):
+            told = f"a folder without a training of stage {self.name}"
+            fix = "go on with it by --resume, or give another folder"
+            raise ConfigError(
+                f"train --out {self.folder}", expected=told, got=f"checkpoints up to step {steps[-1]}", fix=fix
+            )
+        write_config(self.settings_file, self.config)
+        if not self.resumed:
+            self._checkpoint()  # what came by --init is in it: a training that is killed early goes on from there
+        if self.log_file.is_file():  # of its lines those that the checkpoint knows of; the other steps are taken again
+            lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
+            with replacing(self.log_file) as temporary:
+                temporary.write_text("".join(lines[: self.done]), encoding="utf-8")
+
+    def _checkpoint(self) -> None:
+        self.sampler.look_again()
+        for name, why in list(self.sampler.lost.items())[self.lost :]:
+            tqdm.write(f"warning: {name} is left out from now on: {why}", file=sys.stderr)
+        self.lost = len(self.sampler.lost)
+        arrays, numbers = state_of(self.stage, self.sampler)
+        numbers |= {"config": asdict(self.config), "versions": {"minisrgan": __version__, "numpy": np.__version__}}
+        numbers |= {"photos": self.sampler.fingerprints(), "lost": self.sampler.lost, "validation": self.kept}
+        numbers |= {"extractor": self.extractor, "content_scale": getattr(self.stage.loss.content, "scale", None)}
+        self.checkpoints.save(self.done, arrays, numbers, self.scores.get(self.done))
+        self.saved = self.done
+
+    def _draw(self) -> None:
+        try:
+            self.draw(self)
+        except Exception as error:  # what a figure cannot show is no reason to end a training
+            tqdm.write(f"no figures: {type(error).__name__}: {error}", file=sys.stderr)
