@@ -9,6 +9,7 @@
 
 At the kink x = 0 all take the left slope. e^x overflows for large x, so sigmoid and softplus are written with e^-|x|.
 
+>>> import numpy as np
 >>> prelu(np.array([[-2.0, 3.0]]), np.array([0.5, 0.5]))
 array([[-1.,  3.]])
 """
@@ -16,8 +17,6 @@ array([[-1.,  3.]])
 from __future__ import annotations
 
 import math
-
-import numpy as np
 
 from minisrgan.reference.positions import Array, each, each_grad
 
@@ -44,24 +43,12 @@ def leaky_relu_grad(grad_y: Array, x: Array, negative_slope: float = 0.2) -> tup
 
 def prelu(x: Array, slope: Array) -> Array:
     """y = x if x > 0 else a x, with one slope a for each channel or one in all."""
-    y = np.empty_like(x)
-    for position in np.ndindex(x.shape):
-        a = slope[position[-1] if len(slope) > 1 else 0]
-        y[position] = x[position] if x[position] > 0 else a * x[position]
-    return y
+    return each(lambda x, a: x if x > 0 else a * x, x, slope)
 
 
 def prelu_grad(grad_y: Array, x: Array, slope: Array) -> tuple[Array, ...]:
     """dy/dx = 1 if x > 0 else a; dy/da = 0 if x > 0 else x, summed over all x that share the slope."""
-    grad_x, grad_slope = np.empty_like(x), np.zeros_like(slope)
-    for position in np.ndindex(x.shape):
-        channel = position[-1] if len(slope) > 1 else 0
-        if x[position] > 0:
-            grad_x[position] = grad_y[position]
-        else:
-            grad_x[position] = grad_y[position] * slope[channel]
-            grad_slope[channel] += grad_y[position] * x[position]
-    return grad_x, grad_slope
+    return each_grad(lambda g, x, a: (g, 0) if x > 0 else (g * a, g * x), grad_y, x, slope)
 
 
 def _sigmoid(x: float) -> float:

@@ -25,118 +25,82 @@ array([[1., 2., 1.], [2., 4., 2.], [1., 2., 1.]])
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from minisrgan.reference.positions import Array, Position
+from minisrgan.reference.positions import Array, Position, Triple, add_products, bias_grad, from_bias, products_grad
+
+Bias: TypeAlias = Array | None
+Size: TypeAlias = tuple[int, int]
 
 
-def _triples(
-    x: Array, weight: Array, y: Array, stride: int, padding: int
-) -> Iterator[tuple[Position, Position, Position]]:
-    """Yield the positions (in x, in weight, in y) of each product; only the shapes of the arrays matter."""
-    kh, kw, in_channels, _ = weight.shape
-    for n, h, w, o in np.ndindex(y.shape):
-        for i, j, c in np.ndindex(kh, kw, in_channels):
+def _triples(x: Position, weight: Position, y: Position, stride: int, padding: int) -> Iterator[Triple]:
+    """Yield the positions (in x, in weight, in y) of each product, for arrays of these shapes."""
+    for n, h, w, o in np.ndindex(y):
+        for i, j, c in np.ndindex(weight[:3]):
             row, column = h * stride - padding + i, w * stride - padding + j
-            if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
+            if 0 <= row < x[1] and 0 <= column < x[2]:
                 yield (n, row, column, c), (i, j, c, o), (n, h, w, o)
 
 
-def _bias_everywhere(shape: Position, bias: Array | None, like: Array) -> Array:
-    """Begin an output: bias[o] at every pixel, or zero."""
-    y = np.zeros(shape, like.dtype)
-    if bias is not None:
-        for position in np.ndindex(shape):
-            y[position] = bias[position[-1]]
-    return y
+def _triples_of_transpose(y: Position, weight: Position, x: Position, stride: int, padding: int) -> Iterator[Triple]:
+    """The same triples from the other end: the positions (in x, in weight, in y) where y is the image."""
+    for in_y, in_weight, in_x in _triples(y, weight, x, stride, padding):
+        yield in_x, in_weight, in_y
 
 
-def _bias_grad(grad_y: Array, bias: Array | None) -> Array | None:
-    """dL/dbias[o] = sum of dL/dy[n, h, w, o] over images and pixels."""
-    if bias is None:
-        return None
-    grad_bias = np.zeros_like(bias)
-    for position in np.ndindex(grad_y.shape):
-        grad_bias[position[-1]] += grad_y[position]
-    return grad_bias
+def _triples_of_weight(x: Position, weight: Position, y: Position, stride: int, padding: int) -> Iterator[Triple]:
+    """The same triples with the weight as the result: the positions (in x, in y, in weight)."""
+    for in_x, in_weight, in_y in _triples(x, weight, y, stride, padding):
+        yield in_x, in_y, in_weight
 
 
-def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 1, padding: int = 0) -> Array:
+def conv2d(x: Array, weight: Array, bias: Bias = None, *, stride: int = 1, padding: int = 0) -> Array:
     """y[n, h, w, o] = bias[o] + sum over i, j, c of x[n, h s - p + i, w s - p + j, c] weight[i, j, c, o]."""
     kh, kw, _, out_channels = weight.shape
     ho = (x.shape[1] + 2 * padding - kh) // stride + 1
     wo = (x.shape[2] + 2 * padding - kw) // stride + 1
-    y = _bias_everywhere((x.shape[0], ho, wo, out_channels), bias, like=x)
-    for in_x, in_weight, in_y in _triples(x, weight, y, stride, padding):
-        y[in_y] += x[in_x] * weight[in_weight]
-    return y
+    y = from_bias((x.shape[0], ho, wo, out_channels), bias, like=x)
+    return add_products(x, weight, y, _triples(x.shape, weight.shape, y.shape, stride, padding))
 
 
 def conv2d_grad(
-    grad_y: Array, x: Array, weight: Array, bias: Array | None = None, *, stride: int = 1, padding: int = 0
-) -> tuple[Array | None, ...]:
+    grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: int = 1, padding: int = 0
+) -> tuple[Bias, ...]:
     """Each product x * weight hands g * weight to x and g * x to weight."""
-    grad_x, grad_weight = np.zeros_like(x), np.zeros_like(weight)
-    for in_x, in_weight, in_y in _triples(x, weight, grad_y, stride, padding):
-        grad_x[in_x] += grad_y[in_y] * weight[in_weight]
-        grad_weight[in_weight] += grad_y[in_y] * x[in_x]
-    return grad_x, grad_weight, _bias_grad(grad_y, bias)
+    triples = _triples(x.shape, weight.shape, grad_y.shape, stride, padding)
+    return *products_grad(grad_y, x, weight, triples), bias_grad(grad_y, bias)
 
 
 def conv2d_transpose(
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
-    *,
-    stride: int = 1,
-    padding: int = 0,
-    output_size: tuple[int, int] | None = None,
+    x: Array, weight: Array, bias: Bias = None, *, stride: int = 1, padding: int = 0, output_size: Size | None = None
 ) -> Array:
     """y[n, h s - p + i, w s - p + j, o] = bias[o] + sum of x[n, h, w, c] weight[i, j, o, c]: x and y swapped."""
     kh, kw, out_channels, _ = weight.shape
     ho = (x.shape[1] - 1) * stride - 2 * padding + kh
     wo = (x.shape[2] - 1) * stride - 2 * padding + kw
-    y = _bias_everywhere((x.shape[0], *(output_size or (ho, wo)), out_channels), bias, like=x)
-    for in_y, in_weight, in_x in _triples(y, weight, x, stride, padding):
-        y[in_y] += x[in_x] * weight[in_weight]
-    return y
+    y = from_bias((x.shape[0], *(output_size or (ho, wo)), out_channels), bias, like=x)
+    return add_products(x, weight, y, _triples_of_transpose(y.shape, weight.shape, x.shape, stride, padding))
 
 
 def conv2d_transpose_grad(
-    grad_y: Array,
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
-    *,
-    stride: int = 1,
-    padding: int = 0,
-    output_size: tuple[int, int] | None = None,
-) -> tuple[Array | None, ...]:
-    """Each product x * weight hands g * weight to x and g * x to weight."""
-    grad_x, grad_weight = np.zeros_like(x), np.zeros_like(weight)
-    for in_y, in_weight, in_x in _triples(grad_y, weight, x, stride, padding):
-        grad_x[in_x] += grad_y[in_y] * weight[in_weight]
-        grad_weight[in_weight] += grad_y[in_y] * x[in_x]
-    return grad_x, grad_weight, _bias_grad(grad_y, bias)
+    grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: int = 1, padding: int = 0, **_: Any
+) -> tuple[Bias, ...]:
+    """Each product x * weight hands g * weight to x and g * x to weight; the output_size is that of grad_y."""
+    triples = _triples_of_transpose(grad_y.shape, weight.shape, x.shape, stride, padding)
+    return *products_grad(grad_y, x, weight, triples), bias_grad(grad_y, bias)
 
 
-def conv2d_weight_gradient(
-    x: Array, grad_y: Array, *, kernel_size: tuple[int, int], stride: int = 1, padding: int = 0
-) -> Array:
+def conv2d_weight_gradient(x: Array, grad_y: Array, *, kernel_size: Size, stride: int = 1, padding: int = 0) -> Array:
     """y[i, j, c, o] = sum over n, h, w of x[n, h s - p + i, w s - p + j, c] grad_y[n, h, w, o]."""
     y = np.zeros((*kernel_size, x.shape[-1], grad_y.shape[-1]), x.dtype)
-    for in_x, in_weight, in_y in _triples(x, y, grad_y, stride, padding):
-        y[in_weight] += x[in_x] * grad_y[in_y]
-    return y
+    return add_products(x, grad_y, y, _triples_of_weight(x.shape, y.shape, grad_y.shape, stride, padding))
 
 
 def conv2d_weight_gradient_grad(
-    grad_weight: Array, x: Array, grad_y: Array, *, kernel_size: tuple[int, int], stride: int = 1, padding: int = 0
+    grad_weight: Array, x: Array, grad_y: Array, *, kernel_size: Size, stride: int = 1, padding: int = 0
 ) -> tuple[Array, ...]:
     """Each product x * grad_y hands g * grad_y to x and g * x to grad_y, where g = grad_weight."""
-    grad_x, grad_grad_y = np.zeros_like(x), np.zeros_like(grad_y)
-    for in_x, in_weight, in_y in _triples(x, grad_weight, grad_y, stride, padding):
-        grad_x[in_x] += grad_weight[in_weight] * grad_y[in_y]
-        grad_grad_y[in_y] += grad_weight[in_weight] * x[in_x]
-    return grad_x, grad_grad_y
+    triples = _triples_of_weight(x.shape, grad_weight.shape, grad_y.shape, stride, padding)
+    return products_grad(grad_weight, x, grad_y, triples)

@@ -23,59 +23,41 @@ from collections.abc import Iterator
 import numpy as np
 
 from minisrgan.reference.activation import sigmoid, softplus
-from minisrgan.reference.positions import Array, Position
+from minisrgan.reference.positions import Array, Position, each, each_grad
+from minisrgan.reference.reduction import mean, mean_grad
 
 
 def mse(prediction: Array, target: Array) -> Array:
     """y = sum of (a - b)^2 / n."""
-    y = np.zeros((), prediction.dtype)
-    for position in np.ndindex(prediction.shape):
-        y += (prediction[position] - target[position]) ** 2 / prediction.size
-    return y
+    return mean(each(lambda a, b: (a - b) ** 2, prediction, target))
 
 
 def mse_grad(grad_y: Array, prediction: Array, target: Array) -> tuple[Array, ...]:
     """dy/da = 2 (a - b) / n, dy/db = -dy/da."""
-    grad_prediction, grad_target = np.empty_like(prediction), np.empty_like(target)
-    for position in np.ndindex(prediction.shape):
-        slope = 2 * (prediction[position] - target[position]) / prediction.size
-        grad_prediction[position], grad_target[position] = grad_y * slope, -grad_y * slope
-    return grad_prediction, grad_target
+    (g_over_n,) = mean_grad(grad_y, prediction)
+    return each_grad(lambda g, a, b: (g * 2 * (a - b), g * 2 * (b - a)), g_over_n, prediction, target)
 
 
 def l1(prediction: Array, target: Array) -> Array:
     """y = sum of |a - b| / n."""
-    y = np.zeros((), prediction.dtype)
-    for position in np.ndindex(prediction.shape):
-        y += abs(prediction[position] - target[position]) / prediction.size
-    return y
+    return mean(each(lambda a, b: abs(a - b), prediction, target))
 
 
 def l1_grad(grad_y: Array, prediction: Array, target: Array) -> tuple[Array, ...]:
     """dy/da = sign(a - b) / n, dy/db = -dy/da."""
-    grad_prediction, grad_target = np.empty_like(prediction), np.empty_like(target)
-    for position in np.ndindex(prediction.shape):
-        sign = np.sign(prediction[position] - target[position])
-        grad_prediction[position] = grad_y * sign / prediction.size if sign else 0
-        grad_target[position] = -grad_prediction[position]
-    return grad_prediction, grad_target
+    (g_over_n,) = mean_grad(grad_y, prediction)
+    return each_grad(lambda g, a, b: (g, -g) if a > b else (-g, g) if a < b else (0, 0), g_over_n, prediction, target)
 
 
 def binary_cross_entropy_with_logits(logits: Array, targets: Array) -> Array:
     """y = sum of (log(1 + e^x) - t x) / n."""
-    y, softplus_x = np.zeros((), logits.dtype), softplus(logits)
-    for position in np.ndindex(logits.shape):
-        y += (softplus_x[position] - targets[position] * logits[position]) / logits.size
-    return y
+    return mean(each(lambda x, t: softplus(x) - t * x, logits, targets))
 
 
 def binary_cross_entropy_with_logits_grad(grad_y: Array, logits: Array, targets: Array) -> tuple[Array, ...]:
     """dy/dx = (sigmoid x - t) / n, dy/dt = -x / n."""
-    sigmoid_x, grad_logits, grad_targets = sigmoid(logits), np.empty_like(logits), np.empty_like(targets)
-    for position in np.ndindex(logits.shape):
-        grad_logits[position] = grad_y * (sigmoid_x[position] - targets[position]) / logits.size
-        grad_targets[position] = -grad_y * logits[position] / logits.size
-    return grad_logits, grad_targets
+    (g_over_n,) = mean_grad(grad_y, logits)
+    return each_grad(lambda g, x, t: (g * (sigmoid(x) - t), -g * x), g_over_n, logits, targets)
 
 
 def _neighbours(shape: Position) -> Iterator[tuple[Position, Position]]:

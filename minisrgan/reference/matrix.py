@@ -15,52 +15,49 @@ array([[111.]])
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from minisrgan.reference.positions import Array, source
+from minisrgan.reference.positions import (
+    Array,
+    Position,
+    Triple,
+    add_products,
+    bias_grad,
+    from_bias,
+    products_grad,
+    source,
+)
+
+
+def _triples(a: Position, b: Position, y: Position) -> Iterator[Triple]:
+    """Yield the positions (in a, in b, in y) of each product; the leading axes broadcast."""
+    for *batch, i, j in np.ndindex(y):
+        in_a, in_b = source(tuple(batch), a[:-2]), source(tuple(batch), b[:-2])
+        for k in range(a[-1]):
+            yield (*in_a, i, k), (*in_b, k, j), (*batch, i, j)
 
 
 def matmul(a: Array, b: Array) -> Array:
     """y[.., i, j] = sum over k of a[.., i, k] b[.., k, j]; the leading axes broadcast."""
     leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     y = np.zeros((*leading, a.shape[-2], b.shape[-1]), np.result_type(a, b))
-    for *batch, i, j in np.ndindex(y.shape):
-        in_a, in_b = source(tuple(batch), a.shape[:-2]), source(tuple(batch), b.shape[:-2])
-        for k in range(a.shape[-1]):
-            y[*batch, i, j] += a[*in_a, i, k] * b[*in_b, k, j]
-    return y
+    return add_products(a, b, y, _triples(a.shape, b.shape, y.shape))
 
 
 def matmul_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
     """Each product a[i, k] b[k, j] hands g[i, j] b[k, j] to a and g[i, j] a[i, k] to b."""
-    grad_a, grad_b = np.zeros_like(a), np.zeros_like(b)
-    for *batch, i, j in np.ndindex(grad_y.shape):
-        in_a, in_b = source(tuple(batch), a.shape[:-2]), source(tuple(batch), b.shape[:-2])
-        for k in range(a.shape[-1]):
-            grad_a[*in_a, i, k] += grad_y[*batch, i, j] * b[*in_b, k, j]
-            grad_b[*in_b, k, j] += grad_y[*batch, i, j] * a[*in_a, i, k]
-    return grad_a, grad_b
+    return products_grad(grad_y, a, b, _triples(a.shape, b.shape, grad_y.shape))
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """y[.., o] = bias[o] + sum over i of x[.., i] weight[i, o]."""
-    y = np.zeros((*x.shape[:-1], weight.shape[1]), x.dtype)
-    for *row, o in np.ndindex(y.shape):
-        if bias is not None:
-            y[*row, o] = bias[o]
-        for i in range(x.shape[-1]):
-            y[*row, o] += x[*row, i] * weight[i, o]
-    return y
+    y = from_bias((*x.shape[:-1], weight.shape[1]), bias, like=x)
+    return add_products(x, weight, y, _triples(x.shape, weight.shape, y.shape))
 
 
 def linear_grad(grad_y: Array, x: Array, weight: Array, bias: Array | None = None) -> tuple[Array | None, ...]:
     """Each product x[i] weight[i, o] hands g[o] weight[i, o] to x and g[o] x[i] to weight; bias[o] gets every g[o]."""
-    grad_x, grad_weight = np.zeros_like(x), np.zeros_like(weight)
-    grad_bias = None if bias is None else np.zeros_like(bias)
-    for *row, o in np.ndindex(grad_y.shape):
-        if grad_bias is not None:
-            grad_bias[o] += grad_y[*row, o]
-        for i in range(x.shape[-1]):
-            grad_x[*row, i] += grad_y[*row, o] * weight[i, o]
-            grad_weight[i, o] += grad_y[*row, o] * x[*row, i]
-    return grad_x, grad_weight, grad_bias
+    triples = _triples(x.shape, weight.shape, grad_y.shape)
+    return *products_grad(grad_y, x, weight, triples), bias_grad(grad_y, bias)

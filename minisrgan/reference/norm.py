@@ -14,6 +14,7 @@ Evaluation puts the running statistics in place of mean and var, which are then 
 In training every x_k also moves the mean and the variance of all the others. Moving all x by the same amount changes
 no y, so dL/dx has no part along (1, .., 1); scaling all x changes no y (but for eps), so it has none along z.
 
+>>> import numpy as np
 >>> y, running_mean, running_var = batch_norm(
 ...     np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), np.zeros(1), np.ones(1), training=True, eps=0.0)
 >>> y[:, 0], running_mean, running_var
@@ -24,16 +25,14 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
+from minisrgan.reference.positions import Array, each
+from minisrgan.reference.reduction import mean, sum, variance
 
-from minisrgan.reference.positions import Array
 
-
-def _mean_and_variance(values: list[float]) -> tuple[float, float]:
-    """Mean and variance of numbers, the variance divided by n."""
-    n = len(values)
-    mean = sum(values) / n
-    return mean, sum((value - mean) ** 2 for value in values) / n
+def _statistics(x: Array, running_mean: Array, running_var: Array, training: bool) -> tuple[Array, Array]:
+    """Mean and variance of each channel, the variance divided by n; in evaluation the running ones."""
+    axes = tuple(range(x.ndim - 1))
+    return (mean(x, axes), variance(x, axes)) if training else (running_mean.copy(), running_var.copy())
 
 
 def batch_norm(
@@ -48,17 +47,13 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> tuple[Array, Array, Array]:
     """y = weight (x - mean) / sqrt(var + eps) + bias, and the two running statistics after this batch."""
-    y, new_mean, new_var = np.empty_like(x), running_mean.copy(), running_var.copy()
-    rows = list(np.ndindex(x.shape[:-1]))
-    n = len(rows)
-    for c in range(x.shape[-1]):
-        mean, var = running_mean[c], running_var[c]
-        if training:
-            mean, var = _mean_and_variance([x[*row, c] for row in rows])
-            new_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean
-            new_var[c] = (1 - momentum) * running_var[c] + momentum * var * n / (n - 1)
-        for row in rows:
-            y[*row, c] = weight[c] * (x[*row, c] - mean) / math.sqrt(var + eps) + bias[c]
+    m, v = _statistics(x, running_mean, running_var, training)
+    y = each(lambda x, m, v, w, b: w * (x - m) / math.sqrt(v + eps) + b, x, m, v, weight, bias)
+    if not training:
+        return y, m, v
+    n = x.size // x.shape[-1]
+    new_mean = each(lambda old, m: (1 - momentum) * old + momentum * m, running_mean, m)
+    new_var = each(lambda old, v: (1 - momentum) * old + momentum * v * n / (n - 1), running_var, v)
     return y, new_mean, new_var
 
 
@@ -75,20 +70,13 @@ def batch_norm_grad(
     eps: float = 1e-5,
 ) -> tuple[Array, Array, Array]:
     """(grad_x, grad_weight, grad_bias) by the formulas above; nothing flows back from the running statistics."""
-    grad_x, grad_weight, grad_bias = np.empty_like(x), np.zeros_like(weight), np.zeros_like(bias)
-    rows = list(np.ndindex(x.shape[:-1]))
-    n = len(rows)
-    for c in range(x.shape[-1]):
-        mean, var = running_mean[c], running_var[c]
-        if training:
-            mean, var = _mean_and_variance([x[*row, c] for row in rows])
-        z = {row: (x[*row, c] - mean) / math.sqrt(var + eps) for row in rows}
-        for row in rows:
-            grad_bias[c] += grad_y[*row, c]
-            grad_weight[c] += grad_y[*row, c] * z[row]
-        for row in rows:
-            grad_z = grad_y[*row, c]
-            if training:
-                grad_z = grad_z - grad_bias[c] / n - z[row] * grad_weight[c] / n
-            grad_x[*row, c] = weight[c] / math.sqrt(var + eps) * grad_z
+    m, v = _statistics(x, running_mean, running_var, training)
+    axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
+    z = each(lambda x, m, v: (x - m) / math.sqrt(v + eps), x, m, v)
+    grad_bias = sum(grad_y, axes)
+    grad_weight = sum(each(lambda g, z: g * z, grad_y, z), axes)
+    grad_z = grad_y
+    if training:
+        grad_z = each(lambda g, z, b, w: g - b / n - z * w / n, grad_y, z, grad_bias, grad_weight)
+    grad_x = each(lambda g, v, w: w / math.sqrt(v + eps) * g, grad_z, v, weight)
     return grad_x, grad_weight, grad_bias

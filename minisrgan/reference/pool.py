@@ -11,32 +11,30 @@ array([[0., 1.], [0., 0.]])
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from minisrgan.reference.positions import Array, Position
+from minisrgan.reference.positions import Array, Pair, Position, add_back, read
 
 
-def _largest(x: Array, window: Position, size: int) -> Position:
-    """Find the first position, in row-major order, of the largest number of a window."""
-    n, h, w, c = window
-    return max(((n, size * h + i, size * w + j, c) for i, j in np.ndindex(size, size)), key=lambda p: float(x[p]))
+def _taken(x: Array, y: Position, size: int) -> Iterator[Pair]:
+    """Yield each pair (position in y, position of the largest number of its window, in row-major order the first)."""
+    for n, h, w, c in np.ndindex(y):
+        window = [(n, size * h + i, size * w + j, c) for i, j in np.ndindex(size, size)]
+        yield (n, h, w, c), max(window, key=lambda p: float(x[p]))
 
 
 def max_pool2d(x: Array, size: int) -> Array:
     """y[n, h, w, c] = the largest of x[n, s h + i, s w + j, c]."""
     n, h, w, c = x.shape
     y = np.empty((n, h // size, w // size, c), x.dtype)
-    for window in np.ndindex(y.shape):
-        y[window] = x[_largest(x, window, size)]
-    return y
+    return read(x, y, _taken(x, y.shape, size))
 
 
 def max_pool2d_grad(grad_y: Array, x: Array, size: int) -> tuple[Array, ...]:
     """dy/dx = 1 at the number that was taken, else 0."""
-    grad_x = np.zeros_like(x)
-    for window in np.ndindex(grad_y.shape):
-        grad_x[_largest(x, window, size)] = grad_y[window]
-    return (grad_x,)
+    return (add_back(grad_y, np.zeros_like(x), _taken(x, grad_y.shape, size)),)
 
 
 def global_average_pool(x: Array) -> Array:

@@ -9,7 +9,7 @@ position of the large one; read backwards, it says where the gradient of that po
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,12 +17,20 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 Position: TypeAlias = tuple[int, ...]
+Pair: TypeAlias = tuple[Position, Position]  # (in y, in x): where a number goes, and where it comes from
+Triple: TypeAlias = tuple[Position, Position, Position]  # (in a, in b, in y): of a product of a and b, added to y
 
 
 def source(position: Position, shape: Position) -> Position:
     """Find where an array of this shape is read when it is broadcast: missing axes drop out, index 0 where it has 1."""
     aligned = position[len(position) - len(shape) :]
     return tuple(0 if size == 1 else index for index, size in zip(aligned, shape, strict=True))
+
+
+def stretched(large: Position, small: Position) -> Iterator[Pair]:
+    """Yield each pair (position in the large array, position in the small one that broadcasting reads for it)."""
+    for position in np.ndindex(large):
+        yield position, source(position, small)
 
 
 def each(f: Callable[..., Any], *inputs: Array) -> Array:
@@ -41,3 +49,44 @@ def each_grad(f: Callable[..., tuple[Any, ...]], grad_y: Array, *inputs: Array) 
         for grad, share in zip(grads, shares, strict=True):
             grad[source(position, grad.shape)] += share
     return grads
+
+
+def read(x: Array, y: Array, pairs: Iterable[Pair]) -> Array:
+    """Write y[q] = x[p] for each pair (q, p), and return y."""
+    for in_y, in_x in pairs:
+        y[in_y] = x[in_x]
+    return y
+
+
+def add_back(y: Array, x: Array, pairs: Iterable[Pair]) -> Array:
+    """The walk of `read` the other way: add y[q] to x[p] for each pair (q, p), and return x."""
+    for in_y, in_x in pairs:
+        x[in_x] += y[in_y]
+    return x
+
+
+def add_products(a: Array, b: Array, y: Array, triples: Iterable[Triple]) -> Array:
+    """Add a[p] b[q] to y[r] for each triple (p, q, r), and return y."""
+    for in_a, in_b, in_y in triples:
+        y[in_y] += a[in_a] * b[in_b]
+    return y
+
+
+def products_grad(grad_y: Array, a: Array, b: Array, triples: Iterable[Triple]) -> tuple[Array, Array]:
+    """Each product a b hands g b to a and g a to b: the gradients of `add_products` in a and b."""
+    grad_a, grad_b = np.zeros_like(a), np.zeros_like(b)
+    for in_a, in_b, in_y in triples:
+        grad_a[in_a] += grad_y[in_y] * b[in_b]
+        grad_b[in_b] += grad_y[in_y] * a[in_a]
+    return grad_a, grad_b
+
+
+def from_bias(shape: Position, bias: Array | None, like: Array) -> Array:
+    """Begin an output: bias[o] at every position, or zero; o is the last index."""
+    y = np.zeros(shape, like.dtype)
+    return y if bias is None else read(bias, y, stretched(shape, bias.shape))
+
+
+def bias_grad(grad_y: Array, bias: Array | None) -> Array | None:
+    """dL/dbias[o] = sum of dL/dy[.., o] over all other axes."""
+    return None if bias is None else add_back(grad_y, np.zeros_like(bias), stretched(grad_y.shape, bias.shape))

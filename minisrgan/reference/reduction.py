@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minisrgan.reference.positions import Array, each, source
+from minisrgan.reference.positions import Array, add_back, each, read, source, stretched
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
@@ -87,10 +87,7 @@ def max_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False)
 
 def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
     """y[p] = x at the place that broadcasting reads for p."""
-    y = np.empty(shape, x.dtype)
-    for position in np.ndindex(shape):
-        y[position] = x[source(position, x.shape)]
-    return y
+    return read(x, np.empty(shape, x.dtype), stretched(shape, x.shape))
 
 
 def broadcast_to_grad(grad_y: Array, x: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:
@@ -100,10 +97,7 @@ def broadcast_to_grad(grad_y: Array, x: Array, shape: tuple[int, ...]) -> tuple[
 
 def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     """y = x_1 + .. + x_n over the positions that read one number when y is broadcast."""
-    y = np.zeros(shape, x.dtype)
-    for position in np.ndindex(x.shape):
-        y[source(position, shape)] += x[position]
-    return y
+    return add_back(x, np.zeros(shape, x.dtype), stretched(x.shape, shape))
 
 
 def sum_to_grad(grad_y: Array, x: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:

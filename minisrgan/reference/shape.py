@@ -16,11 +16,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from minisrgan.reference.positions import Array, Position
+from minisrgan.reference.positions import Array, Pair, Position, add_back, read
 
 Widths: TypeAlias = tuple[tuple[int, int], ...]
 
@@ -59,7 +60,7 @@ def _mirrored(index: int, size: int) -> int:
     return min(index % period, period - index % period)
 
 
-def _padded(shape: Position, widths: Widths, mode: str) -> Iterator[tuple[Position, Position]]:
+def _padded(shape: Position, widths: Widths, mode: str) -> Iterator[Pair]:
     """Yield each pair (position in y, position in x that it reads)."""
     for target in np.ndindex(*(before + size + after for size, (before, after) in zip(shape, widths, strict=True))):
         position = tuple(index - before for index, (before, _) in zip(target, widths, strict=True))
@@ -72,17 +73,12 @@ def _padded(shape: Position, widths: Widths, mode: str) -> Iterator[tuple[Positi
 def pad(x: Array, widths: Widths, mode: str = "constant") -> Array:
     """y[q] = x[q - before], and outside of x zero ("constant") or its mirror image ("reflect")."""
     y = np.zeros([before + size + after for size, (before, after) in zip(x.shape, widths, strict=True)], x.dtype)
-    for target, position in _padded(x.shape, widths, mode):
-        y[target] = x[position]
-    return y
+    return read(x, y, _padded(x.shape, widths, mode))
 
 
 def pad_grad(grad_y: Array, x: Array, widths: Widths, mode: str = "constant") -> tuple[Array, ...]:
     """dL/dx[p] = the sum of dL/dy[q] over the q that read p: one, or with "reflect" several."""
-    grad_x = np.zeros_like(x)
-    for target, position in _padded(x.shape, widths, mode):
-        grad_x[position] += grad_y[target]
-    return (grad_x,)
+    return (add_back(grad_y, np.zeros_like(x), _padded(x.shape, widths, mode)),)
 
 
 def getitem(x: Array, index: Any) -> Array:
@@ -129,32 +125,18 @@ def concatenate(*arrays: Array, axis: int = 0) -> Array:
 
 def concatenate_grad(grad_y: Array, *arrays: Array, axis: int = 0) -> tuple[Array, ...]:
     """Cut the gradient where the arrays meet."""
-    axis %= arrays[0].ndim
-    grads = tuple(np.empty_like(x) for x in arrays)
-    start = 0
-    for grad in grads:
-        for position in np.ndindex(grad.shape):
-            grad[position] = grad_y[*position[:axis], start + position[axis], *position[axis + 1 :]]
-        start += grad.shape[axis]
-    return grads
+    before = (slice(None),) * (axis % arrays[0].ndim)
+    ends = accumulate(x.shape[axis] for x in arrays)
+    parts = [slice(end - x.shape[axis], end) for x, end in zip(arrays, ends, strict=True)]
+    return tuple(getitem(grad_y, (*before, part)) for part in parts)
 
 
 def stack(*arrays: Array, axis: int = 0) -> Array:
-    """y = the arrays side by side along a new axis: y[p with k put in at the axis] = arrays[k][p]."""
-    axis %= arrays[0].ndim + 1
-    shape = arrays[0].shape
-    y = np.empty((*shape[:axis], len(arrays), *shape[axis:]), np.result_type(*arrays))
-    for k, x in enumerate(arrays):
-        for position in np.ndindex(shape):
-            y[*position[:axis], k, *position[axis:]] = x[position]
-    return y
+    """y = the arrays, each given a new axis of length 1, one after the other along it."""
+    return concatenate(*(np.expand_dims(x, axis) for x in arrays), axis=axis)
 
 
 def stack_grad(grad_y: Array, *arrays: Array, axis: int = 0) -> tuple[Array, ...]:
     """Take the layers of the gradient apart again."""
-    axis %= arrays[0].ndim + 1
-    grads = tuple(np.empty_like(x) for x in arrays)
-    for k, grad in enumerate(grads):
-        for position in np.ndindex(grad.shape):
-            grad[position] = grad_y[*position[:axis], k, *position[axis:]]
-    return grads
+    layers = concatenate_grad(grad_y, *(np.expand_dims(x, axis) for x in arrays), axis=axis)
+    return tuple(layer.squeeze(axis) for layer in layers)

@@ -10,20 +10,25 @@ array([[4., 5.], [6., 7.]])
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from minisrgan.reference.positions import Array
+from minisrgan.reference.positions import Array, Pair, Position, add_back, read
+
+
+def _pairs(large: Position, r: int) -> Iterator[Pair]:
+    """Yield each pair (position in the large array, position in the small one)."""
+    for n, row, column, c in np.ndindex(large):
+        i, j = row % r, column % r
+        yield (n, row, column, c), (n, row // r, column // r, c * r * r + i * r + j)
 
 
 def pixel_shuffle(x: Array, factor: int) -> Array:
     """y[n, r h + i, r w + j, c] = x[n, h, w, c r r + i r + j]."""
     n, h, w, channels = x.shape
-    r = factor
-    y = np.empty((n, r * h, r * w, channels // (r * r)), x.dtype)
-    for image, row, column, c in np.ndindex(y.shape):
-        i, j = row % r, column % r
-        y[image, row, column, c] = x[image, row // r, column // r, c * r * r + i * r + j]
-    return y
+    y = np.empty((n, factor * h, factor * w, channels // factor**2), x.dtype)
+    return read(x, y, _pairs(y.shape, factor))
 
 
 def pixel_shuffle_grad(grad_y: Array, x: Array, factor: int) -> tuple[Array, ...]:
@@ -34,12 +39,8 @@ def pixel_shuffle_grad(grad_y: Array, x: Array, factor: int) -> tuple[Array, ...
 def pixel_unshuffle(x: Array, factor: int) -> Array:
     """y[n, h, w, c r r + i r + j] = x[n, r h + i, r w + j, c], the inverse of pixel_shuffle."""
     n, h, w, channels = x.shape
-    r = factor
-    y = np.empty((n, h // r, w // r, channels * r * r), x.dtype)
-    for image, row, column, c in np.ndindex(x.shape):
-        i, j = row % r, column % r
-        y[image, row // r, column // r, c * r * r + i * r + j] = x[image, row, column, c]
-    return y
+    y = np.zeros((n, h // factor, w // factor, channels * factor**2), x.dtype)
+    return add_back(x, y, _pairs(x.shape, factor))
 
 
 def pixel_unshuffle_grad(grad_y: Array, x: Array, factor: int) -> tuple[Array, ...]:
