@@ -1,8 +1,8 @@
 """The recorded graph, made visible: `explain` tells its backward pass step by step, `to_svg` and `to_dot` draw it.
 
 A drawing runs downwards, from the leaves to the result: operations are rounded boxes, leaves square ones, what gets no
-gradient is dashed. The layout follows Sugiyama, Tagawa and Toda (1981): give every box a row, lead long lines through
-the rows between, order each row, then shift boxes until the lines between operations are straight.
+gradient is dashed. The layout is a simple form of the one of Sugiyama, Tagawa and Toda (1981): give every box a row, lead
+long lines through the rows between, order each row, and put every box above one that uses it where there is room.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from html import escape
 from itertools import pairwise, takewhile
 from operator import add
 from typing import TypeAlias
-
-import numpy as np
 
 from minisrgan.autograd.engine import _gradients, _seed, _topological_order, _vertex
 from minisrgan.autograd.function import Function
@@ -251,25 +249,17 @@ def _rows(boxes: list[_Box]) -> tuple[list[list[Point]], Lines]:
 
 
 def _columns(boxes: list[_Box], rows: list[list[Point]], lines: Lines) -> dict[Point, float]:
-    """Place the points of each row, the lowest first: in order, apart, near what lies below; operations foremost."""
-    wide = {point: boxes[point[0]].width * (point[1] == boxes[point[0]].row) for row in rows for point in row}
-    heavy = {point: 10.0 if wide[point] and boxes[point[0]].kind == "op" else 1e-4 for point in wide}
+    """Place the points of each row, the lowest first: above what uses them, or as far right as those before need."""
     x: dict[Point, float] = {}
     for row in reversed(rows):
-        room = np.cumsum([0.0, *((wide[a] + wide[b]) / 2 + _GAP for a, b in pairwise(row))]).tolist()
-        # A wish, less the room needed up to there, must not be less than the one before: where it is, the two meet.
-        blocks: list[tuple[float, float, int]] = []  # weight, place, number of points
-        for point, offset in zip(row, room, strict=True):
-            users = [end for start, end in lines if start == point]
-            wish = sum(heavy[u] * x[u] for u in users) / (sum(heavy[u] for u in users) or 1.0)
-            blocks.append((heavy[point], wish - offset, 1))
-            while len(blocks) > 1 and blocks[-2][1] > blocks[-1][1]:
-                (w, p, n), (weight, place, count) = blocks[-2:]
-                blocks[-2:] = [(w + weight, (w * p + weight * place) / (w + weight), n + count)]
-        places = [place for _, place, count in blocks for _ in range(count)]
-        x.update({point: place + offset for point, place, offset in zip(row, places, room, strict=True)})
-    left = min(x[point] - wide[point] / 2 for point in x)
-    return {point: at - left + _MARGIN for point, at in x.items()}
+        right: float = _MARGIN - _GAP  # where the point before ends
+        for point in row:
+            box = boxes[point[0]]
+            half = box.width / 2 if point[1] == box.row else 0.0
+            users = [x[end] for start, end in lines if start == point]
+            x[point] = max([right + _GAP + half, *users[:1]])
+            right = x[point] + half
+    return x
 
 
 def _curve(x: float, x_end: float, row: int, arrives: bool) -> str:
