@@ -82,20 +82,11 @@ def gradcheck(
     (('input 0 (x)',), True)
     """
     name, labels = _describe(function, len(inputs))
-    rng = np.random.default_rng(0) if rng is None else rng
-    return _Check("gradcheck", name, labels, function, eps, rtol, atol, rng, kinks).run(inputs)
+    rng = rng or np.random.default_rng(0)
+    return _Check("gradcheck", name, labels, function, rng, kinks, eps, rtol, atol).run(inputs)
 
 
-def gradgradcheck(
-    function: Differentiable,
-    inputs: Sequence[Any],
-    *,
-    eps: float = 1e-6,
-    rtol: float = 1e-6,
-    atol: float = 1e-9,
-    rng: np.random.Generator | None = None,
-    kinks: Kinks | None = None,
-) -> Report:
+def gradgradcheck(function: Differentiable, inputs: Sequence[Any], **settings: Any) -> Report:
     """Check the gradient of the gradient: `gradcheck` of (x, grad_output) -> grad_x, with create_graph=True.
 
     Arguments and errors as `gradcheck`; the function returns one Tensor. The last input of the report is grad_output.
@@ -105,7 +96,7 @@ def gradgradcheck(
     ('input 0 (x)', 'input 1 (grad_output)')
     """
     name, labels = _describe(function, len(inputs))
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng, kinks = settings.pop("rng", None) or np.random.default_rng(0), settings.pop("kinks", None)
 
     def gradients(*given: Any) -> tuple[Tensor, ...]:
         *xs, grad_output = given
@@ -115,7 +106,7 @@ def gradgradcheck(
     given = [*inputs, Tensor(_normal(rng, function(*inputs).data), requires_grad=True)]
     labels = [*labels, f"input {len(inputs)} (grad_output)"]
     away = None if kinks is None else lambda *arrays: kinks(*arrays[:-1])
-    return _Check("gradgradcheck", name, labels, gradients, eps, rtol, atol, rng, away).run(given)
+    return _Check("gradgradcheck", name, labels, gradients, rng, away, **settings).run(given)
 
 
 @dataclass
@@ -126,11 +117,11 @@ class _Check:
     name: str
     labels: Sequence[str]
     function: Differentiable
-    eps: float
-    rtol: float
-    atol: float
     rng: np.random.Generator
     kinks: Kinks | None
+    eps: float = 1e-6
+    rtol: float = 1e-6
+    atol: float = 1e-9
     evaluations: int = 0
 
     def run(self, inputs: Sequence[Any]) -> Report:
