@@ -33,17 +33,14 @@ class MinisrganError(Exception):
       fix       add an axis
     """
 
-    def __init__(self, what: str, *, expected: str, got: str, fix: str) -> None:
+    # All by position too, as pickle makes an error again that a worker process raised; `path` travels beside them.
+    def __init__(self, what: str, expected: str, got: str, fix: str) -> None:
         super().__init__(what, expected, got, fix)
         self.what = what
         self.expected = expected
         self.got = got
         self.fix = fix
         self.path = ""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by keyword, so that an error raised in a worker process arrives whole."""
-        return (_rebuild, (type(self), self.what, self.expected, self.got, self.fix, self.path))
 
     def inside(self, name: str) -> None:
         """Put the name of an enclosing module in front of the path."""
@@ -66,12 +63,6 @@ class MinisrganError(Exception):
 def _wrap(line: str, width: int) -> list[str]:
     """Break a long line between words, never inside a path."""
     return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
-
-
-def _rebuild(cls: type[MinisrganError], what: str, expected: str, got: str, fix: str, path: str) -> MinisrganError:
-    error = cls(what, expected=expected, got=got, fix=fix)
-    error.path = path
-    return error
 
 
 class ShapeError(MinisrganError, ValueError):
