@@ -1,8 +1,8 @@
 """The recorded graph, made visible: `explain` tells its backward pass step by step, `to_svg` and `to_dot` draw it.
 
 A drawing runs downwards, from the leaves to the result: operations are rounded boxes, leaves square ones, what gets no
-gradient is dashed. The layout is a simple form of that by Sugiyama, Tagawa and Toda (1981): give every box a row, lead long
-lines through the rows between, order each row, and put every box above one that uses it where there is room.
+gradient is dashed. The layout is a simple form of that by Sugiyama, Tagawa and Toda (1981): give every box a row, lead
+long lines through the rows between, order each row, and put every box above one that uses it where there is room.
 """
 
 from __future__ import annotations
