@@ -8,7 +8,8 @@ from minisrgan.autograd.function import Function, Gradients
 from minisrgan.autograd.gradcheck import Report, gradcheck, gradgradcheck
 from minisrgan.autograd.modes import anomaly_mode, enable_grad, is_grad_enabled, no_grad
 from minisrgan.autograd.profile import Cost, Profile, profile
-from minisrgan.autograd.tensor import Axis, Operand, Scalar, Tensor, how_to_wrap, mark_changed, zeros_like
+from minisrgan.autograd.protocols import how_to_wrap
+from minisrgan.autograd.tensor import Axis, Operand, Scalar, Tensor, mark_changed, zeros_like
 
 __all__ = [
     "Axis", "Cost", "Function", "Gradients", "Operand", "Profile", "Report", "Scalar", "Tensor",

@@ -28,7 +28,8 @@ import numpy as np
 
 from minisrgan.autograd.modes import calling_line, is_anomaly_enabled, is_grad_enabled
 from minisrgan.autograd.profile import profiler
-from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor, how_to_wrap, tick, version_of
+from minisrgan.autograd.protocols import how_to_wrap
+from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor, tick, version_of
 from minisrgan.backend import Array, array_module, device_of, is_array, to_numpy
 from minisrgan.errors import DeviceError, DTypeError, GradientError, NonFiniteError
 

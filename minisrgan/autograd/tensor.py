@@ -6,7 +6,6 @@ operators (`+`, `@` ...) and methods (`sum`, `reshape` ...) are given to the cla
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import weakref
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from minisrgan.autograd.modes import is_grad_enabled
+from minisrgan.autograd.protocols import Protocols, floats, from_numbers
 from minisrgan.backend import Array, array_module, device_of, is_array, to_device, to_numpy
 from minisrgan.errors import DTypeError, GradientError, ShapeError
 
@@ -72,7 +72,7 @@ def _in_place(sign: str, method: str) -> Any:
     return operator
 
 
-class Tensor:
+class Tensor(Protocols):
     """An array of float32 or float64 with a place in the graph.
 
     array          an array of NumPy or CuPy (shared, not copied), or numbers in lists (float32)
@@ -88,12 +88,11 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_array", "_hooks", "_node", "grad", "name", "requires_grad")
-    __array_ufunc__ = None  # array + tensor asks the Tensor, instead of adding element by element
 
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
         if isinstance(array, Tensor):
             array = array.data
-        self._array: Array = _floats(array if is_array(array) else _from_numbers(array))
+        self._array: Array = floats(array if is_array(array) else from_numbers(array))
         self.requires_grad = requires_grad
         self.name = ""
         self.grad: Tensor | None = None
@@ -122,7 +121,7 @@ class Tensor:
             fix = "assign tensor.data, or under no_grad write x -= 0.1 * x.grad"
             raise DTypeError("Tensor.data", expected="an array", got=type(array).__name__, fix=fix)
         mark_changed(self._array)
-        self._array = _floats(array)
+        self._array = floats(array)
 
     @property
     def version(self) -> int:
@@ -180,12 +179,6 @@ class Tensor:
     def numpy(self) -> Array:
         """Return the numbers as a NumPy array: shared memory on the CPU, a copy from a GPU."""
         return to_numpy(self.data)
-
-    def item(self) -> float:
-        """Return the single element as a Python float."""
-        if self.size != 1:
-            raise ShapeError("item", expected="one element", got=str(self.shape), fix="index, or take a mean, first")
-        return float(self.data.reshape(()))
 
     def detach(self) -> Tensor:
         """Return the same numbers without their history."""
@@ -277,54 +270,6 @@ class Tensor:
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _operation
         __neg__ = __abs__ = __pow__ = __matmul__ = __rmatmul__ = __getitem__ = _operation
         sum = mean = max = reshape = transpose = exp = log = sqrt = abs = _operation
-
-
-_LARGEST = float(np.finfo(np.float32).max)
-
-
-def _floats(array: Array) -> Array:
-    """Refuse an array of another dtype than float32 and float64."""
-    if array.dtype in (np.float32, np.float64):
-        return np.asarray(array) if isinstance(array, np.ndarray) else array  # the array of a memmap, say
-    fix = "convert it yourself: array.astype(np.float32)" + (" / 255" if array.dtype == np.uint8 else "")
-    if array.dtype.kind == "c":
-        fix = "take its real part: array.real"
-    elif array.dtype.names:
-        fix = f"choose a field: array[{array.dtype.names[0]!r}]"
-    raise DTypeError("Tensor", expected="float32 or float64", got=str(array.dtype), fix=fix)
-
-
-def _from_numbers(value: Any) -> Array:
-    """Turn a number, or lists of numbers, into float32; refuse what is not numbers, or too large."""
-    try:
-        array = np.array(None) if isinstance(value, np.ndarray) else np.asarray(value)  # see is_array
-    except ValueError as error:
-        raise ShapeError(
-            "Tensor", expected="rows of one length", got=str(error), fix="make every inner list equally long"
-        ) from error
-    if array.dtype.kind not in "if":
-        raise DTypeError("Tensor", expected="an array or numbers", got=type(value).__name__, fix=how_to_wrap(value))
-    # A NumPy float64 scalar was float64 before it came here; Python numbers have no dtype and take the default.
-    if isinstance(value, np.floating):
-        return array
-    if (np.isfinite(array) & (abs(array) > _LARGEST)).any():
-        got = f"{abs(array).max():g}"
-        raise DTypeError("Tensor", expected="numbers up to 3.4e38, float32", got=got, fix=how_to_wrap(value))
-    return array.astype(np.float32)
-
-
-def how_to_wrap(value: Any) -> str:
-    """Tell how a Tensor is made of a value that is none: the advice of an error."""
-    if isinstance(value, np.matrix | np.ma.MaskedArray):
-        matrix = isinstance(value, np.matrix)
-        return "make it a plain array: " + ("np.asarray(value)" if matrix else "value.filled(0.0)")
-    if isinstance(value, complex | np.complexfloating):
-        return "take its real part: value.real"
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        largest = abs(np.array(value, np.float64)).max(initial=0)
-        if np.isfinite(largest):  # None would be NaN
-            return f"wrap it: Tensor(np.array(value, np.{'float32' if largest <= _LARGEST else 'float64'}))"
-    return "give numbers: a Tensor, an array of float32, a list"
 
 
 def zeros_like(tensor: Tensor) -> Tensor:

@@ -62,3 +62,4 @@ OPERATORS: dict[str, Any] = {
 
 for _name, _operation in OPERATORS.items():
     setattr(Tensor, _name, _operation)
+Tensor.operations = frozenset(__all__)
