@@ -48,7 +48,7 @@ def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
     rows: list[Row] = []
     reach, step = 0.0, 1.0
 
-    def note(path: str, module: Module, _: tuple[Any, ...], y: Tensor) -> None:
+    def note(path: str, module: Module, inputs: tuple[Any, ...], y: Tensor) -> None:
         nonlocal reach, step
         multiply_adds = 0
         if isinstance(module, Conv2d):
