@@ -71,4 +71,4 @@ class Options:
             chosen = {name: photos[name] for name in list(photos)[:_VALIDATION]}
             seen = " (trained on as well, being so few)"
         tqdm.write(f"{len(photos)} photographs, {len(found.skipped)} skipped; validation on {', '.join(chosen)}{seen}")
-        return photos, chosen, apart
+        return photos, chosen, list(kept) or apart

@@ -15,7 +15,7 @@ import pytest
 from minisrgan.cli.main import main
 from minisrgan.images import read_image, write_image
 from minisrgan.models import VGG19, Discriminator, Generator
-from minisrgan.training import session
+from minisrgan.training import Run
 from minisrgan.weights import load_model, save_model
 from tests.paths import SHARED, needs_shared
 
@@ -70,21 +70,22 @@ def test_a_training_that_dies_before_its_first_saving_goes_on_from_where_it_bega
     started = Generator(4, channels=4, blocks=1, rng=np.random.default_rng(7))
     save_model(tmp_path / "init.safetensors", started)
 
-    def killed(*args: object, **options: object) -> None:
+    def killed(run: Run) -> None:
         raise KeyboardInterrupt
 
     words = ["train", "--stage", "srgan", "--data", str(photos), "--out", str(tmp_path / "run")]
     with monkeypatch.context() as patch:
-        patch.setattr(session, "run_stage", killed)
+        patch.setattr(Run, "step", killed)
         new = ["--init", str(tmp_path / "init.safetensors"), "--crop", "16", "--batch", "2", "--set", "d_channels=2"]
         assert main([*words, *new, "--steps", "2"]) == 130
     seen: list[dict[str, np.ndarray]] = []
 
-    def look(stage: Any, *args: object, **options: object) -> None:
-        seen.append(stage.generator.state_dict())
+    def look(run: Run) -> None:
+        seen.append({name: array.copy() for name, array in run.stage.generator.state_dict().items()})
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "run_stage", look)
-    assert main([*words, "--resume"]) == 0
+    monkeypatch.setattr(Run, "step", look)
+    assert main([*words, "--resume"]) == 130
     assert all((seen[0][name] == array).all() for name, array in started.state_dict().items())
 
 
