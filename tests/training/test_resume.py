@@ -224,7 +224,7 @@ def test_a_folder_with_a_training_is_not_overwritten(photos: Path, tmp_path: Pat
     """The same command given twice must not cost the first run."""
     words = command(photos, tmp_path / "run", 3)
     plain = [*words[:10], "--resume"]  # without settings
-    for line, expected in ((words, 0), (words, 2), ([*words, "--resume"], 2), (plain, 0)):
+    for line, expected in ((words, 0), (words, 2), ([*words, "--resume", "--batch", "3"], 2), (plain, 0)):
         process = start(line)
         told, errors = process.communicate()
         assert process.returncode == expected, errors
