@@ -227,11 +227,12 @@ class Function:
         dtypes, devices = {v.dtype for _, v in named}, {v.device for _, v in named}
         if len(devices) > 1:
             got = ", ".join(f"{name} on {v.device}" for name, v in named)
-            raise DeviceError(cls.name, expected="arrays of one device", got=got, fix="move one: tensor.to(device)")
+            fix = f"move one: {named[1][0]}.to({named[0][1].device!r})"
+            raise DeviceError(cls.name, expected="arrays of one device", got=got, fix=fix)
         got = ", ".join(f"{name} {v.dtype}" for name, v in named)
-        raise DTypeError(
-            cls.name, expected=f"one dtype, not {len(dtypes)}", got=got, fix="convert one: array.astype(np.float32)"
-        )
+        wide = next(name for name, v in named if v.dtype == np.float64)
+        fix = f"convert one: Tensor({wide}.data.astype(np.float32))"
+        raise DTypeError(cls.name, expected=f"one dtype, not {len(dtypes)}", got=got, fix=fix)
 
 
 def _checksum(value: Any) -> int:

@@ -20,12 +20,13 @@ def as_tensor(op: str, name: str, value: Any) -> Tensor:
     return Tensor(value)
 
 
-def require_images(op: str, x: Any) -> Tensor:
+def require_images(op: str, x: Any, name: str = "x") -> Tensor:
     """Ask for a batch (N, H, W, C) with at least one image."""
-    images = as_tensor(op, "a batch (N, H, W, C)", x)
+    images = as_tensor(op, name, x)
     shape = images.shape
     if len(shape) != 4:
-        fix = "add the batch axis: photo[None]" if len(shape) == 3 else "batches are (N, H, W, C)"
+        missing = {2: "add batch and channel axes: x[None, :, :, None]", 3: "add the batch axis: x[None]"}
+        fix = missing.get(len(shape), "batches are (N, H, W, C)")
         raise ShapeError(op, expected="a batch of images (N, H, W, C)", got=f"{len(shape)} axes, {shape}", fix=fix)
     if 0 in shape:
         raise ShapeError(
@@ -36,35 +37,41 @@ def require_images(op: str, x: Any) -> Tensor:
 
 def require_channels(op: str, x: Any, channels: int, why: str) -> None:
     """Ask for a number of channels on the last axis."""
-    shape = x.shape
+    shape, unit = x.shape, "channels" if x.ndim == 4 else "features"
     if shape[-1] == channels:
         return
+    fix = f"compare the layer before, which gives {shape[-1]} {unit}, with this one"
     if len(shape) == 4 and shape[1] == channels:
         fix = "this looks like (N, C, H, W); batches are (N, H, W, C): x.transpose(0, 2, 3, 1)"
-    elif channels == 3 and shape[-1] in (1, 4):
-        fix = "make it RGB: repeat the channel of a grey photo three times, leave out the fourth of RGBA"
-    elif shape[-1] == 3:
+    elif len(shape) == 4 and channels == 3 and shape[-1] == 1:
+        fix = "repeat the channel of a grey photo: ops.broadcast_to(x, (*x.shape[:3], 3))"
+    elif len(shape) == 4 and channels == 3 and shape[-1] == 4:
+        fix = "leave out the fourth channel of RGBA: x[..., :3]"
+    elif len(shape) == 4 and shape[-1] == 3:
         fix = "batches are (N, H, W, C). This looks like the photo itself; did a layer before it get skipped?"
-    else:
-        fix = "batches are (N, H, W, C); compare the layer before with this one"
     raise ShapeError(
-        op, expected=f"an input with {channels} channels on its last axis, since {why}", got=str(shape), fix=fix
+        op, expected=f"an input with {channels} {unit} on its last axis, since {why}", got=str(shape), fix=fix
     )
 
 
 def require_integer(op: str, name: str, value: Any, least: int) -> None:
     """Ask for an integer that is not too small."""
     if not _is_integer(value) or value < least:
-        raise ArgumentError(op, expected=f"{name} as an integer >= {least}", got=repr(value), fix="give one number")
+        whole = isinstance(value, float | np.floating) and value.is_integer() and value >= least
+        fix = f"write it without a fraction: {int(value)}" if whole else "give one integer that is large enough"
+        raise ArgumentError(op, expected=f"{name} as an integer >= {least}", got=repr(value), fix=fix)
 
 
 def require_sizes(op: str, name: str, value: Any, least: int, count: int | None = None) -> tuple[int, ...]:
     """Ask for integers that are not too small, as a shape or a kernel size is; return them as a tuple."""
-    good = isinstance(value, tuple | list) and count in (None, len(value))
-    if not good or any(not _is_integer(n) or n < least for n in value):
+    sizes = (value,) if _is_integer(value) and count is None else value
+    good = isinstance(sizes, tuple | list) and count in (None, len(sizes))
+    if not good or any(not _is_integer(n) or n < least for n in sizes):
         expected = f"{name} as a tuple of {'' if count is None else f'{count} '}integers >= {least}"
-        raise ArgumentError(op, expected=expected, got=repr(value), fix="write it as (2, 3)")
-    return tuple(int(n) for n in value)
+        pair = _is_integer(value) and value >= least
+        fix = f"write both: ({value}, {value})" if pair else "write it as (2, 3), with integers that are large enough"
+        raise ArgumentError(op, expected=expected, got=repr(value), fix=fix)
+    return tuple(int(n) for n in sizes)
 
 
 def require_number(op: str, name: str, value: Any) -> Scalar:
@@ -87,7 +94,10 @@ def broadcast_shape(op: str, a: Operand, b: Operand) -> tuple[int, ...]:
         return np.broadcast_shapes(shape_a, shape_b)
     except ValueError:
         told = "shapes that agree from the last axis backwards, or are 1 there"
+        short, long, name = (shape_a, shape_b, "a") if len(shape_a) < len(shape_b) else (shape_b, shape_a, "b")
         fix = "reshape one of them; a number a channel is (C,), and meets the last axis of (N, H, W, C)"
+        if short == long[: len(short)] and len(short) < len(long):
+            fix = f"let it meet the first axes: {name}[..., {', '.join(['None'] * (len(long) - len(short)))}]"
         raise ShapeError(op, expected=told, got=f"{shape_a} and {shape_b}", fix=fix) from None
 
 

@@ -82,7 +82,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int
     for size, kernel, name in zip(x.shape[1:3], weight.shape[:2], ("rows", "columns"), strict=True):
         if size + 2 * padding < kernel:
             told = f"at least {kernel} {name}, padding counted, for a kernel of {kernel}"
-            fix = "use a larger crop, or more padding"
+            fix = _LIKE_TORCH if _like_torch(weight, x.shape[3], 1) else "use a larger crop, or more padding"
             raise ShapeError("conv2d", expected=told, got=f"{size} + 2 * {padding}, input {x.shape}", fix=fix)
     inputs = (x, weight) if bias is None else (x, weight, bias)
     return Conv2d.apply(*inputs, stride=stride, padding=padding)
@@ -177,7 +177,7 @@ def conv2d_weight_gradient(
     """
     op = "conv2d_weight_gradient"
     require_images(op, x)
-    require_images(op, grad_y)
+    require_images(op, grad_y, "grad_y")
     require_integer(op, "stride", stride, 1)
     require_integer(op, "padding", padding, 0)
     kernel_size = require_sizes(op, "kernel_size", kernel_size, 1, count=2)  # type: ignore[assignment]
@@ -204,12 +204,22 @@ def _check(
     require_images(op, x)
     weight = as_tensor(op, "weight", weight)
     if weight.ndim != 4 or weight.size == 0:
-        raise ShapeError(
-            op, expected="weight (kh, kw, in, out)", got=str(weight.shape), fix="transpose a weight (out, in, kh, kw)"
-        )
+        fix = "give a weight four axes, none of them empty"
+        raise ShapeError(op, expected="weight (kh, kw, in, out)", got=str(weight.shape), fix=fix)
     require_integer(op, "stride", stride, 1)
     require_integer(op, "padding", padding, 0)
     channels, outputs = weight.shape[weight_axis], weight.shape[5 - weight_axis]
+    if x.shape[3] != channels and _like_torch(weight, x.shape[3], 3 - weight_axis):
+        told = f"weight (kh, kw, in, out) for {x.shape[3]} channels"
+        raise ShapeError(op, expected=told, got=str(weight.shape), fix=_LIKE_TORCH)
     require_channels(op, x, channels, f"weight {weight.shape} takes {channels}")
     if bias is not None and as_tensor(op, "bias", bias).shape != (outputs,):
         raise ShapeError(op, expected=f"bias ({outputs},)", got=str(bias.shape), fix="one number an output channel")
+
+
+_LIKE_TORCH = "this looks like a weight of PyTorch, (out, in, kh, kw): weight.transpose(2, 3, 1, 0)"
+
+
+def _like_torch(weight: Tensor, channels: int, axis: int) -> bool:
+    """Tell whether a weight has the input's channels on one of its first axes, and a square kernel on the last two."""
+    return weight.shape[axis] == channels and weight.shape[2] == weight.shape[3] < 16

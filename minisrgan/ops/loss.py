@@ -29,7 +29,7 @@ def mse(prediction: Tensor, target: Tensor) -> Tensor:
     >>> y.backward(); p.grad.numpy()
     array([0., 2.], dtype=float32)
     """
-    prediction, target = _pair("mse", prediction, target)
+    prediction, target = _pair("mse", prediction=prediction, target=target)
     difference = prediction - target
     return (difference * difference).mean()
 
@@ -45,7 +45,7 @@ def l1(prediction: Tensor, target: Tensor) -> Tensor:
     >>> l1(Tensor([1.0, 4.0]), Tensor([1.0, 2.0])).item()
     1.0
     """
-    prediction, target = _pair("l1", prediction, target)
+    prediction, target = _pair("l1", prediction=prediction, target=target)
     return absolute(prediction - target).mean()
 
 
@@ -68,7 +68,7 @@ def binary_cross_entropy_with_logits(logits: Tensor, targets: Operand) -> Tensor
     """
     targets = as_number(targets)
     if not isinstance(targets, int | float):
-        logits, targets = _pair("binary_cross_entropy_with_logits", logits, targets)
+        logits, targets = _pair("binary_cross_entropy_with_logits", logits=logits, targets=targets)
     return (softplus(logits) * (1.0 - targets) + softplus(-logits) * targets).mean()
 
 
@@ -90,10 +90,12 @@ def total_variation(x: Tensor) -> Tensor:
     return (down + right) * (1.0 / x.shape[0])
 
 
-def _pair(op: str, first: Operand, second: Operand) -> tuple[Tensor, Tensor]:
-    a, b = as_tensor(op, "the first input", first), as_tensor(op, "the second input", second)
+def _pair(op: str, **inputs: Operand) -> tuple[Tensor, Tensor]:
+    """Ask for two inputs of one shape."""
+    (name, a), (other, b) = ((name, as_tensor(op, name, x)) for name, x in inputs.items())
     if a.shape != b.shape or a.size == 0:
-        raise ShapeError(
-            op, expected="two tensors of one shape, not empty", got=f"{a.shape} and {b.shape}", fix="crop or index one"
-        )
+        fix = "crop the larger one" if a.size else "this batch is empty; skip it"
+        if a.size == b.size > 0:
+            fix = f"give both one shape: {other}.reshape({name}.shape)"
+        raise ShapeError(op, expected="two tensors of one shape, not empty", got=f"{a.shape} and {b.shape}", fix=fix)
     return a, b

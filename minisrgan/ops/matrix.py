@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import as_tensor, require_channels
+from minisrgan.ops.checks import as_tensor
 from minisrgan.ops.reduction import sum_to
 
 
@@ -47,7 +49,11 @@ def matmul(a: Tensor | Array, b: Tensor | Array) -> Tensor:
     a, b = as_tensor("matmul", "a", a), as_tensor("matmul", "b", b)
     apart = any(1 != n != m != 1 for n, m in zip(a.shape[-3::-1], b.shape[-3::-1], strict=False))  # leading axes
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2] or apart:
-        fix = "give a vector a second axis with reshape; transpose where the inner lengths differ"
+        fix = "the last axis of a and the last but one of b have one length; those before them are equal, or 1"
+        if a.ndim == 1 or b.ndim == 1:
+            fix = "give the vector a second axis: " + ("a[None]" if a.ndim == 1 else "b[:, None]")
+        elif a.ndim == b.ndim == 2 and a.shape[-1] == b.shape[-1]:
+            fix = "turn the second: b.T"
         raise ShapeError("matmul", expected="(..., n, m) @ (..., m, k)", got=f"{a.shape} @ {b.shape}", fix=fix)
     return Matmul.apply(a, b)
 
@@ -65,11 +71,17 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     array([[11.5]], dtype=float32)
     """
     x, weight = as_tensor("linear", "x", x), as_tensor("linear", "weight", weight)
-    if weight.ndim != 2 or x.ndim < 2:
-        raise ShapeError(
-            "linear", expected="x (N, in) and weight (in, out)", got=f"{x.shape} and {weight.shape}", fix="flatten x"
-        )
-    require_channels("linear", x, weight.shape[0], f"weight {weight.shape} takes {weight.shape[0]}")
+    features = weight.shape[0] if weight.ndim == 2 else "in"
+    if x.ndim < 2 or x.shape[-1] != features:
+        fix = "compare the layer before with this one"
+        if x.shape == (features,):
+            fix = "add the batch axis: x[None]"
+        elif weight.ndim == 2 and x.shape[-1:] == weight.shape[1:]:
+            fix = "this looks like PyTorch's weight (out, in): weight.T"
+        elif x.ndim > 2 and math.prod(x.shape[1:]) == features:
+            fix = "flatten all axes but the first: x.reshape(len(x), -1)"
+        told = f"x (N, {features}) for a weight ({features}, out)"
+        raise ShapeError("linear", expected=told, got=f"x {x.shape}, weight {weight.shape}", fix=fix)
     y = matmul(x, weight)
     if bias is None:
         return y

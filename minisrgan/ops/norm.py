@@ -102,14 +102,15 @@ def batch_norm(
     x, weight, bias = (as_tensor("batch_norm", n, t) for n, t in (("x", x), ("weight", weight), ("bias", bias)))
     momentum, eps = require_number("batch_norm", "momentum", momentum), require_number("batch_norm", "eps", eps)
     if x.ndim < 2 or x.size == 0:
-        raise ShapeError("batch_norm", expected="(..., C)", got=str(x.shape), fix="give (N, ..., C), not empty")
+        raise ShapeError("batch_norm", expected="(..., C)", got=str(x.shape), fix="give two axes or more, none empty")
     channels = weight.shape[0] if weight.ndim == 1 else -1
     require_channels("batch_norm", x, channels, f"weight {weight.shape} has one number a channel")
     running_mean, running_var = (a.data if isinstance(a, Tensor) else a for a in (running_mean, running_var))
     for name, array in (("bias", bias.data), ("running_mean", running_mean), ("running_var", running_var)):
         if array is not None and (not is_array(array) or array.dtype != x.dtype):
             got = f"{type(array).__name__} {getattr(array, 'dtype', '')}"
-            raise DTypeError("batch_norm", expected=f"{name} an array of {x.dtype}, as x is", got=got, fix="convert it")
+            fix = f"convert it: np.asarray({name}, np.{x.dtype})"
+            raise DTypeError("batch_norm", expected=f"{name} an array of {x.dtype}, as x is", got=got, fix=fix)
         if array is not None and array.shape != (channels,):
             raise ShapeError(
                 "batch_norm", expected=f"{name} ({channels},)", got=str(array.shape), fix="one number a channel"
@@ -117,9 +118,8 @@ def batch_norm(
     running = None if running_mean is None or running_var is None else (running_mean, running_var)
     if not training:
         if running is None:
-            raise ShapeError(
-                "batch_norm", expected="running_mean and running_var in evaluation", got="None", fix="training=True"
-            )
+            told = "running_mean and running_var in evaluation"
+            raise ShapeError("batch_norm", expected=told, got="None", fix="pass both, or training=True")
         return BatchNormEvaluation.apply(x, weight, bias, running=running, eps=eps)
     if math.prod(x.shape[:-1]) < 2:
         told = "at least 2 values a channel in training"

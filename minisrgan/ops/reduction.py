@@ -65,7 +65,8 @@ def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     ours = (1,) * (len(shape) - x.ndim) + x.shape
     if len(ours) != len(shape) or any(a not in (1, b) for a, b in zip(ours, shape, strict=True)):
         raise ShapeError(
-            "broadcast_to", expected=f"a shape that broadcasts to {shape}", got=str(x.shape), fix="reshape it first"
+            "broadcast_to", expected=f"a shape that broadcasts to {shape}", got=str(x.shape),
+            fix="reshape it, so that each axis has the length of the shape's or 1",
         )
     return x if x.shape == shape else BroadcastTo.apply(x, shape=shape)
 
@@ -86,7 +87,7 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
         return x
     missing = x.ndim - len(shape)
     if missing < 0 or any(a not in (1, b) for a, b in zip(shape, x.shape[missing:], strict=True)):
-        raise ShapeError("sum_to", expected=f"a shape that broadcasts to {x.shape}", got=str(shape), fix="check it")
+        raise ShapeError("sum_to", expected=f"a shape that broadcasts to {x.shape}", got=str(shape), fix="1 sums")
     axes = (*range(missing), *(missing + i for i, length in enumerate(shape) if length == 1 != x.shape[missing + i]))
     return sum(x, axis=axes).reshape(*shape)
 

@@ -65,15 +65,16 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
     Formula     y = min(max(x, low), high)
     Gradient    dy/dx = 1 where low <= x <= high, else 0: nothing outside the range learns.
     Shapes      x, y any one shape.
-    Errors      ArgumentError if low is not below high.
+    Errors      ArgumentError if low is above high.
 
     >>> x = Tensor([-2.0, 0.5, 2.0], requires_grad=True)
     >>> clip(x, 0.0, 1.0).sum().backward(); x.grad.numpy()
     array([0., 1., 0.], dtype=float32)
     """
     low, high = require_number("clip", "low", low), require_number("clip", "high", high)
-    if not low < high:
-        raise ArgumentError("clip", expected="low < high", got=f"low {low}, high {high}", fix="swap them?")
+    if not low <= high:
+        fix = f"swap them: ops.clip(x, {high}, {low})"
+        raise ArgumentError("clip", expected="low <= high", got=f"low {low}, high {high}", fix=fix)
     return Clip.apply(x, low=float(low), high=float(high))
 
 

@@ -38,9 +38,8 @@ def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     known = math.prod(length for length in shape if length != -1)
     fits = x.size == known if -1 not in shape else known > 0 and x.size % known == 0 and shape.count(-1) == 1
     if not fits:
-        raise ShapeError(
-            "reshape", expected=f"{x.size} elements, those of {x.shape}", got=f"shape {shape}", fix="check the lengths"
-        )
+        told, fix = f"{x.size} elements, those of {x.shape}", "check the lengths; one of them may be -1"
+        raise ShapeError("reshape", expected=told, got=f"shape {shape}", fix=fix)
     return x if x.shape == shape else Reshape.apply(x, shape=shape)
 
 
@@ -89,28 +88,41 @@ class Getitem(Function):
 def getitem(x: Tensor, index: Any) -> Tensor:
     """Take a part; also written ``x[index]``.
 
-    Formula     y = x[index], with slices, integers, integer arrays, None and ... as NumPy has them
+    Formula     y = x[index], with slices, integers, arrays of integers, masks, None and ... as NumPy has them;
+                a mask is an array of bool, which takes the elements where it is True
     Gradient    `scatter`: each element's gradient is added back where it came from, zero elsewhere.
-    Shapes      as NumPy's indexing.
-    Errors      ShapeError if the index leaves the tensor; DTypeError for a mask or a Tensor as index.
+    Shapes      as NumPy's indexing; a mask of k axes takes the place of k axes, which become one.
+    Errors      ShapeError if the index leaves the tensor or a mask does not fit; DTypeError for a Tensor as index.
 
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> getitem(x, np.array([0, 0, 2])).sum().backward(); x.grad.numpy()
     array([2., 0., 1.], dtype=float32)
+    >>> x[x.data > 1.5].numpy()
+    array([2., 3.], dtype=float32)
     """
     x = as_tensor("getitem", "x", x)
-    for part in index if isinstance(index, tuple) else (index,):
-        if isinstance(part, Tensor) or (is_array(part) and part.dtype.kind not in "iu"):
-            raise DTypeError(
-                "getitem", expected="slices, integers or integer arrays", got=f"{type(part).__name__} {part.dtype}",
-                fix="turn a mask into positions: np.flatnonzero(mask)",
-            )  # fmt: skip
+    parts = tuple(_index_part(part) for part in (index if isinstance(index, tuple) else (index,)))
     try:
-        return Getitem.apply(x, index=index)
+        return Getitem.apply(x, index=parts if isinstance(index, tuple) else parts[0])
     except (IndexError, TypeError, ValueError) as error:  # TypeError for x[0.5:], ValueError for x[::0]
-        raise ShapeError(
-            "getitem", expected=f"an index into {x.shape}", got=str(error), fix="check it against the shape"
-        ) from None
+        fix = "positions begin at 0, or at -1 from the end; a mask has the lengths of the axes that it stands for"
+        raise ShapeError("getitem", expected=f"an index into {x.shape}", got=str(error), fix=fix) from None
+
+
+def _index_part(part: Any) -> Any:
+    """Check a part of an index, and copy what may be changed before the backward pass needs it."""
+    if isinstance(part, list) or (is_array(part) and part.dtype.kind in "iub"):
+        return part.copy()
+    if isinstance(part, Tensor | np.ndarray):
+        array, code = (part.data, "index.data") if isinstance(part, Tensor) else (part, "index")
+        fix = f"take whole numbers: {code}.astype(int)"
+        if not isinstance(part, Tensor) and not is_array(part):
+            fix = "make it a plain array: " + ("index.filled(0)" if hasattr(part, "filled") else "np.asarray(index)")
+        elif ((array == 0) | (array == 1)).all():
+            fix = f"a mask is a comparison: {code} > 0"
+        told, got = "slices, integers, arrays of integers or of bool", f"{type(part).__name__} of {array.dtype}"
+        raise DTypeError("getitem", expected=told, got=got, fix=fix)
+    return part
 
 
 class Scatter(Function):
@@ -149,7 +161,8 @@ def scatter(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
         return Scatter.apply(x, index=index, shape=shape)
     except (IndexError, TypeError, ValueError) as error:
         got = f"{x.shape}; {error}"
-        raise ShapeError("scatter", expected=f"x of the shape of a part of {shape}", got=got, fix="reshape x") from None
+        told, fix = f"x of the shape of a part of {shape}", "reshape x to the shape of y[index]"
+        raise ShapeError("scatter", expected=told, got=got, fix=fix) from None
 
 
 def pad(x: Tensor, widths: tuple[tuple[int, int], ...], mode: str = "constant") -> Tensor:
@@ -168,16 +181,16 @@ def pad(x: Tensor, widths: tuple[tuple[int, int], ...], mode: str = "constant") 
     """
     x = as_tensor("pad", "x", x)
     if not isinstance(widths, tuple | list) or len(widths) != x.ndim:
-        raise ArgumentError(
-            "pad", expected=f"{x.ndim} pairs (before, after) >= 0, one for each axis of {x.shape}", got=str(widths),
-            fix="for images: ((0, 0), (top, bottom), (left, right), (0, 0))",
-        )  # fmt: skip
+        told = f"widths as {x.ndim} pairs (before, after) >= 0, one for each axis of {x.shape}"
+        images = "for images write ((0, 0), (top, bottom), (left, right), (0, 0))"
+        fix = images if x.ndim == 4 else f"write a pair for each axis: {((1, 1),) * x.ndim}"
+        raise ArgumentError("pad", expected=told, got=str(widths), fix=fix)
     widths = tuple(require_sizes("pad", "a pair of widths", pair, 0, count=2) for pair in widths)  # type: ignore[misc]
     if mode == "constant":
         inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
         return scatter(x, inside, tuple(a + n + b for (a, b), n in zip(widths, x.shape, strict=True)))
     if mode != "reflect":
-        raise ArgumentError("pad", expected="mode constant or reflect", got=repr(mode), fix="choose one")
+        raise ArgumentError("pad", expected="mode constant or reflect", got=repr(mode), fix="take one of these")
     for axis, ((before, after), n) in enumerate(zip(widths, x.shape, strict=True)):
         if max(before, after) >= n and (before or after):
             most = f"a reflection of at most {n - 1} on axis {axis}"
@@ -239,8 +252,10 @@ def stack(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Tensor:
 def _alike(op: str, tensors: Any, axis: int, new_axis: bool) -> tuple[list[Tensor], int]:
     """Ask for tensors of one shape, but for the axis that joins them; return them and that axis, counted from 0."""
     if not isinstance(tensors, list | tuple) or not tensors:
-        got = "an empty list" if isinstance(tensors, list | tuple) else type(tensors).__name__
-        raise ShapeError(op, expected="a list of at least one tensor", got=got, fix="check what collects them")
+        got, fix = type(tensors).__name__, "put it into a list with the others: [tensors]"
+        if isinstance(tensors, list | tuple):
+            got, fix = "an empty list", "check what collects them"
+        raise ShapeError(op, expected="a list of at least one tensor", got=got, fix=fix)
     tensors = [as_tensor(op, f"entry {i}", x) for i, x in enumerate(tensors)]
     ndim = tensors[0].ndim + new_axis
     require_integer(op, "axis", axis, -ndim)

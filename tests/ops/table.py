@@ -123,6 +123,13 @@ INDICES = [
     (slice(None), np.array([2, 2, 0, 2])),
     (slice(1, 1),),
     (0, np.array([1, 1]), None, slice(None, None, -1)),
+    np.array([True, False, True, True]),
+    [False, True, False, True],
+    np.arange(12).reshape(4, 3) % 5 < 2,
+    np.arange(24).reshape(4, 3, 2) % 7 > 3,
+    (slice(None), np.array([False, True, True]), 1),
+    (np.array([True, False, True, False]), ..., np.array([1, 1])),
+    (..., np.zeros(2, bool)),
 ]
 CONVOLUTIONS = [  # x (N, H, W, C), weight (kh, kw, C, O), stride, padding
     *(((2, 5, 6, 2), (3, 3, 2, 3), stride, padding) for stride in (1, 2, 3) for padding in (0, 1, 2, 3)),
