@@ -29,11 +29,10 @@ CORE_FILES = (
     "autograd/tensor.py", "autograd/function.py", "autograd/engine.py", "autograd/modes.py", "training/stages.py",
 )  # fmt: skip
 
-# Code lines without blanks, comments and docstrings; lines of a file with them. The core keeps to DESIGN.md's 2,200.
-# The package was drawn for 6,500 and does not: reading weights of others without running them (640 lines), a
-# GPU's own kernels and the doctor (370), what watches over a training (400) and the figures and worked numbers of the
-# course (140) came on top of what filled it before. Here stands what it has grown to, so that it is seen to grow.
-CORE_BUDGET, PACKAGE_BUDGET = 2200, 8200
+# Code lines without blanks, comments and docstrings; lines of a file with them. DESIGN.md's budget holds for the end of
+# the work that is open: until then the count may exceed it by OVER, which is what it does today, and which only falls.
+CORE_BUDGET, PACKAGE_BUDGET = 2200, 8000
+OVER = {"core": 0, "package": 0}
 FILE_LIMIT, KERNEL_LIMIT = 300, 250
 
 # What a room must do without, although it lies further up.
@@ -193,11 +192,11 @@ def test_line_budget(capsys: pytest.CaptureFixture[str]):
     rooms = {room: sum(n for path, n in counts.items() if room_of(path) == room) for room in ROOMS}
     files = sum(n for path, n in counts.items() if name_of(path) in CORE_FILES)
     core, whole = files + sum(rooms[room] for room in CORE), sum(counts.values())
+    over = {"core": core - CORE_BUDGET, "package": whole - PACKAGE_BUDGET}
     with capsys.disabled():
-        print(f"\ncode lines: core {core:,} of {CORE_BUDGET:,}, package {whole:,} of {PACKAGE_BUDGET:,}")
+        print(f"\ncode lines: core {core:,} of {CORE_BUDGET:,}, package {whole:,} of {PACKAGE_BUDGET:,}; over {over}")
         print("  " + ", ".join(f"{room} {n:,}" for room, n in rooms.items() if n))
-    assert core <= CORE_BUDGET
-    assert whole <= PACKAGE_BUDGET
+    assert all(lines <= OVER[name] for name, lines in over.items()), over
 
 
 def test_code_lines_counts_code():

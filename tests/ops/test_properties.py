@@ -256,7 +256,7 @@ def test_pixel_shuffle_keeps_groups_and_places(x: Array, more: int, down: int, r
 
 @st.composite
 def indexed(draw: Any) -> tuple[tuple[int, ...], Any]:
-    """Draw a shape and an index into it: slices, integers, None, ..., masks, or arrays in which positions come up twice."""
+    """Draw a shape and an index into it: slices, integers, None, ..., masks, arrays with a position twice."""
     shape = draw(npst.array_shapes(max_dims=3, max_side=4))
     masks = npst.arrays(bool, shape[: draw(st.integers(1, len(shape)))])
     kinds = npst.basic_indices(shape, allow_newaxis=True), npst.integer_array_indices(shape), masks

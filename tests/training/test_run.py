@@ -108,7 +108,8 @@ def test_more_steps_go_on_and_the_same_settings_do_no_harm(photos: Path, tmp_pat
     [({"srresnet_steps": 3}, ["srresnet_steps = 4", "srresnet_steps = 3"]), ({"batch": 3}, ["batch = 2", "batch = 3"]),
      ({"srgan_steps": 9}, ["srgan_steps = 9"]), ({"seed": 2, "crop": 20}, ["seed = 2", "crop = 20"]),
      ({"preset": "paper"}, ["preset = 'paper'", "batch = 16", "channels = 64"]), ({"tanh": True}, ["tanh = True"]),
-     ({"srresnet_steps": 9, "batch": 3}, ["batch = 3"]), ({"bacth": 2}, ["bacth"]), ({"batch": "two"}, ["batch as int"])],
+     ({"srresnet_steps": 9, "batch": 3}, ["batch = 3"]), ({"bacth": 2}, ["bacth"]),
+     ({"batch": "two"}, ["batch as int"])],
 )  # fmt: skip
 def test_other_settings_are_named(asked: dict[str, Any], told: list[str], photos: Path, tmp_path: Path) -> None:
     """Taken as they are, half of a training has another batch; ignored, somebody waits for what was asked for."""
