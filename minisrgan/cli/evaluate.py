@@ -144,7 +144,7 @@ def _missing(texture: Texture, originals: Sequence[Score]) -> Iterator[str]:
     if texture.content:
         reasons["vgg_54"] = f"above {LARGEST_VGG / 1e6:.0f} megapixels; --vgg FILE measures them all the same"
     if texture.natural:
-        reasons["niqe"] = f"flat or below {SMALLEST_NIQE} pixels a side between the cropped borders"
+        reasons["niqe"] = f"flat or below {SMALLEST_NIQE} pixels a side"
     for measure, reason in reasons.items():
         left_out = sum(getattr(score, measure) is None for score in originals)
         if left_out:

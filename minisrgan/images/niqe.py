@@ -48,26 +48,24 @@ def read_natural(path: str | Path) -> Natural:
     return mean[0], covariance
 
 
-def niqe(image: Array, natural: Natural, crop: int = 0) -> float:
+def niqe(image: Array, natural: Natural) -> float:
     """Natural Image Quality Evaluator of Y: a distance from good photographs. Less is better; good ones have 2 to 6.
 
     Formula     sqrt((m - m')^T ((C + C') / 2)^+ (m - m')), m and C the mean and covariance of the 36 features over
                 blocks of 96 x 96 pixels, m' and C' those of good photographs
     natural     (m', C'), from `read_natural`
-    crop        pixels to leave out at each border, as in tables of enlargements: 4 for x4
-    Shapes      uint8 (H, W, 3), or (H, W) for grey, at least 96 pixels a side then. Left out are the rest beside whole
+    Shapes      uint8 (H, W, 3), or (H, W) for grey, at least 96 pixels a side. Left out are the rest beside whole
                 blocks at the right and below, and flat blocks, which have no distribution; NaN if all are flat.
     Errors      ShapeError, DTypeError
     Source      Mittal, Soundararajan and Bovik 2013, Making a "completely blind" image quality analyzer, eq. 1 to 10;
                 Y rounded to whole levels and a second scale by MATLAB's bicubic, as in the published program
     """
     y = np.floor(rgb_to_y(image) + 0.5)
-    rows, columns = ((size - 2 * crop) // _BLOCK for size in y.shape)
+    rows, columns = (size // _BLOCK for size in y.shape)
     if min(rows, columns) < 1:
-        expected = f"at least {SMALLEST} pixels a side" + f" once {crop} are cropped from each border" * bool(crop)
-        fix = "measure a larger image, or leave NIQE out"
+        expected, fix = f"at least {SMALLEST} pixels a side", "measure a larger image, or leave NIQE out"
         raise ShapeError("niqe", expected=expected, got=str(image.shape), fix=fix)
-    y = y[crop : crop + rows * _BLOCK, crop : crop + columns * _BLOCK]
+    y = y[: rows * _BLOCK, : columns * _BLOCK]
     scales = (_features(y, _BLOCK), _features(imresize(y, 1 / 2, "symmetric"), _BLOCK // 2))
     features = np.concatenate(scales, axis=1)  # (blocks, 36)
     features = features[np.isfinite(features).all(axis=1)]

@@ -211,7 +211,7 @@ def judge(
         scores[method] = Score(psnr(picture, original, scale), daala, wang, seconds, megapixels)
     if texture:
         scores["original"] = Score(math.inf, 1.0, 1.0)
-        found = texture.measure(pictures | {"original": original}, original, scale)
+        found = texture.measure(pictures | {"original": original}, original)
         scores = {name: replace(score, **found[name]) for name, score in scores.items()}
     return pictures, scores
 

@@ -58,10 +58,9 @@ class Texture:
         self._smallest = 0 if niqe else SMALLEST_NIQE
         self._device = device
 
-    def measure(self, pictures: Mapping[str, Array], original: Array, crop: int = 0) -> dict[str, dict[str, float]]:
+    def measure(self, pictures: Mapping[str, Array], original: Array) -> dict[str, dict[str, float]]:
         """Measure each picture, uint8 (H, W, 3) or (H, W); what cannot be measured is left out.
 
-        crop     pixels of each border that NIQE leaves out
         Returns  for each picture a dict of fields of `minisrgan.inference.evaluate.Score`
         Errors   ShapeError for a picture too small for NIQE, if the file of its parameters was named
         """
@@ -79,8 +78,8 @@ class Texture:
                 features = self._features(picture)
                 # Eq. 5 of the paper, as VGGContent has it; the original's features are computed once for all.
                 values["vgg_54"] = float(np.square(features - target).sum(axis=3).mean()) * content.scale**2
-            if self.natural and size - 2 * crop >= self._smallest:
-                values["niqe"] = niqe(picture, self.natural, crop)
+            if self.natural and size >= self._smallest:
+                values["niqe"] = niqe(picture, self.natural)
             found[name] = {key: value for key, value in values.items() if not math.isnan(value)}
         return found
 

@@ -42,17 +42,17 @@ def test_each_measure_is_in_its_field(tmp_path: Path) -> None:
     original = photo()
     blurred = imresize(imresize(original, 1 / 2), 2)
     texture = Texture(niqe=parameters(tmp_path / "niqe.npz"))
-    found = texture.measure({"blurred": blurred, "original": original}, original, 4)
+    found = texture.measure({"blurred": blurred, "original": original}, original)
     natural = niqe_parameters(tmp_path / "niqe.npz")
     assert natural is not None
     red, green, blue = colour_shift(blurred, original)
     assert found["blurred"] == {
         "detail": detail(blurred, original), "top_octave": top_octave(blurred, original), "grid_4": grid(blurred),
         "grid_2": grid(blurred, 2), "local_grid_4": local_grid(blurred), "local_grid_2": local_grid(blurred, 2),
-        "shift_red": red, "shift_green": green, "shift_blue": blue, "niqe": niqe(blurred, natural, 4),
+        "shift_red": red, "shift_green": green, "shift_blue": blue, "niqe": niqe(blurred, natural),
     }  # fmt: skip
     assert (found["original"]["detail"], found["original"]["shift_red"]) == (1, 0)
-    assert found["original"]["niqe"] == niqe(original, natural, 4) != niqe(original, natural)
+    assert found["original"]["niqe"] == niqe(original, natural)
 
 
 @pytest.mark.parametrize("grey", [False, True])
@@ -76,16 +76,16 @@ def test_distance_of_features_is_the_content_loss(grey: bool) -> None:
 def test_what_is_too_small_is_left_out(cache: Path, tmp_path: Path) -> None:
     """Of a folder of photos one is small, and the others' numbers are lost; or an error where NIQE was asked for."""
     parameters(cache / "niqe.npz")
-    sizes = {63: {"detail"}, 64: {"detail", "grid_4", "local_grid_2"}, 103: {"grid_4"}, 104: {"grid_4", "niqe"}}
+    sizes = {63: {"detail"}, 64: {"detail", "grid_4", "local_grid_2"}, 95: {"grid_4"}, 96: {"grid_4", "niqe"}}
     for size, fields in sizes.items():
-        found = Texture().measure({"a": photo(size)}, photo(size), 4)["a"]
+        found = Texture().measure({"a": photo(size)}, photo(size))["a"]
         assert {"detail", "grid_4", "local_grid_2", "niqe"} & {*found} >= fields
         assert ("grid_4" in found) == (size >= 64)
-        assert ("niqe" in found) == (size >= 104)
+        assert ("niqe" in found) == (size >= 96)
     named = Texture(niqe=parameters(tmp_path / "named.npz"))
-    assert "niqe" in named.measure({"a": photo(104)}, photo(104), 4)["a"]
-    with pytest.raises(ShapeError, match="at least 96 pixels a side once 4 are cropped"):
-        named.measure({"a": photo(103)}, photo(103), 4)
+    assert "niqe" in named.measure({"a": photo(96)}, photo(96))["a"]
+    with pytest.raises(ShapeError, match="at least 96 pixels a side"):
+        named.measure({"a": photo(95)}, photo(95))
 
 
 def test_what_is_too_large_for_vgg_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
