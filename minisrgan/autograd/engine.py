@@ -24,7 +24,7 @@ Vertex: TypeAlias = Function | Tensor  # a node, or a leaf
 
 def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, retain_graph: bool | None) -> None:
     """Add the gradient of every leaf, and of what retains its own, to its `.grad`; see `Tensor.backward`."""
-    for vertex, grad, owned in _propagate([root], [grad_output], None, create_graph, retain_graph):
+    for vertex, grad, owned in propagate([root], [grad_output], None, create_graph, retain_graph):
         tensor = vertex if isinstance(vertex, Tensor) else vertex.keeper() if vertex.keeper else None
         if tensor is None:
             continue
@@ -66,9 +66,9 @@ def grad(
         raise ShapeError(
             "grad", expected=f"{len(roots)} grad_outputs", got=str(len(seeds)), fix="give one for each output"
         )
-    vertices = [_vertex(x) for x in targets]
+    vertices = [vertex_of(x) for x in targets]
     found: dict[int, Tensor] = {}
-    for vertex, gradient, owned in _propagate(roots, seeds, vertices, create_graph, retain_graph):
+    for vertex, gradient, owned in propagate(roots, seeds, vertices, create_graph, retain_graph):
         found[id(vertex)] = _own(gradient, owned)
     for position, vertex in enumerate(vertices):
         if id(vertex) not in found:
@@ -78,7 +78,7 @@ def grad(
     return tuple(found[id(vertex)] for vertex in vertices)
 
 
-def _propagate(
+def propagate(
     roots: Sequence[Tensor],
     seeds: Sequence[Any],
     targets: Sequence[Vertex] | None,
@@ -92,12 +92,12 @@ def _propagate(
     array, which is then owned, and later ones are added in place.
     """
     retain_graph = create_graph if retain_graph is None else retain_graph
-    order = _topological_order([_vertex(root) for root in roots])
+    order = topological_order([vertex_of(root) for root in roots])
     wanted = None if targets is None else {id(target) for target in targets}
     useful = _leading_to(order, wanted)
     table: dict[int, tuple[Tensor, bool]] = {}
     for root, seed in zip(roots, seeds, strict=True):
-        _accumulate(table, _vertex(root), _seed(root, seed), False, create_graph)
+        _accumulate(table, vertex_of(root), seed_of(root, seed), False, create_graph)
 
     results: list[tuple[Vertex, Tensor, bool]] = []
     recorder = profiler.get()
@@ -119,7 +119,7 @@ def _propagate(
             vertex.needs_grad = tuple(parent is not None and id(parent) in useful for parent in vertex.parents)
             if not any(vertex.needs_grad):
                 continue
-            ask = _gradients if recorder is None else recorder.timed(vertex.name, "backward", _gradients)
+            ask = gradients_of if recorder is None else recorder.timed(vertex.name, "backward", gradients_of)
             parts = ask(vertex, gradient, create_graph)
             seen = {id(gradient.data), *(id(kept[0]) for kept in vertex._saved)}
             seen |= {id(part.data.base) for part in parts if part is not None}
@@ -134,7 +134,7 @@ def _propagate(
     return results
 
 
-def _topological_order(roots: Sequence[Vertex]) -> list[Vertex]:
+def topological_order(roots: Sequence[Vertex]) -> list[Vertex]:
     """List every vertex that the roots were computed from, each after all of its own parents."""
     order: list[Vertex] = []
     seen: set[int] = set()
@@ -161,7 +161,7 @@ def _leading_to(order: Sequence[Vertex], wanted: set[int] | None) -> set[int]:
     return useful
 
 
-def _gradients(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tensor | None, ...]:
+def gradients_of(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tensor | None, ...]:
     """Ask a node for the gradients of its inputs, and check that they fit."""
     if node.backward_fused is not None and not create_graph:
         arrays = node.backward_fused(grad_y.data)
@@ -211,7 +211,7 @@ def _accumulate(
         table[id(vertex)] = (so_far + part, True)
 
 
-def _seed(root: Tensor, seed: Any) -> Tensor:
+def seed_of(root: Tensor, seed: Any) -> Tensor:
     """Return dL/d(root): what was given, or 1 for a scalar."""
     if not root.requires_grad:
         told = "a tensor computed from one that requires a gradient"
@@ -251,7 +251,8 @@ def _after(replaced: Tensor | None, gradient: Tensor) -> Tensor:
     return replaced
 
 
-def _vertex(tensor: Tensor) -> Vertex:
+def vertex_of(tensor: Tensor) -> Vertex:
+    """Return the node that made a tensor, or a leaf itself."""
     return tensor if tensor._node is None else tensor._node
 
 

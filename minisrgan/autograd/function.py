@@ -136,7 +136,7 @@ class Function:
             if factor and not any(needed for i, needed in enumerate(self.needs_grad) if i != source):
                 continue
             which = {None: "an array that it computed", _OUTPUT: "its result"}.get(source)
-            which = which or f"its input {self._argument(source or 0)}"
+            which = which or f"its input {self.argument(source or 0)}"
             raise GradientError(
                 f"backward of {self.name}",
                 expected=f"{which}{f' ({name})' if name else ''}, {value.shape}, as it was in the forward pass",
@@ -212,18 +212,18 @@ class Function:
             return value
         if is_array(value):
             return Tensor(value)
-        told = f"a Tensor, an array or a number as {cls._argument(position)}"
+        told = f"a Tensor, an array or a number as {cls.argument(position)}"
         raise DTypeError(cls.name, expected=told, got=type(value).__name__, fix=how_to_wrap(value))
 
     @classmethod
-    def _argument(cls, position: int) -> str:
+    def argument(cls, position: int) -> str:
         """Return the name of an input, for messages."""
         names = [name for name in inspect.signature(cls.forward).parameters if name != "self"]
         return names[min(position, len(names) - 1)]
 
     @classmethod
     def _refuse_mixture(cls, given: tuple[Tensor | Scalar, ...]) -> None:
-        named = [(cls._argument(i), v) for i, v in enumerate(given) if isinstance(v, Tensor)]
+        named = [(cls.argument(i), v) for i, v in enumerate(given) if isinstance(v, Tensor)]
         dtypes, devices = {v.dtype for _, v in named}, {v.device for _, v in named}
         if len(devices) > 1:
             got = ", ".join(f"{name} on {v.device}" for name, v in named)

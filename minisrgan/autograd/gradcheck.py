@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minisrgan.autograd.engine import _propagate, grad
+from minisrgan.autograd.engine import grad, propagate
 from minisrgan.autograd.function import Function
 from minisrgan.autograd.modes import enable_grad
 from minisrgan.autograd.tensor import Tensor, zeros_like
@@ -190,7 +190,7 @@ class _Check:
         pairs = [(y, Tensor(c.copy())) for y, c in zip(self._call(leaves), self.weights, strict=True)]
         roots, seeds = zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True)
         targets = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad]
-        reached = _propagate(roots, seeds, targets, create_graph, retain_graph=True)
+        reached = propagate(roots, seeds, targets, create_graph, retain_graph=True)
         found = {id(leaf): gradient for leaf, gradient, _ in reached}
         tensors = [leaf if isinstance(leaf, Tensor) else Tensor(0.0) for leaf in leaves]
         return [found.get(id(leaf), zeros_like(leaf)).data for leaf in tensors]

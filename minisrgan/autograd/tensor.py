@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -87,6 +87,7 @@ class Tensor(Protocols):
             [6. 8.]], shape (2, 2), float32)
     """
 
+    explain: ClassVar[Callable[..., None]]  # prints what `backward` would do: see minisrgan.explain.graph
     __slots__ = ("__weakref__", "_array", "_hooks", "_node", "grad", "name", "requires_grad")
 
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
@@ -202,12 +203,6 @@ class Tensor(Protocols):
         from minisrgan.autograd.engine import backward  # the engine is built on Tensors, so it is imported late
 
         backward(self, grad_output, create_graph, retain_graph)
-
-    def explain(self, grad_output: Operand | None = None, names: dict[str, Tensor] | None = None) -> None:
-        """Print what `backward` would do, step by step, and change nothing; see `minisrgan.autograd.graph.explain`."""
-        from minisrgan.autograd.graph import explain
-
-        print(explain(self, grad_output, names))  # noqa: T201
 
     def retain_grad(self) -> None:
         """Let `backward` add the gradient of this tensor to its `.grad`, after all hooks, although it is not a leaf."""

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minisrgan import ops
-from minisrgan.autograd import Tensor, graph
+from minisrgan.autograd import Tensor
+from minisrgan.explain import graph
 from minisrgan.images import replacing
 from minisrgan.models import Generator
 from minisrgan.models.generator import ResidualBlock
@@ -43,7 +44,7 @@ def add_parser(commands: Any) -> None:
         "explain",
         help="show the backward pass of a small graph step by step",
         description="Show the backward pass of an example step by step: operation, formula, and the norm of each "
-        "gradient. In Python, loss.explain() does so for any graph, and minisrgan.autograd.graph.to_svg(loss) "
+        "gradient. In Python, loss.explain() does so for any graph, and minisrgan.explain.graph.to_svg(loss) "
         "draws it.",
         epilog="example: minisrgan explain residual --svg residual.svg",
     )

@@ -6,9 +6,9 @@ import argparse
 from typing import Any
 
 from minisrgan.errors import ConfigError
+from minisrgan.explain import summary_table
 from minisrgan.models import VGG19, Discriminator, Generator
 from minisrgan.nn import Module
-from minisrgan.show import summary_table
 
 
 def add_parser(commands: Any) -> None:

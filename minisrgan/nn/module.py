@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from types import SimpleNamespace
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
-from minisrgan.autograd import Tensor, mark_changed, no_grad
+from minisrgan.autograd import Tensor, mark_changed
 from minisrgan.backend import Array, array_module, is_array, to_device, to_numpy
 from minisrgan.errors import ArgumentError, MinisrganError, WeightsError
-from minisrgan.reference.worked import WORKED
 
 ForwardHook: TypeAlias = Callable[["Module", tuple[Any, ...], Tensor], None]
-
-
-class Text(str):
-    """Text of several lines that a notebook shows as it is printed."""
-
-    def __repr__(self) -> str:
-        """Show the lines instead of one with signs for their ends."""
-        return str(self)
 
 
 class Parameter(Tensor):
@@ -71,6 +59,7 @@ class Module:
     ['0.weight', '0.bias', '1.weight', '1.bias', '2.weight']
     """
 
+    explain: ClassVar[Callable[..., str]]  # this and the text of print(module) come from minisrgan.explain
     buffer_names: ClassVar[tuple[str, ...]] = ()
     training: bool = True
     _name: str = ""
@@ -129,9 +118,10 @@ class Module:
 
     def children(self) -> dict[str, Module]:
         """Return the modules assigned to this one, by name, in order; those in a list as ``name.0``, ``name.1`` ..."""
-        return {path: part for path, part in self._found() if isinstance(part, Module)}
+        return {path: part for path, part in self.parts() if isinstance(part, Module)}
 
-    def _found(self) -> Iterator[tuple[str, Module | Parameter]]:
+    def parts(self) -> Iterator[tuple[str, Module | Parameter]]:
+        """Walk over the modules and parameters assigned to this one, with their names."""
         for name, value in vars(self).items():
             yield from _parts(name, value)
 
@@ -144,7 +134,7 @@ class Module:
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Walk over all parameters with their paths, such as ``blocks.3.conv1.weight``."""
         for path, module in self.named_modules():
-            for name, part in module._found():
+            for name, part in module.parts():
                 if isinstance(part, Parameter):
                     yield f"{path}.{name}" if path else name, part
 
@@ -245,68 +235,6 @@ class Module:
             hooks.pop(key, None)
 
         return remove
-
-    def explain(self, *inputs: Any, at: tuple[int, ...] | None = None) -> Text:
-        """Tell formula, shapes, and the numbers of one output element, for every layer in the order in which they run.
-
-        at  the element, a position in the layer's output; by default one in the middle of the first image
-
-        Nothing is changed: what batch norm notes of the batch is taken back.
-
-        >>> from minisrgan import nn
-        >>> nn.PReLU(1).explain(Tensor([[-4.0]]))
-        PReLU
-          y = x where x > 0, else a x; PReLU learns a = weight[c], leaky ReLU has a fixed one, ReLU has a = 0
-          x (1, 1), weight (1,) -> y (1, 1)
-          x[0, 0] = -4 is not above 0: the slope is a = 0.25
-          y[0, 0] = 0.25 * -4 = -1
-        """
-        told: list[str] = []
-        with ExitStack() as afterwards, no_grad():
-            for _, layer in self.named_modules():
-                for name in layer.buffer_names:
-                    array = getattr(layer, name)
-                    afterwards.callback(array.__setitem__, ..., array.copy())
-                if not layer.children():
-                    hook = lambda layer, x, y: told.append(layer._explained(Tensor(x[0]), y, at))  # noqa: E731
-                    afterwards.callback(layer.register_forward_hook(hook))
-            self(*inputs)
-        return Text("\n\n".join(told))
-
-    def _explained(self, x: Tensor, y: Tensor, at: tuple[int, ...] | None) -> str:
-        lines = [", ".join([f"x {x.shape}", *self._own()]) + f" -> y {y.shape}"]
-        if worked := WORKED.get(type(self).__name__):
-            arrays = {name: to_numpy(array) for name, array in self.state_dict().items()}
-            settings = SimpleNamespace(**{"training": self.training} | vars(self) | arrays)
-            steps = worked(to_numpy(x.data), at or (0, *(size // 2 for size in y.shape[1:])), settings)
-            lines = [f"{inspect.getdoc(worked)}", *lines, *steps]
-        return "\n  ".join([f"{type(self).__name__} {self.describe()}".strip(), *lines])
-
-    def _own(self) -> list[str]:
-        return [f"{n} {p.shape}" for n, p in self._found() if isinstance(p, Parameter)]
-
-    def __repr__(self) -> str:
-        """Show the tree of modules with shapes and counts; equal neighbours are shown once."""
-        return "\n".join(self._tree())
-
-    def _tree(self) -> list[str]:
-        title = f"{type(self).__name__} {self.describe()}".strip()
-        count = self.parameter_count()
-        facts = self._own() + ([f"{count:,} parameters"] if count else [])
-        lines = [title + (": " + ", ".join(facts) if facts else "")]
-        groups: list[tuple[list[str], list[str]]] = []
-        for name, child in self.children().items():
-            tree = child._tree()
-            if groups and groups[-1][1] == tree and name.isdigit():
-                groups[-1][0].append(name)
-            else:
-                groups.append(([name], tree))
-        for names, tree in groups:
-            label = names[0] if len(names) == 1 else f"{names[0]}-{names[-1]}"
-            times = "" if len(names) == 1 else f"{len(names)} x "
-            lines.append(f"  {label}  {times}{tree[0]}")
-            lines.extend("  " + line for line in tree[1:])
-        return lines
 
 
 def _all_finite(array: Array, dtype: Any) -> bool:

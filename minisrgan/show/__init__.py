@@ -1,11 +1,11 @@
 """Figures and tables for notebooks and the command line. Nothing is computed here that is not about drawing."""
 
+from minisrgan.explain import summarize, summary_table
 from minisrgan.show.comparison import make_strip, strips_figure
 from minisrgan.show.curves import curves_figure
 from minisrgan.show.grid import histogram_figure, images_figure, lines_figure
 from minisrgan.show.profile import profile_figure
 from minisrgan.show.style import PALETTE, new_figure, save_figure, style_plot
-from minisrgan.show.summary import summarize, summary_table
 
 __all__ = [
     "PALETTE", "curves_figure", "histogram_figure", "images_figure", "lines_figure", "make_strip", "new_figure",

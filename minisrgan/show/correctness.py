@@ -14,8 +14,8 @@ from minisrgan import ops, reference
 from minisrgan.autograd import Tensor, gradcheck, gradgradcheck
 from minisrgan.backend import Array
 from minisrgan.errors import ConfigError
+from minisrgan.explain.summary import text_table
 from minisrgan.reference.cases import CASES, Case
-from minisrgan.show.summary import text_table
 
 Fixtures: TypeAlias = Mapping[str, Array]
 

@@ -99,7 +99,7 @@ def test_residual_additions_cost_what_plain_ones_do(monkeypatch: pytest.MonkeyPa
     Small numbers come first, so that an engine with this defect fails here and does not run for ever at 64.
     """
     with monkeypatch.context() as patch:
-        gradients, looks = count_calls(patch, engine, "_gradients"), count_calls(patch, engine, "_parents")
+        gradients, looks = count_calls(patch, engine, "gradients_of"), count_calls(patch, engine, "_parents")
         for length in (8, 16, 64):
             x = leaf(1.0)
             Walk.residual(x, length).backward()

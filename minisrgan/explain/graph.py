@@ -1,4 +1,4 @@
-"""The recorded graph, made visible: `explain` tells its backward pass step by step, `to_svg` and `to_dot` draw it.
+"""The recorded graph, drawn: `to_svg` and `to_dot`.
 
 A drawing runs downwards, from the leaves to the result: operations are rounded boxes, leaves square ones, what gets no
 gradient is dashed. The layout is a simple form of that by Sugiyama, Tagawa and Toda (1981): give every box a row, lead
@@ -7,25 +7,18 @@ long lines through the rows between, order each row, and put every box above one
 
 from __future__ import annotations
 
-import inspect
-import sys
-import textwrap
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from html import escape
-from itertools import pairwise, takewhile
-from operator import add
+from itertools import pairwise
 from typing import TypeAlias
 
-from minisrgan.autograd.engine import _gradients, _seed, _topological_order, _vertex
-from minisrgan.autograd.function import Function
-from minisrgan.autograd.modes import no_grad
-from minisrgan.autograd.tensor import Operand, Tensor
+from minisrgan.autograd import Function, Tensor
+from minisrgan.autograd.engine import topological_order, vertex_of
+from minisrgan.explain.steps import Names, explain, gradient_formula, names_of
 
-Names: TypeAlias = Mapping[str, Tensor]
+__all__ = ["Drawing", "explain", "gradient_formula", "to_dot", "to_svg"]
+
 Point: TypeAlias = tuple[int, int]  # (box, row): the box itself or, in a row below it, a line on its way from it
 Lines: TypeAlias = Counter[tuple[Point, Point]]
 
@@ -59,89 +52,6 @@ class _Box:
     def width(self) -> float:
         """The pixels that its text and a margin need."""
         return 0.6 * max(14 * len(self.title), 12 * len(self.detail)) + 24
-
-
-def explain(tensor: Tensor, grad_output: Operand | None = None, names: Names | None = None, limit: int = 40) -> str:
-    """Tell the backward pass step by step: operation, formula, shapes, time, and each gradient's norm, sqrt(sum g^2).
-
-    grad_output  dL/d(tensor); may be left out for a scalar, where it is 1
-    names        what leaves and results shall be called, such as ``dict(model.named_parameters())``
-    limit        how many steps and leaves are told; all are computed
-    Errors       as `Tensor.backward`.
-
-    Nothing is changed: every `.grad` stays as it is, the graph can still be used, hooks are not called.
-
-    >>> x = Tensor([3.0, 4.0], requires_grad=True)
-    >>> print(explain((x * x).sum(), names={"x": x}))
-    Backward pass: 2 steps to 1 leaves. grad_y is dL/d(result of the step).
-    <BLANKLINE>
-    step 1  sum                                                       ... ms
-            dy/dx_i = 1: grad_y is repeated along the axes that were summed.
-            grad_y          ()                norm 1
-            grad_x          (2,)              norm 1.414        to step 2, multiply
-    <BLANKLINE>
-    step 2  multiply                                                  ... ms
-            dy/da = b and dy/db = a: each input's gradient is grad_y times the other, summed over broadcast axes.
-            grad_y          (2,)              norm 1.414
-            grad_a          (2,)              norm 5            to leaf x
-            grad_b          (2,)              norm 5            to leaf x
-    <BLANKLINE>
-    leaf x                  (2,)              norm 10           the sum of 2 gradients
-    """
-    order = _topological_order([_vertex(tensor)])[::-1]
-    nodes = [vertex for vertex in order if isinstance(vertex, Function)]
-    leaves = [vertex for vertex in order[::-1] if isinstance(vertex, Tensor)]
-    called = _called(names, nodes)
-    place = {id(node): f"step {step}, {node.name}" for step, node in enumerate(nodes, 1)}
-    place |= {id(leaf): f"leaf {called.get(id(leaf), '')}" for leaf in leaves}
-    lines = [f"Backward pass: {len(nodes)} steps to {len(leaves)} leaves. grad_y is dL/d(result of the step)."]
-    if max(len(nodes), len(leaves)) > limit:
-        lines.append(f"This graph is large: only the first {limit} steps and leaves are shown (limit={limit}).")
-    arrived = {id(order[0]): [_seed(tensor, grad_output)]}
-    with no_grad():
-        for step, node in enumerate(nodes, 1):
-            if id(node) not in arrived:
-                continue
-            grad_y = reduce(add, arrived.pop(id(node)))
-            node.needs_grad = tuple(parent is not None for parent in node.parents)
-            start = time.perf_counter()
-            parts = _gradients(node, grad_y, create_graph=False)
-            milliseconds = 1000 * (time.perf_counter() - start)
-            told = [*gradient_formula(type(node)).splitlines(), _told("grad_y", grad_y.shape, grad_y)]
-            for position, (parent, part) in enumerate(zip(node.parents, parts, strict=True)):
-                if parent is None or part is None:
-                    part, to = None, "no gradient: a constant"
-                else:
-                    arrived.setdefault(id(parent), []).append(part)
-                    to = f"to {place[id(parent)]}"
-                told.append(_told(f"grad_{node._argument(position)}", node.shapes[position], part, to))
-            if step <= limit:
-                title = f"{f'step {step}':<7} {node.name}  {called.get(id(node), '')}"
-                lines += ["", f"{title:<65} {milliseconds:.2f} ms", *(" " * 8 + line for line in told)]
-        lines.append("")
-        for leaf in [leaf for leaf in leaves if id(leaf) in arrived][:limit]:
-            grads = arrived[id(leaf)]
-            note = f"the sum of {len(grads)} gradients" if len(grads) > 1 else ""
-            lines.append(_told(place[id(leaf)], leaf.shape, reduce(add, grads), note, 23))
-    return "\n".join(lines)
-
-
-def gradient_formula(function: type[Function]) -> str:
-    """Return what stands under Gradient in the docstring of a Function, or in that of the operation that applies it.
-
-    That is the function of its name in the same module; batch_norm speaks for batch_norm_training too.
-
-    >>> from minisrgan.ops.activation import Tanh
-    >>> gradient_formula(Tanh)
-    'dy/dx = 1 - y^2'
-    """
-    module = sys.modules[function.__module__]
-    public = [name for name, value in vars(module).items() if inspect.isfunction(value)]
-    owner = max((name for name in public if f"{function.name}_".startswith(f"{name}_")), key=len, default="")
-    lines = f"{inspect.getdoc(function)}\n{inspect.getdoc(getattr(module, owner, function))}".splitlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith("Gradient ")), len(lines))
-    part = takewhile(lambda line: line.startswith((" ", "Gradient ")), lines[start:])
-    return textwrap.dedent("\n".join(line.replace("Gradient ", " " * 9) for line in part))
 
 
 def to_dot(tensor: Tensor, names: Names | None = None, limit: int = 40) -> str:
@@ -194,17 +104,10 @@ def to_svg(tensor: Tensor, names: Names | None = None, limit: int = 40) -> Drawi
     return Drawing("\n".join([head, *marks, "</svg>"]))
 
 
-def _called(names: Names | None, nodes: Sequence[Function]) -> dict[int, str]:
-    """Say what each leaf and named result is called; without a name a leaf is called as the operation calls it."""
-    inputs = [(parent, node._argument(i)) for node in nodes for i, parent in enumerate(node.parents)]
-    called = {id(parent): argument for parent, argument in inputs if isinstance(parent, Tensor)}
-    return called | {id(_vertex(tensor)): name for name, tensor in (names or {}).items()}
-
-
 def _boxes(tensor: Tensor, names: Names | None, limit: int) -> list[_Box]:
     """List the boxes to be drawn, each after its inputs; ``9 earlier steps`` stands for what is over the limit."""
-    nodes = [vertex for vertex in _topological_order([_vertex(tensor)]) if isinstance(vertex, Function)]
-    called, earlier = _called(names, nodes), f"{max(len(nodes) - limit, 0)} earlier steps"
+    nodes = [vertex for vertex in topological_order([vertex_of(tensor)]) if isinstance(vertex, Function)]
+    called, earlier = names_of(names, nodes), f"{max(len(nodes) - limit, 0)} earlier steps"
     boxes = [] if nodes else [_Box(called.get(id(tensor), "leaf"), str(tensor.shape), "leaf", tensor.shape)]
     place: dict[int, int] = {}
     for node in nodes[-limit:]:
@@ -214,7 +117,7 @@ def _boxes(tensor: Tensor, names: Names | None, limit: int) -> list[_Box]:
                 continue  # a Python number
             if parent is None or id(parent) not in place:
                 place[id(parent)] = len(boxes)
-                title = node._argument(position) if parent is None else called.get(id(parent), earlier)
+                title = node.argument(position) if parent is None else called.get(id(parent), earlier)
                 kind = "leaf" if isinstance(parent, Tensor) else "constant"
                 boxes.append(_Box(title, str(shape), kind, shape))
             boxes[place[id(parent)]].shape = shape
@@ -282,9 +185,3 @@ def _drawn(box: _Box, x: float) -> str:
         halo = 'text-anchor="start" stroke="white" stroke-width="4" paint-order="stroke"'
         marks += f'<text x="{x + 8}" y="{y + _HEIGHT + 15}" {halo}>{box.shape}</text>'
     return marks
-
-
-def _told(name: str, shape: tuple[int, ...], gradient: Tensor | None, note: str = "", width: int = 15) -> str:
-    """Describe a gradient in one line: name, shape, norm."""
-    norm = "" if gradient is None else f"norm {float((gradient * gradient).sum().data) ** 0.5:.4g}"
-    return f"{name:<{width}} {shape!s:<17} {norm:<16} {note}".rstrip()

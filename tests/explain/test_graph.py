@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from minisrgan import Tensor, ops
-from minisrgan.autograd import Function, Gradients, graph
+from minisrgan.autograd import Function, Gradients
 from minisrgan.backend import Array
 from minisrgan.errors import GradientError
+from minisrgan.explain import graph
 from minisrgan.models import Generator
 from minisrgan.models.generator import ResidualBlock
 

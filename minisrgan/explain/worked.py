@@ -1,4 +1,4 @@
-"""One number of a layer's output, worked out as on paper; `nn.Module.explain` prints it.
+"""One number of a layer's output, worked out as on paper; `minisrgan.explain.explain_layers` tells it.
 
 Each function takes the input x, the position of the number in the output, and the layer's settings s under their names
 in the layer, and returns the steps as lines of text, the last of which ends with the number. Its docstring is the

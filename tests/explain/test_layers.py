@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minisrgan import Tensor, models, nn
-from minisrgan.reference.worked import WORKED
+from minisrgan.explain.worked import WORKED
 
 RNG = np.random.default_rng(7)
 

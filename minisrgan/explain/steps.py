@@ -1,0 +1,119 @@
+"""The backward pass of a graph told step by step: `explain`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import takewhile
+from operator import add
+from typing import TypeAlias
+
+from minisrgan.autograd import Function, Operand, Tensor, no_grad
+from minisrgan.autograd.engine import gradients_of, seed_of, topological_order, vertex_of
+
+Names: TypeAlias = Mapping[str, Tensor]
+
+
+def explain(tensor: Tensor, grad_output: Operand | None = None, names: Names | None = None, limit: int = 40) -> str:
+    """Tell the backward pass step by step: operation, formula, shapes, time, and each gradient's norm, sqrt(sum g^2).
+
+    grad_output  dL/d(tensor); may be left out for a scalar, where it is 1
+    names        what leaves and results shall be called, such as ``dict(model.named_parameters())``
+    limit        how many steps and leaves are told; all are computed
+    Errors       as `Tensor.backward`.
+
+    Nothing is changed: every `.grad` stays as it is, the graph can still be used, hooks are not called.
+
+    >>> x = Tensor([3.0, 4.0], requires_grad=True)
+    >>> print(explain((x * x).sum(), names={"x": x}))
+    Backward pass: 2 steps to 1 leaves. grad_y is dL/d(result of the step).
+    <BLANKLINE>
+    step 1  sum                                                       ... ms
+            dy/dx_i = 1: grad_y is repeated along the axes that were summed.
+            grad_y          ()                norm 1
+            grad_x          (2,)              norm 1.414        to step 2, multiply
+    <BLANKLINE>
+    step 2  multiply                                                  ... ms
+            dy/da = b and dy/db = a: each input's gradient is grad_y times the other, summed over broadcast axes.
+            grad_y          (2,)              norm 1.414
+            grad_a          (2,)              norm 5            to leaf x
+            grad_b          (2,)              norm 5            to leaf x
+    <BLANKLINE>
+    leaf x                  (2,)              norm 10           the sum of 2 gradients
+    """
+    order = topological_order([vertex_of(tensor)])[::-1]
+    nodes = [vertex for vertex in order if isinstance(vertex, Function)]
+    leaves = [vertex for vertex in order[::-1] if isinstance(vertex, Tensor)]
+    called = names_of(names, nodes)
+    place = {id(node): f"step {step}, {node.name}" for step, node in enumerate(nodes, 1)}
+    place |= {id(leaf): f"leaf {called.get(id(leaf), '')}" for leaf in leaves}
+    lines = [f"Backward pass: {len(nodes)} steps to {len(leaves)} leaves. grad_y is dL/d(result of the step)."]
+    if max(len(nodes), len(leaves)) > limit:
+        lines.append(f"This graph is large: only the first {limit} steps and leaves are shown (limit={limit}).")
+    arrived = {id(order[0]): [seed_of(tensor, grad_output)]}
+    with no_grad():
+        for step, node in enumerate(nodes, 1):
+            if id(node) not in arrived:
+                continue
+            grad_y = reduce(add, arrived.pop(id(node)))
+            node.needs_grad = tuple(parent is not None for parent in node.parents)
+            start = time.perf_counter()
+            parts = gradients_of(node, grad_y, create_graph=False)
+            milliseconds = 1000 * (time.perf_counter() - start)
+            facts = [*gradient_formula(type(node)).splitlines(), _described("grad_y", grad_y.shape, grad_y)]
+            for position, (parent, part) in enumerate(zip(node.parents, parts, strict=True)):
+                if parent is None or part is None:
+                    part, to = None, "no gradient: a constant"
+                else:
+                    arrived.setdefault(id(parent), []).append(part)
+                    to = f"to {place[id(parent)]}"
+                facts.append(_described(f"grad_{node.argument(position)}", node.shapes[position], part, to))
+            if step <= limit:
+                title = f"{f'step {step}':<7} {node.name}  {called.get(id(node), '')}"
+                lines += ["", f"{title:<65} {milliseconds:.2f} ms", *(" " * 8 + line for line in facts)]
+        lines.append("")
+        for leaf in [leaf for leaf in leaves if id(leaf) in arrived][:limit]:
+            grads = arrived[id(leaf)]
+            note = f"the sum of {len(grads)} gradients" if len(grads) > 1 else ""
+            lines.append(_described(place[id(leaf)], leaf.shape, reduce(add, grads), note, 23))
+    return "\n".join(lines)
+
+
+def print_steps(tensor: Tensor, grad_output: Operand | None = None, names: Names | None = None) -> None:
+    """Print `explain`; also called ``loss.explain()``."""
+    print(explain(tensor, grad_output, names))  # noqa: T201
+
+
+def gradient_formula(function: type[Function]) -> str:
+    """Return what stands under Gradient in the docstring of a Function, or in that of the operation that applies it.
+
+    That is the function of its name in the same module; batch_norm speaks for batch_norm_training too.
+
+    >>> from minisrgan.ops.activation import Tanh
+    >>> gradient_formula(Tanh)
+    'dy/dx = 1 - y^2'
+    """
+    module = sys.modules[function.__module__]
+    public = [name for name, value in vars(module).items() if inspect.isfunction(value)]
+    owner = max((name for name in public if f"{function.name}_".startswith(f"{name}_")), key=len, default="")
+    lines = f"{inspect.getdoc(function)}\n{inspect.getdoc(getattr(module, owner, function))}".splitlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith("Gradient ")), len(lines))
+    part = takewhile(lambda line: line.startswith((" ", "Gradient ")), lines[start:])
+    return textwrap.dedent("\n".join(line.replace("Gradient ", " " * 9) for line in part))
+
+
+def names_of(names: Names | None, nodes: Sequence[Function]) -> dict[int, str]:
+    """Say what each leaf and named result is called; without a name a leaf is called as the operation calls it."""
+    inputs = [(parent, node.argument(i)) for node in nodes for i, parent in enumerate(node.parents)]
+    called = {id(parent): argument for parent, argument in inputs if isinstance(parent, Tensor)}
+    return called | {id(vertex_of(tensor)): name for name, tensor in (names or {}).items()}
+
+
+def _described(name: str, shape: tuple[int, ...], gradient: Tensor | None, note: str = "", width: int = 15) -> str:
+    """Describe a gradient in one line: name, shape, norm."""
+    norm = "" if gradient is None else f"norm {float((gradient * gradient).sum().data) ** 0.5:.4g}"
+    return f"{name:<{width}} {shape!s:<17} {norm:<16} {note}".rstrip()
