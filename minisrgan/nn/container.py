@@ -34,7 +34,9 @@ class ModuleList(Module):
         """Replace one of them."""
         if not isinstance(module, Module):
             got = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
-            fix = "make one of the class: ReLU(). A list becomes arguments by a star: Sequential(*layers)"
+            fix = "give a module, as ReLU() is and the class ReLU is not"
+            if isinstance(module, list | tuple):
+                fix = "give its layers one by one: nn.Sequential(*layers)"
             raise ArgumentError(type(self).__name__, expected=f"a module as {position}", got=got, fix=fix)
         setattr(self, str(position if position >= 0 else len(self) + position), module)
 

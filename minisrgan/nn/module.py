@@ -99,7 +99,7 @@ class Module:
         if isinstance(old, Parameter) and not isinstance(value, Parameter | None):
             told, fix = "a Parameter", f"under no_grad, write module.{name} *= 0.5, or assign a new Parameter"
         elif isinstance(old, Module) and not isinstance(value, Module | None):
-            told, fix = "a module", "assign one: ReLU(), not ReLU"
+            told, fix = "a module", "assign one, as ReLU() is and the class ReLU is not"
         elif name in self.buffer_names and not is_array(value):
             told, fix = "an array", f"change it in place: module.{name}[...] = values"
         elif isinstance(value, set | frozenset) and any(isinstance(part, Parameter | Module) for part in value):

@@ -208,7 +208,7 @@ def test_an_error_names_the_path_of_its_layer():
         "ShapeError in conv2d, at generator.blocks.1.conv1",
         "  expected  an input with 5 channels on its last axis, since weight (3, 3, 5, 2) takes 5",
         "  got       (1, 4, 4, 2)",
-        "  fix       batches are (N, H, W, C); compare the layer before with this one",
+        "  fix       compare the layer before, which gives 2 channels, with this one",
     ]
 
 
