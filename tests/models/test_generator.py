@@ -118,7 +118,7 @@ def test_arithmetic_of_the_paper():
     ("shape", "expected", "fix"),
     [
         ((1, 3, 8, 8), "3 channels on its last axis", "looks like (N, C, H, W)"),
-        ((8, 8, 3), "a batch of images (N, H, W, C)", "photo[None]"),
+        ((8, 8, 3), "a batch of images (N, H, W, C)", "x[None]"),
         ((1, 8, 8, 4), "3 channels on its last axis", ""),
         ((0, 8, 8, 3), "at least one image", "empty"),
         ((8, 8), "a batch of images (N, H, W, C)", ""),

@@ -73,7 +73,7 @@ AUTOGRAD = [
     ),
     Fault(
         "an intermediate result passes its hook's gradient by",
-        "propagate", "gradient, owned = _after(hook(gradient), gradient), False", "hook(gradient)",
+        "propagate", "gradient, owned = _after(hook(given), given), False", "hook(given)",
         ENGINE + "test_hooks_see_replace_and_leave",
     ),
     Fault(
@@ -336,7 +336,8 @@ CONVOLUTION = [
     ),
     Fault(
         "the stride is ignored in the gradient of the weight",
-        "kernels.weight_gradient", "_columns(x, block, kernel, stride, origin)", "_columns(x, block, kernel, 1, origin)",
+        "kernels.weight_gradient", "_columns(x, block, kernel, stride, origin)",
+        "_columns(x, block, kernel, 1, origin)",
         "conv2d_weight_gradient",
     ),
     Fault(
@@ -778,7 +779,7 @@ MODELS = [
     ),
     Fault(
         "the generator has lost its long skip",
-        "Generator.forward", "self.head(first + deep)", "self.head(deep)",
+        "Generator.trunk", "first + _1", "_1",
         "models.test_generator::test_the_skip_over_all_blocks_is_there",
     ),
     Fault(
@@ -838,37 +839,37 @@ TRAINING = [
 MEASURES = [
     Fault(
         "the grid of period 4 is looked for at period 2",
-        "images/texture.py", "at = round(size / period)", "at = round(size / (6 - period))",
+        "texture._line", "at = round(size / period)", "at = round(size / (6 - period))",
         TEXTURE + "test_grid_is_the_energy_of_the_line",
     ),
     Fault(
         "the grid along one axis is overlooked",
-        "images/texture.py", "_AROUND) for axis in (0, 1)]", "_AROUND) for axis in (0,)]",
+        "texture.grid", "[_1 for axis in (0, 1)]", "[_1 for axis in (0,)]",
         TEXTURE + "test_grid_is_the_energy_of_the_line",
     ),
     Fault(
         "the spectrum is taken without a window",
-        "images/texture.py", "np.sin(np.pi * np.arange(size) / size) ** 2", "np.ones(size)",
+        "texture.spectrum", "np.sin(np.pi * np.arange(size) / size) ** 2", "np.ones(size)",
         TEXTURE + "test_grid_is_not_covered_up_by_the_borders",
     ),
     Fault(
         "the local grid is that of all tiles, smooth or not",
-        "images/texture.py", "[: -(-len(tiles) // 4)]", "",
+        "texture.local_grid", "_1[: -(-len(tiles) // 4)]", "_1",
         TEXTURE + "test_local_grid_takes_a_quarter_of_the_tiles",
     ),
     Fault(
         "NIQE's two sides of a distribution are exchanged",
-        "images/niqe.py", "for side in (x < 0, x > 0)", "for side in (x > 0, x < 0)",
+        "niqe.fit", "(x < 0, x > 0)", "(x > 0, x < 0)",
         "images.test_niqe::test_the_fit_finds_the_distribution",
     ),
     Fault(
         "VGG's distance is divided by the channels, which eq. 5 does not do",
-        "inference/measures.py", ".sum(axis=3).mean()", ".mean()",
+        "measures.measure", "np.square(_1).sum(axis=3).mean()", "np.square(_1).mean()",
         "inference.test_measures::test_distance_of_features_is_the_content_loss",
     ),
     Fault(
         "ratios have a plain mean over photographs",
-        "inference/evaluate.py", "float(np.prod(values ** (1 / len(values))))", "float(values.mean())",
+        "evaluate.average", "np.prod(values ** (1 / len(values)))", "values.mean()",
         "inference.test_measures::test_averages",
     ),
 ]  # fmt: skip
