@@ -118,7 +118,7 @@ AUTOGRAD = [
     ),
     Fault(
         "a view of a weight has a version of its own",
-        "tensor._owner", "(base := getattr(array, 'base', None)) is not None", "(base := None) is not None",
+        "autograd._owner", "(base := getattr(array, 'base', None)) is not None", "(base := None) is not None",
         VERSIONS + "test_a_view_shares_the_memory_and_the_version",
     ),
     Fault(
@@ -839,37 +839,37 @@ TRAINING = [
 MEASURES = [
     Fault(
         "the grid of period 4 is looked for at period 2",
-        "texture._line", "at = round(size / period)", "at = round(size / (6 - period))",
+        "images._line", "at = round(size / period)", "at = round(size / (6 - period))",
         TEXTURE + "test_grid_is_the_energy_of_the_line",
     ),
     Fault(
         "the grid along one axis is overlooked",
-        "texture.grid", "[_1 for axis in (0, 1)]", "[_1 for axis in (0,)]",
+        "images.grid", "[_1 for axis in (0, 1)]", "[_1 for axis in (0,)]",
         TEXTURE + "test_grid_is_the_energy_of_the_line",
     ),
     Fault(
         "the spectrum is taken without a window",
-        "texture.spectrum", "np.sin(np.pi * np.arange(size) / size) ** 2", "np.ones(size)",
+        "images.spectrum", "np.sin(np.pi * np.arange(size) / size) ** 2", "np.ones(size)",
         TEXTURE + "test_grid_is_not_covered_up_by_the_borders",
     ),
     Fault(
         "the local grid is that of all tiles, smooth or not",
-        "texture.local_grid", "_1[: -(-len(tiles) // 4)]", "_1",
+        "images.local_grid", "_1[: -(-len(tiles) // 4)]", "_1",
         TEXTURE + "test_local_grid_takes_a_quarter_of_the_tiles",
     ),
     Fault(
         "NIQE's two sides of a distribution are exchanged",
-        "niqe.fit", "(x < 0, x > 0)", "(x > 0, x < 0)",
+        "images.fit", "(x < 0, x > 0)", "(x > 0, x < 0)",
         "images.test_niqe::test_the_fit_finds_the_distribution",
     ),
     Fault(
         "VGG's distance is divided by the channels, which eq. 5 does not do",
-        "measures.measure", "np.square(_1).sum(axis=3).mean()", "np.square(_1).mean()",
+        "Texture.measure", "np.square(_1).sum(axis=3).mean()", "np.square(_1).mean()",
         "inference.test_measures::test_distance_of_features_is_the_content_loss",
     ),
     Fault(
         "ratios have a plain mean over photographs",
-        "evaluate.average", "np.prod(values ** (1 / len(values)))", "values.mean()",
+        "inference.average", "np.prod(values ** (1 / len(values)))", "values.mean()",
         "inference.test_measures::test_averages",
     ),
 ]  # fmt: skip
