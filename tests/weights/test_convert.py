@@ -355,6 +355,24 @@ def test_keras_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         load_model(tmp_path / "g.h5")
 
 
+@pytest.mark.parametrize("name", ["x", "layers/conv2d/vars/0", ""])
+def test_hdf5_that_is_not_keras(name: str, tmp_path: Path) -> None:
+    """Any program may write HDF5: MATLAB's arrays lie at the top, Keras's newer files name no parts."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: Keras's .h5 files cannot be read")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        if name:
+            file[name] = np.ones(3, np.float32)
+    with pytest.raises(WeightsError, match=f"arrays: {name[:1] or 'none'}"):
+        load_model(tmp_path / "x.h5")
+
+
+def test_npz_of_objects(tmp_path: Path) -> None:
+    """TensorLayer writes its SRGAN so; what NumPy says of it, "OBJECT array from memory buffer", helps nobody."""
+    np.savez(tmp_path / "x.npz", params=np.array([np.ones(3), np.ones(2)], dtype=object))
+    with pytest.raises(WeightsError, match=r"params\.npy holds pickled objects"):
+        load_model(tmp_path / "x.npz")
+
+
 @pytest.mark.parametrize("how", ["external", "virtual", "large"])
 def test_hdf5_reaches_no_other_file(how: str, tmp_path: Path) -> None:
     """An HDF5 file may say that its numbers lie in another file, which would then be read, or that they are many."""

@@ -33,6 +33,8 @@ def read_npz(path: str | Path) -> dict[str, Array]:
             version = np.lib.format.read_magic(file)
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = header(file)
-            flat = np.frombuffer(file.getbuffer(), dtype, offset=file.tell())  # refuses objects, which are pickled
+            if dtype.hasobject:
+                raise ValueError(f"{info.filename} holds pickled objects: save each array under a name of its own")
+            flat = np.frombuffer(file.getbuffer(), dtype, offset=file.tell())
             arrays[info.filename.removesuffix(".npy")] = flat.reshape(shape, order="F" if fortran else "C")
     return arrays

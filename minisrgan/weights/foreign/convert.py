@@ -115,7 +115,8 @@ def _choose(arrays: Mapping[str, Array], key: str) -> tuple[Naming, dict[str, Ar
     if not models:
         known = "; ".join(dict.fromkeys(naming.title for naming in NAMINGS))
         expected = f"a generator or discriminator of SRGAN, or VGG19, with the names of one of these: {known}"
-        got = f"another architecture: {found[0][1]}" if found else f"arrays such as {', '.join(list(arrays)[:3])[:100]}"
+        some = ", ".join(list(arrays)[:3])[:100] or "none"
+        got = f"another architecture: {found[0][1]}" if found else f"arrays: {some}"
         fix = "no other architecture can be converted; `minisrgan weights list` shows which models there are"
         raise WeightsError("read_weights", expected=expected, got=got, fix=fix)
 

@@ -33,8 +33,8 @@ def read_keras(path: str | Path) -> dict[str, Array]:
         if isinstance(item, h5py.Dataset) and not name.startswith("optimizer_weights"):
             if item.external or item.is_virtual or item.nbytes > 10 * Path(path).stat().st_size:
                 raise ValueError(f"{name} lies in another file, or would grow when unpacked")
-            module, *_, part = name.removeprefix("model_weights/").removesuffix(":0").split("/")
-            module = module.replace("normalization_v1", "normalization")
+            parts = name.removeprefix("model_weights/").removesuffix(":0").split("/")
+            module, part = parts[0].replace("normalization_v1", "normalization"), parts[-1]
             found.setdefault(module, {})[part.removeprefix(f"{module}_").removesuffix("_1")] = item[()]
 
     with h5py.File(path, "r") as file:
