@@ -47,7 +47,8 @@ class Training:
         discriminator = Discriminator(crop=16, channels=2, rng=rng).astype(dtype).to(device)
         measure: Any = MSEContent()
         if content == "vgg":
-            measure = VGGContent(VGG19("2,2", rng=rng).astype(dtype).to(device))
+            # Features of random weights are so large that rounding errors, in gradients that ought to be 0, would be too.
+            measure = VGGContent(VGG19("2,2", rng=rng).astype(dtype).to(device), scale=1e-4)
         self.stage = SRGANStage(generator, discriminator, measure, config)
         photos = {str(i): rng.integers(0, 256, (32, 32, 3), np.uint8) for i in range(3)}
         self.sampler = CropSampler(photos, 16, 2, np.random.default_rng(2))
