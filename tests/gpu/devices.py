@@ -47,7 +47,7 @@ class Training:
         discriminator = Discriminator(crop=16, channels=2, rng=rng).astype(dtype).to(device)
         measure: Any = MSEContent()
         if content == "vgg":
-            # Features of random weights are so large that rounding errors, in gradients that ought to be 0, would be too.
+            # Features of random weights are large, and with them rounding errors in gradients that ought to be 0.
             measure = VGGContent(VGG19("2,2", rng=rng).astype(dtype).to(device), scale=1e-4)
         self.stage = SRGANStage(generator, discriminator, measure, config)
         photos = {str(i): rng.integers(0, 256, (32, 32, 3), np.uint8) for i in range(3)}
