@@ -280,7 +280,7 @@ for name, guess in {"a sharp stripe": here, "the average": (here + there) / 2}.i
 #
 # - `minisrgan/models/generator.py`: the whole network on one screen; `receptive_radius`, `start_as_nearest`
 # - `minisrgan/training/stages.py`: `SRResNetStage`, the loop above with all that a long training needs
-# - `minisrgan/show/summary.py`: the table of layers
+# - `minisrgan/explain/summary.py`: the table of layers
 # - the paper: Ledig et al. 2017, sec. 2.1 and fig. 4 for the network, sec. 3.2 for its training, eq. 4 for the loss
 #
 # **Next:** notebook 8, a loss that looks at more than pixels.

@@ -45,7 +45,7 @@ strips_figure([make_strip("astronaut", shown | {"original": original}, scores)])
 # <details><summary>The answer</summary>
 #
 # `srresnet`, by about a decibel: it was trained for nothing else. Texture invented at the wrong place costs more than
-# none. In the paper, where both were trained for days, SRGAN loses 2.65 dB on Set5.
+# none. The paper's SRGAN loses 2.65 dB on Set5.
 # </details>
 #
 # ## A set, and one number
