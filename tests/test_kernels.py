@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from minisrgan import backend, kernels
-from minisrgan.backend import Array
-from minisrgan.kernels import blocks, conv
+from minisrgan.backend import Array, thread_count
+from minisrgan.kernels import blocks, conv, winograd
 
 
 def layer(
@@ -87,15 +87,20 @@ def test_winograd_is_never_chosen_for_float64() -> None:
     assert conv.choose(x, x.shape[1:3], weight.shape, 3, 1) == "im2col"
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 6])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_both_gradients_at_once(threads: int, stride: int) -> None:
-    """On two threads each is computed by one of its own: as it would be alone, to the last bit."""
-    x, weight, grad = layer((24, 20), 40, 36, stride=stride)
+def test_both_gradients_at_once(threads: int, stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is computed by half of the threads, or all of them in turn: as it would be alone, to the last bit."""
+    x, weight, grad = layer((24 * stride, 20 * stride), 40, 36, stride=stride)
+    each, used = threads if threads % 2 else threads // 2, []
+    for name in ("convolve", "weight_gradient"):
+        right = getattr(winograd, name)
+        monkeypatch.setattr(winograd, name, lambda *args, right=right: used.append(thread_count()) or right(*args))
     with backend.threads(threads):
-        ours = conv.conv2d_gradients(x, grad, weight, stride=stride, padding=1)
-        with backend.threads(1 if threads == 2 else threads):
+        ours = kernels.conv2d_gradients(x, grad, weight, stride=stride, padding=1)
+        with backend.threads(each):
             theirs = all_three(x, weight, grad)[1:]
+    assert {*used} == {each}
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
 
