@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from minisrgan import backend, kernels
+from minisrgan import Tensor, backend, kernels, ops
 from minisrgan.backend import Array, thread_count
 from minisrgan.kernels import blocks, conv, winograd
 
@@ -129,6 +129,33 @@ def test_batch_norm_of_values_far_from_zero(mean: float) -> None:
         results += [m, v, grad_x, grad_weight]
     for got, expected in zip(ours, exact, strict=True):
         assert abs(got - expected).max() <= 2e-5 * max(abs(expected).max(), 0.1)
+
+
+@pytest.mark.parametrize("images", [1, 16])
+@pytest.mark.parametrize("constant", [0.1, -7.0, 100.0, 1000.0, 12345.678])
+def test_batch_norm_of_a_constant_channel(constant: float, images: int) -> None:
+    """A dead channel is 0 after batch norm, and so is its weight's gradient. Rounding, divided by sqrt(eps), is not."""
+    rng = np.random.default_rng(0)
+    values, grad = (rng.standard_normal((images, 48, 48, 3), dtype=np.float32) for _ in range(2))
+    values[..., 1] = constant
+    values[..., 2] += constant
+    for create_graph in (False, True):
+        x, weight = Tensor(values, requires_grad=True), Tensor(np.ones(3, np.float32), requires_grad=True)
+        running = np.zeros(3, np.float32), np.zeros(3, np.float32)
+        y = ops.batch_norm(x, weight, Tensor(np.zeros(3, np.float32)), *running, training=True, momentum=1)
+        y.backward(Tensor(grad), create_graph=create_graph)
+        assert (y.numpy()[..., 1] == 0).all()
+        assert weight.grad is not None
+        assert weight.grad.numpy()[1] == 0
+        assert [array[1] for array in running] == [np.float32(constant), 0]
+        exact = values.astype(np.float64)
+        x_hat = (exact - exact.mean(axis=(0, 1, 2))) / np.sqrt(exact.var(axis=(0, 1, 2)) + 1e-5)
+        # A mean of 1,000 is known to 3e-5, and its rounding is the same for all values.
+        rounding = np.spacing(np.float32(constant)) + 1e-5
+        np.testing.assert_allclose(y.numpy(), x_hat, rtol=0, atol=rounding)
+        np.testing.assert_allclose(weight.grad.numpy(), (grad * x_hat).sum(axis=(0, 1, 2)), atol=rounding * grad.size)
+    evaluated = ops.batch_norm(x, weight, Tensor(np.zeros(3, np.float32)), *running, training=False)
+    assert (evaluated.numpy()[..., 1] == 0).all()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])

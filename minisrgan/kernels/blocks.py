@@ -47,7 +47,7 @@ class Rows:
 
     def widen(self, vector: Array) -> Array:
         """Repeat a per-channel vector (C,) for every pixel of a long row; a vector of one number stays as it is."""
-        return vector if vector.size == 1 else np.tile(vector, self.repeat)
+        return vector if vector.size == 1 else vector[None].repeat(self.repeat, axis=0).reshape(-1)
 
     def total(self, sums: Sequence[Array]) -> Array:
         """Add up the sums of blocks (r*C,) to one sum a channel (C,).

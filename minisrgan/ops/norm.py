@@ -31,9 +31,10 @@ class BatchNormTraining(Function):
         return kernels.normalize(x, mean, inv_std, weight, bias)
 
     def backward(self, grad_y: Tensor) -> Gradients:
-        x, weight, _, _ = self.saved
+        x, weight, mean, _ = self.saved
         axes = tuple(range(x.ndim - 1))
-        centred = x - x.mean(axis=axes)  # again from x, as the statistics are functions of x too
+        shifted = x - mean  # a constant; without it, the mean of a channel far from 0 would be rounded anew
+        centred = shifted - shifted.mean(axis=axes)  # again from x, as the statistics are functions of x too
         inv_std = ((centred * centred).mean(axis=axes) + self.eps) ** -0.5
         x_hat = centred * inv_std
         grad_bias, grad_weight = grad_y.sum(axis=axes), (grad_y * x_hat).sum(axis=axes)

@@ -48,6 +48,13 @@ def many_rows() -> None:
     agree(kernels.channel_moments(backend.to_device(x, DEVICE))[1].get(), x.var(axis=0), 1e-11)
 
 
+def constants() -> None:
+    """Ask for the moments of constants, of which a plain sum keeps its rounding."""
+    mean, variance = kernels.channel_moments(backend.to_device(np.full((9000, 3), 0.1), DEVICE))
+    assert (mean.get() == 0.1).all()
+    assert (variance.get() == 0).all()
+
+
 def a_step() -> None:
     """Ask for a step of SRGAN, with two of Adam."""
     cpu, gpu = (Training(device, np.float64, content="mse") for device in ("cpu", DEVICE))
@@ -66,6 +73,8 @@ CUDA: list[tuple[str, str, Question]] = [  # what a source says, what is said in
     ("W * C + k] += sum", "W * C + k] = sum", rows("conv2d_transpose", 100)),
     ("+= (Index)blockDim.y * gridDim.y", "+= (Index)blockDim.y * gridDim.y * 2", many_rows),
     ("y < (int)blockDim.y", "y < (int)blockDim.y - 1", many_rows),
+    ("total[c] / rows + rest", "total[c] / rows", constants),
+    ("/ rows - rest * rest", "/ rows", constants),
     ("- x_hat * grad_weight[c] / rows", "- grad_weight[c] / rows", rows("batch_norm")),
     ("slope[c * each]", "slope[c]", rows("prelu")),
     ("row % r * r + col % r", "col % r * r + row % r", rows("pixel_shuffle")),

@@ -216,6 +216,20 @@ def test_sums_over_many_rows(rows: int, channels: int, cupy: Any) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("constant", [0.1, 100.0, 12345.678])
+def test_batch_norm_of_a_constant_channel(constant: float, cupy: Any) -> None:
+    """As on a CPU: what rounding leaves of a mean, divided by sqrt(eps), is not 0."""
+    x, grad = np.random.default_rng(0).standard_normal((2, 9000, 3), np.float32)
+    x[:, 1] = constant
+    x, grad, one = (cupy.asarray(array) for array in (x, grad, np.ones(3, np.float32)))
+    mean, variance = kernels.channel_moments(x)
+    assert (mean.get()[1], variance.get()[1]) == (np.float32(constant), 0)
+    inv_std = 1 / (variance + 1e-5) ** 0.5
+    assert (kernels.normalize(x, mean, inv_std, one, one).get()[:, 1] == 1).all()
+    assert kernels.normalize_gradient(grad, x, mean, inv_std, one)[1].get()[1] == 0
+
+
+@needs_compiler
 def test_as_many_elements_as_64_bits_can_count(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond 2^30 elements the kernels count with wider numbers: another compilation, other arguments."""
     monkeypatch.setattr(launch, "MANY", 1)

@@ -22,10 +22,12 @@ def channel_sums(x: Array) -> Array:
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
     """Return mean and variance (divided by M) of (..., C) over all axes but the last."""
-    (x,) = contiguous(x)
+    (x,), xp = contiguous(x), array_module(x)
     channels, count = x.shape[-1], x.size // x.shape[-1]
-    mean = channel_sums(x) / count
-    return mean, column_sums("squares", count, channels, 1, x, mean)[0] / count
+    total, mean, variance = channel_sums(x), xp.empty((channels,), x.dtype), xp.empty((channels,), x.dtype)
+    sums = column_sums("centred_sums", count, channels, 2, x, total)
+    each("moments", channels, mean, variance, total, sums, channels, count)
+    return mean, variance
 
 
 def normalize(x: Array, mean: Array, inv_std: Array, weight: Array, bias: Array) -> Array:

@@ -1,18 +1,36 @@
 // Batch normalisation over (rows, C); formulas at minisrgan.ops.batch_norm.
 
-// sums[block, c] = sum of (x - mean)^2: from a mean that is known, since E[x^2] - E[x]^2 would cancel
-KERNEL squares(Real *sums, const Real *x, const Real *mean, Index rows, Index C)
+// sums[block, 0, c] = sum of x - mean, sums[block, 1, c] = sum of (x - mean)^2, with mean = total / rows. From a mean
+// that is known, since E[x^2] - E[x]^2 would cancel.
+KERNEL centred_sums(Real *sums, const Real *x, const Real *total, Index rows, Index C)
 {
     Index c = CHANNEL;
-    Real sum = 0;
-    if (c < C)
+    Real sum = 0, squares = 0;
+    if (c < C) {
+        const Real mean = total[c] / rows;
         ROWS(r, rows) {
-            Real centred = x[(size_t)r * C + c] - mean[c];
-            sum += centred * centred;
+            Real centred = x[(size_t)r * C + c] - mean;
+            sum += centred;
+            squares += centred * centred;
         }
+    }
     sum = add_up(sum);
-    if (threadIdx.y == 0 && c < C)
-        sums[blockIdx.y * C + c] = sum;
+    squares = add_up(squares);
+    if (threadIdx.y == 0 && c < C) {
+        sums[2 * blockIdx.y * C + c] = sum;
+        sums[(2 * blockIdx.y + 1) * C + c] = squares;
+    }
+}
+
+// Mean and variance from these sums: the mean is corrected by what its rounding left, which in a channel of constants
+// is all that x - mean consists of.
+KERNEL moments(Real *mean, Real *variance, const Real *total, const Real *sums, Index C, Index rows)
+{
+    EACH(c, C) {
+        Real rest = sums[c] / rows, value = sums[C + c] / rows - rest * rest;
+        mean[c] = total[c] / rows + rest;
+        variance[c] = value < 0 ? 0 : value;
+    }
 }
 
 // y = (x - mean) * inv_std * weight + bias
