@@ -491,7 +491,7 @@ NORMALISATION = [
     ),
     Fault(
         "the second derivative takes the mean of the batch for a constant",
-        "BatchNormTraining.backward", "centred = x - x.mean(axis=axes)", "centred = x - self.saved_arrays[2]",
+        "BatchNormTraining.backward", "centred = shifted - shifted.mean(axis=axes)", "centred = shifted",
         "batch_norm",
     ),
     Fault(

@@ -203,6 +203,20 @@ def test_elementwise_kernels_in_blocks(row: Row, size: int, monkeypatch: pytest.
         agree(our_grad, right, 1e-11)
 
 
+@pytest.mark.parametrize("constant", [0.1, 1000 / 3])
+@pytest.mark.parametrize("row", [r for r in TABLE if r.name == "batch_norm" and r.options["training"]], ids=str)
+def test_a_channel_of_constants(row: Row, constant: float):
+    """What rounding leaves of its mean is not 0, and batch norm divides it by sqrt(eps)."""
+    x, weight, bias = (array.astype(np.float32) for array in row.inputs)
+    x[..., 0] = constant
+    grad_y = np.random.default_rng(0).standard_normal(x.shape, np.float32)
+    for create_graph in (False, True):
+        y, (_, grad_weight, _) = run(row, [x, weight, bias], grad_y, create_graph=create_graph)
+        assert grad_weight is not None
+        assert abs(y[..., 0] - bias[0]).max() < 1e-6
+        assert abs(grad_weight[0]) < 1e-6
+
+
 @every_row
 def test_float32_stays_float32(row: Row, monkeypatch: pytest.MonkeyPatch):
     """One float64 constant doubles the memory and halves the speed of all that comes after it, unseen."""
