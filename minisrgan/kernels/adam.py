@@ -34,8 +34,7 @@ def adam(
     step_size, eps = lr * root / (1 - beta1**step), eps * root
     flat = [array.reshape(-1, 1) for array in (parameter, grad, mean, square)]
 
-    def update(block: slice) -> None:
-        p, g, m, v = (array[block] for array in flat)
+    def update(p: Array, g: Array, m: Array, v: Array) -> None:
         m *= beta1
         m += (1 - beta1) * g
         v *= beta2
@@ -46,6 +45,6 @@ def adam(
         change *= step_size
         p -= change
 
-    map_blocks(update, flat[0])
+    map_blocks(update, *flat)
     if not parameter.flags.c_contiguous:  # then the flat one is a copy
         parameter[...] = flat[0].reshape(parameter.shape)

@@ -57,17 +57,20 @@ class Rows:
         return np.stack(sums).sum(axis=0).reshape(-1, self.channels).sum(axis=0)
 
 
-def map_blocks(work: Callable[[slice], R], rows: Array) -> list[R]:
-    """Call work on blocks of about 512 KB of (M, L), shared out over the threads; return its results in order."""
-    step = max(1, _BLOCK_BYTES // (rows.shape[1] * rows.itemsize))
-    slices = [slice(start, start + step) for start in range(0, len(rows), step)]
+def map_blocks(work: Callable[..., R], *rows: Array) -> list[R]:
+    """Call work on the same block, about 512 KB, of each of several (M, L); return its results in order.
 
-    def each(part: Sequence[slice]) -> list[R]:
-        return [work(block) for block in part]
+    The blocks are shared out over the threads.
+    """
+    step = max(1, _BLOCK_BYTES // (rows[0].shape[1] * rows[0].itemsize))
+    starts = range(0, len(rows[0]), step)
 
-    if len(slices) < _FEW:
-        return each(slices)
-    return [result for share in parallel(each, slices) for result in share]
+    def each(part: Sequence[int]) -> list[R]:
+        return [work(*(array[start : start + step] for array in rows)) for start in part]
+
+    if len(starts) < _FEW:
+        return each(starts)
+    return [result for share in parallel(each, starts) for result in share]
 
 
 def selected(values: Array, condition: Array, out: Array | None = None) -> Array:

@@ -27,14 +27,14 @@ def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
 def choose(x: Array, size: Pair, weight_shape: tuple[int, ...], stride: int, padding: int) -> str:
     """Return the algorithm for a layer: "winograd", "thin" or "im2col".
 
-    x         what goes in, for its module, its type and its number of images
+    x         what goes in, for its type and its number of images
     size      rows and columns of the convolution's result
     winograd  3x3, stride 1 or 2, float32, at least 32 channels on both sides, and a batch of 64 tiles of 4x4 results or
               more, among which the transform of the weight is shared: 36 products a tile and channel pair instead of
               144 (81 at stride 2), at ten times the rounding error
     thin      a handful of output channels: the 9x9 layer that ends the generator, and the gradient to the photograph
               of the layers that begin D and VGG; columns would be 81 or 9 times the input, for products 3 wide
-    im2col    everything else, and everything on a GPU
+    im2col    everything else
 
     The first two are chosen where half of the workspace holds the transformed weight, or the products of a row.
     """

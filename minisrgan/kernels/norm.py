@@ -25,21 +25,7 @@ _NEAR_FOR_SQUARES, _NEAR = 3, 10
 def channel_sums(x: Array) -> Array:
     """Sum (..., C) over all axes but the last, to (C,)."""
     rows = Rows(x)
-    flat = rows.of(x)
-    return rows.total(map_blocks(lambda block: flat[block].sum(axis=0), flat))
-
-
-class _Centred:
-    """The long rows of a batch less a mean, where that is far from 0; ``mean`` is what remains to be subtracted."""
-
-    def __init__(self, x: Array, mean: Array, far: bool) -> None:
-        self.rows, self.mean, self.wide_mean = Rows(x), mean, None
-        self.flat = self.rows.of(x)
-        if far:
-            self.mean, self.wide_mean = np.zeros_like(mean), self.rows.widen(mean)
-
-    def __getitem__(self, block: slice) -> Array:
-        return self.flat[block] if self.wide_mean is None else self.flat[block] - self.wide_mean
+    return rows.total(map_blocks(lambda part: part.sum(axis=0), rows.of(x)))
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
@@ -48,39 +34,46 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     The variance is E[x^2] - E[x]^2 where the mean of every channel is near 0. Otherwise that cancels, and a second pass
     takes the same of x - mean. It also corrects the mean by what its rounding left.
     """
+    rows, count = Rows(x), x.size // x.shape[-1]
 
-    def moments(centred: _Centred) -> tuple[Array, Array]:
-        def sums(block: slice) -> tuple[Array, Array]:
-            part = centred[block]
+    def moments(shift: Array | None) -> tuple[Array, Array]:
+        def sums(part: Array) -> tuple[Array, Array]:
+            part = _less(part, shift)
             return part.sum(axis=0), np.einsum("ij,ij->j", part, part)
 
-        plain, squared = zip(*map_blocks(sums, centred.flat), strict=True)
-        mean = centred.rows.total(plain) / count
-        return mean, centred.rows.total(squared) / count - mean * mean
+        plain, squared = zip(*map_blocks(sums, rows.of(x)), strict=True)
+        mean = rows.total(plain) / count
+        return mean, rows.total(squared) / count - mean * mean
 
-    count = x.size // x.shape[-1]
-    mean, variance = moments(_Centred(x, np.zeros(1, x.dtype), far=False))
+    mean, variance = moments(None)
     if (mean * mean <= _NEAR_FOR_SQUARES**2 * variance).all():
         return mean, variance
-    rest, variance = moments(_Centred(x, mean, far=True))
+    rest, variance = moments(rows.widen(mean))
     return mean + rest, np.maximum(variance, 0)
 
 
-def _centred(x: Array, mean: Array, inv_std: Array) -> _Centred:
-    return _Centred(x, mean, far=(np.abs(mean) * inv_std).max() > _NEAR)
+def _less(part: Array, shift: Array | None) -> Array:
+    return part if shift is None else part - shift
+
+
+def _shift(rows: Rows, mean: Array, inv_std: Array) -> tuple[Array | None, Array]:
+    """Return what to subtract from every row of x, and what remains of the mean to be subtracted from results."""
+    if (np.abs(mean) * inv_std).max() > _NEAR:
+        return rows.widen(mean), np.zeros_like(mean)
+    return None, mean
 
 
 def normalize(x: Array, mean: Array, inv_std: Array, weight: Array, bias: Array) -> Array:
     """Return (x - mean) * inv_std * weight + bias as one multiplication and one addition, scale*x + shift."""
-    centred, scale, y = _centred(x, mean, inv_std), inv_std * weight, np.empty(x.shape, x.dtype)
-    rows = centred.rows
-    wide_scale, wide_shift, out = rows.widen(scale), rows.widen(bias - centred.mean * scale), rows.of(y)
+    rows, scale, y = Rows(x), inv_std * weight, np.empty(x.shape, x.dtype)
+    shift, mean = _shift(rows, mean, inv_std)
+    wide_scale, wide_bias = rows.widen(scale), rows.widen(bias - mean * scale)
 
-    def apply(block: slice) -> None:
-        np.multiply(centred[block], wide_scale, out=out[block])
-        out[block] += wide_shift
+    def apply(part: Array, out: Array) -> None:
+        np.multiply(_less(part, shift), wide_scale, out=out)
+        out += wide_bias
 
-    map_blocks(apply, centred.flat)
+    map_blocks(apply, rows.of(x), rows.of(y))
     return y
 
 
@@ -94,29 +87,25 @@ def normalize_gradient(
         grad_bias   = sum grad_y               grad_weight = sum grad_y * x_hat
         grad_x      = weight * inv_std * (grad_y - grad_bias/M - x_hat * grad_weight/M)
     """
-    centred, count = _centred(x, mean, inv_std), x.size // x.shape[-1]
-    rows, mean = centred.rows, centred.mean
-    flat_grad = rows.of(grad_y)
+    rows, count, grad_x = Rows(x), x.size // x.shape[-1], np.empty(x.shape, x.dtype)
+    shift, mean = _shift(rows, mean, inv_std)
 
-    def sums(block: slice) -> tuple[Array, Array]:
-        grad = flat_grad[block]
-        return grad.sum(axis=0), np.einsum("ij,ij->j", centred[block], grad)
+    def sums(grad: Array, part: Array) -> tuple[Array, Array]:
+        return grad.sum(axis=0), np.einsum("ij,ij->j", _less(part, shift), grad)
 
-    plain, weighted = zip(*map_blocks(sums, centred.flat), strict=True)
+    plain, weighted = zip(*map_blocks(sums, rows.of(grad_y), rows.of(x)), strict=True)
     grad_bias = rows.total(plain)
     grad_weight = (rows.total(weighted) - mean * grad_bias) * inv_std
 
-    scale = weight * inv_std  # grad_x = a*grad_y + b*x + d, one a, b and d a channel
-    slope = -scale * inv_std * grad_weight / count
-    shift = -scale * grad_bias / count - slope * mean
-    wide_scale, wide_slope, wide_shift = rows.widen(scale), rows.widen(slope), rows.widen(shift)
-    grad_x = np.empty(x.shape, x.dtype)
-    out = rows.of(grad_x)
+    a = weight * inv_std  # grad_x = a*grad_y + b*x + d, one a, b and d a channel
+    b = -a * inv_std * grad_weight / count
+    d = -a * grad_bias / count - b * mean
+    wide_a, wide_b, wide_d = map(rows.widen, (a, b, d))
 
-    def combine(block: slice) -> None:
-        np.multiply(flat_grad[block], wide_scale, out=out[block])
-        out[block] += centred[block] * wide_slope
-        out[block] += wide_shift
+    def combine(grad: Array, part: Array, out: Array) -> None:
+        np.multiply(grad, wide_a, out=out)
+        out += _less(part, shift) * wide_b
+        out += wide_d
 
-    map_blocks(combine, centred.flat)
+    map_blocks(combine, rows.of(grad_y), rows.of(x), rows.of(grad_x))
     return grad_x, grad_weight, grad_bias

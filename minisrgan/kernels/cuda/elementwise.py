@@ -1,17 +1,26 @@
-"""The kernels of a GPU, under the names that they have on a CPU, where their docstrings say more.
+"""The kernels of a GPU but convolution, under the names that they have on a CPU, where their docstrings say more.
 
 Formulas and inner loops are in ``sources/*.cu``.
-Bytes moved: every array once, but for the batch whose variance is taken, twice, and for columns of a convolution.
+Bytes moved: every array once, but for the batch whose moments are taken, twice.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from minisrgan.backend import Array, array_module
 from minisrgan.kernels.cuda.launch import column_sums, contiguous, each
 
-# Batch normalisation and rectifiers
+
+def _result(name: str, shape: tuple[int, ...], inputs: tuple[Array, ...], *numbers: Any) -> Array:
+    """Return an array of this shape, of which a kernel computes each element by itself."""
+    y = array_module(inputs[0]).empty(shape, inputs[0].dtype)
+    each(name, y.size, y, *contiguous(*inputs), y.size, *numbers)
+    return y
+
+
+# Batch normalization and rectifiers
 
 
 def channel_sums(x: Array) -> Array:
@@ -32,30 +41,23 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 
 def normalize(x: Array, mean: Array, inv_std: Array, weight: Array, bias: Array) -> Array:
     """Return (x - mean) * inv_std * weight + bias."""
-    arrays = contiguous(x, mean, inv_std, weight, bias)
-    y = array_module(x).empty(x.shape, x.dtype)
-    each("normalize", x.size, y, *arrays, x.size, x.shape[-1])
-    return y
+    return _result("normalize", x.shape, (x, mean, inv_std, weight, bias), x.shape[-1])
 
 
 def normalize_gradient(
     grad_y: Array, x: Array, mean: Array, inv_std: Array, weight: Array
 ) -> tuple[Array, Array, Array]:
     """Return grad_x, grad_weight and grad_bias; see `minisrgan.kernels.norm`."""
-    grad_y, x, mean, inv_std, weight = arrays = contiguous(grad_y, x, mean, inv_std, weight)
+    arrays = grad_y, x, mean, inv_std = contiguous(grad_y, x, mean, inv_std)
     channels, count = x.shape[-1], x.size // x.shape[-1]
-    grad_bias, grad_weight = column_sums("gradient_sums", count, channels, 2, grad_y, x, mean, inv_std)
-    grad_x = array_module(x).empty(x.shape, x.dtype)
-    each("normalize_gradient", x.size, grad_x, *arrays, grad_bias, grad_weight, x.size, channels, count)
+    grad_bias, grad_weight = column_sums("gradient_sums", count, channels, 2, *arrays)
+    grad_x = _result("normalize_gradient", x.shape, (*arrays, weight, grad_bias, grad_weight), channels, count)
     return grad_x, grad_weight, grad_bias
 
 
 def prelu(x: Array, slope: Array) -> Array:
     """Return max(x, 0) + slope * min(x, 0)."""
-    x, slope = contiguous(x, slope)
-    y = array_module(x).empty(x.shape, x.dtype)
-    each("prelu", x.size, y, x, slope, x.size, x.shape[-1], int(slope.size > 1))
-    return y
+    return _result("prelu", x.shape, (x, slope), x.shape[-1], int(slope.size > 1))
 
 
 def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]:
@@ -67,18 +69,12 @@ def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]
 
 def leaky_relu(x: Array, slope: float) -> Array:
     """Return max(x, 0) + slope * min(x, 0)."""
-    (x,) = contiguous(x)
-    y = array_module(x).empty(x.shape, x.dtype)
-    each("leaky_relu", x.size, y, x, x.size, float(slope))
-    return y
+    return _result("leaky_relu", x.shape, (x,), float(slope))
 
 
 def leaky_relu_gradient(grad_y: Array, y: Array, slope: float) -> Array:
     """Return grad_y where y > 0, slope * grad_y elsewhere."""
-    grad_y, y = contiguous(grad_y, y)
-    grad_x = array_module(y).empty(y.shape, y.dtype)
-    each("leaky_relu_gradient", y.size, grad_x, grad_y, y, y.size, float(slope))
-    return grad_x
+    return _result("leaky_relu_gradient", y.shape, (grad_y, y), float(slope))
 
 
 # What moves numbers, and Adam
@@ -86,33 +82,28 @@ def leaky_relu_gradient(grad_y: Array, y: Array, slope: float) -> Array:
 
 def pixel_shuffle(x: Array, factor: int) -> Array:
     """Move channels (N, H, W, C*r*r) to pixels (N, r*H, r*W, C)."""
-    (x,), (n, h, w, channels) = contiguous(x), x.shape
-    y = array_module(x).empty((n, h * factor, w * factor, channels // factor**2), x.dtype)
-    each("pixel_shuffle", x.size, y, x, x.size, w, y.shape[3], factor)
-    return y
+    n, h, w, channels = x.shape
+    c = channels // factor**2
+    return _result("pixel_shuffle", (n, h * factor, w * factor, c), (x,), w, c, factor)
 
 
 def pixel_unshuffle(x: Array, factor: int) -> Array:
     """Move pixels (N, r*H, r*W, C) back to channels (N, H, W, C*r*r)."""
-    (x,), (n, tall, wide, channels) = contiguous(x), x.shape
-    y = array_module(x).empty((n, tall // factor, wide // factor, channels * factor**2), x.dtype)
-    each("pixel_unshuffle", x.size, y, x, x.size, wide // factor, channels, factor)
-    return y
+    n, tall, wide, c = x.shape
+    w = wide // factor
+    return _result("pixel_unshuffle", (n, tall // factor, w, c * factor**2), (x,), w, c, factor)
 
 
 def max_pool(x: Array, size: int) -> Array:
     """Return the maximum of each window."""
-    (x,), (n, h, w, channels) = contiguous(x), x.shape
-    y = array_module(x).empty((n, h // size, w // size, channels), x.dtype)
-    each("max_pool", y.size, y, x, y.size, h, w, channels, size)
-    return y
+    n, h, w, channels = x.shape
+    return _result("max_pool", (n, h // size, w // size, channels), (x,), h, w, channels, size)
 
 
 def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
     """Return the value of each window at the first of its elements to equal the maximum y, zeros elsewhere."""
-    xp = array_module(x)
-    values, x, y = contiguous(xp.broadcast_to(xp.asarray(values, dtype=x.dtype), y.shape), x, y)
-    result = xp.zeros(x.shape, x.dtype)
+    values, x, y = contiguous(values, x, y)
+    result = array_module(x).zeros(x.shape, x.dtype)
     each("to_first_maximum", y.size, result, values, x, y, y.size, *x.shape[1:], size)
     return result
 
