@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from minisrgan import backend, kernels
 from minisrgan.errors import ArgumentError, DeviceError, MinisrganError
@@ -36,6 +37,28 @@ def test_blas_has_one_thread_while_ours_work() -> None:
     with backend.threads(2), pytest.raises(ZeroDivisionError):
         backend.parallel(lambda share: 1 // 0, [0, 1])
     assert blas_threads() == before
+
+
+def test_blas_has_one_thread_until_the_last_is_done() -> None:
+    """Of two threads of the user's that compute at once, the first to end must not end it for the other."""
+
+    def beside_another(share: object) -> set[int]:
+        other = threading.Thread(target=backend.parallel, args=(list, [0]))
+        other.start()
+        other.join()
+        return blas_threads()
+
+    with threadpool_limits(2, user_api="blas"):
+        assert backend.parallel(beside_another, [0]) == [{1}]
+        assert blas_threads() == {2}
+
+
+def test_a_share_has_the_threads_that_are_left() -> None:
+    """Two shares that take four threads each fight for four cores."""
+    for total, each in ((1, [1]), (2, [1, 1]), (4, [2, 2]), (7, [3, 3])):
+        with backend.threads(total):
+            assert backend.parallel(lambda share: backend.thread_count(), [0, 1]) == each
+            assert backend.thread_count() == total
 
 
 def test_threads_see_what_is_set_for_the_caller() -> None:

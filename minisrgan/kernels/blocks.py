@@ -166,12 +166,6 @@ def per_thread(make: Callable[..., R], *key: Hashable) -> R:
     return made[make, key]
 
 
-def _frame(shape: tuple[int, ...], dtype: Any, inside: tuple[int, ...], at: Pair) -> tuple[Array, Array]:
-    """Return scratch memory for an array with zeros around it, and the part of it inside them."""
-    padded = scratch("padded", dtype, *shape)
-    return padded, padded[:, at[0] : at[0] + inside[1], at[1] : at[1] + inside[2]]
-
-
 def patch(x: Array, images: slice, top: int, left: int, tall: int, wide: int) -> Array:
     """Return rows top..top+tall and columns left..left+wide of some images, zeros where they leave the image.
 
@@ -184,10 +178,10 @@ def patch(x: Array, images: slice, top: int, left: int, tall: int, wide: int) ->
     inside = x[images, row : max(min(top + tall, height), 0), col : max(min(left + wide, width), 0)]
     if inside.shape[1] == tall and inside.shape[2] == wide:
         return inside
-    frame = per_thread(_frame, (len(inside), tall, wide, channels), x.dtype, inside.shape, (row - top, col - left))
-    padded, middle = frame
-    if vars(_kept).get("zeros around") is not frame:
+    form = (len(inside), tall, wide, channels), inside.shape, (row - top, col - left), x.dtype
+    padded = scratch("padded", x.dtype, *form[0])
+    if vars(_kept).get("zeros around") != form:
         padded.fill(0)
-        vars(_kept)["zeros around"] = frame
-    middle[...] = inside
+        vars(_kept)["zeros around"] = form
+    padded[:, row - top :, col - left :][:, : inside.shape[1], : inside.shape[2]] = inside
     return padded

@@ -310,13 +310,28 @@ CONVOLUTION = [
         "conv2d",
     ),
     Fault(
+        "BLAS has its threads back although somebody else is computing",
+        "_BlasLimit.leave", "self.callers == {caller}", "True",
+        "test_backend::test_blas_has_one_thread_until_the_last_is_done",
+    ),
+    Fault(
+        "a share has all threads, as if it were alone",
+        "_Share.__init__", "context.run(_threads.set, threads_left)", "pass",
+        "test_backend::test_a_share_has_the_threads_that_are_left",
+    ),
+    Fault(
+        "the last item of a share is nobody's",
+        "parallel", "items[start:stop]", "items[start : stop - (stop < len(items))]",
+        "test_backend::test_items_are_shared_out_in_order",
+    ),
+    Fault(
         "the padding is white instead of black",
         "patch", "_1.fill(0)", "_1.fill(1)",
         "conv2d",
     ),
     Fault(
         "the zeros around a patch are taken to be there still after a patch of another form",
-        "patch", 'vars(_kept).get("zeros around") is not frame', '"zeros around" not in vars(_kept)',
+        "patch", 'vars(_kept).get("zeros around") != form', '"zeros around" not in vars(_kept)',
         "test_kernels::test_padding_stays_zero_from_layer_to_layer",
     ),
     Fault(
