@@ -38,7 +38,7 @@ class Forgetful(Function):
 
     def forward(self, x: Array) -> Array:
         """Leaky ReLU."""
-        self.save(x)
+        self.save_inputs(0)
         return np.maximum(x, 0) + 0.2 * np.minimum(x, 0)
 
     def backward(self, grad_y: Tensor) -> Tensor:

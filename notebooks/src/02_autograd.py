@@ -13,8 +13,9 @@ import numpy as np
 
 from checks import check
 from minisrgan import Tensor, ops
-from minisrgan.autograd import Function, gradcheck, graph
+from minisrgan.autograd import Function, gradcheck
 from minisrgan.errors import GradientError
+from minisrgan.explain import graph
 from minisrgan.show import lines_figure
 
 rng = np.random.default_rng(2)

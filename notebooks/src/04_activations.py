@@ -118,9 +118,10 @@ layer.explain(rng.normal(size=(1, 4, 4, 8)).astype(np.float32), at=(0, 1, 1, 5))
 # %% [markdown]
 # ### Exercise 4.3: an operation of the real engine
 #
-# A `Function` has two methods. `forward` sees plain arrays and keeps what it needs with `self.save`; `backward` gets
-# them back from `self.saved` as Tensors and computes with Tensors, so that its result can be differentiated *again*.
-# Write leaky ReLU with $a = 0.2$. A condition becomes zeros and ones by `Tensor((x.data > 0).astype(x.dtype))`.
+# A `Function` has two methods. `forward` sees plain arrays and keeps its first input with `self.save_inputs(0)`;
+# `backward` gets it back from `self.saved` as a Tensor and computes with Tensors, so that its result can be
+# differentiated *again*. Write leaky ReLU with $a = 0.2$. A condition becomes zeros and ones by
+# `Tensor((x.data > 0).astype(x.dtype))`.
 
 
 # %% tags=["exercise"]
@@ -142,7 +143,7 @@ class MyLeakyReLU(Function):
     """y = max(x, 0) + 0.2 min(x, 0)"""
 
     def forward(self, x):
-        self.save(x)
+        self.save_inputs(0)
         return np.maximum(x, 0) + 0.2 * np.minimum(x, 0)
 
     def backward(self, grad_y):
