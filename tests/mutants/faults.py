@@ -35,6 +35,11 @@ ENGINE = "autograd.test_engine::"
 TABLE = "ops.test_table::"
 MASKS = "ops.test_masks::"
 VERSIONS = "autograd.test_versions::"
+EDGES = "autograd.test_edges::"
+IN_PLACE = "autograd.test_in_place::"
+PROTOCOLS = "autograd.test_protocols::"
+REGISTRATION = "nn.test_registration::"
+OPTIM = "optim.test_optim::"
 STEP = "test_srgan_step::"
 LOSSES = "losses.test_losses::"
 STAGES = "training.test_stages::"
@@ -899,7 +904,95 @@ MEASURES = [
     ),
 ]  # fmt: skip
 
+STUDENTS = [
+    Fault(
+        "p -= 0.1 * p.grad makes a new array",
+        "Tensor.__setitem__", "self._array[index] = array", "self._array = 1 * self._array; self._array[index] = array",
+        IN_PLACE + "test_the_object_and_its_array_stay",
+    ),
+    Fault(
+        "p -= 0.1 * p.grad is not seen by the graph",
+        "Tensor.__setitem__", "mark_changed(self._array)", "pass",
+        IN_PLACE + "test_a_change_in_place_is_seen_by_the_graph",
+    ),
+    Fault(
+        "a result may be changed in place under no_grad",
+        "Tensor._require_writable", "is_grad_enabled() or self._node is not None", "is_grad_enabled()",
+        IN_PLACE + "test_elsewhere_it_is_refused",
+    ),
+    Fault(
+        "a hook gets the array that others get too",
+        "propagate", "gradient if gradient.requires_grad else Tensor(gradient.data.copy())", "gradient",
+        EDGES + "test_a_hook_that_changes_its_argument_in_place",
+    ),
+    Fault(
+        "a saved result that a Function returns counts as the engine's own",
+        "propagate", "{id(gradient.data), *(id(_1) for kept in vertex._saved)}", "{id(gradient.data)}",
+        EDGES + "test_a_function_that_returns_its_result",
+    ),
+    Fault(
+        "a leaf that a Function returns becomes its own .grad",
+        "gradients_of", "part * 1.0 if _1 else part", "part",
+        EDGES + "test_a_function_that_returns_its_own_input",
+    ),
+    Fault(
+        "no_grad governs the call of a generator function, which computes nothing yet",
+        "Mode.__call__", "inspect.isgeneratorfunction(function)", "False",
+        EDGES + "test_a_generator_runs_in_the_mode_and_its_caller_does_not",
+    ),
+    Fault(
+        "a copy of a result has copies of all leaves",
+        "Tensor.__reduce_ex__", "self._node is not None", "False",
+        EDGES + "test_a_result_is_not_copied",
+    ),
+    Fault(
+        "a tensor of one 0 is true",
+        "Protocols.__bool__", "bool(self._single(_1))", "bool(self._array.size)",
+        PROTOCOLS + "test_one_element_is_a_number",
+    ),
+    Fault(
+        "NumPy takes a tensor out of the graph in silence",
+        "Protocols._by_numpy", "part.requires_grad", "False",
+        PROTOCOLS + "test_functions_of_numpy",
+    ),
+    Fault(
+        "array * tensor is computed by NumPy",
+        "Protocols.__array_ufunc__", "sign and _1 == _2 and not options", "False",
+        PROTOCOLS + "test_arithmetic_with_arrays_is_recorded",
+    ),
+    Fault(
+        "layers in a list are not found",
+        "nn.module._parts", "list | tuple | dict", "dict",
+        REGISTRATION + "test_layers_in_a_container_are_found",
+    ),
+    Fault(
+        "a tensor takes the place of a parameter",
+        "Module._require_same_kind", "isinstance(old, Parameter)", "False",
+        REGISTRATION + "test_nothing_takes_a_part_out_of_sight",
+    ),
+    Fault(
+        "an optimizer takes the same parameter twice",
+        "parameters_of", "len({id(p) for p in parameters}) < len(parameters)", "False",
+        OPTIM + "test_what_is_no_parameter_is_refused",
+    ),
+    Fault(
+        "Adam counts the steps of all parameters together",
+        "Optimizer.step", "self.counts[position] += 1", "self.counts = [n + 1 for n in self.counts]",
+        OPTIM + "test_adam_counts_for_each_parameter",
+    ),
+    Fault(
+        "Adam's weight decay is divided by the gradient's size",
+        "Adam.update", "parameter *= _1", "grad = grad + self.weight_decay * parameter",
+        OPTIM + "test_weight_decay_is_decoupled",
+    ),
+    Fault(
+        "momentum scales the new gradient too",
+        "SGD.update", "velocity += grad", "velocity += (1 - self.momentum) * grad",
+        OPTIM + "test_sgd_against_a_loop",
+    ),
+]  # fmt: skip
+
 FAULTS = [
     *AUTOGRAD, *ELEMENTWISE, *REDUCTION_AND_SHAPE, *CONVOLUTION, *NORMALISATION, *ACTIVATION, *PIXELS, *LOSS, *MODELS,
-    *TRAINING, *MEASURES,
+    *TRAINING, *MEASURES, *STUDENTS,
 ]  # fmt: skip
