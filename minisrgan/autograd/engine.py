@@ -63,9 +63,7 @@ def grad(
     roots, targets = _as_list(outputs), _as_list(inputs)
     seeds = [None] * len(roots) if grad_outputs is None else _as_list(grad_outputs)
     if len(seeds) != len(roots):
-        raise ShapeError(
-            "grad", expected=f"{len(roots)} grad_outputs", got=str(len(seeds)), fix="give one for each output"
-        )
+        raise ShapeError("grad", expected=f"{len(roots)} grad_outputs", got=str(len(seeds)), fix="give one each")
     vertices = [vertex_of(x) for x in targets]
     found: dict[int, Tensor] = {}
     for vertex, gradient, owned in propagate(roots, seeds, vertices, create_graph, retain_graph):

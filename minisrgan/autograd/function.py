@@ -137,12 +137,10 @@ class Function:
                 continue
             which = {None: "an array that it computed", _OUTPUT: "its result"}.get(source)
             which = which or f"its input {self.argument(source or 0)}"
-            raise GradientError(
-                f"backward of {self.name}",
-                expected=f"{which}{f' ({name})' if name else ''}, {value.shape}, as it was in the forward pass",
-                got="an array that has been changed in place since, as optimizer.step(), load_state_dict, x -= ... do",
-                fix="call backward before the change, or compute the result again after it",
-            )
+            told = f"{which}{f' ({name})' if name else ''}, {value.shape}, as it was in the forward pass"
+            got = "an array that has been changed in place since, as optimizer.step(), load_state_dict, x -= ... do"
+            fix = "call backward before the change, or compute the result again after it"
+            raise GradientError(f"backward of {self.name}", expected=told, got=got, fix=fix)
 
     def _revive(self, value: Any, source: int | None) -> Any:
         if source is None or not is_array(value):

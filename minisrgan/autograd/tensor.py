@@ -221,9 +221,8 @@ class Tensor(Protocols):
         >>> remove()
         """
         if not self.requires_grad:
-            raise GradientError(
-                "register_hook", expected="a tensor that gets a gradient", got="requires_grad False", fix="set it"
-            )
+            told = "a tensor that gets a gradient"
+            raise GradientError("register_hook", expected=told, got="requires_grad False", fix="set it to True")
         hooks, key = (self._node or self)._hooks, object()
         hooks[key] = hook
 

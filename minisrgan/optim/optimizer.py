@@ -69,11 +69,8 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Array], steps: int | Sequence[int]) -> None:
         """Continue from saved running arrays, after a number of steps: ``counts``, or one number for all parameters."""
         ours, counts = self.state_dict(), [steps] * len(self.counts) if isinstance(steps, int) else list(steps)
-        if (
-            ours.keys() != state.keys()
-            or len(counts) != len(self.counts)
-            or any(ours[name].shape != state[name].shape for name in ours)
-        ):
+        shapes = [{name: array.shape for name, array in arrays.items()} for arrays in (ours, state)]
+        if shapes[0] != shapes[1] or len(counts) != len(self.counts):
             told = f"{len(ours)} running arrays of the parameters' shapes, {len(self.counts)} counts"
             got, fix = f"{len(state)} others, {len(counts)} counts", "build the model with the settings that were saved"
             raise WeightsError(f"{self.name}.load_state_dict", expected=told, got=got, fix=fix)
@@ -88,13 +85,10 @@ def parameters_of(what: str, given: Any) -> list[Tensor]:
     def refuse(got: str, fix: str) -> ArgumentError:
         return ArgumentError(what, expected="parameters, each once, or a module", got=got, fix=fix)
 
-    if isinstance(given, Module):
-        given = given.parameters()
-    if isinstance(given, Tensor):
-        given = [given]
-    if isinstance(given, Mapping | str) or not isinstance(given, Iterable):
+    if isinstance(given, Mapping | str) or not isinstance(given, Module | Iterable):
         raise refuse(type(given).__name__, "pass model.parameters()")
-    parameters = list(given)
+    given = given.parameters() if isinstance(given, Module) else given
+    parameters: list[Any] = [given] if isinstance(given, Tensor) else list(given)
     if not parameters:
         raise refuse("none", "pass model.parameters(); a generator can be used only once")
     for position, p in enumerate(parameters):
