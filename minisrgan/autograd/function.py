@@ -182,6 +182,9 @@ class Function:
             result = forward(*node._inputs, **options)
         node._inputs = node._given = ()
         data = np.asarray(result) if isinstance(result, np.generic) else result  # NumPy turns 0-d into scalars
+        if not is_array(data) or data.dtype != tensors[0].dtype:
+            told, got = f"an array of {tensors[0].dtype}", str(data.dtype) if is_array(data) else type(data).__name__
+            raise DTypeError(f"forward of {cls.name}", expected=told, got=got, fix="convert it: y.astype(x.dtype)")
         if anomaly:
             node.line = calling_line()
             check_finite(data, node.name, "finite results", node.line)

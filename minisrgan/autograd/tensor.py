@@ -206,6 +206,7 @@ class Tensor(Protocols):
 
     def retain_grad(self) -> None:
         """Let `backward` add the gradient of this tensor to its `.grad`, after all hooks, although it is not a leaf."""
+        self._require_gradient("retain_grad")
         if self._node is not None:
             self._node.keeper = weakref.ref(self)  # the graph must not keep its results alive
 
@@ -220,9 +221,7 @@ class Tensor(Protocols):
         20.0
         >>> remove()
         """
-        if not self.requires_grad:
-            told = "a tensor that gets a gradient"
-            raise GradientError("register_hook", expected=told, got="requires_grad False", fix="set it to True")
+        self._require_gradient("register_hook")
         hooks, key = (self._node or self)._hooks, object()
         hooks[key] = hook
 
@@ -230,6 +229,11 @@ class Tensor(Protocols):
             hooks.pop(key, None)
 
         return remove
+
+    def _require_gradient(self, what: str) -> None:
+        if not self.requires_grad:
+            told, got = "a tensor that gets a gradient", "requires_grad False"
+            raise GradientError(what, expected=told, got=got, fix="set requires_grad=True on an input")
 
     def zero_grad(self) -> None:
         """Forget the gradient."""

@@ -13,7 +13,7 @@ import pytest
 
 from minisrgan import Tensor, anomaly_mode, enable_grad, grad, is_grad_enabled, nn, no_grad, ops
 from minisrgan.autograd import Function, gradcheck, gradgradcheck
-from minisrgan.errors import ArgumentError, GradientError
+from minisrgan.errors import ArgumentError, DTypeError, GradientError
 
 
 def leaf(*values: float, dtype: Any = np.float32) -> Tensor:
@@ -375,6 +375,40 @@ def test_a_function_without_backward():
         Fast.apply(x).backward(create_graph=True)
     with pytest.raises(NotImplementedError, match="empty has no forward"):
         Empty.apply(x)
+
+
+class Returns(Function):
+    """Returns what a test wants."""
+
+    def forward(self, x: Any, answer: Callable[[Any], Any]) -> Any:
+        return answer(x)
+
+    def backward(self, grad_y: Tensor) -> Any:
+        return grad_y
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (lambda x: x * np.arange(2.0), "float64"),
+        (lambda x: np.sum(x, dtype=np.float64), "float64"),
+        (lambda x: x > 0, "bool"),
+        (lambda x: [1.0, 2.0], "list"),
+        (lambda x: 1.0, "float"),
+        (lambda x: Tensor(x), "Tensor"),
+        (lambda x: None, "NoneType"),
+    ],
+)
+def test_a_forward_that_returns_something_else(answer: Callable[[Any], Any], kind: str):
+    """float64 out of float32 spreads through all that follows, and a list would be float32 by luck."""
+    with pytest.raises(DTypeError, match=f"(?s)forward of returns.*an array of float32.*got +{kind}"):
+        Returns.apply(leaf(1.0, 2.0), answer=answer)
+
+
+def test_retain_grad_of_a_constant():
+    """Its .grad would stay None, which reads like a gradient of 0."""
+    with pytest.raises(GradientError, match="retain_grad"):
+        Tensor([1.0]).retain_grad()
 
 
 # Checks and copies
