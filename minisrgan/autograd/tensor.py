@@ -266,8 +266,9 @@ class Tensor(Protocols):
     if TYPE_CHECKING:  # for type checkers; the operations come from the table in minisrgan/ops/__init__.py
         T: Tensor
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _operation
-        __neg__ = __abs__ = __pow__ = __matmul__ = __rmatmul__ = __getitem__ = _operation
-        sum = mean = max = reshape = transpose = exp = log = sqrt = abs = _operation
+        __neg__ = __abs__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = _operation
+        sum = mean = max = min = var = std = reshape = flatten = squeeze = transpose = _operation
+        exp = log = sqrt = abs = _operation
 
 
 def zeros_like(tensor: Tensor) -> Tensor:

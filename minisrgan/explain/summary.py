@@ -13,6 +13,7 @@ import numpy as np
 
 from minisrgan.autograd import Tensor, no_grad
 from minisrgan.nn import Conv2d, Linear, MaxPool2d, Module, PixelShuffle
+from minisrgan.ops.conv import frame_of
 
 
 @dataclass
@@ -54,12 +55,13 @@ def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
         if isinstance(module, Conv2d):
             kh, kw, in_channels = module.weight.shape[:3]
             multiply_adds = y.size * kh * kw * in_channels
-            reach, step = reach + (kh - 1) / 2 * step, step * module.stride
+            strides, _ = frame_of((kh, kw), module.stride, module.padding)
+            reach, step = reach + (max(kh, kw) - 1) / 2 * step, step * max(strides)
         elif isinstance(module, Linear):
             multiply_adds = y.size * module.weight.shape[0]
             reach = math.inf
         elif isinstance(module, MaxPool2d):
-            reach, step = reach + (module.size - 1) / 2 * step, step * module.size
+            reach, step = reach + (module.size - 1) / 2 * step, step * module.stride
         elif isinstance(module, PixelShuffle):
             step /= module.factor
         title = f"{type(module).__name__} {module.describe()}".strip()

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from minisrgan.ops.conv import frame_of
 from minisrgan.reference.positions import Array, Position
 
 
@@ -25,8 +26,9 @@ def _conv2d(x: Array, at: Position, s: Any) -> list[str]:
     """y[n, h, w, o] = bias[o] + sum over i, j, c of x[n, s h + i - p, s w + j - p, c] weight[i, j, c, o]"""
     n, h, w, o = at
     products = []
+    (down, right), ((top, _), (left, _)) = frame_of(s.weight.shape[:2], s.stride, s.padding)
     for i, j, c in np.ndindex(s.weight.shape[:3]):
-        row, column = h * s.stride - s.padding + i, w * s.stride - s.padding + j
+        row, column = h * down - top + i, w * right - left + j
         if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
             words = f"x[{n}, {row}, {column}, {c}] * weight[{i}, {j}, {c}, {o}]"
             products.append((x[n, row, column, c], s.weight[i, j, c, o], words))
@@ -87,9 +89,9 @@ def _pixel_shuffle(x: Array, at: Position, s: Any) -> list[str]:
 
 
 def _max_pool(x: Array, at: Position, s: Any) -> list[str]:
-    """y[n, h, w, c] = the largest x[n, s h + i, s w + j, c] of the window 0 <= i, j < s"""
+    """y[n, h, w, c] = the largest x[n, s h + i, s w + j, c] of the window 0 <= i, j < size, s the stride"""
     n, h, w, c = at
-    window = x[n, h * s.size :, w * s.size :, c][: s.size, : s.size]
+    window = x[n, h * s.stride :, w * s.stride :, c][: s.size, : s.size]
     return [f"the window: {', '.join(f'{v:.4g}' for v in window.flat)}", f"y{[*at]} = {window.max():.4g}"]
 
 

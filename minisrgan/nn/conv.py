@@ -15,12 +15,12 @@ class Conv2d(Module):
 
     in_channels, out_channels   channels of input and output
     kernel_size                 length of the square kernel
-    stride, padding             as in conv2d; padding kernel_size // 2 keeps the size at stride 1
+    stride, padding             as in conv2d; padding "same", or kernel_size // 2, keeps the size at stride 1
     bias                        whether a number is added to each output channel
-    rng                         draws the weight (`he_normal`); the bias starts at 0
+    rng                         draws the weight, as in `he_normal`; the bias starts at 0
 
     >>> import numpy as np
-    >>> layer = Conv2d(3, 64, 9, padding=4, rng=np.random.default_rng(0))
+    >>> layer = Conv2d(3, 64, 9, padding="same")
     >>> layer(Tensor(np.zeros((1, 24, 24, 3), np.float32))).shape
     (1, 24, 24, 64)
     """
@@ -31,10 +31,10 @@ class Conv2d(Module):
         out_channels: int,
         kernel_size: int,
         *,
-        stride: int = 1,
-        padding: int = 0,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
         bias: bool = True,
-        rng: np.random.Generator,
+        rng: np.random.Generator | None = None,
     ) -> None:
         self.stride, self.padding = stride, padding
         self.weight = Parameter(he_normal((kernel_size, kernel_size, in_channels, out_channels), rng))
@@ -47,7 +47,7 @@ class Conv2d(Module):
     def describe(self) -> str:
         """Return channels, kernel and what is not usual."""
         kh, kw, inputs, outputs = self.weight.shape
-        stride = f", stride {self.stride}" if self.stride > 1 else ""
+        stride = f", stride {self.stride}" if self.stride != 1 else ""
         padding = f", padding {self.padding}" if self.padding else ""
         return f"{inputs} -> {outputs}, kernel {kh}x{kw}{stride}{padding}"
 
@@ -70,13 +70,13 @@ class PixelShuffle(Module):
 class MaxPool2d(Module):
     """The largest of every window; see `minisrgan.ops.max_pool2d`."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, stride: int | None = None) -> None:
+        self.size, self.stride = size, size if stride is None else stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn (N, H, W, C) into (N, H // size, W // size, C)."""
-        return ops.max_pool2d(x, self.size)
+        """Turn (N, H, W, C) into (N, (H - size) // stride + 1, (W - size) // stride + 1, C)."""
+        return ops.max_pool2d(x, self.size, self.stride)
 
     def describe(self) -> str:
-        """Return the size of a window."""
-        return f"{self.size}x{self.size}"
+        """Return the size of a window, and the stride if it is another."""
+        return f"{self.size}x{self.size}" + (f", stride {self.stride}" if self.stride != self.size else "")

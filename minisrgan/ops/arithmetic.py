@@ -7,10 +7,11 @@ input that was repeated is the sum of the gradients of its copies (`sum_to`). A 
 
 from __future__ import annotations
 
-from minisrgan.autograd import Function, Gradients, Operand, Scalar, Tensor
-from minisrgan.backend import Array
-from minisrgan.ops.checks import broadcast_shape, require_number
-from minisrgan.ops.reduction import sum_to
+from minisrgan.autograd import Function, Gradients, Operand, Tensor
+from minisrgan.backend import Array, array_module, as_number
+from minisrgan.ops.broadcast import sum_to
+from minisrgan.ops.checks import as_tensor, broadcast_shape
+from minisrgan.ops.elementary import log
 from minisrgan.ops.select import where
 
 
@@ -166,28 +167,43 @@ def negative(x: Tensor) -> Tensor:
 class Power(Function):
     """The node of `power`."""
 
-    def forward(self, x: Array, exponent: Scalar) -> Array:
-        self.exponent = exponent
-        self.save_inputs(0)
+    def forward(self, x: Array, exponent: Array) -> Array:
+        self.save_inputs(0, 1)
         return x**exponent
 
     def backward(self, grad_y: Tensor) -> Gradients:
-        (x,) = self.saved
-        if self.exponent == 0:
-            return where(False, grad_y, 0.0)  # the formula would ask for 0 * x^-1, which is not a number at x = 0
-        return grad_y * (self.exponent * x ** (self.exponent - 1))
+        x, p = self.saved
+        grad_x = grad_p = None
+        if isinstance(p, int | float):  # where p = 0 the formula would ask for 0 * x^-1, which is NaN at x = 0
+            return (grad_y * (p * x ** (p - 1)) if p else where(False, grad_y, 0.0)), None
+        if self.needs_grad[0]:
+            lowered = p - where((x.data == 0) & (p.data == 0), 0.0 * p, 1.0)
+            grad_x = sum_to(grad_y * (p * x**lowered), self.shapes[0])
+        if self.needs_grad[1]:
+            some = x.data != 0
+            log_x = log(where(some, x, 1.0))
+            grad_p = sum_to(where(some, grad_y, 0.0) * (x**p * log_x), self.shapes[1])
+        return grad_x, grad_p
 
 
-def power(x: Tensor, exponent: Scalar) -> Tensor:
-    """Raise to a fixed power; also written ``x ** p``.
+def power(x: Operand, exponent: Operand) -> Tensor:
+    """Raise to a power p; also written ``x ** p``.
 
     Formula     y = x^p
-    Gradient    dy/dx = p * x^(p-1)
-    Shapes      x, y any one shape; p a Python number.
-    Errors      ArgumentError if p is not a number. A negative x with a fractional p gives NaN.
+    Gradient    dy/dx = p x^(p-1), and dy/dp = x^p ln x, as x^p = e^(p ln x), 0 where x = 0. Summed over
+                broadcast axes.
+    Shapes      x, p any two that broadcast, one of them perhaps a number; y the broadcast shape.
+    Errors      ShapeError if they do not broadcast, DTypeError if float32 meets float64. A negative x with a
+                fractional p gives NaN.
 
     >>> x = Tensor([3.0], requires_grad=True)
     >>> power(x, 2).backward(); x.grad.item()
     6.0
+    >>> (2 ** x).item()
+    8.0
     """
-    return Power.apply(x, exponent=require_number("power", "the exponent", exponent))
+    broadcast_shape("power", x, exponent)
+    if isinstance(as_number(x), int | float):
+        p = as_tensor("power", "exponent", exponent)
+        x = Tensor(array_module(p.data).asarray(x, dtype=p.dtype))
+    return Power.apply(x, exponent)

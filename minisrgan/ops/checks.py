@@ -74,6 +74,15 @@ def require_sizes(op: str, name: str, value: Any, least: int, count: int | None 
     return tuple(int(n) for n in sizes)
 
 
+def require_pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
+    """Ask for an integer that is not too small, or one for rows and one for columns; return both."""
+    if isinstance(value, tuple | list):
+        rows, cols = require_sizes(op, name, value, least, count=2)
+        return rows, cols
+    require_integer(op, name, value, least)
+    return int(value), int(value)
+
+
 def require_number(op: str, name: str, value: Any) -> Scalar:
     """Ask for a number and return it as Python's, which changes no dtype."""
     number = as_number(value)

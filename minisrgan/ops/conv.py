@@ -13,15 +13,25 @@ so that any number of derivatives needs no further code.
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array
-from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import as_tensor, require_channels, require_images, require_integer, require_sizes
+from minisrgan.errors import ArgumentError, ShapeError
+from minisrgan.ops.checks import (
+    as_tensor,
+    require_channels,
+    require_images,
+    require_integer,
+    require_pair,
+    require_sizes,
+)
+from minisrgan.ops.shape import pad
 
 Size: TypeAlias = tuple[int, int]
+Pair: TypeAlias = int | tuple[int, int]
 
 
 class Conv2d(Function):
@@ -58,17 +68,21 @@ class Conv2d(Function):
         return grad_x, grad_weight, kernels.channel_sums(grad_y) if self.needs_grad[2] else None
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
+def conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: Pair = 1, padding: Pair | str = 0
+) -> Tensor:
     """Slide a kernel over the images and take its product with what lies under it.
 
     Formula     y[n, h, w, o] = b[o] + sum_{i, j, c} x[n, s*h + i - p, s*w + j - p, c] weight[i, j, c, o]
-                with stride s, and zeros outside the image, p rows and columns of them counted
+                with stride s, and zeros outside the image, p rows and columns of them counted; s and p may be pairs
+                (rows, columns), and padding "same" is the p that keeps the size: kh - 1 zeros in all, the odd one below
     Gradient    x[n, s*h+i-p, ...] meets weight[i, j, c, o] on its way to y[n, h, w, o] and nowhere else, so
                 grad_weight[i, j, c, o] sums x * grad_y over n, h, w (`conv2d_weight_gradient`),
                 grad_x sums weight * grad_y over the outputs whose window covers it (`conv2d_transpose`),
                 grad_b[o] sums grad_y[n, h, w, o] over n, h, w.
     Shapes      x (N, H, W, C), weight (kh, kw, C, O), bias (O,), y (N, H', W', O), H' = (H + 2p - kh) // s + 1
-    Errors      ShapeError for another rank, other channels, an empty batch, or a kernel larger than the padded image.
+    Errors      ShapeError for another rank, other channels, an empty batch, or a kernel larger than the padded image;
+                ArgumentError for "same" with a stride.
     Source      SRGAN sec. 2.1 and fig. 4. As in all of deep learning, this is correlation: the kernel is not turned.
 
     >>> x = Tensor([[[[1.0], [2.0], [3.0]]]])                        # one image of one row and three columns
@@ -78,14 +92,37 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int
     >>> y.sum().backward(); weight.grad.numpy().ravel()
     array([3., 5.], dtype=float32)
     """
-    _check("conv2d", x, weight, bias, stride, padding, weight_axis=2)
-    for size, kernel, name in zip(x.shape[1:3], weight.shape[:2], ("rows", "columns"), strict=True):
-        if size + 2 * padding < kernel:
+    x, weight = _check("conv2d", x, weight, bias, weight_axis=2)
+    strides, frame = frame_of(_kernel_size(weight.shape), stride, padding)
+    for size, kernel, (before, after), name in zip(
+        x.shape[1:3], weight.shape, frame, ("rows", "columns"), strict=False
+    ):
+        if before + size + after < kernel:
             told = f"at least {kernel} {name}, padding counted, for a kernel of {kernel}"
             fix = _LIKE_TORCH if _like_torch(weight, x.shape[3], 1) else "use a larger crop, or more padding"
-            raise ShapeError("conv2d", expected=told, got=f"{size} + 2 * {padding}, input {x.shape}", fix=fix)
-    inputs = (x, weight) if bias is None else (x, weight, bias)
-    return Conv2d.apply(*inputs, stride=stride, padding=padding)
+            raise ShapeError("conv2d", expected=told, got=f"{before} + {size} + {after}, input {x.shape}", fix=fix)
+    width, step = frame[0][0], math.gcd(*strides)
+    if {*frame[0], *frame[1]} != {width}:  # the kernels know one width for all sides
+        x, width = pad(x, ((0, 0), *frame, (0, 0))), 0
+    y = Conv2d.apply(*((x, weight) if bias is None else (x, weight, bias)), stride=step, padding=width)
+    return y if len(set(strides)) == 1 else y[:, :: strides[0] // step, :: strides[1] // step]  # and one stride
+
+
+def frame_of(kernel: Size, stride: Pair, padding: Pair | str) -> tuple[Size, tuple[Size, Size]]:
+    """Return the strides of rows and columns, and how many zeros stand before and after them, as conv2d takes them.
+
+    >>> frame_of((3, 4), 1, "same"), frame_of((3, 3), (2, 1), (1, 0))
+    (((1, 1), ((1, 1), (1, 2))), ((2, 1), ((1, 1), (0, 0))))
+    """
+    strides = require_pair("conv2d", "stride", stride, 1)
+    if not isinstance(padding, str):
+        rows, cols = require_pair("conv2d", "padding", padding, 0)
+        return strides, ((rows, rows), (cols, cols))
+    if padding != "same" or strides != (1, 1):
+        told, got = 'padding as an integer, a pair, or "same" at stride 1', f"{padding!r} at stride {stride}"
+        fix = f"half of the kernel: {kernel[0] // 2, kernel[1] // 2}"
+        raise ArgumentError("conv2d", expected=told, got=got, fix=fix)
+    return strides, (((kernel[0] - 1) // 2, kernel[0] // 2), ((kernel[1] - 1) // 2, kernel[1] // 2))
 
 
 class Conv2dTranspose(Function):
@@ -130,7 +167,9 @@ def conv2d_transpose(
     >>> conv2d_transpose(x, Tensor([[[[10.0]], [[1.0]]]]), stride=2).numpy().ravel()
     array([10.,  1., 20.,  2.], dtype=float32)
     """
-    _check("conv2d_transpose", x, weight, bias, stride, padding, weight_axis=3)
+    x, weight = _check("conv2d_transpose", x, weight, bias, weight_axis=3)
+    require_integer("conv2d_transpose", "stride", stride, 1)
+    require_integer("conv2d_transpose", "padding", padding, 0)
     sizes, kernel = x.shape[1:3], weight.shape[:2]
     least = tuple(stride * (n - 1) + k - 2 * padding for n, k in zip(sizes, kernel, strict=True))
     size = least if output_size is None else require_sizes("conv2d_transpose", "output_size", output_size, 1, count=2)
@@ -197,17 +236,12 @@ def _kernel_size(shape: tuple[int, ...]) -> Size:
     return shape[0], shape[1]
 
 
-def _check(
-    op: str, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, weight_axis: int
-) -> None:
+def _check(op: str, x: Tensor, weight: Tensor, bias: Tensor | None, weight_axis: int) -> tuple[Tensor, Tensor]:
     """Check the inputs of a convolution whose input channels lie on one axis of the weight and outputs on the other."""
-    require_images(op, x)
-    weight = as_tensor(op, "weight", weight)
+    x, weight = require_images(op, x), as_tensor(op, "weight", weight)
     if weight.ndim != 4 or weight.size == 0:
         fix = "give a weight four axes, none of them empty"
         raise ShapeError(op, expected="weight (kh, kw, in, out)", got=str(weight.shape), fix=fix)
-    require_integer(op, "stride", stride, 1)
-    require_integer(op, "padding", padding, 0)
     channels, outputs = weight.shape[weight_axis], weight.shape[5 - weight_axis]
     if x.shape[3] != channels and _like_torch(weight, x.shape[3], 3 - weight_axis):
         told = f"weight (kh, kw, in, out) for {x.shape[3]} channels"
@@ -215,6 +249,7 @@ def _check(
     require_channels(op, x, channels, f"weight {weight.shape} takes {channels}")
     if bias is not None and as_tensor(op, "bias", bias).shape != (outputs,):
         raise ShapeError(op, expected=f"bias ({outputs},)", got=str(bias.shape), fix="one number an output channel")
+    return x, weight
 
 
 _LIKE_TORCH = "this looks like a weight of PyTorch, (out, in, kh, kw): weight.transpose(2, 3, 1, 0)"

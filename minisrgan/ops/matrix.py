@@ -8,8 +8,8 @@ from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
+from minisrgan.ops.broadcast import sum_to
 from minisrgan.ops.checks import as_tensor
-from minisrgan.ops.reduction import sum_to
 
 
 class Matmul(Function):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
+from minisrgan.ops.broadcast import sum
 from minisrgan.ops.checks import require_images, require_integer
-from minisrgan.ops.reduction import mean, sum
+from minisrgan.ops.reduction import mean
 from minisrgan.ops.select import where
 from minisrgan.ops.shape import stack
 
@@ -54,12 +57,13 @@ def _places(shape: tuple[int, ...], size: int) -> list[tuple[slice, ...]]:
     return [(slice(None), row, col) for row in rows for col in cols]
 
 
-def max_pool2d(x: Tensor, size: int) -> Tensor:
+def max_pool2d(x: Tensor, size: int, stride: int | None = None) -> Tensor:
     """Keep the largest element of every size x size window.
 
-    Formula     y[n, h, w, c] = max_{0 <= i, j < s} x[n, s*h + i, s*w + j, c], s the size
+    Formula     y[n, h, w, c] = max_{0 <= i, j < k} x[n, s*h + i, s*w + j, c], k the size and s the stride
     Gradient    grad_y goes to the largest element of the window, in row order the first of several; 0 elsewhere.
-    Shapes      x (N, H, W, C), y (N, H // s, W // s, C): rows and columns left over are dropped.
+    Shapes      x (N, H, W, C), y (N, H', W', C), H' = (H - k) // s + 1: rows and columns left over are dropped. The
+                stride is the size unless given.
     Errors      ShapeError if the image is smaller than a window.
     Source      Simonyan and Zisserman 2014, arXiv 1409.1556, sec. 2.1: VGG19 has five of size 2.
 
@@ -71,10 +75,17 @@ def max_pool2d(x: Tensor, size: int) -> Tensor:
     """
     require_images("max_pool2d", x)
     require_integer("max_pool2d", "size", size, 1)
+    stride = size if stride is None else stride
+    require_integer("max_pool2d", "stride", stride, 1)
     if min(x.shape[1:3]) < size:
         raise ShapeError(
             "max_pool2d", expected=f"images of at least {size} x {size}", got=str(x.shape), fix="use a larger crop"
         )
+    if stride != size:  # windows that overlap, or leave gaps: lay them side by side
+        rows, cols = (
+            np.add.outer(stride * np.arange((n - size) // stride + 1), np.arange(size)).ravel() for n in x.shape[1:3]
+        )
+        x = x[:, rows][:, :, cols]
     return MaxPool2d.apply(x, size=size)
 
 

@@ -1,95 +1,16 @@
-"""Sums and means over axes, and broadcasting, the adjoint of the sum."""
+"""What stands for many numbers: their mean and how far they lie from it, the largest and the smallest."""
 
 from __future__ import annotations
 
 import math
 
 from minisrgan.autograd import Axis, Function, Gradients, Tensor
-from minisrgan.backend import Array, array_module
+from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import as_tensor, normalized_axes, require_sizes
-
-
-class Sum(Function):
-    """The node of `sum`."""
-
-    def forward(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-        self.kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
-        return x.sum(axis=axes, keepdims=keepdims)
-
-    def backward(self, grad_y: Tensor) -> Gradients:
-        return broadcast_to(grad_y.reshape(*self.kept), self.shapes[0])
-
-
-def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Sum over axes, all of them by default.
-
-    Formula     y = sum_i x_i
-    Gradient    dy/dx_i = 1: grad_y is repeated along the axes that were summed.
-    Shapes      x any; y without the axes, or with length 1 there if keepdims.
-    Errors      ArgumentError if an axis is not there.
-
-    >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
-    >>> y = sum(x, axis=0); y.numpy()
-    array([4., 6.], dtype=float32)
-    >>> y.backward(Tensor([10.0, 1.0])); x.grad.numpy()
-    array([[10.,  1.], [10.,  1.]], dtype=float32)
-    """
-    x = as_tensor("sum", "x", x)
-    return Sum.apply(x, axes=normalized_axes("sum", axis, x.ndim), keepdims=keepdims)
-
-
-class BroadcastTo(Function):
-    """The node of `broadcast_to`."""
-
-    def forward(self, x: Array, shape: tuple[int, ...]) -> Array:
-        return array_module(x).broadcast_to(x, shape)
-
-    def backward(self, grad_y: Tensor) -> Gradients:
-        return sum_to(grad_y, self.shapes[0])
-
-
-def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Repeat along axes that are 1 long or missing, without copying.
-
-    Formula     y[i, j] = x[0, j], for an axis i of length 1
-    Gradient    every copy adds its gradient: grad_x = sum of grad_y over the repeated axes.
-    Shapes      x (1, C) or (C,) for y (N, C), and so on.
-    Errors      ShapeError if x does not broadcast to the shape.
-
-    >>> x = Tensor([1.0, 2.0], requires_grad=True)
-    >>> broadcast_to(x, (3, 2)).sum().backward(); x.grad.numpy()
-    array([3., 3.], dtype=float32)
-    """
-    x, shape = as_tensor("broadcast_to", "x", x), require_sizes("broadcast_to", "shape", shape, 0)
-    ours = (1,) * (len(shape) - x.ndim) + x.shape
-    if len(ours) != len(shape) or any(a not in (1, b) for a, b in zip(ours, shape, strict=True)):
-        raise ShapeError(
-            "broadcast_to", expected=f"a shape that broadcasts to {shape}", got=str(x.shape),
-            fix="reshape it, so that each axis has the length of the shape's or 1",
-        )
-    return x if x.shape == shape else BroadcastTo.apply(x, shape=shape)
-
-
-def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Sum over the axes along which ``shape`` would be broadcast to x: the adjoint of `broadcast_to`.
-
-    Formula     y[0, j] = sum_i x[i, j], for an axis i of length 1
-    Gradient    grad_x = broadcast_to(grad_y, x.shape)
-    Shapes      x (N, C) for y (1, C) or (C,), and so on.
-    Errors      ShapeError if ``shape`` does not broadcast to x.
-
-    >>> sum_to(Tensor([[1.0, 2.0], [3.0, 4.0]]), (2,)).numpy()
-    array([4., 6.], dtype=float32)
-    """
-    x, shape = as_tensor("sum_to", "x", x), require_sizes("sum_to", "shape", shape, 0)
-    if x.shape == shape:
-        return x
-    missing = x.ndim - len(shape)
-    if missing < 0 or any(a not in (1, b) for a, b in zip(shape, x.shape[missing:], strict=True)):
-        raise ShapeError("sum_to", expected=f"a shape that broadcasts to {x.shape}", got=str(shape), fix="1 sums")
-    axes = (*range(missing), *(missing + i for i, length in enumerate(shape) if length == 1 != x.shape[missing + i]))
-    return sum(x, axis=axes).reshape(*shape)
+from minisrgan.ops.broadcast import sum
+from minisrgan.ops.checks import as_tensor, normalized_axes
+from minisrgan.ops.elementary import sqrt
+from minisrgan.ops.select import where
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -129,3 +50,81 @@ def variance(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
     centred = x - mean(x, axis, keepdims=True)
     return mean(centred * centred, axis, keepdims)
+
+
+def std(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Standard deviation over axes: the root of the mean squared distance from the mean.
+
+    Formula     y = sqrt((1/n) sum_i (x_i - m)^2), m the mean; divided by n, not n - 1
+    Gradient    dy/dx_i = (x_i - m) / (n y). Where all are equal, y = 0 has a kink; we take 0.
+    Shapes      as `sum`.
+    Errors      ShapeError if there is nothing to average.
+
+    >>> x = Tensor([1.0, 3.0], requires_grad=True)
+    >>> y = std(x); y.item()
+    1.0
+    >>> y.backward(); x.grad.numpy()
+    array([-0.5,  0.5], dtype=float32)
+    """
+    squared = variance(x, axis, keepdims)
+    some = squared.data != 0
+    return where(some, sqrt(where(some, squared, 1.0)), 0.0)
+
+
+class Max(Function):
+    """The node of `max`, which is the name of what NumPy computes."""
+
+    def forward(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+        self.kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
+        self.axes = axes
+        y = getattr(x, self.name)(axis=axes, keepdims=keepdims)
+        self.save_inputs(0)
+        self.save_output()
+        return y
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        x, y = self.saved_arrays
+        winners = x == y.reshape(self.kept)
+        count = winners.sum(axis=self.axes, keepdims=True, dtype=x.dtype)
+        return where(winners, grad_y.reshape(*self.kept) / Tensor(count), 0.0)
+
+
+def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Largest element over axes, all of them by default.
+
+    Formula     y = max_i x_i
+    Gradient    dy/dx_i = 1 for the largest, else 0; where several are equally large they share it.
+    Shapes      as `sum`.
+    Errors      ShapeError if there is nothing to choose from.
+
+    >>> x = Tensor([1.0, 5.0, 5.0], requires_grad=True)
+    >>> max(x).backward(); x.grad.numpy()
+    array([0. , 0.5, 0.5], dtype=float32)
+    """
+    return _extreme(Max, x, axis, keepdims)
+
+
+class Min(Max):
+    """The node of `min`."""
+
+
+def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Smallest element over axes, all of them by default.
+
+    Formula     y = min_i x_i
+    Gradient    dy/dx_i = 1 for the smallest, else 0; where several are equally small they share it.
+    Shapes      as `sum`.
+    Errors      ShapeError if there is nothing to choose from.
+
+    >>> min(Tensor([[3.0, 1.0], [4.0, 5.0]]), axis=1).numpy()
+    array([1., 4.], dtype=float32)
+    """
+    return _extreme(Min, x, axis, keepdims)
+
+
+def _extreme(node: type[Max], x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
+    x = as_tensor(node.name, "x", x)
+    if 0 in x.shape:
+        told, fix = "at least one element", "this batch is empty; skip it"
+        raise ShapeError(node.name, expected=told, got=str(x.shape), fix=fix)
+    return node.apply(x, axes=normalized_axes(node.name, axis, x.ndim), keepdims=keepdims)

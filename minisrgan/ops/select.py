@@ -1,4 +1,4 @@
-"""Operations that choose: of two numbers the larger, of many the largest, of a range its limits.
+"""Operations that choose: one of two numbers, by a condition or by their size.
 
 The gradient goes to what was chosen, and 0 to the rest. It is selected by a mask and never multiplied by one: an
 incoming gradient may be infinite, as that of sqrt at 0 is, and 0 * inf is not 0 but NaN.
@@ -6,13 +6,16 @@ incoming gradient may be infinite, as that of sqrt at 0 is, and 0 * inf is not 0
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
-from minisrgan.autograd import Axis, Function, Gradients, Operand, Scalar, Tensor
-from minisrgan.backend import Array, array_module
-from minisrgan.errors import ArgumentError, ShapeError
-from minisrgan.ops.checks import as_tensor, broadcast_shape, normalized_axes, require_number
-from minisrgan.ops.reduction import sum_to
+import numpy as np
+
+from minisrgan.autograd import Function, Gradients, Operand, Scalar, Tensor
+from minisrgan.backend import Array, array_module, is_array
+from minisrgan.errors import ArgumentError, DTypeError
+from minisrgan.ops.broadcast import sum_to
+from minisrgan.ops.checks import broadcast_shape, require_number
 
 
 class Where(Function):
@@ -35,7 +38,8 @@ def where(condition: Array, a: Operand, b: Operand) -> Tensor:
 
     Formula     y = a where the condition holds, else b
     Gradient    dy/da = 1 where it holds, else 0; dy/db = 1 - dy/da. Summed over broadcast axes.
-    Shapes      condition, a, b any three that broadcast; y the broadcast shape.
+    Shapes      condition, a, b any three that broadcast; y the broadcast shape. The condition is an array of bool.
+    Errors      ShapeError if they do not broadcast, DTypeError for a condition of other numbers.
 
     >>> a = Tensor([1.0, 5.0], requires_grad=True)
     >>> y = where(a.data > 2, a, 0.0); y.numpy()
@@ -43,6 +47,13 @@ def where(condition: Array, a: Operand, b: Operand) -> Tensor:
     >>> y.sum().backward(); a.grad.numpy()
     array([0., 1.], dtype=float32)
     """
+    numbers = isinstance(condition, Tensor) or is_array(condition)
+    if not isinstance(condition, bool | np.bool_) and not (numbers and condition.dtype == bool):
+        got = f"{type(condition).__name__} {getattr(condition, 'dtype', '')}"
+        fix = "compare it: condition > 0" if numbers else "make it an array: np.array(condition)"
+        raise DTypeError("where", expected="condition as an array of bool", got=got, fix=fix)
+    for pair in ((a, b), (condition, a), (condition, b)):
+        broadcast_shape("where", *pair)
     return Where.apply(a, b, condition=condition)
 
 
@@ -79,18 +90,20 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
 
 
 class Maximum(Function):
-    """The node of `maximum`."""
+    """The node of `maximum`, which is the name of what NumPy computes."""
+
+    chosen = staticmethod(operator.ge)
 
     def forward(self, a: Array, b: Array) -> Array:
         self.save_inputs(0, 1)
-        return _module(a, b).maximum(a, b)
+        return getattr(_module(a, b), self.name)(a, b)
 
     def backward(self, grad_y: Tensor) -> Gradients:
         a, b = self.saved_arrays
         shared = where(a == b, grad_y * 0.5, grad_y)
         return (
-            sum_to(where(a >= b, shared, 0.0), self.shapes[0]) if self.needs_grad[0] else None,
-            sum_to(where(a <= b, shared, 0.0), self.shapes[1]) if self.needs_grad[1] else None,
+            sum_to(where(self.chosen(a, b), shared, 0.0), self.shapes[0]) if self.needs_grad[0] else None,
+            sum_to(where(self.chosen(b, a), shared, 0.0), self.shapes[1]) if self.needs_grad[1] else None,
         )
 
 
@@ -110,40 +123,25 @@ def maximum(a: Operand, b: Operand) -> Tensor:
     return Maximum.apply(a, b)
 
 
-class Max(Function):
-    """The node of `max`."""
+class Minimum(Maximum):
+    """The node of `minimum`."""
 
-    def forward(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-        self.kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
-        self.axes = axes
-        y = x.max(axis=axes, keepdims=keepdims)
-        self.save_inputs(0)
-        self.save_output()
-        return y
-
-    def backward(self, grad_y: Tensor) -> Gradients:
-        x, y = self.saved_arrays
-        winners = x == y.reshape(self.kept)
-        count = winners.sum(axis=self.axes, keepdims=True, dtype=x.dtype)
-        return where(winners, grad_y.reshape(*self.kept) / Tensor(count), 0.0)
+    chosen = staticmethod(operator.le)
 
 
-def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Largest element over axes, all of them by default.
+def minimum(a: Operand, b: Operand) -> Tensor:
+    """Take the smaller of two, element by element.
 
-    Formula     y = max_i x_i
-    Gradient    dy/dx_i = 1 for the largest, else 0; where several are equally large they share it.
-    Shapes      as `sum`.
-    Errors      ShapeError if there is nothing to choose from.
+    Formula     y = min(a, b)
+    Gradient    dy/da = 1 where a < b, 1/2 where a = b, else 0; dy/db = 1 - dy/da. Summed over broadcast axes.
+    Shapes      a, b any two that broadcast; y the broadcast shape.
+    Errors      ShapeError if they do not broadcast, DTypeError if float32 meets float64.
 
-    >>> x = Tensor([1.0, 5.0, 5.0], requires_grad=True)
-    >>> max(x).backward(); x.grad.numpy()
-    array([0. , 0.5, 0.5], dtype=float32)
+    >>> minimum(Tensor([1.0, 5.0]), 2.0).numpy()
+    array([1., 2.], dtype=float32)
     """
-    x = as_tensor("max", "x", x)
-    if 0 in x.shape:
-        raise ShapeError("max", expected="at least one element", got=str(x.shape), fix="this batch is empty; skip it")
-    return Max.apply(x, axes=normalized_axes("max", axis, x.ndim), keepdims=keepdims)
+    broadcast_shape("minimum", a, b)
+    return Minimum.apply(a, b)
 
 
 def _module(a: Array | Scalar, b: Array | Scalar) -> Any:

@@ -1,12 +1,14 @@
 """Arithmetic, number by number. With g = dL/dy, each formula and the shares that it hands back:
 
-    y = a + b       g, g                        y = x^e         g e x^(e-1)
+    y = a + b       g, g                        y = x^e         g e x^(e-1), g x^e log x
     y = a - b       g, -g                       y = exp x       g exp x
     y = a b         g b, g a                    y = log x       g / x
     y = a / b       g / b, -g a / b^2           y = sqrt x      g / (2 sqrt x)
     y = -x          -g                          y = |x|         g sign x, 0 at x = 0
     y = max(a, b)   g to the larger,            y = clip x      g where low <= x <= high,
                     g / 2 to each where equal                   else 0
+    y = min(a, b)   the same, to the smaller    y = a if c      g to a where c holds, else to b
+                                                    else b
 
 Inputs broadcast; the gradient of a stretched input is the sum over its copies (see `positions`).
 
@@ -18,6 +20,8 @@ Inputs broadcast; the gradient of a stretched input is the sum over its copies (
 from __future__ import annotations
 
 import math
+
+import numpy as np
 
 from minisrgan.reference.positions import Array, each, each_grad
 
@@ -72,14 +76,20 @@ def negative_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
     return each_grad(lambda g, x: (-g,), grad_y, x)
 
 
-def power(x: Array, exponent: float) -> Array:
+def power(x: Array, exponent: Array) -> Array:
     """y = x^e."""
-    return each(lambda x: x**exponent, x)
+    return each(lambda x, e: x**e, x, np.asarray(exponent))
 
 
-def power_grad(grad_y: Array, x: Array, exponent: float) -> tuple[Array, ...]:
-    """dy/dx = e x^(e-1), and 0 for e = 0, at x = 0 too."""
-    return each_grad(lambda g, x: (g * exponent * x ** (exponent - 1) if exponent else 0.0,), grad_y, x)
+def power_grad(grad_y: Array, x: Array, exponent: Array) -> tuple[Array, ...]:
+    """dy/dx = e x^(e-1), and 0 for e = 0, at x = 0 too; dy/de = x^e log x, and 0 at x = 0."""
+
+    def shares(g: float, x: float, e: float) -> tuple[float, float]:
+        to_x = g * e * x ** (e - 1) if e else 0.0
+        to_e = g * x**e * math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
+        return to_x, to_e
+
+    return each_grad(shares, grad_y, x, np.asarray(exponent))
 
 
 def exp(x: Array) -> Array:
@@ -140,3 +150,23 @@ def maximum(a: Array, b: Array) -> Array:
 def maximum_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
     """(dy/da, dy/db) = (1, 0) where a > b, (0, 1) where a < b, and (1/2, 1/2) where they are equal."""
     return each_grad(lambda g, a, b: (g, 0) if a > b else (0, g) if a < b else (g / 2, g / 2), grad_y, a, b)
+
+
+def minimum(a: Array, b: Array) -> Array:
+    """y = a where a < b, else b."""
+    return each(lambda a, b: a if a < b else b, a, b)
+
+
+def minimum_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
+    """(dy/da, dy/db) = (1, 0) where a < b, (0, 1) where a > b, and (1/2, 1/2) where they are equal."""
+    return each_grad(lambda g, a, b: (g, 0) if a < b else (0, g) if a > b else (g / 2, g / 2), grad_y, a, b)
+
+
+def where(a: Array, b: Array, condition: Array) -> Array:
+    """y = a where the condition holds, else b."""
+    return each(lambda a, b, c: a if c else b, a, b, condition)
+
+
+def where_grad(grad_y: Array, a: Array, b: Array, condition: Array) -> tuple[Array, ...]:
+    """(dy/da, dy/db) = (1, 0) where the condition holds, else (0, 1)."""
+    return each_grad(lambda g, a, b, c: (g, 0, 0) if c else (0, g, 0), grad_y, a, b, condition)[:2]

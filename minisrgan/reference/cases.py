@@ -1,7 +1,7 @@
-"""One or two inputs for every operation, on which the command `minisrgan gradcheck` checks it.
+"""A few inputs for every operation, on which the command `minisrgan gradcheck` checks it.
 
 A case is named after what it computes, as in the file of results that PyTorch computed: an operation, the shapes of
-its inputs, its options. The suite has many more; these are the ones to look at.
+its inputs, its options. The tests and PyTorch begin with these and add what only they need.
 
 >>> case = CASES["prelu"][0]
 >>> case.name
@@ -47,6 +47,13 @@ class Case:
         return [rng.uniform(*RANGES[kind], shape) for kind, shape in zip(kinds, self.shapes, strict=True)]
 
 
+def arguments(op: str, inputs: Sequence[Any], options: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Return what an operation is called with: concatenate and stack take a list, where begins with its condition."""
+    if op == "where":
+        return [options["condition"], *inputs], {}
+    return ([list(inputs)] if op in ("concatenate", "stack") else inputs), options
+
+
 _PAIR = ((2, 3, 4), (4,))
 _STEP: Mapping[str, Any] = {"stride": 2, "padding": 1}
 _NORM = "wide+wide+wide+wide+positive"  # x, weight, bias, running mean, running variance
@@ -55,13 +62,15 @@ _ALL = (
     *(Case(op, [(2, 3)]) for op in ("negative", "exp")),
     *(Case(op, [(2, 3)], kinds="positive") for op in ("log", "sqrt")),
     *(Case(op, [(3, 4)]) for op in ("absolute", "relu", "leaky_relu", "sigmoid", "tanh", "softplus")),
-    *(Case(op, _PAIR) for op in ("add", "subtract", "multiply", "maximum")),
+    *(Case(op, _PAIR) for op in ("add", "subtract", "multiply", "maximum", "minimum")),
     *(Case(op, [(2, 3), (2, 3)]) for op in ("mse", "l1")),
-    *(Case(op, [(2, 3, 4)], {"axis": (0, 2)}) for op in ("sum", "mean", "max", "variance")),
+    *(Case(op, [(2, 3, 4)], {"axis": (0, 2)}) for op in ("sum", "mean", "max", "min", "variance", "std")),
     *(Case(op, [(2, 3, 4, 2)]) for op in ("global_average_pool", "total_variation")),
     Case("divide", _PAIR, kinds="positive"),
     Case("power", [(2, 3)], {"exponent": 3}),
     Case("power", [(2, 3)], {"exponent": -1.5}, "positive"),
+    Case("power", [(2, 3), (3,)], kinds="positive+wide"),
+    Case("where", [(2, 3), (3,)], {"condition": np.array([True, False, True])}),
     Case("clip", [(3, 4)], {"low": -0.5, "high": 1.0}),
     Case("broadcast_to", [(3, 1)], {"shape": (2, 3, 4)}),
     Case("sum_to", [(2, 3, 4)], {"shape": (3, 1)}),
@@ -76,6 +85,8 @@ _ALL = (
     Case("matmul", [(3, 1, 2, 3), (2, 3, 1)]),
     Case("linear", [(2, 2, 3), (3, 2), (2,)]),
     Case("conv2d", [(2, 5, 6, 2), (3, 3, 2, 3), (3,)], _STEP),
+    Case("conv2d", [(1, 5, 6, 2), (2, 3, 2, 1)], {"padding": "same"}),
+    Case("conv2d", [(1, 5, 6, 2), (3, 3, 2, 1)], {"stride": (2, 1), "padding": (1, 0)}),
     Case("conv2d_transpose", [(2, 3, 3, 3), (3, 3, 2, 3), (2,)], {**_STEP, "output_size": (5, 6)}),
     Case("conv2d_weight_gradient", [(2, 5, 6, 2), (2, 3, 3, 3)], {**_STEP, "kernel_size": (3, 3)}),
     *(Case("batch_norm", [(2, 3, 2, 4), *[(4,)] * 4], {"training": mode}, _NORM) for mode in (True, False)),
@@ -83,6 +94,7 @@ _ALL = (
     Case("pixel_shuffle", [(2, 2, 3, 8)], {"factor": 2}),
     Case("pixel_unshuffle", [(2, 4, 6, 2)], {"factor": 2}),
     Case("max_pool2d", [(2, 5, 4, 2)], {"size": 2}),
+    Case("max_pool2d", [(1, 5, 6, 2)], {"size": 3, "stride": 2}),
     Case("binary_cross_entropy_with_logits", [(4, 2), (4, 2)], kinds="large"),
 )
 

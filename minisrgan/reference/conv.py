@@ -33,13 +33,24 @@ from minisrgan.reference.positions import Array, Position, Triple, add_products,
 
 Bias: TypeAlias = Array | None
 Size: TypeAlias = tuple[int, int]
+Pair: TypeAlias = int | tuple[int, int]
 
 
-def _triples(x: Position, weight: Position, y: Position, stride: int, padding: int) -> Iterator[Triple]:
+def _frame(weight: Position, stride: Pair, padding: Pair | str) -> tuple[Size, Size, Size]:
+    """Return, for rows and columns, the stride, the zeros before them and the zeros after them."""
+    strides = (stride, stride) if isinstance(stride, int) else stride
+    if isinstance(padding, str):  # "same": kernel - 1 zeros in all
+        return strides, ((weight[0] - 1) // 2, (weight[1] - 1) // 2), (weight[0] // 2, weight[1] // 2)
+    both = (padding, padding) if isinstance(padding, int) else padding
+    return strides, both, both
+
+
+def _triples(x: Position, weight: Position, y: Position, stride: Pair, padding: Pair | str) -> Iterator[Triple]:
     """Yield the positions (in x, in weight, in y) of each product, for arrays of these shapes."""
+    (down, right), (top, left), _ = _frame(weight, stride, padding)
     for n, h, w, o in np.ndindex(y):
         for i, j, c in np.ndindex(weight[:3]):
-            row, column = h * stride - padding + i, w * stride - padding + j
+            row, column = h * down - top + i, w * right - left + j
             if 0 <= row < x[1] and 0 <= column < x[2]:
                 yield (n, row, column, c), (i, j, c, o), (n, h, w, o)
 
@@ -56,17 +67,16 @@ def _triples_of_weight(x: Position, weight: Position, y: Position, stride: int, 
         yield in_x, in_y, in_weight
 
 
-def conv2d(x: Array, weight: Array, bias: Bias = None, *, stride: int = 1, padding: int = 0) -> Array:
+def conv2d(x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padding: Pair | str = 0) -> Array:
     """y[n, h, w, o] = bias[o] + sum over i, j, c of x[n, h s - p + i, w s - p + j, c] weight[i, j, c, o]."""
-    kh, kw, _, out_channels = weight.shape
-    ho = (x.shape[1] + 2 * padding - kh) // stride + 1
-    wo = (x.shape[2] + 2 * padding - kw) // stride + 1
-    y = from_bias((x.shape[0], ho, wo, out_channels), bias, like=x)
+    strides, before, after = _frame(weight.shape, stride, padding)
+    ho, wo = ((x.shape[1 + k] + before[k] + after[k] - weight.shape[k]) // strides[k] + 1 for k in (0, 1))
+    y = from_bias((x.shape[0], ho, wo, weight.shape[3]), bias, like=x)
     return add_products(x, weight, y, _triples(x.shape, weight.shape, y.shape, stride, padding))
 
 
 def conv2d_grad(
-    grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: int = 1, padding: int = 0
+    grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padding: Pair | str = 0
 ) -> tuple[Bias, ...]:
     """Each product x * weight hands g * weight to x and g * x to weight."""
     triples = _triples(x.shape, weight.shape, grad_y.shape, stride, padding)

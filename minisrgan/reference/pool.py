@@ -1,6 +1,6 @@
-"""Pooling. With windows of s by s pixels that do not overlap; rows and columns that fill no window are dropped:
+"""Pooling. With windows of k by k pixels, s pixels apart; rows and columns that fill no window are dropped:
 
-    max_pool2d            y[n, h, w, c] = the largest of x[n, s h + i, s w + j, c]          0 <= i, j < s
+    max_pool2d            y[n, h, w, c] = the largest of x[n, s h + i, s w + j, c]          0 <= i, j < k
     global_average_pool   y[n, c] = sum over h, w of x[n, h, w, c] / (H W)
 
 A maximum hands its gradient to the number that it took, the first in row-major order where several are equal.
@@ -18,23 +18,23 @@ import numpy as np
 from minisrgan.reference.positions import Array, Pair, Position, add_back, read
 
 
-def _taken(x: Array, y: Position, size: int) -> Iterator[Pair]:
+def _taken(x: Array, y: Position, size: int, stride: int) -> Iterator[Pair]:
     """Yield each pair (position in y, position of the largest number of its window, in row-major order the first)."""
     for n, h, w, c in np.ndindex(y):
-        window = [(n, size * h + i, size * w + j, c) for i, j in np.ndindex(size, size)]
+        window = [(n, stride * h + i, stride * w + j, c) for i, j in np.ndindex(size, size)]
         yield (n, h, w, c), max(window, key=lambda p: float(x[p]))
 
 
-def max_pool2d(x: Array, size: int) -> Array:
+def max_pool2d(x: Array, size: int, stride: int | None = None) -> Array:
     """y[n, h, w, c] = the largest of x[n, s h + i, s w + j, c]."""
-    n, h, w, c = x.shape
-    y = np.empty((n, h // size, w // size, c), x.dtype)
-    return read(x, y, _taken(x, y.shape, size))
+    (n, h, w, c), s = x.shape, stride or size
+    y = np.empty((n, (h - size) // s + 1, (w - size) // s + 1, c), x.dtype)
+    return read(x, y, _taken(x, y.shape, size, s))
 
 
-def max_pool2d_grad(grad_y: Array, x: Array, size: int) -> tuple[Array, ...]:
-    """dy/dx = 1 at the number that was taken, else 0."""
-    return (add_back(grad_y, np.zeros_like(x), _taken(x, grad_y.shape, size)),)
+def max_pool2d_grad(grad_y: Array, x: Array, size: int, stride: int | None = None) -> tuple[Array, ...]:
+    """dy/dx = 1 at the number that was taken, else 0; one that several windows take collects from all of them."""
+    return (add_back(grad_y, np.zeros_like(x), _taken(x, grad_y.shape, size, stride or size)),)
 
 
 def global_average_pool(x: Array) -> Array:

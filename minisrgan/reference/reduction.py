@@ -3,7 +3,9 @@
     sum             y = x_1 + .. + x_n                      dy/dx_i = 1
     mean            y = sum / n                             dy/dx_i = 1 / n
     variance        y = sum over i of (x_i - mean)^2 / n    dy/dx_i = 2 (x_i - mean) / n
+    std             y = the root of the variance            dy/dx_i = (x_i - mean) / (n y), 0 where y = 0
     max             y = the largest x_i                     dy/dx_i = 1 / k for the k that equal y, else 0
+    min             y = the smallest x_i                    dy/dx_i as that of max
     broadcast_to    y_1 = .. = y_n = x                      dL/dx   = dL/dy_1 + .. + dL/dy_n
     sum_to          sum over the axes that broadcast_to would stretch
 
@@ -15,6 +17,7 @@ Reduced axes are kept with length 1 while we work, so `source` leads from a posi
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -83,6 +86,28 @@ def max_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False)
     k = sum(is_largest, axis, keepdims=True)
     (grad_sum,) = sum_grad(grad_y, x, axis, keepdims)
     return (each(lambda g, is_largest, k: g / k if is_largest else 0, grad_sum, is_largest, k),)
+
+
+def std(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = the root of the variance."""
+    return each(math.sqrt, variance(x, axis, keepdims))
+
+
+def std_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> tuple[Array, ...]:
+    """dy/dx_i = (x_i - mean) / (n y), and 0 where all x_i are equal, so that y = 0."""
+    (grad_mean,) = mean_grad(grad_y, x, axis, keepdims)
+    centre, y = mean(x, axis, keepdims=True), std(x, axis, keepdims=True)
+    return (each(lambda g, x, mean, y: g * (x - mean) / y if y else 0.0, grad_mean, x, centre, y),)
+
+
+def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """y = the smallest x_i, the negative of the largest -x_i."""
+    return each(lambda y: -y, max(each(lambda x: -x, x), axis, keepdims))
+
+
+def min_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> tuple[Array, ...]:
+    """dy/dx_i = 1 / k where x_i = y, with k the number of such i; else 0."""
+    return max_grad(grad_y, each(lambda x: -x, x), axis, keepdims)
 
 
 def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:

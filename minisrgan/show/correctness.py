@@ -15,7 +15,7 @@ from minisrgan.autograd import Tensor, gradcheck, gradgradcheck
 from minisrgan.backend import Array
 from minisrgan.errors import ConfigError
 from minisrgan.explain.summary import text_table
-from minisrgan.reference.cases import CASES, Case
+from minisrgan.reference.cases import CASES, Case, arguments
 
 Fixtures: TypeAlias = Mapping[str, Array]
 
@@ -115,10 +115,8 @@ def _cell(error: float | None, limit: float, marks: tuple[str, str]) -> str:
 
 
 def _call(case: Case, inputs: Sequence[Any]) -> Tensor:
-    """Call the operation, which takes the tensors of concatenate and stack in a list."""
-    op = getattr(ops, case.op)
-    given = [list(inputs)] if case.op in ("concatenate", "stack") else inputs
-    return op(*given, **case.options)  # type: ignore[no-any-return]
+    given, options = arguments(case.op, inputs, case.options)
+    return getattr(ops, case.op)(*given, **options)  # type: ignore[no-any-return]
 
 
 def _tensors(case: Case, inputs: Sequence[Array]) -> list[Any]:

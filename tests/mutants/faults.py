@@ -171,12 +171,12 @@ ELEMENTWISE = [
     ),
     Fault(
         "power keeps the exponent in its gradient",
-        "Power.backward", "x ** (self.exponent - 1)", "x**self.exponent",
+        "Power.backward", "x ** (p - 1)", "x**p",
         "power",
     ),
     Fault(
         "power divides by 0 in the second derivative of x at 0",
-        "Power.backward", "self.exponent == 0", "False",
+        "Power.backward", "_1 if p else _2", "_1",
         "power",
     ),
     Fault(
@@ -203,6 +203,46 @@ ELEMENTWISE = [
         "maximum gives the whole gradient to both at a tie",
         "Maximum.backward", "grad_y * 0.5", "grad_y",
         "maximum",
+    ),
+    Fault(
+        "the gradient in the exponent of a power has no logarithm",
+        "Power.backward", "x**p * log_x", "x**p",
+        "power",
+    ),
+    Fault(
+        "power divides by 0 at 0^p, where p = 0 is a tensor",
+        "Power.backward", "(x.data == 0) & (p.data == 0)", "x.data != x.data",
+        "ops.test_methods::test_powers_at_their_edges",
+    ),
+    Fault(
+        "power takes the logarithm of 0",
+        "Power.backward", "where(some, x, 1.0)", "x",
+        "ops.test_methods::test_powers_at_their_edges",
+    ),
+    Fault(
+        "where gives the gradient to what was not taken",
+        "Where.backward", "where(condition, grad_y, 0.0)", "where(condition, 0.0, grad_y)",
+        "where",
+    ),
+    Fault(
+        "minimum and maximum give both gradients to the first",
+        "Maximum.backward", "self.chosen(b, a)", "self.chosen(a, b)",
+        "minimum",
+    ),
+    Fault(
+        "a label that NumPy computed is an array of float64",
+        "ops.binary_cross_entropy_with_logits", "targets = as_number(targets)", "pass",
+        "ops.test_numbers::test_a_numpy_scalar_is_a_number",
+    ),
+    Fault(
+        "a matrix counts as an array, and multiplies as a matrix",
+        "is_array", "value.__array_priority__ <= 0", "True",
+        "ops.test_numbers::test_what_is_no_number_is_refused_by_name",
+    ),
+    Fault(
+        "load_state_dict makes an infinity of 1e300",
+        "_all_finite", "array.astype(dtype, copy=False)", "array",
+        "nn.test_module::test_load_state_dict_refuses_what_is_no_array_of_numbers_that_fit",
     ),
     Fault(
         "an infinite gradient is multiplied by the mask, not selected by it",
@@ -241,6 +281,11 @@ REDUCTION_AND_SHAPE = [
         "max gives each of several equal elements the whole gradient",
         "Max.backward", "grad_y.reshape(*self.kept) / Tensor(count)", "grad_y.reshape(*self.kept)",
         "max",
+    ),
+    Fault(
+        "the deviation of equal numbers has an infinite slope",
+        "ops.std", "where(some, squared, 1.0)", "squared",
+        "ops.test_methods::test_the_deviation_of_equal_numbers",
     ),
     Fault(
         "transpose turns the gradient forward once more, not back",
@@ -338,6 +383,21 @@ CONVOLUTION = [
         "the zeros around a patch are taken to be there still after a patch of another form",
         "patch", 'vars(_kept).get("zeros around") != form', '"zeros around" not in vars(_kept)',
         "test_kernels::test_padding_stays_zero_from_layer_to_layer",
+    ),
+    Fault(
+        "same puts the odd row of zeros above instead of below",
+        "frame_of", "((kernel[0] - 1) // 2, kernel[0] // 2)", "(kernel[0] // 2, (kernel[0] - 1) // 2)",
+        TABLE + "test_forward_is_the_reference[conv2d]",
+    ),
+    Fault(
+        "a pair of paddings is taken for columns and rows",
+        "ops.conv2d", "((0, 0), *frame, (0, 0))", "((0, 0), *frame[::-1], (0, 0))",
+        TABLE + "test_forward_is_the_reference[conv2d]",
+    ),
+    Fault(
+        "of a pair of strides the first counts for rows and columns",
+        "ops.conv2d", "strides[1] // step", "strides[0] // step",
+        TABLE + "test_forward_is_the_reference[conv2d]",
     ),
     Fault(
         "the gradient in the input uses the kernel unturned",
@@ -690,6 +750,11 @@ PIXELS = [
         "the second derivative of max pooling takes from every maximum of a window with ties",
         "GradientOfMaxPool2d.backward", "waiting = waiting & ~here", "pass",
         MASKS + "test_a_selected_gradient_has_its_transpose",
+    ),
+    Fault(
+        "windows of a max pooling with a stride begin one after the other",
+        "ops.max_pool2d", "stride * np.arange(_1)", "np.arange(_1)",
+        "max_pool2d",
     ),
     Fault(
         "global average pooling divides by the rows alone",

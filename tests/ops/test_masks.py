@@ -15,20 +15,20 @@ from tests.ops.table import TABLE, Row
 # Operations that hand each number of grad_y on or hold it back, perhaps divided among several.
 SELECTING = {
     "absolute", "broadcast_to", "clip", "concatenate", "getitem", "global_average_pool", "l1", "leaky_relu", "max",
-    "max_pool2d", "maximum", "mean", "negative", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "reshape",
-    "scatter", "stack", "sum", "sum_to", "total_variation", "transpose",
+    "max_pool2d", "maximum", "mean", "min", "minimum", "negative", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu",
+    "relu", "reshape", "scatter", "stack", "sum", "sum_to", "total_variation", "transpose", "where",
 }  # fmt: skip
 # Operations whose derivative is a number like any other, where 0 * inf is the NaN that it is everywhere.
 MULTIPLYING = {
     "add", "batch_norm", "binary_cross_entropy_with_logits", "conv2d", "conv2d_transpose", "conv2d_weight_gradient",
-    "divide", "exp", "linear", "log", "matmul", "mse", "multiply", "power", "sigmoid", "softplus", "sqrt", "subtract",
-    "tanh", "variance",
+    "divide", "exp", "linear", "log", "matmul", "mse", "multiply", "power", "sigmoid", "softplus", "sqrt", "std",
+    "subtract", "tanh", "variance",
 }  # fmt: skip
 
 # The gradient in prelu's slope is x itself, and 0 * inf where that is 0; the other two take inf from inf.
 HONEST_NAN = {"prelu", "total_variation", "l1"}
 
-ROWS = [row for row in TABLE if row.name in SELECTING or (row.name == "power" and row.options["exponent"] == 0)]
+ROWS = [row for row in TABLE if row.name in SELECTING or (row.name == "power" and row.options.get("exponent") == 0)]
 every_row = pytest.mark.parametrize("row", ROWS, ids=str)
 either_way = pytest.mark.parametrize("create_graph", [False, True], ids=["fused", "recorded"])
 silently = np.errstate(all="ignore")  # NumPy warns of the infinity that is meant here
@@ -116,7 +116,9 @@ DEAD: dict[str, Callable[[Tensor], Tensor]] = {
     "maximum, other side": lambda x: ops.maximum(0.0, x),
     "max": lambda x: ops.max(ops.stack([x, Tensor(np.zeros_like(x.data))]), axis=0),
     "ReLU": nn.ReLU(),
-    "where": lambda x: ops.select.where(x.data > 0, x, 0.0),
+    "minimum": lambda x: -ops.minimum(-x, 0.0),
+    "min": lambda x: -ops.min(ops.stack([-x, Tensor(np.zeros_like(x.data))]), axis=0),
+    "where": lambda x: ops.where(x.data > 0, x, 0.0),
 }
 
 

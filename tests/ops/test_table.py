@@ -13,7 +13,7 @@ from minisrgan import Tensor, ops, reference
 from minisrgan.autograd import grad, gradcheck, gradgradcheck
 from minisrgan.backend import ALGORITHMS, algorithm, workspace
 from minisrgan.kernels import blocks
-from tests.ops.table import TABLE, Row
+from tests.ops.table import EDGES, TABLE, Row
 
 every_row = pytest.mark.parametrize("row", TABLE, ids=str)
 
@@ -81,6 +81,16 @@ def test_gradient_is_the_reference(row: Row, create_graph: bool):
     agree(ours, y, 1e-12)
     for our_grad, right in zip(our_grads, grads, strict=True):
         agree(our_grad, right, 1e-11)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("row", EDGES, ids=str)
+def test_gradient_at_an_edge_is_the_reference(row: Row, create_graph: bool):
+    """0 * 0^-1 and 0 * ln 0 are NaN, and the gradient of 0^p is not."""
+    grad_y = np.asarray(row.random().standard_normal(row.inputs[0].shape))
+    ours, our_grads = run(row, list(row.inputs), grad_y, create_graph=create_graph)
+    np.testing.assert_array_equal(ours, row.expected(*row.inputs))
+    np.testing.assert_allclose(our_grads, row.expected_gradients(grad_y, *row.inputs), rtol=1e-12)
 
 
 @every_row

@@ -1,4 +1,4 @@
-"""What is computed on both sides: operations, losses, layers, networks and training steps. Knows neither side.
+"""What is computed on both sides: operations, losses, layers, networks and training steps. Computes on neither side.
 
 All inputs and first weights are numbers of float32, so that float32 and float64 compute from exactly the same ones.
 """
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from minisrgan.reference import cases as reference_cases
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}  # of the largest magnitude
 
@@ -76,6 +78,8 @@ INDICES = (
     (..., slice(None, None, 2)),
     (None, slice(1, 3), -1),
     np.array([0, 3, 3]),
+    np.array([True, False, True, False]),
+    np.arange(12).reshape(4, 3) % 5 < 2,
     (slice(None), np.array([2, 2, 0])),
     (np.array([1, 1, 2]), slice(None), np.array([0, 0, 1])),
 )
@@ -114,13 +118,21 @@ def batch_norm(shape: tuple[int, ...], training: bool, seed: int = 0, **options:
     return Case("batch_norm", (shape, *[shape[-1:]] * 4), {"training": training, **options}, kinds, seed)
 
 
+REDUCTIONS = ("sum", "mean", "max", "min", "variance", "std")
+FRAMES = ((1, "same"), (1, (2, 0)), ((2, 1), 0), ((2, 3), (1, 2)))  # stride, padding
 DIRECTIONS = ("conv2d", "conv2d_transpose", "conv2d_weight_gradient")
-OPERATIONS = (
-    *(case for op in ("add", "subtract", "multiply", "maximum") for case in each(op, *PAIRS)),
-    *each("divide", *PAIRS, kinds="positive"),
-    *each("maximum", ((3, 4), (4,)), ((3, 4), 0), kinds="tied"),
+_ALL = (
+    *(  # those of the command `minisrgan gradcheck`; their running variances are positive
+        Case(c.op, c.shapes, dict(c.options), c.kinds.split("+") if "+" in c.kinds else c.kinds)
+        for of_op in reference_cases.CASES.values()
+        for c in of_op
+    ),
+    *(case for op in ("add", "subtract", "multiply", "maximum", "minimum") for case in each(op, *PAIRS)),
+    *(case for op in ("divide", "power") for case in each(op, *PAIRS, kinds="positive")),
+    *(c for op in ("maximum", "minimum") for c in each(op, ((3, 4), (4,)), ((3, 4), 0), kinds="tied")),
+    *each("where", ((2, 1), (3,), {"condition": np.array([False, True, True])})),
     *each("negative", ((2, 3),), ((),)),
-    *each("power", ((2, 3), {"exponent": 3}), ((2, 3), {"exponent": 0})),
+    *each("power", ((2, 3), {"exponent": 0}), (2, (2, 3)), ((2, 3), 3)),
     *each("power", *(((2, 3), {"exponent": e}) for e in (0.5, -1, -1.5)), kinds="positive"),
     *each("exp", ((2, 3),)),
     *each("log", ((2, 3),), kinds="positive"),
@@ -128,8 +140,8 @@ OPERATIONS = (
     *(case for kind in ("wide", "tied") for case in each("absolute", ((3, 4),), kinds=kind)),
     *each("clip", ((3, 4), {"low": -0.5, "high": 1.0})),
     *each("clip", ((3, 4), {"low": -1.0, "high": 0.0}), kinds="tied"),  # both limits are met exactly
-    *(c for op in ("sum", "mean", "max", "variance") for c in each(op, *(((2, 3, 4), axes) for axes in AXES))),
-    *each("max", *(((2, 3, 4), axes) for axes in AXES), kinds="tied"),
+    *(c for op in REDUCTIONS for c in each(op, *(((2, 3, 4), axes) for axes in AXES))),
+    *(c for op in ("max", "min") for c in each(op, *(((2, 3, 4), axes) for axes in AXES), kinds="tied")),
     *each("broadcast_to", ((3, 1), {"shape": (2, 3, 4)}), ((), {"shape": (2, 2)})),
     *each("sum_to", *(((2, 3, 4), {"shape": shape}) for shape in ((3, 1), (4,), (), (2, 1, 4)))),
     *each("reshape", ((2, 3, 4), {"shape": (4, -1)}), ((), {"shape": (1, 1)})),
@@ -144,6 +156,7 @@ OPERATIONS = (
     *each("linear", ((4, 3), (3, 2)), ((2, 2, 3), (3, 2), (2,))),
     *(convolution(name, *case, bias=False) for name in DIRECTIONS for case in CONVOLUTIONS),
     *(convolution(name, *case, bias=True) for name in DIRECTIONS[:2] for case in CONVOLUTIONS[:2]),
+    *(Case("conv2d", ((1, 6, 5, 2), (4, 3, 2, 2), (2,)), {"stride": s, "padding": p}) for s, p in FRAMES),
     *(batch_norm(shape, training) for shape in ((2, 3, 2, 4), (5, 3)) for training in (True, False)),
     *(batch_norm((2, 2, 2, 2), training, momentum=0.3, eps=0.2) for training in (True, False)),
     *(case for kind in ("wide", "tied") for op in ("relu", "leaky_relu") for case in each(op, ((3, 4),), kinds=kind)),
@@ -154,13 +167,16 @@ OPERATIONS = (
     *each("pixel_shuffle", ((2, 2, 3, 8), {"factor": 2}), ((1, 2, 1, 18), {"factor": 3})),
     *each("pixel_unshuffle", ((2, 4, 6, 2), {"factor": 2}), ((1, 3, 6, 2), {"factor": 3})),
     *(c for k in ("wide", "tied") for c in each("max_pool2d", ((2, 5, 4, 2), {"size": 2}), kinds=k)),
-    *each("max_pool2d", ((1, 7, 8, 1), {"size": 3})),
+    *each("max_pool2d", ((1, 7, 8, 1), {"size": 3}), ((1, 6, 7, 2), {"size": 2, "stride": 3})),
+    *each("max_pool2d", *(((1, 6, 7, 2), {"size": 3, "stride": s}) for s in (1, 2)), kinds="tied"),
     *each("global_average_pool", ((2, 3, 4, 2),)),
     *(case for op in ("mse", "l1") for case in each(op, ((2, 3), (2, 3)))),
     *each("l1", ((3, 4), (3, 4)), kinds="tied"),
     *each("binary_cross_entropy_with_logits", ((4, 2), (4, 2)), ((4, 2), 1.0), kinds="large"),
     *(case for kind in ("wide", "tied") for case in each("total_variation", ((2, 3, 4, 2),), kinds=kind)),
 )
+
+OPERATIONS = tuple({str(case): case for case in _ALL}.values())
 
 NO_COUNTERPART: dict[str, str] = {}  # operation: why PyTorch has nothing to hold it against
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from minisrgan import Tensor, losses, models, nn, ops, optim
 from minisrgan.nn import Module
+from minisrgan.reference.cases import arguments
 from minisrgan.training.config import Config
 from minisrgan.training.stages import SRGANStage
 from tests.parity.cases import AdamCase, Case, ModelCase, StepsCase, draw_vgg_state
@@ -51,12 +52,10 @@ def run(case: Case, inputs: list[Any], cotangent: np.ndarray, dtype: str, create
     arrays = [x.astype(dtype) if isinstance(x, np.ndarray) else x for x in inputs]
     given = [Tensor(x, requires_grad=True) if isinstance(x, np.ndarray) else x for x in arrays]
     function = LOSSES.get(case.op) or getattr(ops, case.op)
-    if case.op in ("concatenate", "stack"):
-        y = function(given, **case.options)
-    elif case.op == "batch_norm":
-        y = function(*given[:3], *arrays[3:], **case.options)
-    else:
-        y = function(*given, **case.options)
+    inputs, options = arguments(case.op, given, case.options)
+    if case.op == "batch_norm":
+        inputs = [*given[:3], *arrays[3:]]
+    y = function(*inputs, **options)
     y.backward(Tensor(cotangent.astype(dtype)), create_graph=create_graph)
     tensors = {f"grad{i}": x for i, x in enumerate(given) if isinstance(x, Tensor)}
     results = {"y": y.data} | {name: x.grad.data for name, x in tensors.items() if x.grad is not None}

@@ -1,0 +1,90 @@
+"""Sums over axes, and broadcasting, the adjoint of the sum."""
+
+from __future__ import annotations
+
+from minisrgan.autograd import Axis, Function, Gradients, Tensor
+from minisrgan.backend import Array, array_module
+from minisrgan.errors import ShapeError
+from minisrgan.ops.checks import as_tensor, normalized_axes, require_sizes
+
+
+class Sum(Function):
+    """The node of `sum`."""
+
+    def forward(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+        self.kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
+        return x.sum(axis=axes, keepdims=keepdims)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        return broadcast_to(grad_y.reshape(*self.kept), self.shapes[0])
+
+
+def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Sum over axes, all of them by default.
+
+    Formula     y = sum_i x_i
+    Gradient    dy/dx_i = 1: grad_y is repeated along the axes that were summed.
+    Shapes      x any; y without the axes, or with length 1 there if keepdims.
+    Errors      ArgumentError if an axis is not there.
+
+    >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> y = sum(x, axis=0); y.numpy()
+    array([4., 6.], dtype=float32)
+    >>> y.backward(Tensor([10.0, 1.0])); x.grad.numpy()
+    array([[10.,  1.], [10.,  1.]], dtype=float32)
+    """
+    x = as_tensor("sum", "x", x)
+    return Sum.apply(x, axes=normalized_axes("sum", axis, x.ndim), keepdims=keepdims)
+
+
+class BroadcastTo(Function):
+    """The node of `broadcast_to`."""
+
+    def forward(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return array_module(x).broadcast_to(x, shape)
+
+    def backward(self, grad_y: Tensor) -> Gradients:
+        return sum_to(grad_y, self.shapes[0])
+
+
+def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Repeat along axes that are 1 long or missing, without copying.
+
+    Formula     y[i, j] = x[0, j], for an axis i of length 1
+    Gradient    every copy adds its gradient: grad_x = sum of grad_y over the repeated axes.
+    Shapes      x (1, C) or (C,) for y (N, C), and so on.
+    Errors      ShapeError if x does not broadcast to the shape.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> broadcast_to(x, (3, 2)).sum().backward(); x.grad.numpy()
+    array([3., 3.], dtype=float32)
+    """
+    x, shape = as_tensor("broadcast_to", "x", x), require_sizes("broadcast_to", "shape", shape, 0)
+    ours = (1,) * (len(shape) - x.ndim) + x.shape
+    if len(ours) != len(shape) or any(a not in (1, b) for a, b in zip(ours, shape, strict=True)):
+        raise ShapeError(
+            "broadcast_to", expected=f"a shape that broadcasts to {shape}", got=str(x.shape),
+            fix="reshape it, so that each axis has the length of the shape's or 1",
+        )
+    return x if x.shape == shape else BroadcastTo.apply(x, shape=shape)
+
+
+def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sum over the axes along which ``shape`` would be broadcast to x: the adjoint of `broadcast_to`.
+
+    Formula     y[0, j] = sum_i x[i, j], for an axis i of length 1
+    Gradient    grad_x = broadcast_to(grad_y, x.shape)
+    Shapes      x (N, C) for y (1, C) or (C,), and so on.
+    Errors      ShapeError if ``shape`` does not broadcast to x.
+
+    >>> sum_to(Tensor([[1.0, 2.0], [3.0, 4.0]]), (2,)).numpy()
+    array([4., 6.], dtype=float32)
+    """
+    x, shape = as_tensor("sum_to", "x", x), require_sizes("sum_to", "shape", shape, 0)
+    if x.shape == shape:
+        return x
+    missing = x.ndim - len(shape)
+    if missing < 0 or any(a not in (1, b) for a, b in zip(shape, x.shape[missing:], strict=True)):
+        raise ShapeError("sum_to", expected=f"a shape that broadcasts to {x.shape}", got=str(shape), fix="1 sums")
+    axes = (*range(missing), *(missing + i for i, length in enumerate(shape) if length == 1 != x.shape[missing + i]))
+    return sum(x, axis=axes).reshape(*shape)
