@@ -180,12 +180,7 @@ def nodes() -> Iterator[tuple[type[Function], int]]:
 
 
 def operation_of(node: type[Function]) -> str:
-    """Return the name by which the table has an operation.
-
-    `where` is for operations alone and has no rows: those of absolute, which chooses twice, question both its inputs.
-    """
-    if node.name == "where":
-        return "absolute"
+    """Return the name by which the table has an operation."""
     return "batch_norm" if node.name.startswith("batch_norm") else node.name.removeprefix("gradient_of_")
 
 
