@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from minisrgan.autograd import Function, Gradients, Operand, Tensor
 from minisrgan.backend import Array, array_module, as_number
-from minisrgan.ops.broadcast import sum_to
+from minisrgan.ops.broadcast import gradients
 from minisrgan.ops.checks import as_tensor, broadcast_shape
 from minisrgan.ops.elementary import log
 from minisrgan.ops.select import where
@@ -22,10 +22,7 @@ class Add(Function):
         return a + b
 
     def backward(self, grad_y: Tensor) -> Gradients:
-        return (
-            sum_to(grad_y, self.shapes[0]) if self.needs_grad[0] else None,
-            sum_to(grad_y, self.shapes[1]) if self.needs_grad[1] else None,
-        )
+        return gradients(self, lambda: grad_y, lambda: grad_y)
 
 
 def add(a: Operand, b: Operand) -> Tensor:
@@ -53,10 +50,7 @@ class Subtract(Function):
         return a - b
 
     def backward(self, grad_y: Tensor) -> Gradients:
-        return (
-            sum_to(grad_y, self.shapes[0]) if self.needs_grad[0] else None,
-            sum_to(-grad_y, self.shapes[1]) if self.needs_grad[1] else None,
-        )
+        return gradients(self, lambda: grad_y, lambda: -grad_y)
 
 
 def subtract(a: Operand, b: Operand) -> Tensor:
@@ -86,10 +80,7 @@ class Multiply(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         a, b = self.saved
-        return (
-            sum_to(grad_y * b, self.shapes[0]) if self.needs_grad[0] else None,
-            sum_to(grad_y * a, self.shapes[1]) if self.needs_grad[1] else None,
-        )
+        return gradients(self, lambda: grad_y * b, lambda: grad_y * a)
 
 
 def multiply(a: Operand, b: Operand) -> Tensor:
@@ -118,10 +109,7 @@ class Divide(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         a, b = self.saved
-        return (
-            sum_to(grad_y / b, self.shapes[0]) if self.needs_grad[0] else None,
-            sum_to(-grad_y * a / (b * b), self.shapes[1]) if self.needs_grad[1] else None,
-        )
+        return gradients(self, lambda: grad_y / b, lambda: -grad_y * a / (b * b))
 
 
 def divide(a: Operand, b: Operand) -> Tensor:
@@ -173,17 +161,15 @@ class Power(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, p = self.saved
-        grad_x = grad_p = None
         if isinstance(p, int | float):  # where p = 0 the formula would ask for 0 * x^-1, which is NaN at x = 0
             return (grad_y * (p * x ** (p - 1)) if p else where(False, grad_y, 0.0)), None
-        if self.needs_grad[0]:
-            lowered = p - where((x.data == 0) & (p.data == 0), 0.0 * p, 1.0)
-            grad_x = sum_to(grad_y * (p * x**lowered), self.shapes[0])
-        if self.needs_grad[1]:
-            some = x.data != 0
-            log_x = log(where(some, x, 1.0))
-            grad_p = sum_to(where(some, grad_y, 0.0) * (x**p * log_x), self.shapes[1])
-        return grad_x, grad_p
+        lowered = p - where((x.data == 0) & (p.data == 0), 0.0 * p, 1.0)
+        some = x.data != 0
+        return gradients(
+            self,
+            lambda: grad_y * (p * x**lowered),
+            lambda: where(some, grad_y, 0.0) * (x**p * log(where(some, x, 1.0))),
+        )
 
 
 def power(x: Operand, exponent: Operand) -> Tensor:

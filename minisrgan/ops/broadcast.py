@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from minisrgan.autograd import Axis, Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ShapeError
@@ -88,3 +90,12 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
         raise ShapeError("sum_to", expected=f"a shape that broadcasts to {x.shape}", got=str(shape), fix="1 sums")
     axes = (*range(missing), *(missing + i for i, length in enumerate(shape) if length == 1 != x.shape[missing + i]))
     return sum(x, axis=axes).reshape(*shape)
+
+
+def gradients(node: Function, *each: Callable[[], Tensor]) -> Gradients:
+    """Compute those gradients of a node's inputs that are asked for, summed over the axes of the input's broadcasting.
+
+    each  for every input a function that computes its gradient, of the shape of the result or of the input
+    """
+    inputs = zip(each, node.shapes, node.needs_grad, strict=False)  # a bias need not be there
+    return tuple(sum_to(gradient(), shape) if needed else None for gradient, shape, needed in inputs)

@@ -68,8 +68,7 @@ def require_sizes(op: str, name: str, value: Any, least: int, count: int | None 
     good = isinstance(sizes, tuple | list) and count in (None, len(sizes))
     if not good or any(not _is_integer(n) or n < least for n in sizes):
         expected = f"{name} as a tuple of {'' if count is None else f'{count} '}integers >= {least}"
-        pair = _is_integer(value) and value >= least
-        fix = f"write both: ({value}, {value})" if pair else "write it as (2, 3), with integers that are large enough"
+        fix = "write it as (2, 3), with integers that are large enough"
         raise ArgumentError(op, expected=expected, got=repr(value), fix=fix)
     return tuple(int(n) for n in sizes)
 

@@ -8,7 +8,7 @@ from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
-from minisrgan.ops.broadcast import sum_to
+from minisrgan.ops.broadcast import gradients
 from minisrgan.ops.checks import as_tensor
 
 
@@ -21,10 +21,8 @@ class Matmul(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         a, b = self.saved
-        return (
-            sum_to(grad_y @ _turned(b), self.shapes[0]) if self.needs_grad[0] else None,  # (n, k) @ (k, m)
-            sum_to(_turned(a) @ grad_y, self.shapes[1]) if self.needs_grad[1] else None,  # (m, n) @ (n, k)
-        )
+        # (n, k) @ (k, m) and (m, n) @ (n, k)
+        return gradients(self, lambda: grad_y @ _turned(b), lambda: _turned(a) @ grad_y)
 
 
 def _turned(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor, mark_changed
 from minisrgan.backend import Array, is_array
 from minisrgan.errors import DTypeError, ShapeError
+from minisrgan.ops.broadcast import gradients
 from minisrgan.ops.checks import as_tensor, require_channels, require_number
 
 
@@ -58,12 +59,8 @@ class BatchNormEvaluation(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, weight = self.saved
-        axes = tuple(range(x.ndim - 1))
-        return (
-            grad_y * (weight * self.inv_std) if self.needs_grad[0] else None,
-            (grad_y * ((x - self.mean) * self.inv_std)).sum(axis=axes) if self.needs_grad[1] else None,
-            grad_y.sum(axis=axes) if self.needs_grad[2] else None,
-        )
+        x_hat = (x - self.mean) * self.inv_std
+        return gradients(self, lambda: grad_y * (weight * self.inv_std), lambda: grad_y * x_hat, lambda: grad_y)
 
 
 def batch_norm(

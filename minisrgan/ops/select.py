@@ -14,7 +14,7 @@ import numpy as np
 from minisrgan.autograd import Function, Gradients, Operand, Scalar, Tensor
 from minisrgan.backend import Array, array_module, is_array
 from minisrgan.errors import ArgumentError, DTypeError
-from minisrgan.ops.broadcast import sum_to
+from minisrgan.ops.broadcast import gradients
 from minisrgan.ops.checks import broadcast_shape, require_number
 
 
@@ -27,10 +27,7 @@ class Where(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (condition,) = self.saved
-        return (
-            sum_to(where(condition, grad_y, 0.0), self.shapes[0]) if self.needs_grad[0] else None,
-            sum_to(where(condition, 0.0, grad_y), self.shapes[1]) if self.needs_grad[1] else None,
-        )
+        return gradients(self, lambda: where(condition, grad_y, 0.0), lambda: where(condition, 0.0, grad_y))
 
 
 def where(condition: Array, a: Operand, b: Operand) -> Tensor:
@@ -101,9 +98,8 @@ class Maximum(Function):
     def backward(self, grad_y: Tensor) -> Gradients:
         a, b = self.saved_arrays
         shared = where(a == b, grad_y * 0.5, grad_y)
-        return (
-            sum_to(where(self.chosen(a, b), shared, 0.0), self.shapes[0]) if self.needs_grad[0] else None,
-            sum_to(where(self.chosen(b, a), shared, 0.0), self.shapes[1]) if self.needs_grad[1] else None,
+        return gradients(
+            self, lambda: where(self.chosen(a, b), shared, 0.0), lambda: where(self.chosen(b, a), shared, 0.0)
         )
 
 

@@ -151,17 +151,17 @@ AUTOGRAD = [
 ELEMENTWISE = [
     Fault(
         "add forgets to sum the gradient over broadcast axes",
-        "Add.backward", "sum_to(grad_y, self.shapes[1])", "grad_y",
+        "ops.gradients", "sum_to(gradient(), shape)", "gradient()",
         "add",
     ),
     Fault(
         "subtract hands its second input the gradient with the first one's sign",
-        "Subtract.backward", "sum_to(-grad_y, self.shapes[1])", "sum_to(grad_y, self.shapes[1])",
+        "Subtract.backward", "-grad_y", "grad_y",
         "subtract",
     ),
     Fault(
         "multiply gives each input its own value as derivative",
-        "Multiply.backward", "sum_to(grad_y * b, self.shapes[0])", "sum_to(grad_y * a, self.shapes[0])",
+        "Multiply.backward", "grad_y * b", "grad_y * a",
         "multiply",
     ),
     Fault(
@@ -206,7 +206,7 @@ ELEMENTWISE = [
     ),
     Fault(
         "the gradient in the exponent of a power has no logarithm",
-        "Power.backward", "x**p * log_x", "x**p",
+        "Power.backward", "x**p * log(_1)", "x**p",
         "power",
     ),
     Fault(
@@ -216,7 +216,7 @@ ELEMENTWISE = [
     ),
     Fault(
         "power takes the logarithm of 0",
-        "Power.backward", "where(some, x, 1.0)", "x",
+        "Power.backward", "log(where(some, x, 1.0))", "log(x)",
         "ops.test_methods::test_powers_at_their_edges",
     ),
     Fault(
@@ -492,13 +492,13 @@ CONVOLUTION = [
     Fault(
         "the gradient in the input leaves off the rows that the stride skipped",
         "Conv2d.backward",
-        "grad_x = conv2d_transpose(grad_y, weight, output_size=_image_size(self.shapes[0]), **self.options)",
-        "grad_x = conv2d_transpose(grad_y, weight, **self.options)",
+        "conv2d_transpose(grad_y, weight, output_size=image, **self.options)",
+        "conv2d_transpose(grad_y, weight, **self.options)",
         "conv2d",
     ),
     Fault(
         "conv2d_transpose ignores output_size",
-        "ops.conv2d_transpose", "least if output_size is None else _1(_2, _3, output_size, 1, count=2)", "least",
+        "ops.conv2d_transpose", "least if output_size is None else _1(_2, _3, output_size, 1)", "least",
         "conv2d_transpose",
     ),
     Fault(
@@ -509,12 +509,12 @@ CONVOLUTION = [
     ),
     Fault(
         "the gradient of the bias is averaged over the pixels",
-        "Conv2d.backward", "grad_bias = grad_y.sum(axis=(0, 1, 2))", "grad_bias = grad_y.mean(axis=(0, 1, 2))",
+        "Conv2d.backward", "grad_y.sum(axis=(0, 1, 2))", "grad_y.mean(axis=(0, 1, 2))",
         "conv2d",
     ),
     Fault(
         "the weight learns only where the input asks for a gradient too",
-        "Conv2d.backward", "if self.needs_grad[1]: _1", "if self.needs_grad[0]: _1",
+        "ops.gradients", "node.needs_grad", "node.needs_grad[:1] * len(node.needs_grad)",
         TABLE + "test_a_convolution_learns_from_a_constant_input",
     ),
     Fault(

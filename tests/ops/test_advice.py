@@ -43,11 +43,6 @@ ADVICE: list[tuple[str, dict[str, Any], str]] = [
     ("ops.conv2d(x, weight)", {"x": ones(1, 4, 5, 3), "weight": ones(3, 3, 3, 8, dtype=np.float64)}, "weight"),
     ("ops.conv2d(x, weight)", {"x": np.ones((1, 4, 5, 3), np.uint8), "weight": ones(3, 3, 3, 8)}, "x"),
     ("ops.max_pool2d(x, size)", {"x": ones(1, 4, 5, 3), "size": 2.0}, "size"),
-    (
-        "ops.conv2d_transpose(x, weight, stride=3, output_size=output_size)",
-        {"x": ones(1, 2, 2, 8), "weight": ones(3, 3, 3, 8), "output_size": 6},
-        "output_size",
-    ),
     (STATISTICS, {"x": ones(2, 3), "running_mean": np.ones(3), "running_var": np.ones(3, np.float32)}, "running_mean"),
     (STATISTICS, {"x": ones(2, 3), "running_mean": np.ones(3, np.float32), "running_var": [1, 1, 1]}, "running_var"),
     ("ops.linear(x, weight)", {"x": ones(3), "weight": ones(3, 2)}, "x"),
