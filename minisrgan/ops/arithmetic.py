@@ -188,8 +188,9 @@ def power(x: Operand, exponent: Operand) -> Tensor:
     >>> (2 ** x).item()
     8.0
     """
+    x, exponent = as_number(x), as_number(exponent)
     broadcast_shape("power", x, exponent)
-    if isinstance(as_number(x), int | float):
+    if isinstance(x, int | float):
         p = as_tensor("power", "exponent", exponent)
         x = Tensor(array_module(p.data).asarray(x, dtype=p.dtype))
     return Power.apply(x, exponent)

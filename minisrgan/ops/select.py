@@ -22,8 +22,10 @@ class Where(Function):
     """The node of `where`."""
 
     def forward(self, a: Array, b: Array, *, condition: Array) -> Array:
+        xp = _module(a, b)
+        condition = xp.asarray(condition)
         self.save(condition)
-        return _module(a, b).where(condition, a, b)
+        return xp.where(condition, a, b)
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (condition,) = self.saved

@@ -20,6 +20,7 @@ Inputs broadcast; the gradient of a stretched input is the sum over its copies (
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def negative_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
 
 def power(x: Array, exponent: Array) -> Array:
     """y = x^e."""
-    return each(lambda x, e: x**e, x, np.asarray(exponent))
+    return each(lambda x, e: x**e, x, _as_array(exponent, x))
 
 
 def power_grad(grad_y: Array, x: Array, exponent: Array) -> tuple[Array, ...]:
@@ -89,7 +90,13 @@ def power_grad(grad_y: Array, x: Array, exponent: Array) -> tuple[Array, ...]:
         to_e = g * x**e * math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
         return to_x, to_e
 
-    return each_grad(shares, grad_y, x, np.asarray(exponent))
+    grads = each_grad(shares, grad_y, x, _as_array(exponent, x))
+    return grads if isinstance(exponent, np.ndarray) else grads[:1]
+
+
+def _as_array(number: Any, like: Array) -> Array:
+    """Make an array of a number, and leave one."""
+    return number if isinstance(number, np.ndarray) else np.asarray(number, like.dtype)
 
 
 def exp(x: Array) -> Array:

@@ -69,13 +69,16 @@ class Row:
         return tuple(grad for grad in grads if grad is not None)
 
 
-def windows_of(x: Any, kernel_size: Any, stride: int, padding: int) -> Any:
+def windows_of(x: Any, kernel_size: Any, stride: Any, padding: Any) -> Any:
     """All windows of a padded batch as one view (N, Ho, Wo, C, kh, kw)."""
-    padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    return sliding_window_view(padded, kernel_size, axis=(1, 2))[:, ::stride, ::stride]
+    (down, right), frame = np.broadcast_to(stride, 2), [((k - 1) // 2, k // 2) for k in kernel_size]
+    if padding != "same":
+        frame = [(width, width) for width in np.broadcast_to(padding, 2)]
+    padded = np.pad(x, ((0, 0), *frame, (0, 0)))
+    return sliding_window_view(padded, kernel_size, axis=(1, 2))[:, ::down, ::right]
 
 
-def conv2d_by_einsum(x: Any, weight: Any, bias: Any = 0.0, *, stride: int = 1, padding: int = 0) -> Any:
+def conv2d_by_einsum(x: Any, weight: Any, bias: Any = 0.0, *, stride: Any = 1, padding: Any = 0) -> Any:
     """One sum over the numbers of each window."""
     return np.einsum("nhwcij,ijco->nhwo", windows_of(x, weight.shape[:2], stride, padding), weight) + bias
 
@@ -121,11 +124,11 @@ def pixel_unshuffle_by_transpose(x: Any, factor: int) -> Any:
     return split.transpose(0, 1, 3, 5, 2, 4).reshape(n, h // factor, w // factor, -1)
 
 
-def max_pool2d_by_reshape(x: Any, size: int) -> Any:
-    """Split rows and columns into windows."""
-    n, h, w, c = x.shape
-    kept = x[:, : h // size * size, : w // size * size]
-    return kept.reshape(n, h // size, size, w // size, size, c).max((2, 4))
+def max_pool2d_by_windows(x: Any, size: int, stride: int | None = None) -> Any:
+    """NumPy's own windows, of which every so many count."""
+    step = stride or size
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), (1, 2))[:, ::step, ::step]
+    return windows.max((-2, -1))
 
 
 def cross_entropy_by_probability(logits: Any, targets: Any) -> Any:
@@ -144,14 +147,18 @@ def prelu_by_numpy(x: Any, slope: Any) -> Any:
     return np.maximum(x, 0) + slope * np.minimum(x, 0)
 
 
+BY_NUMPY = {"sum": np.sum, "mean": np.mean, "max": np.max, "min": np.min, "variance": np.var, "std": np.std}
+FIRST = np.array([[True, False, False], [False, True, True]])
 ROWS = [
     *(
         Row(name, [distinct(*shape_a), positive(*shape_b)], getattr(np, name))
-        for name in ("add", "subtract", "multiply", "divide", "maximum")
+        for name in ("add", "subtract", "multiply", "divide", "maximum", "minimum")
         for shape_a, shape_b in [((2, 3), (2, 3)), ((2, 3, 2), (3, 1)), ((1, 3), (2, 1)), ((3,), ()), ((), (2, 2))]
     ),
     Row("negative", [normal(2, 3)], np.negative),
     Row("power", [normal(2, 3)], lambda x, exponent: x * x * x, {"exponent": 3}),
+    Row("power", [positive(2, 3), normal(3)], np.power),
+    Row("where", [normal(2, 3), normal(3)], lambda a, b, condition: np.where(condition, a, b), {"condition": FIRST}),
     Row("power", [positive(2, 3)], lambda x, exponent: 1 / np.sqrt(x), {"exponent": -0.5}),
     Row("exp", [normal(2, 3)], np.exp),
     Row("log", [positive(2, 3)], np.log),
@@ -160,7 +167,7 @@ ROWS = [
     Row("clip", [distinct(3, 4)], lambda x, low, high: np.clip(x, low, high), {"low": -0.6, "high": 1.1}),
     *(
         Row(name, [distinct(2, 3, 4)], numpy_function, {"axis": axis, "keepdims": keepdims})
-        for name, numpy_function in [("sum", np.sum), ("mean", np.mean), ("max", np.max), ("variance", np.var)]
+        for name, numpy_function in BY_NUMPY.items()
         for axis, keepdims in [(None, False), (None, True), (1, False), (-1, True), ((0, 2), False), ((-3, 1), True)]
     ),
     Row("sum", [normal()], np.sum),
@@ -217,6 +224,10 @@ ROWS = [
     ),
     Row("conv2d", [normal(2, 3, 4, 2), normal(3, 3, 2, 2), normal(2)], conv2d_by_einsum, {"padding": 1}),
     *(
+        Row("conv2d", [normal(1, 5, 6, 1), normal(2, 3, 1, 2)], conv2d_by_einsum, {"stride": s, "padding": p})
+        for s, p in [(1, "same"), ((2, 1), (1, 0)), (2, (0, 3)), ((3, 2), 1)]
+    ),
+    *(
         Row("conv2d_transpose", [normal(2, 3, 2, 2), normal(3, 2, 1, 2)], conv2d_transpose_by_stamping, options)
         for options in [
             {},
@@ -259,8 +270,9 @@ ROWS = [
     Row("pixel_shuffle", [normal(2, 2, 3, 8)], pixel_shuffle_by_transpose, {"factor": 2}),
     Row("pixel_shuffle", [normal(1, 2, 1, 18)], pixel_shuffle_by_transpose, {"factor": 3}),
     Row("pixel_unshuffle", [normal(2, 4, 6, 2)], pixel_unshuffle_by_transpose, {"factor": 2}),
-    Row("max_pool2d", [distinct(2, 5, 4, 2)], max_pool2d_by_reshape, {"size": 2}),
-    Row("max_pool2d", [distinct(1, 7, 8, 1)], max_pool2d_by_reshape, {"size": 3}),
+    Row("max_pool2d", [distinct(2, 5, 4, 2)], max_pool2d_by_windows, {"size": 2}),
+    Row("max_pool2d", [distinct(1, 7, 8, 1)], max_pool2d_by_windows, {"size": 3}),
+    *(Row("max_pool2d", [distinct(1, 7, 8, 1)], max_pool2d_by_windows, {"size": 2, "stride": s}) for s in (1, 3)),
     Row("global_average_pool", [normal(2, 3, 4, 2)], lambda x: x.mean((1, 2))),
     Row("mse", [normal(2, 3), normal(2, 3)], lambda a, b: np.mean((a - b) ** 2)),
     Row("l1", [normal(2, 3), normal(2, 3)], lambda a, b: np.mean(np.abs(a - b))),
@@ -297,7 +309,8 @@ def functions_of_the_room() -> set[str]:
     for found in pkgutil.iter_modules(reference.__path__):
         module = importlib.import_module(f"minisrgan.reference.{found.name}")
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            if function.__module__ == module.__name__ and not name.startswith("_") and found.name != "positions":
+            own = function.__module__ == module.__name__ and not name.startswith("_")
+            if own and found.name not in ("positions", "cases"):
                 assert getattr(reference, name) is function, f"reference.{name} is another function"
                 names.add(name)
     return names
