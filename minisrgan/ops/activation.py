@@ -108,9 +108,8 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     """
     negative_slope = require_number("leaky_relu", "negative_slope", negative_slope)
     if not negative_slope >= 0:
-        raise ArgumentError(
-            "leaky_relu", expected="negative_slope >= 0", got=str(negative_slope), fix="prelu takes any slope"
-        )
+        told, fix = "negative_slope >= 0", "prelu takes any slope"
+        raise ArgumentError("leaky_relu", expected=told, got=str(negative_slope), fix=fix)
     return LeakyReLU.apply(x, negative_slope=float(negative_slope))
 
 

@@ -62,12 +62,7 @@ def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     array([3., 3.], dtype=float32)
     """
     x, shape = as_tensor("broadcast_to", "x", x), require_sizes("broadcast_to", "shape", shape, 0)
-    ours = (1,) * (len(shape) - x.ndim) + x.shape
-    if len(ours) != len(shape) or any(a not in (1, b) for a, b in zip(ours, shape, strict=True)):
-        raise ShapeError(
-            "broadcast_to", expected=f"a shape that broadcasts to {shape}", got=str(x.shape),
-            fix="reshape it, so that each axis has the length of the shape's or 1",
-        )
+    _require_broadcast("broadcast_to", x.shape, shape)
     return x if x.shape == shape else BroadcastTo.apply(x, shape=shape)
 
 
@@ -85,11 +80,18 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     x, shape = as_tensor("sum_to", "x", x), require_sizes("sum_to", "shape", shape, 0)
     if x.shape == shape:
         return x
+    _require_broadcast("sum_to", shape, x.shape)
     missing = x.ndim - len(shape)
-    if missing < 0 or any(a not in (1, b) for a, b in zip(shape, x.shape[missing:], strict=True)):
-        raise ShapeError("sum_to", expected=f"a shape that broadcasts to {x.shape}", got=str(shape), fix="1 sums")
     axes = (*range(missing), *(missing + i for i, length in enumerate(shape) if length == 1 != x.shape[missing + i]))
     return sum(x, axis=axes).reshape(*shape)
+
+
+def _require_broadcast(op: str, small: tuple[int, ...], large: tuple[int, ...]) -> None:
+    """Ask for a shape that can be broadcast to another."""
+    missing = len(large) - len(small)
+    if missing < 0 or any(a not in (1, b) for a, b in zip(small, large[missing:], strict=True)):
+        fix = "counted from the last, each axis has the length of the other shape's, or 1"
+        raise ShapeError(op, expected=f"a shape that broadcasts to {large}", got=str(small), fix=fix)
 
 
 def gradients(node: Function, *each: Callable[[], Tensor]) -> Gradients:

@@ -29,9 +29,8 @@ def require_images(op: str, x: Any, name: str = "x") -> Tensor:
         fix = missing.get(len(shape), "batches are (N, H, W, C)")
         raise ShapeError(op, expected="a batch of images (N, H, W, C)", got=f"{len(shape)} axes, {shape}", fix=fix)
     if 0 in shape:
-        raise ShapeError(
-            op, expected="at least one image of one pixel", got=str(shape), fix="this batch is empty; skip it"
-        )
+        told, fix = "at least one image of one pixel", "this batch is empty; skip it"
+        raise ShapeError(op, expected=told, got=str(shape), fix=fix)
     return images
 
 
@@ -49,9 +48,8 @@ def require_channels(op: str, x: Any, channels: int, why: str) -> None:
         fix = "leave out the fourth channel of RGBA: x[..., :3]"
     elif len(shape) == 4 and shape[-1] == 3:
         fix = "batches are (N, H, W, C). This looks like the photo itself; did a layer before it get skipped?"
-    raise ShapeError(
-        op, expected=f"an input with {channels} {unit} on its last axis, since {why}", got=str(shape), fix=fix
-    )
+    told = f"an input with {channels} {unit} on its last axis, since {why}"
+    raise ShapeError(op, expected=told, got=str(shape), fix=fix)
 
 
 def require_integer(op: str, name: str, value: Any, least: int) -> None:
@@ -114,7 +112,6 @@ def normalized_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
     axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
     known = all(_is_integer(a) and -ndim <= a < ndim for a in axes)
     if not known or len({a % ndim for a in axes}) != len(axes):
-        raise ArgumentError(
-            op, expected=f"different axes from {-ndim} to {ndim - 1}", got=str(axis), fix=f"the input has {ndim} axes"
-        )
+        told, fix = f"different axes from {-ndim} to {ndim - 1}", f"the input has {ndim} axes"
+        raise ArgumentError(op, expected=told, got=str(axis), fix=fix)
     return tuple(sorted(a % ndim for a in axes))

@@ -111,9 +111,8 @@ def batch_norm(
             fix = f"convert it: np.asarray({name}, np.{x.dtype})"
             raise DTypeError("batch_norm", expected=f"{name} an array of {x.dtype}, as x is", got=got, fix=fix)
         if array is not None and array.shape != (channels,):
-            raise ShapeError(
-                "batch_norm", expected=f"{name} ({channels},)", got=str(array.shape), fix="one number a channel"
-            )
+            told, fix = f"{name} ({channels},)", "one number a channel"
+            raise ShapeError("batch_norm", expected=told, got=str(array.shape), fix=fix)
     running = None if running_mean is None or running_var is None else (running_mean, running_var)
     if not training:
         if running is None:

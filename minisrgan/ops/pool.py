@@ -78,13 +78,11 @@ def max_pool2d(x: Tensor, size: int, stride: int | None = None) -> Tensor:
     stride = size if stride is None else stride
     require_integer("max_pool2d", "stride", stride, 1)
     if min(x.shape[1:3]) < size:
-        raise ShapeError(
-            "max_pool2d", expected=f"images of at least {size} x {size}", got=str(x.shape), fix="use a larger crop"
-        )
+        told, fix = f"images of at least {size} x {size}", "use a larger crop"
+        raise ShapeError("max_pool2d", expected=told, got=str(x.shape), fix=fix)
     if stride != size:  # windows that overlap, or leave gaps: lay them side by side
-        rows, cols = (
-            np.add.outer(stride * np.arange((n - size) // stride + 1), np.arange(size)).ravel() for n in x.shape[1:3]
-        )
+        starts = (stride * np.arange((n - size) // stride + 1) for n in x.shape[1:3])
+        rows, cols = (np.add.outer(start, np.arange(size)).ravel() for start in starts)
         x = x[:, rows][:, :, cols]
     return MaxPool2d.apply(x, size=size)
 

@@ -68,9 +68,8 @@ def transpose(x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
     x = as_tensor("transpose", "x", x)
     axes = tuple(range(x.ndim))[::-1] if axes is None else axes
     if normalized_axes("transpose", axes, x.ndim) != tuple(range(x.ndim)):
-        raise ArgumentError(
-            "transpose", expected=f"a permutation of the {x.ndim} axes", got=str(axes), fix="name every axis once"
-        )
+        told, fix = f"a permutation of the {x.ndim} axes", "name every axis once"
+        raise ArgumentError("transpose", expected=told, got=str(axes), fix=fix)
     return Transpose.apply(x, axes=tuple(int(axis) % x.ndim for axis in np.atleast_1d(axes)))
 
 
