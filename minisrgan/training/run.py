@@ -219,23 +219,21 @@ class Run:
     def _require_same(self, state: Mapping[str, Any]) -> None:
         """Refuse other photographs or features: it would be another training, and nothing would show it."""
         began, now, lost = state["photos"], self.sampler.fingerprints(), state.get("lost", {})
-        if isinstance(began, str):  # of version 0.1: a checksum of names and sizes
+        if isinstance(began, str):  # version 0.1 keeps a checksum of names and sizes
             sizes = sorted((name, (height, width, 3)) for name, (height, width, _) in now.items())
             same = hashlib.sha256(repr(sizes).encode()).hexdigest() == began
-            changed = [] if same else ["others, by their names or sizes"]
+            changed = [] if same else ["other names or sizes"]
         else:
             changed = [f"{name} is gone" for name in began if name not in now]
             changed += [f"{name} is another picture" for name in now if now[name] != tuple(began.get(name, now[name]))]
             changed += [f"{name} is new" for name in now if name not in began and name not in lost]
             self.sampler.names, self.sampler.lost = list(began), dict(lost)
-        told = fix = got = ""
+        told, fix = "the photographs", "put them back; give the same --data and --validation"
+        if not changed and state["extractor"] != self.extractor:
+            told, changed = f"the extractor {state['extractor']}", [self.extractor or "none"]
+            fix = "give the same --vgg, or the same features:FILE"
         if changed:
             got = "\n".join(changed[:10] + [f"and {len(changed) - 10} more"] * (len(changed) > 10))
-            told, fix = "the photographs", "put them back; give the same --data and --validation"
-        elif state["extractor"] != self.extractor:
-            got = self.extractor or "none"
-            told, fix = f"the extractor {state['extractor']}", "give the same --vgg, or the same features:FILE"
-        if got:
             raise CheckpointError("train --resume", expected=f"{told} that the training began with", got=got, fix=fix)
 
     def _open(self) -> None:

@@ -59,7 +59,7 @@ class SRResNetStage:
         self.optimizer.step()
         if self.average:
             self.average.update()
-        return measured(self.modules(), generated, high, terms, gradients)
+        return measured(self.modules(), generated, high, terms, gradients, {})
 
     def modules(self) -> dict[str, Module]:
         """Return the network that learns."""
@@ -118,9 +118,9 @@ class SRGANStage:
         generated, real_logits, fake_logits, d_loss = _repeatable(judge, low, generator, discriminator)
         self.d_optimizer.lr = self.d_lr(step)
         self.d_optimizer.step()
-        judged = real_logits, fake_logits, d_loss
+        judged = {"d_loss": d_loss, "d_real": real_logits, "d_fake": fake_logits}
         if alone:
-            return measured(self.modules(), generated, high, judged=judged)
+            return measured({"discriminator": discriminator}, generated, high, {}, {}, judged)
 
         # G learns to be taken for the original, and to stay close to it. D passes the gradient on and keeps none of it:
         # the terms are differentiated by the image alone.
@@ -132,13 +132,14 @@ class SRGANStage:
             weight = self.balance.weight(gradients["content"], gradients["adversarial"])
             for part in terms, gradients:
                 part["adversarial"] = part["adversarial"] * weight
+            judged["adversarial_weight"] = weight
         self.g_optimizer.zero_grad()
         generated.backward(_sum(gradients))
         self.g_optimizer.lr = self.g_lr(step)
         self.g_optimizer.step()
         if self.average:
             self.average.update()
-        return measured(self.modules(), generated, high, terms, gradients, judged, self.balance)
+        return measured(self.modules(), generated, high, terms, gradients, judged)
 
     def modules(self) -> dict[str, Module]:
         """Return the networks that learn."""

@@ -8,10 +8,10 @@ from typing import Any
 from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.backend import to_floats
-from minisrgan.losses import AdversarialBalance
 from minisrgan.nn import Module
 from minisrgan.optim import grad_norm
 
+Tensors = Mapping[str, Tensor]
 WINDOW = 50  # steps for which something has to hold before it is told
 
 TERM = (
@@ -34,41 +34,29 @@ UNIFORM = (
 
 
 def measured(
-    networks: Mapping[str, Module],
-    generated: Tensor,
-    high: Tensor,
-    terms: Mapping[str, Tensor] | None = None,
-    gradients: Mapping[str, Tensor] | None = None,
-    judged: Sequence[Tensor] = (),
-    balance: AdversarialBalance | None = None,
+    learned: Mapping[str, Module], generated: Tensor, high: Tensor, terms: Tensors, gradients: Tensors, judged: Tensors
 ) -> dict[str, float]:
     """Return the numbers of a step that has just been taken.
 
-    terms      of the loss, weighted, and their
-    gradients  at the generator's output, where the generator has learned
-    judged     D's logits for originals and for generated images, and its loss, where there is a discriminator
-
-    Returns    loss, its terms, the norm grad_NAME of each term's gradient; grad and d_grad, the norms over all
-               parameters of each player; d_loss, d_real and d_fake, what D says to originals and generated images;
-               outside, which part of the output leaves [-1, 1]; contrast, how much it varies beside the originals; and
-               adversarial_weight where that is balanced
+    learned    the networks that have learned from it
+    terms      of the generator's loss, weighted
+    gradients  of the terms at the generator's output
+    judged     d_loss, and D's logits for originals and generated images as d_real and d_fake
+    Returns    loss and its terms; grad_NAME, the norm of each term's gradient; grad and d_grad, that over all
+               parameters of each network; d_loss; d_real and d_fake, what D says on average; outside, which part of the
+               output leaves [-1, 1]; contrast, how much the output varies beside the originals
     """
-    y, terms = generated.data, dict(terms or {})
-    values: dict[str, Any] = {name: term.data for name, term in terms.items()}
-    if terms:
-        values["loss"] = sum(values.values())
-    norms = {f"grad_{name}": (g.data * g.data).sum() for name, g in (gradients or {}).items()}
-    values |= norms | {"outside": (abs(y) > 1.05).mean(), "contrast": y.std() / (high.data.std() + 1e-6)}
-    if judged:
-        real, fake, loss = (tensor.detach() for tensor in judged)
-        chances = {"d_real": ops.sigmoid(real).mean(), "d_fake": ops.sigmoid(fake).mean()}
-        values |= {"d_loss": loss.data} | {name: chance.data for name, chance in chances.items()}
-    if balance and balance.ratio is not None and terms:
-        values["adversarial_weight"] = balance.balance * balance.ratio
+    y = generated.data
+    values = {"loss": sum(term.data for term in terms.values())} if terms else {}
+    values |= {name: tensor.data for name, tensor in (*terms.items(), *judged.items())}
+    values |= {name: ops.sigmoid(judged[name].detach()).mean().data for name in ("d_real", "d_fake") if name in judged}
+    values |= {"outside": (abs(y) > 1.05).mean(), "contrast": y.std() / (high.data.std() + 1e-6)}
+    squares = {f"grad_{name}": (gradient.data * gradient.data).sum() for name, gradient in gradients.items()}
+    values |= squares
     numbers = dict(zip(values, to_floats([*values.values()]), strict=True))  # from a GPU together: Python waits once
-    numbers |= {name: numbers[name] ** 0.5 for name in norms}
-    players = {"generator": "grad", "discriminator": "d_grad"} if terms else {"discriminator": "d_grad"}
-    return numbers | {players[name]: grad_norm(net.parameters()) for name, net in networks.items() if name in players}
+    numbers |= {name: numbers[name] ** 0.5 for name in squares}
+    keys = {"generator": "grad", "discriminator": "d_grad"}
+    return numbers | {keys[name]: grad_norm(network.parameters()) for name, network in learned.items()}
 
 
 def plain_words(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
