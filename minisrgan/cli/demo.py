@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from minisrgan.backend import Array
-from minisrgan.data import CropSampler, sample_photos
+from minisrgan.data import sample_photos
 from minisrgan.images import detail, imresize, nearest, psnr, ssim, write_image
 from minisrgan.inference import upscale
 from minisrgan.inference.evaluate import Score, whole_pixels
-from minisrgan.models import Discriminator, Generator
 from minisrgan.show import curves_figure, make_strip, save_figure, strips_figure
-from minisrgan.training import PRESETS, SRGANStage, SRResNetStage, Stage, content_loss, run_stage
-from minisrgan.weights import load_generator, save_model
+from minisrgan.training import PRESETS, Options, Run
+from minisrgan.training.log import read_log
+from minisrgan.weights import load_generator
 
 HELD_OUT = "chelsea"  # never trained on; a cat's fur is texture that no method can know
 DETAIL = (60, 80, 160, 160)  # top, left, height, width of the part shown enlarged
@@ -59,22 +60,15 @@ def run(args: argparse.Namespace) -> int:
     print(f"Picture: {args.out / 'box.png'}; now the same in small, from the first step on.\n")
     print(f"Training on {', '.join(photos)}; {HELD_OUT} is held out.")
 
-    rng = np.random.default_rng(config.seed)
-    sampler = CropSampler(photos, config.crop, config.scale, rng)
-    generator = Generator(config.scale, config.channels, config.blocks, rng=rng).start_as_nearest()
-    content = content_loss("mse")
-    log_file = args.out / "log.jsonl"
-    log_file.unlink(missing_ok=True)
-    log: list[dict[str, Any]] = []
-
-    def train(stage: Stage) -> Array:
-        log.extend(run_stage(stage, sampler, config.batch, log_file=log_file, first_step=len(log)))
-        save_model(args.out / f"{stage.name}.safetensors", generator, stage=stage.name, content="mse")
-        return upscale(generator, low)
-
-    pictures["SRResNet"] = train(SRResNetStage(generator, content, config))
-    discriminator = Discriminator(config.crop, config.d_channels, rng=rng)
-    pictures["SRGAN"] = train(SRGANStage(generator, discriminator, content, config))
+    folder, log, generator = args.out / "training", list[dict[str, Any]](), None
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier demo
+    for name in ("SRResNet", "SRGAN"):
+        training = Run(folder, name.lower(), Options(photos))
+        training.start(config, generator)
+        training.train()
+        generator = load_generator(folder / f"{name.lower()}.safetensors")
+        pictures[name] = upscale(generator, low)
+        log += read_log(training.log_file)
     pictures["original"] = original
 
     write_image(args.out / f"{HELD_OUT}_low.png", low)
@@ -87,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"SRResNet is {abs(gain):.2f} dB {'above' if gain >= 0 else 'below'} bicubic on a photo it has never seen.")
     _report(pictures, [record for record in log if record["stage"] == "srgan"][-20:])
     print(f"Pictures: {args.out / 'comparison.png'} and {args.out / 'curves.png'}")
-    print(f"Upscale your own: minisrgan upscale PHOTO --model {args.out / 'srgan.safetensors'}")
+    print(f"Upscale your own: minisrgan upscale PHOTO --model {folder / 'srgan.safetensors'}")
     print(f"Took {time.perf_counter() - start:.0f} s.")
     return 0
 
