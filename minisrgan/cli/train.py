@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,6 @@ def add_parser(commands: Any) -> None:
                         "pictures (default 1000)")  # fmt: skip
     parser.add_argument("--cache", type=float, default=2.0, metavar="GB", help="decoded photographs to keep in memory; "
                         "others are read again each time (default 2)")  # fmt: skip
-    parser.add_argument("--tensorboard", action="store_true", help="write to RUN/tensorboard as well")
     parser.add_argument("--dry-run", action="store_true", help="take three steps, and tell time and memory; writes "
                         "nothing")  # fmt: skip
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU if there is one (default "
@@ -74,28 +72,27 @@ def run(args: argparse.Namespace) -> int:
         args.data, args.validation, args.cache, args.vgg or downloaded("vgg19"), choose_device(args.device),
         args.save_every, args.validate_every,
     )  # fmt: skip
-    with _tensorboard(args) as listen:
-        training = Run(args.out, args.stage, options, listen, _draw)
-        asked = _settings(args)
-        if args.resume and training.checkpoints.steps():
-            training.resume(asked)
-        else:
-            if args.stage == "srgan" and args.init is None and not args.from_scratch:
-                raise ConfigError(
-                    "train --stage srgan",
-                    expected="--init FILE, the weights of a trained SRResNet",
-                    got="no --init",
-                    fix="train --stage srresnet first: from random weights the discriminator wins at once and the "
-                    "generator learns nothing from it (SRGAN sec. 3.2). --from-scratch does it all the same",
-                )
-            base = {} if args.config else {"preset": "tiny"}
-            training.start(Config().changed(base | asked, "--set"), load_generator(args.init) if args.init else None)
-        if options.device != "cpu":
-            print(f"computing on {options.device}, products in {'TF32' if tf32() else 'float32'}")
-        if args.dry_run:
-            print(training.rehearse())
-            return 0
-        training.train()
+    training = Run(args.out, args.stage, options, _draw)
+    asked = _settings(args)
+    if args.resume and training.checkpoints.steps():
+        training.resume(asked)
+    else:
+        if args.stage == "srgan" and args.init is None and not args.from_scratch:
+            raise ConfigError(
+                "train --stage srgan",
+                expected="--init FILE, the weights of a trained SRResNet",
+                got="no --init",
+                fix="train --stage srresnet first: from random weights the discriminator wins at once and the "
+                "generator learns nothing from it (SRGAN sec. 3.2). --from-scratch does it all the same",
+            )
+        base = {} if args.config else {"preset": "tiny"}
+        training.start(Config().changed(base | asked, "--set"), load_generator(args.init) if args.init else None)
+    if options.device != "cpu":
+        print(f"computing on {options.device}, products in {'TF32' if tf32() else 'float32'}")
+    if args.dry_run:
+        print(training.rehearse())
+        return 0
+    training.train()
     drawn = sorted(path.name for path in args.out.glob(f"{args.stage}_*.png"))
     figures = ", ".join(drawn) or "no figures: they take matplotlib"
     print(f"saved {args.out / args.stage}.safetensors; beside it {args.stage}.jsonl, {figures}")
@@ -123,24 +120,3 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 def _draw(training: Run) -> None:
     with suppress(ConfigError):  # without matplotlib
         draw_run(training.folder, training.name, training.validation.originals)
-
-
-@contextmanager
-def _tensorboard(args: argparse.Namespace) -> Iterator[Callable[[dict[str, Any]], None] | None]:
-    """Give a function that passes the numbers of a record on to TensorBoard, where that is asked for."""
-    if not args.tensorboard:
-        yield None
-        return
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        fix = 'pip install "minisrgan[tensorboard]"'
-        raise ConfigError("--tensorboard", expected="the package tensorboardX", got=str(error), fix=fix) from error
-    with SummaryWriter(str(args.out / "tensorboard")) as writer:
-
-        def listen(record: dict[str, Any]) -> None:
-            for name, value in record.items():
-                if isinstance(value, float):
-                    writer.add_scalar(f"{record['stage']}/{name}", value, record["step"])
-
-        yield listen

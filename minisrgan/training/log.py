@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +26,6 @@ class Log:
     warnings.
 
     path    is appended to line by line: whatever ends the training, they are there; None for no file
-    listen  called with each record
 
     >>> with Log() as log:
     ...     log.add(1, "srresnet", {"content": 0.25}, waited=0.0)
@@ -35,13 +34,13 @@ class Log:
     'content 0.25'
     """
 
-    def __init__(self, path: Path | None = None, listen: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self.records: deque[dict[str, Any]] = deque(maxlen=10_000)
         self._recent: deque[dict[str, Any]] = deque(maxlen=WINDOW)
         self._warned: dict[str, int] = {}
         self._psnr = ""
         self._file = path.open("a", buffering=1, encoding="utf-8") if path else None
-        self._listen, self._start = listen, time.perf_counter()
+        self._start = time.perf_counter()
 
     def add(self, step: int, stage: str, numbers: Mapping[str, float], waited: float) -> list[str]:
         """Write a record; return the warnings that it gives rise to, in plain words."""
@@ -57,8 +56,6 @@ class Log:
             self._psnr = f", {numbers['psnr']:.2f} dB"
         if self._file:
             self._file.write(json.dumps(record) + "\n")
-        if self._listen:
-            self._listen(record)
         return [found[name] for name in new]
 
     def line(self) -> str:

@@ -38,8 +38,7 @@ class Run:
     settings (.toml), log (.jsonl), weights for use (.safetensors); and checkpoints/, the first of them before the first
     step, and pictures/ of the validation photos.
 
-    listen  called with each record of the log
-    draw    called after a saving that follows a validation: there are new pictures
+    draw  called after a saving that follows a validation: there are new pictures
 
     >>> import tempfile
     >>> photos = {"grey": np.full((40, 50, 3), 99, np.uint8)}
@@ -52,14 +51,9 @@ class Run:
     """
 
     def __init__(
-        self,
-        folder: str | Path,
-        name: str,
-        options: Options,
-        listen: Callable[[dict[str, Any]], None] | None = None,
-        draw: Callable[[Run], None] = lambda run: None,
+        self, folder: str | Path, name: str, options: Options, draw: Callable[[Run], None] = lambda run: None
     ) -> None:
-        self.folder, self.name, self.options, self.listen, self.draw = Path(folder), name, options, listen, draw
+        self.folder, self.name, self.options, self.draw = Path(folder), name, options, draw
         self.checkpoints = Checkpoints(self.folder / "checkpoints", name)
         self.settings_file, self.log_file = (self.folder / f"{name}{suffix}" for suffix in (".toml", ".jsonl"))
         self.done = self.saved = self.lost = 0  # steps taken, and saved; photographs that were lost by then
@@ -116,7 +110,7 @@ class Run:
                 self.publish()
                 self._draw()
             with (
-                Log(self.log_file, self.listen) as log,
+                Log(self.log_file) as log,
                 tqdm(total=steps * batch, initial=self.done * batch, desc=self.name, unit="img", mininterval=interval,
                      dynamic_ncols=True) as bar,
             ):  # fmt: skip

@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -172,42 +171,6 @@ def test_runs_without_a_log_are_named(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "srresnet.jsonl").touch()
     assert main(["runs", str(tmp_path)]) == 2
     assert "train first" in capsys.readouterr().err
-
-
-def test_tensorboard_gets_every_number(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An extra that is offered and never called is worse than none."""
-    told: list[tuple[str, float, int]] = []
-
-    class SummaryWriter:
-        def __init__(self, folder: str) -> None:
-            assert folder == str(tmp_path / "run" / "tensorboard")
-
-        def __enter__(self) -> SummaryWriter:
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            told.append(("closed", 0.0, 0))
-
-        def add_scalar(self, name: str, value: float, step: int) -> None:
-            told.append((name, value, step))
-
-    module = ModuleType("tensorboardX")
-    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tensorboardX", module)
-    assert train(photos, tmp_path / "run", "--tensorboard") == 0
-    assert [step for name, _, step in told if name == "srresnet/content"] == [1, 2, 3, 4]
-    assert [step for name, _, step in told if name == "srresnet/psnr"] == [2, 4]
-    assert told[-1][0] == "closed"
-
-
-def test_tensorboard_that_is_missing_is_named(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Found before the training, with the command that installs it."""
-    monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    assert train(photos, tmp_path / "run", "--tensorboard") == 2
-    assert 'pip install "minisrgan[tensorboard]"' in capsys.readouterr().err
-    assert not (tmp_path / "run" / "srresnet.jsonl").exists()
 
 
 @pytest.mark.slow
