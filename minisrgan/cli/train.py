@@ -12,7 +12,7 @@ from minisrgan.backend import choose_device, tf32
 from minisrgan.errors import ConfigError
 from minisrgan.show.training import draw_run
 from minisrgan.training import PRESETS, Config, Options, Run
-from minisrgan.training.config import known_settings, read_toml
+from minisrgan.training.config import read_settings
 from minisrgan.weights import load_generator
 from minisrgan.weights.download import downloaded
 
@@ -78,13 +78,10 @@ def run(args: argparse.Namespace) -> int:
         training.resume(asked)
     else:
         if args.stage == "srgan" and args.init is None and not args.from_scratch:
-            raise ConfigError(
-                "train --stage srgan",
-                expected="--init FILE, the weights of a trained SRResNet",
-                got="no --init",
-                fix="train --stage srresnet first: from random weights the discriminator wins at once and the "
-                "generator learns nothing from it (SRGAN sec. 3.2). --from-scratch does it all the same",
-            )
+            told = "--init FILE, the weights of a trained SRResNet"
+            fix = "train --stage srresnet first: from random weights the discriminator wins at once, and the generator"
+            fix += " learns nothing from it (SRGAN sec. 3.2). --from-scratch does it all the same"
+            raise ConfigError("train --stage srgan", expected=told, got="no --init", fix=fix)
         base = {} if args.config else {"preset": "tiny"}
         training.start(Config().changed(base | asked, "--set"), load_generator(args.init) if args.init else None)
     if options.device != "cpu":
@@ -102,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that are asked for, by their names."""
     names = "preset", "batch", "crop", "seed", "content"
-    asked = known_settings(read_toml(args.config), str(args.config)) if args.config else {}
+    asked = read_settings(args.config) if args.config else {}
     asked |= {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.steps is not None:
         asked[f"{args.stage}_steps"] = args.steps

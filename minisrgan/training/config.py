@@ -156,27 +156,30 @@ def write_config(path: Path, config: Config) -> None:
         temporary.write_text("".join(lines), encoding="utf-8")
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """Return what stands in a TOML file; ConfigError where it cannot be read."""
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """Return the settings in a TOML file; ConfigError where it cannot be read.
+
+    Of an older version's file, settings that are gone and were off are left out, with a line on stderr.
+    """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"config {path}", expected="a TOML file with lines such as batch = 8", got=str(error), fix="mend the file"
-        ) from error
+        told, fix = "a TOML file with lines such as batch = 8", "mend the file"
+        raise ConfigError(f"config {path}", expected=told, got=str(error), fix=fix) from error
+    known = known_settings(settings)
+    if gone := settings.keys() - known.keys():
+        sys.stderr.write(f"{path}: {', '.join(sorted(gone))}: not a setting any more, and off: ignored\n")
+    return known
 
 
-def known_settings(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return settings that an older version has written, without those that are gone and were off."""
-    gone = [name for name, value in settings.items() if name not in Config.__dataclass_fields__ and not value]
-    if gone:
-        sys.stderr.write(f"{where}: {', '.join(gone)}: not a setting any more, and off: ignored\n")
-    return {name: value for name, value in settings.items() if name not in gone}
+def known_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those that there are not and that say nothing: 0, false or ""."""
+    return {name: value for name, value in settings.items() if value or name in Config.__dataclass_fields__}
 
 
 def read_config(path: str | Path, base: Config) -> Config:
     """Return ``base`` with the settings of a TOML file in their places; ConfigError for what cannot be read."""
-    return base.changed(known_settings(read_toml(path), str(path)), f"config {path}")
+    return base.changed(read_settings(path), f"config {path}")
 
 
 # What a setting may be. Larger networks and batches have no chance of fitting into any memory, and to try it may bring

@@ -19,7 +19,7 @@ _SHOWN = ("content", "adversarial", "d_real", "d_fake")  # in the progress line,
 
 
 class Log:
-    """Records of steps: the last 10,000 in memory, all of them in a file.
+    """Records of steps, in a file, and the last of them in memory.
 
     A record holds step, stage, what the stage and its validation report, seconds (since the log was opened), waited
     (seconds spent on the batch), memory_mb (the most that the process has held) and, where there are any, the names of
@@ -35,8 +35,7 @@ class Log:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self.records: deque[dict[str, Any]] = deque(maxlen=10_000)
-        self._recent: deque[dict[str, Any]] = deque(maxlen=WINDOW)
+        self.recent: deque[dict[str, Any]] = deque(maxlen=WINDOW)
         self._warned: dict[str, int] = {}
         self._psnr = ""
         self._file = path.open("a", buffering=1, encoding="utf-8") if path else None
@@ -46,9 +45,8 @@ class Log:
         """Write a record; return the warnings that it gives rise to, in plain words."""
         record: dict[str, Any] = {"step": step, "stage": stage, **numbers, "waited": round(waited, 4)}
         record |= {"seconds": round(time.perf_counter() - self._start, 3), "memory_mb": round(peak_memory(), 1)}
-        self.records.append(record)
-        self._recent.append(record)
-        found = plain_words(self._recent)
+        self.recent.append(record)
+        found = plain_words(self.recent)
         if new := [name for name in found if step - self._warned.get(name, -_AGAIN) >= _AGAIN]:
             record["warnings"] = new
             self._warned |= dict.fromkeys(new, step)
@@ -60,7 +58,7 @@ class Log:
 
     def line(self) -> str:
         """Return the last record in short."""
-        last = self.records[-1]
+        last = self.recent[-1]
         return ", ".join(f"{name} {last[name]:.3g}" for name in _SHOWN if name in last) + self._psnr
 
     def __enter__(self) -> Self:

@@ -7,7 +7,6 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,32 +39,18 @@ def take_step(
     return numbers, waited
 
 
-def run_stage(
-    stage: Stage,
-    sampler: CropSampler,
-    batch: int,
-    *,
-    done: int = 0,
-    log_file: Path | None = None,
-    first_step: int = 0,
-    progress: bool = True,
-) -> list[dict[str, Any]]:
-    """Train a stage for all of its steps and save nothing; `Run` trains in a folder.
+def run_stage(stage: Stage, sampler: CropSampler, batch: int, progress: bool = True) -> list[dict[str, Any]]:
+    """Train a stage for all of its steps, with so many crops each, and return their records (`Log`).
 
-    batch       crops a step
-    done        steps that were taken already
-    log_file    gets the records of the steps (`Log`)
-    first_step  added to the step numbers of the log, so that one log can hold both stages
-    progress    draw a progress bar on stderr
-    Returns     the records of the log, the last 10,000 at most
-    Errors      as `take_step`
+    Nothing is saved; `Run` trains in a folder. Errors as `take_step`.
     """
-    with Log(log_file) as log:
-        for step in tqdm(range(done + 1, stage.steps + 1), desc=stage.name, unit="step", disable=not progress):
-            numbers, waited = take_step(stage, sampler, batch, step)
-            for warning in log.add(first_step + step, stage.name, numbers, waited):
+    records = []
+    with Log() as log:
+        for step in tqdm(range(1, stage.steps + 1), desc=stage.name, unit="step", disable=not progress):
+            for warning in log.add(step, stage.name, *take_step(stage, sampler, batch, step)):
                 tqdm.write(f"warning at step {step}: {warning}", file=sys.stderr)
-    return list(log.records)
+            records.append(log.recent[-1])
+    return records
 
 
 def rehearse(stage: Stage, sampler: CropSampler, config: Config, done: int = 0) -> str:

@@ -22,8 +22,8 @@ Photos = Mapping[str, Array]
 class Options:
     """What a run works with and how; nothing of it is a setting of the training.
 
-    data            folder of photographs, or the photographs: name -> uint8 (H, W, 3)
-    validation      folder of others to validate on, or these; without it three of the folder are kept for that
+    data            folder of photographs; or the photographs, name -> uint8 (H, W, 3), without any to validate on
+    validation      folder of others to validate on; without it three of the photographs are kept for that
     cache           GB of decoded photographs to keep in memory
     vgg             weights of VGG19, where the content takes them
     save_every, validate_every
@@ -32,7 +32,7 @@ class Options:
     """
 
     data: Path | Photos
-    validation: Path | Photos | None = None
+    validation: Path | None = None
     cache: float = 2.0
     vgg: Path | None = None
     device: str = "cpu"
@@ -53,7 +53,7 @@ class Options:
         Errors  as `load_photos`
         """
         if isinstance(self.data, Mapping):
-            return self.data, self.validation if isinstance(self.validation, Mapping) else {}, []
+            return self.data, {}, []
         found = load_photos(self.data, config.crop, round(self.cache * 1e9))
         photos, seen = found.photos, ""
         for name, why in found.skipped.items():
@@ -62,8 +62,7 @@ class Options:
         if not kept and len(photos) >= 4 * _VALIDATION:
             apart = list(photos)[-_VALIDATION:]
         if self.validation:
-            others = self.validation
-            others = others if isinstance(others, Mapping) else load_photos(others, 4 * config.scale).photos
+            others = load_photos(self.validation, 4 * config.scale).photos
             chosen, apart = {name: others[name] for name in list(others)[:_VALIDATION]}, []
         elif apart:
             chosen = {name: photos.take(name) for name in apart}

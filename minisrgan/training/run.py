@@ -20,7 +20,7 @@ from minisrgan.images import replacing, write_image
 from minisrgan.losses import VGGContent
 from minisrgan.models import Discriminator, Generator
 from minisrgan.training.checkpoint import Checkpoints, locked, restore, state_of
-from minisrgan.training.config import Config, known_settings, read_toml, write_config
+from minisrgan.training.config import Config, known_settings, read_settings, write_config
 from minisrgan.training.content import content_loss, extractor
 from minisrgan.training.log import Log
 from minisrgan.training.loop import rehearse, take_step
@@ -82,11 +82,11 @@ class Run:
             told, fix = f"checkpoints of stage {self.name}", "start a training in it, without --resume"
             raise CheckpointError(f"run {self.folder}", expected=told, got="none", fix=fix)
         self.done, arrays, state = found
-        where = f"checkpoint of step {self.done}"
-        config = Config().changed(known_settings(state["config"], where), where)
-        written = read_toml(self.settings_file) if self.settings_file.is_file() else {}
-        edited = {name: value for name, value in written.items() if state["config"].get(name) != value}
-        self._prepare(config.go_on(edited | dict(asked or {}), f"{self.name}_steps"), None, state.get("validation", ()))
+        began = Config().changed(known_settings(state["config"]), f"checkpoint of step {self.done}")
+        written = read_settings(self.settings_file) if self.settings_file.is_file() else {}
+        edited = {name: value for name, value in written.items() if getattr(began, name, None) != value}
+        config = began.go_on(edited | dict(asked or {}), f"{self.name}_steps")
+        self._prepare(config, None, state.get("validation", ()))
         self._require_same(state)
         restore(self.stage, self.sampler, arrays, state)
         if isinstance(content := self.stage.loss.content, VGGContent):
