@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -64,7 +65,10 @@ def content_loss(
 def extractor(kind: str, vgg: str | Path | None = None) -> str:
     """Return the name and SHA-256 of the file whose features a content loss compares; nothing where it needs none."""
     file = kind.removeprefix(FEATURES) if kind.startswith(FEATURES) else vgg
-    return "" if kind == "mse" or file is None else f"{Path(file).name}, SHA-256 {digest(file)}"
+    if kind == "mse" or file is None:
+        return ""
+    name = os.fsencode(Path(file).name).decode(errors="replace")  # which no file of weights could hold otherwise
+    return f"{name}, SHA-256 {digest(file)}"
 
 
 def calibrated_scale(vgg: VGG19, originals: Iterable[Array]) -> float:

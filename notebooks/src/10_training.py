@@ -30,7 +30,7 @@ from minisrgan.training.watch import plain_words
 # ## The loop
 #
 # A *stage* knows how to take a step on a batch, and says what to log. The loop around it has three lines. (The
-# package's also saves, validates, and stops at the first NaN: `minisrgan/training/loop.py`.)
+# package's also saves, validates, and stops at the first NaN: `minisrgan/training/run.py`.)
 
 
 # %%
@@ -260,7 +260,7 @@ check("10.3", averages)
 # Warm start, D and G in turn, one detach in the right place. A GAN's losses hardly show how it is doing; what D
 # answers, the gradient of each term, the range of the output, and the pictures do.
 #
-# - `minisrgan/training/stages.py`: both steps; `minisrgan/training/loop.py`: what a long training needs around them
+# - `minisrgan/training/stages.py`: both steps; `minisrgan/training/run.py`: what a long training needs around them
 # - `minisrgan/training/watch.py`: `plain_words`; `minisrgan/optim/clip.py`, `minisrgan/optim/ema.py`: your exercises
 # - `docs/recipe.md`: how the models in the box were trained
 # - the paper: Ledig et al. 2017, sec. 3.2: a million steps, then 200,000 of the GAN

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from minisrgan import Tensor, ops
 from minisrgan.cli.main import main
 from minisrgan.images import read_image, write_image
 from minisrgan.models import VGG19, Discriminator, Generator
 from minisrgan.training import Run
+from minisrgan.training import run as run_module
 from minisrgan.weights import load_model, save_model
 from tests.paths import SHARED, needs_shared
 
@@ -146,6 +150,86 @@ def test_a_dry_run_tells_time_and_memory_and_writes_nothing(
     assert re.search(r"memory: [\d,]+ MB", told)
     assert re.search(r"gradient of the content loss at the generator's output: [\d.e-]+", told)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_tells_the_head_start_from_the_rest(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Measured on steps of D alone, a training that takes a night is promised in an hour."""
+    recipe = {"d_head_start": 400, "adversarial_balance": 0.5, "grid_weight": 4000, "real_label": 0.9}
+    words: list[object] = [word for item in recipe.items() for word in ("--set", "{}={}".format(*item))]
+    words += ["--stage", "srgan", "--from-scratch", "--set", "d_channels=2", "--steps", 1000, "--dry-run"]
+    slow = 0.05  # seconds, in which only a comparison of contents takes part
+
+    def content(generated: Tensor, original: Tensor) -> Tensor:
+        time.sleep(slow)
+        return ops.mse(generated, original)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "content_loss", lambda *args: content)
+        assert train(photos, tmp_path / "run", *words) == 0
+    told = capsys.readouterr().out
+    both = re.search(r"^([\d.]+) s a step", told, re.M)
+    alone = re.search(r"the first 400 of them, in which only the discriminator learns, ([\d.]+) s each", told)
+    hours, minutes, seconds = map(int, re.search(r"1,000 steps take (\d+):(\d+):(\d+)", told).groups())  # type: ignore[union-attr]
+    assert both, told
+    assert alone, told
+    assert float(both[1]) > max(slow, float(alone[1]))
+    whole = 400 * float(alone[1]) + 600 * float(both[1])
+    assert abs(3600 * hours + 60 * minutes + seconds - whole) < 2
+    for name, value in recipe.items():
+        assert f"{name} = {value}" in told
+    for term in ("content", "adversarial", "grid"):
+        assert re.search(rf"gradient of the {term} loss at the generator's output: [\d.e-]+", told)
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_that_cannot_be_shown_end_no_training(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A title that matplotlib takes for a formula, or that is no text, must not cost the night; nor the figures."""
+    for number, name in enumerate((b"z$x_{1.png", b"z\xff.png", "z\U0001f4f7\n.png".encode())):
+        (photos / f"{number + 9:02}.png").rename(photos / os.fsdecode(name))
+    assert train(photos, tmp_path / "run") == 0
+    told = capsys.readouterr()
+    assert "z$x_{1.png" in told.out
+    assert "no figures" not in told.err
+    for figure in ("curves", "pictures"):
+        assert read_image(tmp_path / "run" / f"srresnet_{figure}.png").std() > 10
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--seed", "-1"], ["--set", "channels=-3"], ["--cache", "nan"], ["--cache", "-1"], ["--cache", "inf"],
+     ["--save-every", "0"], ["--validate-every", "-5"], ["--set", "adversarial_weight=NaN"], ["--set", "tv_weight=-1"],
+     ["--set", "grid_weight=Infinity"], ["--set", "batch=100000000"], ["--set", "tanh=1"], ["--set", "seed=true"],
+     ["--preset", "paper", "--set", "preset=large"], ["--set", "eps=0"], ["--set", "ema"]],
+)  # fmt: skip
+def test_absurd_settings_are_refused_before_anything_starts(
+    words: list[str], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A NaN among the weights is found by the first step, after an hour of reading photographs."""
+    for path in photos.iterdir():
+        path.write_bytes(b"")  # whoever reads them complains about these
+    assert train(photos, tmp_path / "run", *words) == 2
+    told = capsys.readouterr().err
+    assert "ConfigError" in told
+    assert (words[-1].partition("=")[0] if "--set" in words else words[0].strip("-")) in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_first_command_again_goes_on(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """More steps for a training that does well are asked for by the command that began it."""
+    assert train(photos, tmp_path / "run", "--preset", "tiny") == 0
+    assert train(photos, tmp_path / "run", "--preset", "tiny", "--resume", "--steps", 6) == 0
+    assert [record["step"] for record in records(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
+    capsys.readouterr()
+    assert train(photos, tmp_path / "run", "--preset", "small", "--resume", "--steps", 7) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "preset = 'tiny'" in told
+    assert "preset = 'small'" in told
+    assert train(photos, tmp_path / "run", "--resume", "--seed", 4) == 2
+    assert "seed = 4" in capsys.readouterr().err
 
 
 def test_runs_are_compared(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
