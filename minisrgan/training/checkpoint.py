@@ -25,6 +25,8 @@ from minisrgan.errors import CheckpointError
 from minisrgan.images import replacing
 from minisrgan.training.stages import Stage
 
+Arrays = Mapping[str, Array]
+
 
 class Checkpoints:
     """The checkpoints of one stage in a folder: the newest few, and the best.
@@ -52,9 +54,7 @@ class Checkpoints:
         names = [pattern.fullmatch(path.name) for path in self.folder.glob(f"{self.name}-*.json")]
         return sorted(int(match[1]) for match in names if match)
 
-    def save(
-        self, step: int, arrays: Mapping[str, Array], state: Mapping[str, Any], score: float | None = None
-    ) -> None:
+    def save(self, step: int, arrays: Arrays, state: Mapping[str, Any], score: float | None = None) -> None:
         """Write a checkpoint, then remove those that are neither among the newest nor of the highest score.
 
         state  whatever JSON can hold
@@ -193,7 +193,7 @@ def state_of(stage: Stage, sampler: CropSampler) -> tuple[dict[str, Array], dict
     return arrays, numbers
 
 
-def restore(stage: Stage, sampler: CropSampler, arrays: dict[str, Array], state: dict[str, Any]) -> None:
+def restore(stage: Stage, sampler: CropSampler, arrays: Arrays, state: Mapping[str, Any]) -> None:
     """Bring a stage, built with the same settings, to a saved state.
 
     Errors  CheckpointError where something of it is missing; WeightsError where it is of other networks

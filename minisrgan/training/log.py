@@ -7,9 +7,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from minisrgan.errors import ConfigError
 from minisrgan.training.watch import WINDOW, plain_words
@@ -18,7 +18,7 @@ _AGAIN = 1000  # steps until a warning is given again
 _SHOWN = ("content", "adversarial", "d_real", "d_fake")  # in the progress line, and the last PSNR
 
 
-class Log:
+class Log(AbstractContextManager["Log"]):
     """Records of steps, in a file, and the last of them in memory.
 
     A record holds step, stage, what the stage and its validation report, seconds (since the log was opened), waited
@@ -61,13 +61,7 @@ class Log:
         last = self.recent[-1]
         return ", ".join(f"{name} {last[name]:.3g}" for name in _SHOWN if name in last) + self._psnr
 
-    def __enter__(self) -> Self:
-        """Return the log itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close the file."""
         if self._file:
             self._file.close()

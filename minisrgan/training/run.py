@@ -236,11 +236,9 @@ class Run:
         for path in self.folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
         if not self.resumed and (steps := self.checkpoints.steps()):
-            told = f"a folder without a training of stage {self.name}"
+            told, got = f"a folder without a training of stage {self.name}", f"checkpoints up to step {steps[-1]}"
             fix = "go on with it by --resume, or give another folder"
-            raise ConfigError(
-                f"train --out {self.folder}", expected=told, got=f"checkpoints up to step {steps[-1]}", fix=fix
-            )
+            raise ConfigError(f"train --out {self.folder}", expected=told, got=got, fix=fix)
         write_config(self.settings_file, self.config)
         if not self.resumed:
             self._checkpoint()  # what came by --init is in it: a training that is killed early goes on from there
