@@ -5,25 +5,21 @@ What the log tells of a step is measured by `watch.measured`, after it and besid
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import reduce
-from itertools import count
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from minisrgan.autograd import Tensor, grad, no_grad
-from minisrgan.backend import retried
 from minisrgan.losses import AdversarialBalance, PerceptualLoss, discriminator_loss
 from minisrgan.models import Discriminator, Generator
 from minisrgan.nn import Module
 from minisrgan.optim import EMA, Adam, piecewise
 from minisrgan.training.config import Config
+from minisrgan.training.repeat import repeatable
 from minisrgan.training.watch import measured
 
 Content = Callable[[Tensor, Tensor], Tensor]
 Terms: TypeAlias = dict[str, Tensor]  # one for each term of the loss, by its name
-R = TypeVar("R")
 
 
 class SRResNetStage:
@@ -52,7 +48,7 @@ class SRResNetStage:
             generated = generator(low)
             return generated, *_gradients(generated, self.loss(generated, high))
 
-        generated, terms, gradients = _repeatable(compare, low, generator)
+        generated, terms, gradients = repeatable(compare, low, generator)
         self.optimizer.zero_grad()
         generated.backward(_sum(gradients))
         self.optimizer.lr = self.lr(step)
@@ -115,7 +111,7 @@ class SRGANStage:
             d_loss.backward()
             return generated, real_logits, fake_logits, d_loss
 
-        generated, real_logits, fake_logits, d_loss = _repeatable(judge, low, generator, discriminator)
+        generated, real_logits, fake_logits, d_loss = repeatable(judge, low, generator, discriminator)
         self.d_optimizer.lr = self.d_lr(step)
         self.d_optimizer.step()
         judged = {"d_loss": d_loss, "d_real": real_logits, "d_fake": fake_logits}
@@ -127,7 +123,7 @@ class SRGANStage:
         def compare() -> tuple[Terms, Terms]:
             return _gradients(generated, self.loss(generated, high, discriminator(generated)))
 
-        terms, gradients = _repeatable(compare, low, discriminator)
+        terms, gradients = repeatable(compare, low, discriminator)
         if self.balance:
             weight = self.balance.weight(gradients["content"], gradients["adversarial"])
             for part in terms, gradients:
@@ -166,22 +162,5 @@ def _gradients(generated: Tensor, loss: tuple[Tensor, Terms]) -> tuple[Terms, Te
 
 def _sum(gradients: Terms) -> Tensor:
     """Add up what there is for each term."""
-    return reduce(operator.add, gradients.values())
-
-
-def _repeatable(work: Callable[[], R], low: Tensor, *networks: Module) -> R:
-    """Compute gradients, and once more where a GPU's memory was full.
-
-    The networks learn nothing from it, and what batch norm has noted is taken back before it is repeated: a step that
-    is repeated in part is the same step.
-    """
-    noted = [(array, array.copy()) for network in networks for _, array in network.named_buffers()]
-
-    attempts = count()
-
-    def attempt() -> R:
-        for array, before in noted if next(attempts) else ():
-            array[...] = before
-        return work()
-
-    return retried(attempt, f"--batch {max(1, len(low) // 2)} in place of {len(low)}, or a smaller --crop")
+    first, *others = gradients.values()
+    return sum(others, first)

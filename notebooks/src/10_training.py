@@ -73,7 +73,7 @@ print(dedent(inspect.getsource(SRGANStage.step)))
 # - `zero_grad`, `backward`, `step`: D moves first. Then G is judged by the D that has just moved.
 # - `discriminator(generated)`: without detach, so that D's opinion has a gradient in the image. It is no step of D.
 # - `_gradients` differentiates each term by the image alone; the sum of these gradients then goes through G.
-# - `_repeatable` calls the function it is given, and once more if the memory of a GPU was full.
+# - `repeatable` calls the function it is given, and once more if the memory of a GPU was full.
 # - `measured` reads off what is logged, after the step: what D says to originals and to generated images, the gradient of
 #   each term, and whether the output has sane values.
 #
