@@ -96,6 +96,7 @@ def _finish(shares: Sequence[_Share[Any]], caller: object) -> None:
     """Wait until no helper works for the caller any more, then let BLAS have its threads back."""
     for share in shares:
         share.withdraw()
+        share.forget()
     _blas_limit.leave(caller)
 
 
@@ -132,6 +133,11 @@ class _Share(Generic[R]):
             with self.done:
                 pass
         return helped
+
+    def forget(self) -> None:
+        """Let go of all arrays: the queue, or a helper on its way to its next share, may hold this one for a while."""
+        for name in ("work", "value", "error"):
+            vars(self).pop(name, None)
 
     def result(self) -> R:
         """Return what the work returns, or raise what it raises."""

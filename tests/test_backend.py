@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
 from minisrgan import backend, kernels
+from minisrgan import threads as threads_module
 from minisrgan.errors import ArgumentError, DeviceError, MinisrganError
 
 
@@ -59,6 +64,35 @@ def test_a_share_has_the_threads_that_are_left() -> None:
         with backend.threads(total):
             assert backend.parallel(lambda share: backend.thread_count(), [0, 1]) == each
             assert backend.thread_count() == total
+
+
+@pytest.mark.parametrize("helped", [False, True], ids=["still in the queue", "in a helper that lingers"])
+def test_no_share_outlives_its_call(monkeypatch: pytest.MonkeyPatch, helped: bool) -> None:
+    """What a helper has not yet let go of would keep arrays of a whole layer alive, for as long as it sleeps."""
+    linger, both = threading.Event(), threading.Barrier(2, timeout=60)
+    original = threads_module._Share.help
+
+    def late(share: Any) -> None:
+        if helped:
+            original(share)
+        linger.wait(60)
+
+    def work(x: np.ndarray, share: Sequence[int]) -> np.ndarray:
+        if helped:
+            both.wait()
+        return x + share[0]
+
+    monkeypatch.setattr(threads_module, "_helpers", threads_module._Helpers())
+    monkeypatch.setattr(threads_module._Share, "help", late)
+    x = np.zeros(3)
+    with backend.threads(2):
+        results = backend.parallel(functools.partial(work, x), [0, 1])
+    assert [result[0] for result in results] == [0, 1]
+    alive = [weakref.ref(x), *map(weakref.ref, results)]
+    del x, results
+    left = [array() is None for array in alive]
+    linger.set()
+    assert left == [True] * 3
 
 
 def test_threads_see_what_is_set_for_the_caller() -> None:

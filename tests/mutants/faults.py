@@ -370,6 +370,11 @@ CONVOLUTION = [
         "test_backend::test_a_share_has_the_threads_that_are_left",
     ),
     Fault(
+        "a share that nobody waits for any more keeps its arrays",
+        "_Share.forget", "vars(self).pop(name, None)", "pass",
+        "test_backend::test_no_share_outlives_its_call",
+    ),
+    Fault(
         "the last item of a share is nobody's",
         "parallel", "items[start:stop]", "items[start : stop - (stop < len(items))]",
         "test_backend::test_items_are_shared_out_in_order",
