@@ -105,7 +105,7 @@ def vgg_layers(side: int = 96) -> Iterator[Layer]:
     inputs = 3
     for block, (outputs, count) in enumerate(VGG_BLOCKS):
         if block:
-            yield Layer("maxpool", inputs, inputs, side)
+            yield Layer("maxpool", inputs, inputs, side, stride=2)
             side //= 2
         for _ in range(count):
             yield Layer("conv", inputs, outputs, side, 3, frozen=True)
