@@ -3,8 +3,6 @@
 Read in this order: `tensor`, `function`, `engine`; then `modes` and `gradcheck`.
 """
 
-from typing import Any
-
 from minisrgan.autograd.engine import grad
 from minisrgan.autograd.function import Function, Gradients
 from minisrgan.autograd.gradcheck import Report, gradcheck, gradgradcheck
@@ -12,8 +10,6 @@ from minisrgan.autograd.modes import anomaly_mode, enable_grad, is_grad_enabled,
 from minisrgan.autograd.profile import Cost, Profile, profile
 from minisrgan.autograd.protocols import how_to_wrap
 from minisrgan.autograd.tensor import Axis, Operand, Scalar, Tensor, mark_changed, zeros_like
-
-graph: Any  # minisrgan.explain.graph, by its old name
 
 __all__ = [
     "Axis", "Cost", "Function", "Gradients", "Operand", "Profile", "Report", "Scalar", "Tensor",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import traceback
+import os
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 from minisrgan.errors import ArgumentError
@@ -120,8 +119,10 @@ def is_anomaly_enabled() -> bool:
 
 def calling_line() -> str:
     """Return ``file:line: source`` of the innermost frame outside ``autograd/`` and ``ops/``: the caller's own code."""
-    package = Path(__file__).resolve().parents[1]
-    rooms = (str(package / "autograd"), str(package / "ops"))
+    import traceback  # needed only where an error is being looked for
+
+    package = os.path.dirname(os.path.dirname(__file__))
+    rooms = (os.path.join(package, "autograd"), os.path.join(package, "ops"))
     for frame in reversed(traceback.extract_stack()):
         if not frame.filename.startswith(rooms):
             return f"{frame.filename}:{frame.lineno}: {frame.line}"

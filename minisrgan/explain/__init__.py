@@ -1,22 +1,65 @@
 """Looking into a computation: the backward pass step by step, the graph drawn, a layer's numbers, a model's summary.
 
-The core needs none of it. When this room is imported, as ``import minisrgan`` does, it gives `Tensor.explain`,
-`Module.explain` and print(module) what they show.
+The core needs none of it. ``import minisrgan`` loads this file, which gives `Tensor.explain`, `Module.explain` and
+print(module) what they show. The others are loaded when they are first asked for: most programs ask for none, and
+loading them took a quarter of the time of ``import minisrgan``.
 """
 
-import sys
+from __future__ import annotations
+
+from typing import Any
 
 from minisrgan import autograd
-from minisrgan.autograd import Tensor
-from minisrgan.explain import graph
-from minisrgan.explain.layers import explain_layers, tree
-from minisrgan.explain.steps import print_steps
-from minisrgan.explain.summary import summarize, summary_table
+from minisrgan.autograd import Operand, Tensor
 from minisrgan.nn import Module
 
 __all__ = ["explain_layers", "graph", "summarize", "summary_table", "tree"]
 
-Tensor.explain = print_steps
-Module.explain = explain_layers
-Module.__repr__ = tree  # type: ignore[method-assign, assignment]
-autograd.graph = sys.modules["minisrgan.autograd.graph"] = graph  # where it used to be
+
+def __getattr__(name: str) -> Any:
+    """Load the files of this room when one of its names is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import minisrgan.explain.graph
+    from minisrgan.explain.layers import explain_layers, tree
+    from minisrgan.explain.summary import summarize, summary_table
+
+    names = {"explain_layers": explain_layers, "tree": tree, "summarize": summarize, "summary_table": summary_table}
+    globals().update(names)
+    return globals()[name]
+
+
+def _explain_tensor(tensor: Tensor, grad_output: Operand | None = None, names: Any = None) -> None:
+    """Print the backward pass from this tensor step by step; see `minisrgan.explain.graph.explain`."""
+    from minisrgan.explain.steps import explain
+
+    print(explain(tensor, grad_output, names))  # noqa: T201
+
+
+def _explain_module(module: Module, *inputs: Any, at: tuple[int, ...] | None = None) -> str:
+    """Work out one number of each layer's output; see `minisrgan.explain.explain_layers`."""
+    from minisrgan.explain.layers import explain_layers
+
+    return explain_layers(module, *inputs, at=at)
+
+
+def _tree(module: Module) -> str:
+    """Show the tree of modules with shapes and counts."""
+    from minisrgan.explain.layers import tree
+
+    return tree(module)
+
+
+Tensor.explain = _explain_tensor
+Module.explain = _explain_module
+Module.__repr__ = _tree  # type: ignore[method-assign, assignment]
+
+
+def _old_name(name: str) -> Any:
+    """Find `graph` where it used to be: ``from minisrgan.autograd import graph``."""
+    if name != "graph":
+        raise AttributeError(f"module 'minisrgan.autograd' has no attribute {name!r}")
+    return __getattr__(name)
+
+
+autograd.__getattr__ = _old_name  # type: ignore[attr-defined]

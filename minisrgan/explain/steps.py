@@ -26,7 +26,7 @@ def explain(tensor: Tensor, grad_output: Operand | None = None, names: Names | N
     limit        how many steps and leaves are told; all are computed
     Errors       as `Tensor.backward`.
 
-    Nothing is changed: every `.grad` stays as it is, the graph can still be used, hooks are not called.
+    ``loss.explain()`` prints it. Nothing is changed: every `.grad` stays as it is, the graph can still be used, hooks are not called.
 
     >>> x = Tensor([3.0, 4.0], requires_grad=True)
     >>> print(explain((x * x).sum(), names={"x": x}))
@@ -81,11 +81,6 @@ def explain(tensor: Tensor, grad_output: Operand | None = None, names: Names | N
             note = f"the sum of {len(grads)} gradients" if len(grads) > 1 else ""
             lines.append(_described(place[id(leaf)], leaf.shape, reduce(add, grads), note, 23))
     return "\n".join(lines)
-
-
-def print_steps(tensor: Tensor, grad_output: Operand | None = None, names: Names | None = None) -> None:
-    """Print `explain`; also called ``loss.explain()``."""
-    print(explain(tensor, grad_output, names))  # noqa: T201
 
 
 def gradient_formula(function: type[Function]) -> str:

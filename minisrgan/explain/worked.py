@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from minisrgan.backend import Array
 from minisrgan.ops.conv import frame_of
-from minisrgan.reference.positions import Array, Position
+
+Position: TypeAlias = tuple[int, ...]
 
 
 def _conv2d(x: Array, at: Position, s: Any) -> list[str]:

@@ -1,13 +1,12 @@
 """Fast array code without autograd: what `minisrgan.ops` calls once the formula is settled.
 
-Every function takes and returns plain arrays. The table below lists them all. On the left stands the one for arrays of
-NumPy, whose docstring explains it; on the right its twin for arrays of CuPy. Both have one signature.
+Every function takes and returns plain arrays. The table below lists them all. Each line names the one for arrays of
+NumPy, whose docstring explains it; its twin for arrays of CuPy has the same name and signature in `kernels.cuda`.
 """
 
 from __future__ import annotations
 
 import functools
-import operator
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,45 +16,47 @@ import numpy as np
 from minisrgan.kernels import activation, conv, layout, matrix, norm, pool
 from minisrgan.kernels.adam import adam as adam_cpu
 from minisrgan.kernels.conv import output_size as output_size
-from minisrgan.kernels.cuda import conv as conv_gpu
-from minisrgan.kernels.cuda import elementwise as gpu
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def _by_array(cpu: Kernel, gpu: Kernel) -> Kernel:
+def _by_array(cpu: Kernel) -> Kernel:
     """Return the kernel that hands a call on to the one for its arrays.
 
-    While CuPy is not imported no array can be on a GPU. The choice costs 0.2 microseconds a call.
+    While CuPy is not imported no array can be on a GPU, and nobody waits for the kernels there to be loaded. The choice
+    costs 0.2 microseconds a call.
     """
 
     @functools.wraps(cpu)
     def kernel(*args: Any, **options: Any) -> Any:
-        on_gpu = "cupy" in sys.modules and not any(isinstance(array, np.ndarray) for array in args)
-        return (gpu if on_gpu else cpu)(*args, **options)
+        if "cupy" in sys.modules and not any(isinstance(array, np.ndarray) for array in args):
+            from minisrgan.kernels import cuda
+
+            return getattr(cuda, cpu.__name__)(*args, **options)
+        return cpu(*args, **options)
 
     return kernel  # type: ignore[return-value]
 
 
-conv2d = _by_array(conv.conv2d, conv_gpu.conv2d)
-conv2d_input_gradient = _by_array(conv.conv2d_input_gradient, conv_gpu.conv2d_input_gradient)
-conv2d_weight_gradient = _by_array(conv.conv2d_weight_gradient, conv_gpu.conv2d_weight_gradient)
-conv2d_gradients = _by_array(conv.conv2d_gradients, conv_gpu.conv2d_gradients)
-matmul = _by_array(matrix.matmul, operator.matmul)  # by cuBLAS
+conv2d = _by_array(conv.conv2d)
+conv2d_input_gradient = _by_array(conv.conv2d_input_gradient)
+conv2d_weight_gradient = _by_array(conv.conv2d_weight_gradient)
+conv2d_gradients = _by_array(conv.conv2d_gradients)
+matmul = _by_array(matrix.matmul)
 
-channel_sums = _by_array(norm.channel_sums, gpu.channel_sums)
-channel_moments = _by_array(norm.channel_moments, gpu.channel_moments)
-normalize = _by_array(norm.normalize, gpu.normalize)
-normalize_gradient = _by_array(norm.normalize_gradient, gpu.normalize_gradient)
+channel_sums = _by_array(norm.channel_sums)
+channel_moments = _by_array(norm.channel_moments)
+normalize = _by_array(norm.normalize)
+normalize_gradient = _by_array(norm.normalize_gradient)
 
-prelu = _by_array(activation.prelu, gpu.prelu)
-prelu_gradient = _by_array(activation.prelu_gradient, gpu.prelu_gradient)
-leaky_relu = _by_array(activation.leaky_relu, gpu.leaky_relu)
-leaky_relu_gradient = _by_array(activation.leaky_relu_gradient, gpu.leaky_relu_gradient)
+prelu = _by_array(activation.prelu)
+prelu_gradient = _by_array(activation.prelu_gradient)
+leaky_relu = _by_array(activation.leaky_relu)
+leaky_relu_gradient = _by_array(activation.leaky_relu_gradient)
 
-pixel_shuffle = _by_array(layout.pixel_shuffle, gpu.pixel_shuffle)
-pixel_unshuffle = _by_array(layout.pixel_unshuffle, gpu.pixel_unshuffle)
-max_pool = _by_array(pool.max_pool, gpu.max_pool)
-to_first_maximum = _by_array(pool.to_first_maximum, gpu.to_first_maximum)
+pixel_shuffle = _by_array(layout.pixel_shuffle)
+pixel_unshuffle = _by_array(layout.pixel_unshuffle)
+max_pool = _by_array(pool.max_pool)
+to_first_maximum = _by_array(pool.to_first_maximum)
 
-adam = _by_array(adam_cpu, gpu.adam)
+adam = _by_array(adam_cpu)

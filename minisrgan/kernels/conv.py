@@ -16,7 +16,7 @@ from minisrgan.kernels.blocks import Pair
 
 
 def _scheme(stride: int, size: Pair) -> schemes.Scheme:
-    return schemes.plain_scheme(*size) if stride == 1 else schemes.STRIDED
+    return schemes.plain_scheme(*size) if stride == 1 else schemes.strided_schemes()[0]
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -94,7 +94,7 @@ def conv2d_input_gradient(
             winograd.convolve(schemes.plain_scheme(*input_size), grad_y, turned, None, origin, grad_x)
             return grad_x
         case "winograd", 2 if padding == 1:
-            winograd.convolve(schemes.STRIDED_GRADIENT, grad_y, turned, None, (0, 0), grad_x)
+            winograd.convolve(schemes.strided_schemes()[1], grad_y, turned, None, (0, 0), grad_x)
             return grad_x
         case "thin", 1:
             thin.convolve(grad_y, turned, None, origin, grad_x)

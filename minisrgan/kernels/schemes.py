@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from minisrgan.backend import Array
 
 
-@dataclass(frozen=True, eq=False)
 class Scheme:
     """The matrices of one algorithm with n points, and how far apart its tiles lie.
 
@@ -20,10 +19,9 @@ class Scheme:
     step  inputs from one tile to the next
     """
 
-    bt: Array
-    gg: Array
-    at: Array
-    step: int
+    def __init__(self, bt: Array, g: Array, at: Array, step: int) -> None:
+        self.bt, self.gg, self.at = (matrix.astype(np.float32) for matrix in (bt, np.kron(g, g), at))
+        self.step = step
 
 
 def toom_cook(points: Sequence[int], taps: int) -> tuple[Array, Array, Array]:
@@ -48,11 +46,8 @@ def toom_cook(points: Sequence[int], taps: int) -> tuple[Array, Array, Array]:
     return bt, g, at
 
 
-def _scheme(bt: Array, g: Array, at: Array, step: int) -> Scheme:
-    return Scheme(bt.astype(np.float32), np.kron(g, g).astype(np.float32), at.astype(np.float32), step)
-
-
-def _strided_schemes() -> tuple[Scheme, Scheme]:
+@functools.cache
+def strided_schemes() -> tuple[Scheme, Scheme]:
     """Return those of stride 2: forward, and for the gradient in the input, where 1 row of zeros is around it."""
     bt, g, at = toom_cook((0, 1, -1, 2), taps=2)
     taps = np.zeros((9, 3))
@@ -61,15 +56,17 @@ def _strided_schemes() -> tuple[Scheme, Scheme]:
     from_input[:5, ::2], from_input[5:, 1::2] = bt, np.eye(4)
     to_input = np.zeros((8, 9))
     to_input[1::2, :5], to_input[::2, 5:] = at, np.eye(4)
-    forward = _scheme(from_input, taps, np.hstack([at, np.eye(4)]), step=8)
-    return forward, _scheme(np.vstack([bt, np.eye(4, 5)]), taps, to_input, step=4)
+    forward = Scheme(from_input, taps, np.hstack([at, np.eye(4)]), step=8)
+    return forward, Scheme(np.vstack([bt, np.eye(4, 5)]), taps, to_input, step=4)
 
 
-PLAIN = _scheme(*toom_cook((0, 1, -1, 2, -2), taps=3), step=4)
-SMALL = _scheme(*toom_cook((0, 1, -1, 2), taps=3), step=3)  # 25 multiplications for 3x3 outputs
-STRIDED, STRIDED_GRADIENT = _strided_schemes()
+@functools.cache
+def _plain_schemes() -> tuple[Scheme, Scheme]:
+    """Return those of stride 1: 36 products for 4x4 outputs, and 25 for 3x3."""
+    plain, small = (0, 1, -1, 2, -2), (0, 1, -1, 2)
+    return Scheme(*toom_cook(plain, taps=3), step=4), Scheme(*toom_cook(small, taps=3), step=3)
 
 
 def plain_scheme(height: int, width: int) -> Scheme:
     """Return the scheme of stride 1 that takes fewer products: tiles of 4x4 would hang over 6x6 outputs by two."""
-    return min(PLAIN, SMALL, key=lambda s: -(-height // s.step) * -(-width // s.step) * len(s.gg))
+    return min(_plain_schemes(), key=lambda s: -(-height // s.step) * -(-width // s.step) * len(s.gg))

@@ -3,3 +3,13 @@
 The inner loops are CUDA C, in ``sources/*.cu``. `launch` compiles and starts them, `conv` and `elementwise` prepare the
 arrays for that, `check` looks whether this machine has all that is needed.
 """
+
+# ruff: noqa: F401  `minisrgan.kernels` looks a twin up by its name
+
+from operator import matmul  # by cuBLAS
+
+from minisrgan.kernels.cuda.conv import conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
+from minisrgan.kernels.cuda.elementwise import (
+    adam, channel_moments, channel_sums, leaky_relu, leaky_relu_gradient, max_pool, normalize, normalize_gradient,
+    pixel_shuffle, pixel_unshuffle, prelu, prelu_gradient, to_first_maximum,
+)  # fmt: skip
