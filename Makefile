@@ -15,7 +15,8 @@ ARGS ?=
 help:
 	@echo "make demo   set up .venv, upscale with the models in the box, train tiny ones (about 3 minutes), write runs/demo"
 	@echo "make test   set up .venv, run every check: pytest with doctests, ruff, mypy --strict"
-	@echo "make test-slow   the long forms of the tests: 40 kills of a training, 3,000 broken files (some minutes)"
+	@echo "make test-slow   the long forms of the tests: 40 kills of a training, 3,000 broken files, 200 examples of each"
+	@echo "            property (some minutes)"
 	@echo "make notebooks   open the course in JupyterLab (its own options in ARGS, as --allow-root in a container)"
 	@echo "make test-notebooks   run every notebook, as students get it and solved, with a table of times"
 	@echo "make notebooks-build   write the notebooks anew from notebooks/src (ARGS=03 for one)"
@@ -42,6 +43,7 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(RUN)/python -m pytest -m slow
+	$(RUN)/python -m pytest --hypothesis-profile=full tests/ops/test_properties.py tests/images/test_resize.py
 
 notebooks: $(STAMP)
 	$(RUN)/jupyter lab --notebook-dir=notebooks $(ARGS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minisrgan.errors import ArgumentError, DTypeError, ShapeError
@@ -14,8 +14,6 @@ from minisrgan.images import imresize, nearest, read_image
 from minisrgan.images.resize import cubic, weight_table
 from tests.paths import SHARED, needs_shared
 
-# The same examples in every run, and no folder left behind.
-examples = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 borders = st.sampled_from(["replicate", "symmetric"])
 scales = st.one_of(st.sampled_from([1 / 4, 1 / 3, 1 / 2, 1.0, 2.0, 3.0, 4.0]), st.floats(0.1, 5))
 
@@ -103,7 +101,6 @@ def test_reads_only_and_takes_any_strides():
 # What holds for every image, size and scale
 
 
-@examples
 @given(st.floats(-3, 3), st.floats(0, 1))
 def test_the_kernel_is_even_and_sums_to_one(x: float, offset: float):
     """A sign lost in one of its pieces shifts or darkens the picture, least at the offsets that x4 uses."""
@@ -112,7 +109,6 @@ def test_the_kernel_is_even_and_sums_to_one(x: float, offset: float):
     assert cubic(np.arange(-3.0, 4)).tolist() == [0, 0, 0, 1, 0, 0, 0]
 
 
-@examples
 @given(st.integers(1, 40), scales, borders)
 def test_weights_sum_to_one_and_point_into_the_image(size: int, scale: float, border: str):
     """Weights that do not sum to one darken or brighten the whole picture, most at its borders."""
@@ -124,7 +120,6 @@ def test_weights_sum_to_one_and_point_into_the_image(size: int, scale: float, bo
     np.testing.assert_allclose(weight.sum(axis=1), 1.0, atol=1e-12)
 
 
-@examples
 @given(st.integers(1, 20), st.integers(1, 20), scales, borders, st.integers(0, 255))
 def test_constant_stays_constant(height: int, width: int, scale: float, border: str, level: int):
     """Rounding down instead of to the nearest makes a level of 77 a 76 wherever the weights are not exact."""
@@ -134,7 +129,6 @@ def test_constant_stays_constant(height: int, width: int, scale: float, border: 
     np.testing.assert_allclose(exact, level / 255, atol=1e-12)
 
 
-@examples
 @given(st.integers(1, 12), st.integers(1, 12), st.sampled_from([1 / 4, 1 / 2, 1, 2, 3, 4]), borders)
 def test_mirrored_image_mirrored_result(height: int, width: int, scale: float, border: str):
     """A kernel half a pixel off its place moves every edge; the picture still looks right, and loses 2 dB."""
@@ -146,7 +140,6 @@ def test_mirrored_image_mirrored_result(height: int, width: int, scale: float, b
     np.testing.assert_allclose(imresize(image.swapaxes(0, 1), scale, border), result.swapaxes(0, 1), atol=1e-9)
 
 
-@examples
 @given(st.integers(1, 12), st.integers(1, 12), scales, borders, st.floats(-3, 3))
 def test_resizing_is_linear(height: int, width: int, scale: float, border: str, factor: float):
     """A clip or a rounding that slips into the float path spoils only the brightest and darkest pixels."""

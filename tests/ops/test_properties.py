@@ -29,15 +29,11 @@ from tests.ops.table import TABLE, Row, output_shape
 Array = np.ndarray
 Rng = np.random.Generator
 
-examples = settings(
-    max_examples=150,
-    derandomize=True,
-    deadline=None,
-    database=None,  # leaves no folder behind
+examples = settings(  # as many as the profile says, see tests/conftest.py
     report_multiple_bugs=False,  # one assertion, not a group of them
     suppress_health_check=[HealthCheck.too_slow],  # a matter of the machine
 )
-few = settings(examples, max_examples=30)  # of each operation of the table
+few = settings(examples, max_examples=examples.max_examples // 5)  # of each operation of the table
 
 rngs = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 sizes, few_channels = st.integers(1, 7), st.integers(1, 3)
@@ -749,7 +745,7 @@ def test_first_step_of_adam_is_at_most_lr(size: int, lr: float, betas: tuple[flo
 
 
 @given(scale=st.sampled_from([2, 4]), down=st.integers(0, 2), right=st.integers(0, 2), rng=rngs)
-@settings(examples, max_examples=100)
+@settings(examples, max_examples=examples.max_examples // 2)
 def test_generator_moves_with_the_picture(scale: int, down: int, right: int, rng: Rng):
     """Beyond the receptive radius an upscaled tile is the upscaled picture: what tiles without seams rest on."""
     generator = Generator(scale, channels=3, blocks=1, rng=rng).astype(np.float64).eval()

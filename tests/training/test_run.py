@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minisrgan.backend import Array
@@ -146,7 +146,6 @@ def test_settings_of_an_older_version(photos: Path, tmp_path: Path, capsys: pyte
         read_config(tmp_path / "old.toml", Config())
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 @example("photo \U0001f4f7.safetensors")
 @example('"quoted\\ \t\n\r\x00\x1f\x7f\x80\u2028')
