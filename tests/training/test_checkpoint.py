@@ -62,15 +62,18 @@ def test_the_newest_and_the_best_stay(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 6
 
 
+@pytest.mark.parametrize(("cuts", "flips"), [(20, 50), pytest.param(100, 250, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("suffix", [".safetensors", ".json"])
-def test_truncations_and_flipped_bits_are_seen(tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_truncations_and_flipped_bits_are_seen(
+    suffix: str, cuts: int, flips: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A torn file that loads gives a training that goes on from noise, or from half of the weights."""
     checkpoints = two(tmp_path)
     path = tmp_path / f"srgan-00000020{suffix}"
     whole, rng = path.read_bytes(), np.random.default_rng(0)
-    lengths = rng.choice(len(whole), 100, replace=len(whole) < 100).tolist()
+    lengths = rng.choice(len(whole), cuts, replace=len(whole) < cuts).tolist()
     damaged = [whole[:length] for length in lengths]
-    for position in rng.integers(8 * len(whole), size=250).tolist():
+    for position in rng.integers(8 * len(whole), size=flips).tolist():
         flipped = bytearray(whole)
         flipped[position // 8] ^= 1 << position % 8
         damaged.append(bytes(flipped))
@@ -85,7 +88,7 @@ def test_truncations_and_flipped_bits_are_seen(tmp_path: Path, suffix: str, caps
         assert same(found[1], arrays(10))
         seen += 1
     with capsys.disabled():
-        print(f"\n{suffix}: {seen} of 100 truncations and 250 flipped bits together were seen", end="")
+        print(f"\n{suffix}: {seen} of {cuts} truncations and {flips} flipped bits together were seen", end="")
     path.write_bytes(whole)
     assert same(checkpoints.read(20)[0], arrays(20))
 
