@@ -157,6 +157,7 @@ def test_set5_beside_the_paper(model: Path, tmp_path: Path, capsys: pytest.Captu
     assert f"{bicubic:.3f}" != "28.430"
 
 
+@pytest.mark.slow  # tests/inference/test_evaluate.py asks for the same averages, without the table
 @needs_shared("data/Set14")
 def test_set14_beside_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
     """Set14 holds the grey photo and the sizes that are no multiple of 4 in their first form."""

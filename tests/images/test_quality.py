@@ -27,7 +27,7 @@ TABLE = {
 
 
 @needs_shared("data/Set5", "data/Set14")
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", ["Set5", pytest.param("Set14", marks=pytest.mark.slow)])  # see inference/test_evaluate
 def test_reproduces_the_benchmark_table(name: str):
     """Any other luminance, crop, window or rounding shifts these digits, and no result compares with a paper."""
     enlarge = {"nearest": nearest, "bicubic": imresize}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minisrgan.images import detail, imresize, psnr, read_image
+from minisrgan.images import detail, psnr, read_image
 from minisrgan.inference import upscale
 from minisrgan.inference.evaluate import Score, average
 from minisrgan.inference.measures import Texture
@@ -18,13 +18,16 @@ from tests.paths import SHARED, needs_shared
 SETS = ["Set5", pytest.param("Set14", marks=pytest.mark.slow)]
 
 
-def pictures(name: str) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Walk over a set: the original, and what each method makes of the small photo."""
+@functools.cache
+def pictures(name: str) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Return of each photo of a set the original, and what each method makes of the small one; made once."""
     models = {model: load_generator(model) for model in ("srresnet", "srgan")}
+    found = []
     for path in sorted(Path(SHARED, "data", name, "HR").iterdir()):
         low = read_image(next(Path(SHARED, "data", name, "LRx4").glob(f"{path.stem}.*")))
-        made = {"bicubic": imresize(low, 4)} | {model: upscale(g, low) for model, g in models.items()}
-        yield read_image(path), made
+        made = {model: upscale(generator, low) for model, generator in models.items()}
+        found.append((read_image(path), made))
+    return found
 
 
 @needs_shared("data/Set5")
