@@ -302,7 +302,7 @@ def texts() -> list[Path]:
     """List every file of the project that is written by hand."""
     folders = ("minisrgan", "tests", "docs", "notebooks", "benchmarks")
     files = [p for folder in folders for p in (PROJECT / folder).rglob("*") if p.suffix in (".py", ".md", ".ipynb")]
-    return sorted(files) + [PROJECT / name for name in ("README.md", "pyproject.toml", "Makefile")]
+    return sorted(files) + [*PROJECT.glob("*.md"), PROJECT / "pyproject.toml", PROJECT / "Makefile"]
 
 
 def test_no_absolute_paths():
