@@ -73,6 +73,7 @@ def test_train_both_stages_then_upscale(photos: Path, tmp_path: Path, capsys: py
     assert read_image(tmp_path / "large" / "small_x4.png").shape == (36, 28, 3)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_srgan_starts_from_srresnets_weights(photos: Path, tmp_path: Path) -> None:
     """With --init read but not used, SRGAN would start from noise and nobody would see it in the log."""
     generator = Generator(4, channels=4, blocks=1, rng=np.random.default_rng(5))
@@ -85,6 +86,7 @@ def test_srgan_starts_from_srresnets_weights(photos: Path, tmp_path: Path) -> No
     assert 0 < np.abs(start - end).max() < 1e-2
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_run_can_be_repeated_from_its_settings(photos: Path, tmp_path: Path) -> None:
     """Settings that a run writes down and nobody can read again are no record."""
     common = ("train", "--stage", "srresnet", "--data", photos)
@@ -172,7 +174,8 @@ def test_demo_in_short(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @needs_shared("weights/vgg19_caffe_conv.npz", "data/Set5")
-@pytest.mark.parametrize("content", ["vgg22", "vgg54"])
+@pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize("content", [pytest.param("vgg22", marks=pytest.mark.slow), "vgg54"])
 def test_training_on_real_vgg_features(content: str, photos: Path, tmp_path: Path) -> None:
     """With real weights and real photographs the content term has a size; a detached or vanishing one is seen here."""
     save_model(tmp_path / "g.safetensors", Generator(4, channels=4, blocks=1).start_as_nearest())

@@ -92,6 +92,7 @@ def test_a_training_that_dies_before_its_first_saving_goes_on_from_where_it_bega
     assert all((seen[0][name] == array).all() for name, array in started.state_dict().items())
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_training_is_resumed_with_its_own_photographs_and_features(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_training_is_resumed_with_its_own_photographs_and_features(
     assert "give the same --vgg" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_vgg_that_was_downloaded_is_found(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has fetched VGG19 should not have to look for where it was put."""
     monkeypatch.setenv("MINISRGAN_CACHE", str(tmp_path / "cache"))
@@ -131,6 +133,7 @@ def test_figures_that_are_not_drawn_are_not_promised(
     assert not list((tmp_path / "run").glob("*.png"))
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_validation_photos_may_be_given(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Compared over several trainings, the photographs must be the same whatever was trained on."""
     write_image(tmp_path / "others" / "other.png", np.full((40, 40, 3), 99, np.uint8))
@@ -218,6 +221,7 @@ def test_absurd_settings_are_refused_before_anything_starts(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_first_command_again_goes_on(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """More steps for a training that does well are asked for by the command that began it."""
     assert train(photos, tmp_path / "run", "--preset", "tiny") == 0
@@ -232,6 +236,7 @@ def test_the_first_command_again_goes_on(photos: Path, tmp_path: Path, capsys: p
     assert "seed = 4" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_runs_are_compared(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Which setting made the difference is asked after every second training."""
     one, two = tmp_path / "one", tmp_path / "two"
