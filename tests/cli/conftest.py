@@ -21,9 +21,3 @@ def model(tmp_path: Path) -> Path:
     """Return the file of a generator that gives what nearest gives."""
     save_model(tmp_path / "model.safetensors", Generator(4, channels=4, blocks=1).start_as_nearest())
     return tmp_path / "model.safetensors"
-
-
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw nothing beside a training: for tests that look at something else, as drawing is most of their time."""
-    monkeypatch.setattr("minisrgan.cli.train.draw_run", lambda folder, stage, originals: None)

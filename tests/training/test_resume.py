@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from minisrgan.backend import Array
+from minisrgan.cli.main import main
 from minisrgan.data import CropSampler
 from minisrgan.errors import CheckpointError
 from minisrgan.images import write_image
@@ -219,31 +220,36 @@ def test_signals_end_a_training_with_a_checkpoint(number: signal.Signals, times:
         assert last(out)[0] == lines(out) > 0
 
 
-def test_a_folder_with_a_training_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
+# Commands that nobody kills need no process of their own.
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_a_folder_with_a_training_is_not_overwritten(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The same command given twice must not cost the first run."""
     words = command(photos, tmp_path / "run", 3)
     plain = [*words[:10], "--resume"]  # without settings
     other = [*words, "--batch", "3", "--resume"]
     for line, expected in ((words, 0), (words, 2), (other, 2), ([*words, "--resume"], 0), (plain, 0)):
-        process = start(line)
-        told, errors = process.communicate()
-        assert process.returncode == expected, errors
+        status = main(line[3:])
+        told = capsys.readouterr()
+        assert status == expected, told.err
         if expected:
-            assert "--resume" in errors
+            assert "--resume" in told.err
         (tmp_path / "run" / "srresnet.safetensors").unlink(missing_ok=True)  # as if killed before it was written
         (tmp_path / "run" / ".0123.tmp").touch()
-    assert "goes on after step 3 of 3" in told
+    assert "goes on after step 3 of 3" in told.out
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_model_is_there_after_a_kill_at_the_very_end(photos: Path, tmp_path: Path) -> None:
     """Killed between the last checkpoint and the model, a resumed training takes no step, and wrote no model."""
     words = command(photos, tmp_path / "run", 3)
     for line in (words, [*words[:10], "--resume"]):
         (tmp_path / "run").mkdir(exist_ok=True)
         (tmp_path / "run" / ".0123.tmp").touch()
-        process = start(line)
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
+        assert main(line[3:]) == 0
         assert (tmp_path / "run" / "srresnet.safetensors").is_file()
         assert not list((tmp_path / "run").glob("*.tmp"))
         (tmp_path / "run" / "srresnet.safetensors").unlink()
