@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import statistics
 import subprocess
 import sys
 import tokenize
@@ -290,9 +291,13 @@ def test_import_loads_only_what_is_computed_with():
 
 
 def test_import_is_quick():
-    """A second of import time is paid by every test, worker process and command."""
-    code = "import time, numpy; start = time.perf_counter(); import minisrgan; print(time.perf_counter() - start)"
-    assert min(float(in_new_python(code)) for _ in range(5)) < 0.150
+    """Every test, worker process and command pays for it. It takes about 0.7 of what NumPy's own import takes.
+
+    A ratio of two times of one process, and of processor time: a busy machine and a slow one give the same.
+    """
+    code = "from time import process_time as t; a = t(); import numpy; b = t(); import minisrgan; c = t()"
+    code += "; print((c - b) / (b - a))"
+    assert statistics.median(float(in_new_python(code)) for _ in range(7)) < 0.9
 
 
 # What must not be in it
@@ -302,7 +307,7 @@ def texts() -> list[Path]:
     """List every file of the project that is written by hand."""
     folders = ("minisrgan", "tests", "docs", "notebooks", "benchmarks")
     files = [p for folder in folders for p in (PROJECT / folder).rglob("*") if p.suffix in (".py", ".md", ".ipynb")]
-    return sorted(files) + [*PROJECT.glob("*.md"), PROJECT / "pyproject.toml", PROJECT / "Makefile"]
+    return [*sorted(files), *PROJECT.glob("*.md"), PROJECT / "pyproject.toml", PROJECT / "Makefile"]
 
 
 def test_no_absolute_paths():
