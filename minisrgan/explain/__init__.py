@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
     """Load the files of this room when one of its names is first asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import minisrgan.explain.graph
+    import minisrgan.explain.graph  # noqa: F401
     from minisrgan.explain.layers import explain_layers, tree
     from minisrgan.explain.summary import summarize, summary_table
 
@@ -62,4 +62,4 @@ def _old_name(name: str) -> Any:
     return __getattr__(name)
 
 
-autograd.__getattr__ = _old_name  # type: ignore[attr-defined]
+autograd.__getattr__ = _old_name  # type: ignore[method-assign]

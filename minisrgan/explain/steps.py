@@ -26,7 +26,8 @@ def explain(tensor: Tensor, grad_output: Operand | None = None, names: Names | N
     limit        how many steps and leaves are told; all are computed
     Errors       as `Tensor.backward`.
 
-    ``loss.explain()`` prints it. Nothing is changed: every `.grad` stays as it is, the graph can still be used, hooks are not called.
+    ``loss.explain()`` prints it. Nothing is changed: every `.grad` stays as it is, the graph can still be used, hooks
+    are not called.
 
     >>> x = Tensor([3.0, 4.0], requires_grad=True)
     >>> print(explain((x * x).sum(), names={"x": x}))

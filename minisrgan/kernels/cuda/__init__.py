@@ -4,7 +4,7 @@ The inner loops are CUDA C, in ``sources/*.cu``. `launch` compiles and starts th
 arrays for that, `check` looks whether this machine has all that is needed.
 """
 
-# ruff: noqa: F401  `minisrgan.kernels` looks a twin up by its name
+# ruff: noqa: F401, I001  `minisrgan.kernels` looks a twin up by its name
 
 from operator import matmul  # by cuBLAS
 
