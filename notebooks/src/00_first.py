@@ -145,7 +145,8 @@ for name in ("bicubic", "srresnet"):
 images_figure(patches, width=3.5)
 
 # %% [markdown]
-# **Figure 4.** What changes when one pixel of the small photo does, white for 4 levels or more. Bicubic: a small cross.
+# **Figure 4.** What changes when one pixel of the small photo does, white for 4 levels or more. Bicubic: a small cross,
+# since its weights are a product, one factor for rows and one for columns: away from both axes both are small.
 # srresnet: a patch several times as wide, dense in the middle, with scattered pixels around it.
 #
 # <details><summary>The answer</summary>

@@ -177,8 +177,8 @@ strips_figure([make_strip("astronaut", pictures, scores, (60, 120, 96, 96))])
 #
 # ## Where they mislead
 #
-# SSIM compares structure: in every small window, are the two alike up to brightness and contrast? It is 1 for equal
-# images. **Predict.** Move the photo by one pixel: who would notice? Its error is some number. Now brighten the photo,
+# SSIM compares every small window of the two in three ways: brightness, contrast and structure, how the pixels vary
+# together. It is 1 for equal images. **Predict.** Move the photo by one pixel: who would notice? Its error is some number. Now brighten the photo,
 # or blur it, or add noise, just until the error is the same. Will the four look equally good? Which will SSIM like
 # least?
 

@@ -226,6 +226,8 @@ figure
 # **Figure 3.** How far the difference quotient of tanh is off, against $\varepsilon$, both scales logarithmic. Each
 # line is a V: from the right it falls with $\varepsilon^2$, until rounding takes over and it rises again. In float64
 # the best $\varepsilon$ is near $10^{-5}$; in float32 it is near $10^{-2}$, with an error a million times as large.
+# The line of float32 ends in a plateau: below about $10^{-8}$, $x + \varepsilon$ rounds to $x$, the quotient is 0, and
+# the error is the slope itself.
 #
 # <details><summary>The answer</summary>
 #

@@ -173,18 +173,22 @@ check("6.3", icnr_from)
 
 # %%
 ones = Tensor(np.ones((1, 5, 5, 1)))
+kernels = {f"{k} x {k}, ones": np.ones((k, k)) for k in (2, 3, 4)}
+kernels["3 x 3, a tent"] = np.outer([1 / 2, 1, 1 / 2], [1 / 2, 1, 1 / 2])
 cover = {
-    f"kernel {k} x {k}": ops.conv2d_transpose(ones, Tensor(np.ones((k, k, 1, 1))), stride=2)
-    for k in (2, 3, 4)
+    name: ops.conv2d_transpose(ones, Tensor(k[:, :, None, None]), stride=2)
+    for name, k in kernels.items()
 }
-images_figure({name: y.numpy()[0, :, :, 0] for name, y in cover.items()}, width=2.4)
+images_figure({name: y.numpy()[0, :, :, 0] for name, y in cover.items()}, width=2)
 
 # %% [markdown]
 # **Figure 3.** How many windows cover each pixel. With 2 x 2 exactly one; with 3 x 3 one, two or four in a
-# checkerboard; with 4 x 4 again evenly four, but for the border.
+# checkerboard; with 4 x 4 again evenly four, but for the border. On the right 3 x 3 with the weights of a tent: even.
 #
-# So a kernel that is no multiple of the stride has the pattern built in, whatever its weights. That of pixel shuffle is
-# only in the weights, and can be drawn away. Does training not do the same? Let us watch.
+# So whether a pattern appears depends on size and weights together. With a size that is no multiple of the stride the
+# weights must balance unequal numbers of windows, as the tent's do, and random weights do not. With pixel shuffle every
+# pixel has equally many weights, and random ones can be drawn without a pattern. Will training not undo that? Let us
+# watch.
 
 
 # %%

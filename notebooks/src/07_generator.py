@@ -231,7 +231,8 @@ images_figure({name: image[64:128, 100:164] for name, image in zip(names, made)}
 #
 # ## A kernel for every place
 #
-# Bicubic uses one kernel everywhere. The generator is not linear: its PReLUs switch. But around a given photo it acts
+# Bicubic uses the same kernels everywhere: one for each place that a new pixel can have within an old one, four in all
+# at a factor of two. The generator is not linear: its PReLUs switch. But around a given photo it acts
 # like a linear map, and autograd hands us its kernel for any pixel: the gradient of that pixel in the input.
 # **Predict.** Will it be the same kernel on a smooth background, in hair and in black cloth?
 

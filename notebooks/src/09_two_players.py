@@ -221,18 +221,21 @@ def spiral(rate, steps=400, decay=0.0):
     return np.array(path).T
 
 
-lines = {"plain": spiral(0.5), "with decay": spiral(0.5, decay=0.3)}
+lines = {f"rate {rate}": spiral(rate, steps=round(200 / rate)) for rate in (1.0, 0.5, 0.1)}
+lines["rate 0.5, decay"] = spiral(0.5, decay=0.3)
 figure = lines_figure(lines, "mu", "w", size=(6, 4))
 figure.axes[0].set_xlim(-1.1, 2)  # room for the legend
 figure
 
 # %% [markdown]
-# **Figure 3.** The plane of mu and w. Without decay the players run in a ring around the solution, and never come
-# closer; with a term that pulls w to 0 they spiral into it.
+# **Figure 3.** The plane of mu and w. Without decay the players end in a ring around the solution: the smaller the
+# rate, the narrower the ring, but none of the three reaches the middle. With a term that pulls w to 0 they spiral into
+# it.
 #
 # <details><summary>The answer</summary>
 #
-# In a ring: what is good for one turns the other away, and steps of this size carry outward what the losses pull in.
+# In a ring: what is good for one turns the other away. Far out the losses pull inward, close to the solution steps
+# that are taken at the same moment carry outward, and the larger the steps, the more.
 # That is why a GAN's losses do not fall as others do, why learning rates are small, and why $D$ must not become too
 # strong.
 # </details>

@@ -188,7 +188,7 @@ figure
 images_figure(pictures | {"original": original}, columns=5, width=1.8)
 
 # %% [markdown]
-# **Figure 3.** What the four generators make of a face. Healthy and detached look alike; without a warm start, glaring
+# **Figure 3.** What the four generators make of a face, which is one of the photos they were trained on. Healthy and detached look alike; without a warm start, glaring
 # colours; where D was too strong and G hardly moved, the noise that random weights make; and the original.
 #
 # The package watches these numbers while it trains, and speaks up when something has held for 50 steps:

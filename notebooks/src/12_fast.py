@@ -112,7 +112,7 @@ def prelu_in_blocks(size):
 sizes = 2 ** np.arange(9, 24)
 best = np.array([seconds(prelu_in_blocks, size, times=3) for size in sizes])
 figure = lines_figure({"": (4 * sizes / 1e3, best / best.min())}, "block, KB", "time / best time")
-figure.axes[0].set(xscale="log", ylim=(0, 4))
+figure.axes[0].set(xscale="log", ylim=0)
 figure
 
 # %% [markdown]
