@@ -239,7 +239,7 @@ kinds = {"plain": (0, 0), "plain, batch norm": (0, 1), "skips": (1, 0), "skips, 
 
 def compare(scale):
     lines = {name: gradient_norms(*kind, scale) for name, kind in kinds.items()}
-    print({name: f"{norms[0]:.1g}" for name, (_, norms) in lines.items()})
+    print({name: f"{norms[0]:.3g}" for name, (_, norms) in lines.items()})
     figure = lines_figure(lines, "after block", "norm of the gradient")
     figure.axes[0].set_yscale("log")
     return figure

@@ -223,8 +223,8 @@ def spiral(rate, steps=400, decay=0.0):
 
 lines = {f"rate {rate}": spiral(rate, steps=round(200 / rate)) for rate in (1.0, 0.5, 0.1)}
 lines["rate 0.5, decay"] = spiral(0.5, decay=0.3)
-figure = lines_figure(lines, "mu", "w", size=(6, 4))
-figure.axes[0].set_xlim(-1.1, 2)  # room for the legend
+figure = lines_figure(lines, "mu", "w", size=(7, 4.7))
+figure.axes[0].set_xlim(-1.6, 2.6)  # room for the legend
 figure
 
 # %% [markdown]
