@@ -2,9 +2,10 @@
 
 Such a file is a program for pickle's stack machine, which may call any function of any module by its name: loading it
 means running what a stranger wrote. `interpret` is that machine reduced to what a dictionary of tensors takes. It knows
-34 of the 68 instructions, and the names in `_CALLS`, which stand for functions of our own that only note what a tensor
-is made of. What `_NOTES` names, such as a number of NumPy's, becomes None; everything else is refused. Nothing is
-allocated because the file says so: what it says of sizes is compared with what is there.
+34 of the 68 instructions, whose values `pickletools` reads without running anything, and the names in `_CALLS`, which
+stand for functions of our own that only note what a tensor is made of. What `_NOTES` names, such as a number of
+NumPy's, becomes None; everything else is refused. Nothing is allocated because the file says so: what it says of sizes
+is compared with what is there.
 
 A program can build much out of little: it names one value any number of times. So nothing here looks into a value that
 may be nested, not even by its hash or its text, and nothing that may be long is copied more than once.
@@ -13,9 +14,11 @@ may be nested, not even by its hash or its text, and nothing that may be long is
 from __future__ import annotations
 
 import math
+import pickletools
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from zipfile import is_zipfile
 
 import numpy as np
@@ -25,6 +28,8 @@ from minisrgan.errors import WeightsError
 from minisrgan.weights.foreign.archive import open_zip
 from minisrgan.weights.store import widened
 
+# By its byte: the name of each instruction, and what reads the value that stands behind it in the program.
+_OPCODES = {code.code.encode("latin-1"): (code.name, code.arg) for code in pickletools.opcodes}
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how the format of before 2020 begins
 _LARGEST = 256 << 10  # bytes of a program: some 2,000 tensors, and half a second at worst
 _MOST = 8  # arguments of a function, axes of a tensor, dictionaries in one another
@@ -71,17 +76,15 @@ def read_torch(path: str | Path) -> dict[str, Array]:
                 raise ValueError(f"more than {_LARGEST >> 10} KB of instructions: no model of SRGAN has so many parts")
             root = program.filename.removesuffix("data.pkl")
             order = archive.read(f"{root}byteorder") if f"{root}byteorder" in archive.namelist() else b"little"
-            little, tensors = order == b"little", _tensors(interpret(archive.read(program))[0], set())
+            little, tensors = order == b"little", _tensors(interpret(BytesIO(archive.read(program))), set())
             for key in {tensor.storage.key for tensor in tensors.values()}:
                 storages[key] = np.frombuffer(archive.read(f"{root}data/{key}"), np.uint8)
     else:  # after the magic number a version, words about the machine, the program, the storages' names and numbers
         data, kinds = np.memmap(path, np.uint8, "r"), dict[str, str]()
-        head = bytes(data[:_LARGEST])
-        _, at = interpret(head, len(MAGIC))
-        machine, at = interpret(head, at)
-        content, at = interpret(head, at, kinds)
-        keys, at = interpret(head, at)
-        little, tensors = machine["little_endian"], _tensors(content, set())
+        head = BytesIO(bytes(data[:_LARGEST]))
+        head.seek(len(MAGIC))
+        _, machine, content, keys = interpret(head), interpret(head), interpret(head, kinds), interpret(head)
+        little, tensors, at = machine["little_endian"], _tensors(content, set()), head.tell()
         for key in keys:
             if not isinstance(key, str):
                 raise TypeError("a storage without a name")
@@ -113,8 +116,8 @@ def _tensors(content: Any, seen: set[int], depth: int = _MOST) -> dict[str, _Ten
     return found
 
 
-def interpret(program: bytes, at: int = 0, kinds: dict[str, str] | None = None) -> tuple[Any, int]:
-    """Run a program; return what it leaves and where it ends.
+def interpret(program: BinaryIO, kinds: dict[str, str] | None = None) -> Any:
+    """Run a program to its end, and return what it leaves; `program` is then read up to there.
 
     kinds  filled with the kind of number of each storage that the program names
     """
@@ -123,89 +126,73 @@ def interpret(program: bytes, at: int = 0, kinds: dict[str, str] | None = None) 
     memo: dict[int, Any] = {}
     push, pop = stack.append, stack.pop
 
-    def take(count: int) -> bytes:
-        nonlocal at
-        at += count
-        if at > len(program):
-            raise ValueError("it ends too early")
-        return program[at - count : at]
-
-    def line() -> str:
-        return take(program.index(b"\n", at) + 1 - at)[:-1].decode()
-
     def above_mark() -> list[Any]:
         start = marks.pop()
         values = stack[start:]
         del stack[start:]
         return values
 
-    def put(values: list[Any]) -> None:
-        _put(stack[-1], zip(values[::2], values[1::2], strict=True))
-
     def extend(values: list[Any]) -> None:
         stack[-1].extend(values)
+
+    def put(values: list[Any]) -> None:
+        _put(stack[-1], zip(values[::2], values[1::2], strict=True))
 
     def storage() -> None:
         push(_storage(pop()))
         if kinds is not None:
             kinds[stack[-1].key] = stack[-1].kind
 
-    def call(new: bool = False) -> None:
-        arguments, name = pop(), pop()
-        known = isinstance(name, _Global)
-        if known and name in _CALLS and len(arguments) <= _MOST and not new:
-            push(_CALLS[name](*arguments))
-        elif known and name.startswith(_NOTES):
-            push(None)
-        elif known and name.endswith("._reconstructor") and isinstance(arguments[0], _Global):
-            raise _whole(arguments[0])
-        elif known and name.startswith(("torch._utils.", "torch.serialization.")):
-            raise ValueError(f"a kind of tensor that is not read here ({name[:80]}): save model.float().state_dict()")
-        else:
-            raise _whole(name) if new else _runs(f"it wants to run {name[:80] if known else type(name)}")
-
-    # Each instruction: how many bytes behind it are its number n, and what it does.
-    instructions: dict[bytes, tuple[int, Callable[[int], object]]] = {
-        b"\x80": (1, lambda n: None),  # the version of pickle
-        b"N": (0, lambda n: push(None)),
-        b"\x88": (0, lambda n: push(True)),
-        b"\x89": (0, lambda n: push(False)),
-        b"K": (1, push),
-        b"M": (2, push),
-        b"J": (4, lambda n: push(n - (n >> 31 << 32))),  # signed
-        b"\x8a": (1, lambda n: push(int.from_bytes(take(n), "little", signed=True))),
-        b"G": (0, lambda n: push(float(np.frombuffer(take(8), ">f8")[0]))),
-        b"X": (4, lambda n: push(take(n).decode())),
-        b"T": (4, lambda n: push(take(n).decode())),
-        b"U": (1, lambda n: push(take(n).decode())),
-        b"q": (1, lambda n: memo.update({n: stack[-1]})),
-        b"r": (4, lambda n: memo.update({n: stack[-1]})),
-        b"h": (1, lambda n: push(memo[n])),
-        b"j": (4, lambda n: push(memo[n])),
-        b"(": (0, lambda n: marks.append(len(stack))),
-        b")": (0, lambda n: push(())),
-        b"\x85": (0, lambda n: push((pop(),))),
-        b"\x86": (0, lambda n: push((pop(-2), pop()))),
-        b"\x87": (0, lambda n: push((pop(-3), pop(-2), pop()))),
-        b"t": (0, lambda n: push(tuple(above_mark()))),
-        b"]": (0, lambda n: push([])),
-        b"a": (0, lambda n: stack[-2].append(pop())),
-        b"e": (0, lambda n: extend(above_mark())),
-        b"}": (0, lambda n: push({})),
-        b"s": (0, lambda n: put([pop(-2), pop()])),
-        b"u": (0, lambda n: put(above_mark())),
-        b"b": (0, lambda n: pop()),  # attributes of a dictionary, such as PyTorch's _metadata
-        b"c": (0, lambda n: push(_Global(f"{line()}.{line()}"))),
-        b"Q": (0, lambda n: storage()),
-        b"R": (0, lambda n: call()),
-        b"\x81": (0, lambda n: call(new=True)),
+    # Each instruction by its name in `pickletools`, and what it does with the value that stands behind it, if any.
+    instructions: dict[str, Callable[[Any], object]] = {
+        **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"), push),
+        **dict.fromkeys(("BINUNICODE", "BINSTRING", "SHORT_BINSTRING"), push),
+        **dict.fromkeys(("BINPUT", "LONG_BINPUT"), lambda place: memo.update({place: stack[-1]})),
+        **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda place: push(memo[place])),
+        "PROTO": lambda version: None,
+        "NONE": lambda _: push(None),
+        "NEWTRUE": lambda _: push(True),
+        "NEWFALSE": lambda _: push(False),
+        "MARK": lambda _: marks.append(len(stack)),
+        "EMPTY_TUPLE": lambda _: push(()),
+        "TUPLE1": lambda _: push((pop(),)),
+        "TUPLE2": lambda _: push((pop(-2), pop())),
+        "TUPLE3": lambda _: push((pop(-3), pop(-2), pop())),
+        "TUPLE": lambda _: push(tuple(above_mark())),
+        "EMPTY_LIST": lambda _: push([]),
+        "APPEND": lambda _: stack[-2].append(pop()),
+        "APPENDS": lambda _: extend(above_mark()),
+        "EMPTY_DICT": lambda _: push({}),
+        "SETITEM": lambda _: put([pop(-2), pop()]),
+        "SETITEMS": lambda _: put(above_mark()),
+        "BUILD": lambda _: pop(),  # attributes of a dictionary, such as PyTorch's _metadata
+        "GLOBAL": lambda name: push(_Global(name.replace(" ", ".", 1))),
+        "BINPERSID": lambda _: storage(),
+        "REDUCE": lambda _: push(_called(arguments=pop(), name=pop())),
+        "NEWOBJ": lambda _: push(_called(arguments=pop(), name=pop(), new=True)),
     }
-    while (code := take(1)) != b".":
-        if code not in instructions:
+    while (code := program.read(1)) != b".":
+        if not code:
+            raise ValueError("it ends too early")
+        name, value = _OPCODES.get(code, ("", None))
+        if name not in instructions:
             raise _runs(f"it is more than tensors: instruction {code!r}")
-        size, step = instructions[code]
-        step(int.from_bytes(take(size), "little"))
-    return pop(), at
+        instructions[name](value.reader(program) if value else None)
+    return pop()
+
+
+def _called(arguments: Any, name: Any, new: bool = False) -> Any:
+    """Return what a call leaves, which is nothing of what the file would have had run."""
+    known = isinstance(name, _Global)
+    if known and name in _CALLS and len(arguments) <= _MOST and not new:
+        return _CALLS[name](*arguments)
+    if known and name.startswith(_NOTES):
+        return None
+    if known and name.endswith("._reconstructor") and isinstance(arguments[0], _Global):
+        raise _whole(arguments[0])
+    if known and name.startswith(("torch._utils.", "torch.serialization.")):
+        raise ValueError(f"a kind of tensor that is not read here ({name[:80]}): save model.float().state_dict()")
+    raise _whole(name) if new else _runs(f"it wants to run {name[:80] if known else type(name)}")
 
 
 def _runs(what: str) -> WeightsError:
