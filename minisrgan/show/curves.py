@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import accumulate, groupby
-from math import ceil, exp, isfinite
-from operator import itemgetter
-from typing import Any
+from itertools import groupby
+from math import ceil, isfinite
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from minisrgan.errors import ArgumentError
 from minisrgan.show.style import PALETTE, SMALL, TEXT, Axes, Figure, new_figure, style_plot
 
+Stage: TypeAlias = tuple[int, str]  # number and name
 _SMOOTH_FROM = 50  # fewer points than this are shown as they are, with dots
 
 
@@ -24,25 +26,16 @@ def smooth(values: Sequence[float], span: float) -> list[float]:
     >>> [round(value, 3) for value in smooth([1.0, 1.0, 4.0], span=1e9)]
     [2.0, 2.0, 2.0]
     """
-    keep = exp(-1 / span)
-
-    def both_sides(numbers: Sequence[float]) -> list[float]:
-        before, after = (
-            list(accumulate(row, lambda total, number: keep * total + number)) for row in (numbers, numbers[::-1])
-        )
-        return [b + a - number for b, a, number in zip(before, after[::-1], numbers, strict=True)]  # itself counts once
-
-    weights = both_sides([1.0] * len(values))
-    return [total / weight for total, weight in zip(both_sides(values), weights, strict=True)]
+    distance = np.abs(np.arange(1 - len(values), len(values)))
+    weights = np.exp(-distance / span)
+    totals = np.convolve(weights, values, "valid") / np.convolve(weights, np.ones(len(values)), "valid")
+    return [float(value) for value in totals]
 
 
 def curves_figure(
-    log: Sequence[Mapping[str, Any]],
-    panels: Mapping[str, Sequence[str]],
-    *,
-    log_scale: Collection[str] = (),
+    log: Sequence[Mapping[str, Any]], panels: Mapping[str, Sequence[str]], *, log_scale: Collection[str] = (),
     names: Mapping[str, str] | None = None,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draw training curves: one panel a group, a thin line as logged and a thick one smoothed.
 
     log        records in the order in which they were written, each with "step" and any of the keys to draw; one
@@ -65,9 +58,9 @@ def curves_figure(
         got = f"panels {list(panels)}, log_scale {list(log_scale)}"
         fix = 'for example panels={"PSNR (dB)": ["psnr"], "loss": ["content", "adversarial"]}, log_scale=["loss"]'
         raise ArgumentError("curves_figure", expected=told, got=got, fix=fix)
-    steps, stages = _timeline(log)
-    starts: dict[tuple[int, str], float] = {}
-    for step, stage in zip(steps, stages, strict=True):
+    places = _timeline(log)
+    starts: dict[Stage, float] = {}
+    for step, stage in places:
         starts.setdefault(stage, step)
     columns = 1 if len(panels) <= 3 else 2
     rows = ceil(len(panels) / columns)
@@ -83,8 +76,8 @@ def curves_figure(
         else:
             axes.tick_params(labelbottom=False)
         for index, key in enumerate(keys):
-            values = ((record.get(key), step, stage) for record, step, stage in zip(log, steps, stages, strict=True))
-            points = [(step, y, stage) for y, step, stage in values if y is not None and isfinite(y)]
+            values = (record.get(key) for record in log)
+            points = [(*at, y) for at, y in zip(places, values, strict=True) if y is not None and isfinite(y)]
             _draw(axes, points, (names or {}).get(key, key), PALETTE[index % len(PALETTE)])
         if label in log_scale and axes.dataLim.y1 > 0:
             axes.set_yscale("log")
@@ -102,10 +95,9 @@ def curves_figure(
     return figure
 
 
-def _timeline(log: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[tuple[int, str]]]:
-    """The step of each record, counted through all stages, and its stage as (number, name)."""
-    steps: list[float] = []
-    stages: list[tuple[int, str]] = []
+def _timeline(log: Sequence[Mapping[str, Any]]) -> list[tuple[float, Stage]]:
+    """The step of each record, counted through all stages, and its stage."""
+    places: list[tuple[float, Stage]] = []
     stage, count, offset = next((str(record["stage"]) for record in log if "stage" in record), ""), 0, 0.0
     for number, record in enumerate(log):
         if "step" not in record:
@@ -114,20 +106,19 @@ def _timeline(log: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[tuple
             raise ArgumentError("curves_figure", expected='a "step" in every record of the log', got=got, fix=fix)
         if stage != (now := str(record.get("stage", stage))):
             stage, count = now, count + 1
-            if record["step"] + offset < steps[-1]:
-                offset = steps[-1]
-        steps.append(record["step"] + offset)
-        stages.append((count, stage))
-    return steps, stages
+            if record["step"] + offset < places[-1][0]:
+                offset = places[-1][0]
+        places.append((record["step"] + offset, (count, stage)))
+    return places
 
 
-def _draw(axes: Axes, points: Sequence[tuple[float, float, tuple[int, str]]], name: str, color: str) -> None:
+def _draw(axes: Axes, points: Sequence[tuple[float, Stage, float]], name: str, color: str) -> None:
     """One key's line, broken between stages: dots for few values, else a thin line as logged under a smoothed one.
 
-    points  (step, value, stage) of each record that has the key
+    points  (step, stage, value) of each record that has the key
     """
-    for number, (_, group) in enumerate(groupby(points, key=itemgetter(2))):
-        x, y, _ = zip(*group, strict=True)
+    for number, (_, group) in enumerate(groupby(points, key=lambda point: point[1])):
+        x, _, y = zip(*group, strict=True)
         label = "" if number else name  # one entry in the legend, however many stages
         if len(points) < _SMOOTH_FROM:
             axes.plot(x, y, color=color, linewidth=1.8, marker="o", markersize=4, label=label)
