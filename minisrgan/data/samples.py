@@ -34,19 +34,17 @@ def sample_photos(names: Iterable[str] = tuple(_FILES)) -> dict[str, Array]:
     """
     names = [names] if isinstance(names, str) else list(names)
     if unknown := [name for name in names if name not in _FILES]:
-        told = f"names out of {', '.join(_FILES)}"
-        fix = "read photographs of your own with minisrgan.images.read_image"
+        told, fix = f"names out of {', '.join(_FILES)}", "read photographs of your own with minisrgan.images.read_image"
         raise DataError("sample_photos", expected=told, got=", ".join(map(repr, unknown)), fix=fix)
     # The package is looked up and not imported: that takes no time, and its own loader may reach for the network.
     package = find_spec("skimage")
     if package is None or package.origin is None:
-        told = "scikit-image, which brings the sample photographs"
-        fix = 'pip install "minisrgan[course]"'
+        told, fix = "scikit-image, which brings the sample photographs", 'pip install "minisrgan[course]"'
         raise DataError("sample_photos", expected=told, got="no installed scikit-image", fix=fix)
-    paths = {name: Path(package.origin).parent / "data" / _FILES[name] for name in names}
+    folder = Path(package.origin).parent
+    paths = {name: folder / "data" / _FILES[name] for name in names}
     if missing := [path.name for path in paths.values() if not path.is_file()]:
-        told = "a scikit-image whose package contains the sample photographs"
-        got = f"{Path(package.origin).parent} without {', '.join(missing)}"
+        told, got = "a scikit-image with the sample photographs", f"{folder} without {', '.join(missing)}"
         fix = 'reinstall it from PyPI: pip install --force-reinstall --no-deps "scikit-image>=0.22"'
         raise DataError("sample_photos", expected=told, got=got, fix=fix)
     return {name: read_image(path) for name, path in paths.items()}

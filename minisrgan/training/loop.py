@@ -88,10 +88,7 @@ def _check_finite(stage: Stage, step: int, numbers: dict[str, float], saved: int
             first = next((name for name, a in arrays.items() if not array_module(a).isfinite(a).all()), None)
             if first:
                 bad.append(f"first {kind} that is not finite: {network}.{first}")
-    raise NonFiniteError(
-        f"step {step} of stage {stage.name}",
-        expected="finite losses and gradients",
-        got="\n".join(bad),
-        fix=("" if saved is None else f"what was saved after step {saved} is good; ")
-        + "lower the learning rate; wrap one step in minisrgan.anomaly_mode() to find the operation",
-    )
+    fix = "lower the learning rate; wrap one step in minisrgan.anomaly_mode() to find the operation"
+    fix = fix if saved is None else f"what was saved after step {saved} is good; {fix}"
+    where, expected = f"step {step} of stage {stage.name}", "finite losses and gradients"
+    raise NonFiniteError(where, expected=expected, got="\n".join(bad), fix=fix)
