@@ -22,6 +22,14 @@ Model = TypeVar("Model", bound=Module)
 # Words that a file cannot say of itself in another sense: what it is built from, and options of these functions.
 RESERVED = frozenset({"path", "model", "settings", "input", "output", "half", "sha256", "key", "convention"})
 
+# The settings that a model is built from again, and where it keeps each; and what it takes and gives.
+_SETTINGS: dict[type[Module], dict[str, str]] = {
+    Generator: {"scale": "scale", "channels": "width", "blocks": "depth", "tanh": "tanh", "eps": "eps"},
+    Discriminator: {"crop": "crop", "channels": "width"}, VGG19: {"phi": "phi", "convention": "convention"},
+}  # fmt: skip
+_MODELS: dict[str, type[Module]] = {model.__name__: model for model in _SETTINGS}
+_CONVENTIONS = {"Generator": {"input": "RGB, 0..1", "output": "RGB, -1..1"}, "Discriminator": {"input": "RGB, -1..1"}}
+
 # What a stack of layers may be made of, and what is to be told of each beside the shapes of its arrays.
 _LAYERS: dict[str, tuple[type[Module], tuple[str, ...]]] = {
     "Conv2d": (Conv2d, ("stride", "padding")), "LeakyReLU": (LeakyReLU, ("negative_slope",)), "ReLU": (ReLU, ()),
@@ -42,20 +50,11 @@ def save_model(path: str | Path, model: Module, *, half: bool = False, **about: 
     ...     load_generator(Path(folder, "g.safetensors")).describe()
     'x2, 4 channels, 1 blocks'
     """
-    settings: dict[str, Any]
-    if isinstance(model, Generator):
-        settings = {"scale": model.scale, "channels": model.width, "blocks": model.depth}
-        settings |= {"tanh": model.tanh, "eps": model.eps}
-        conventions = {"input": "RGB, 0..1", "output": "RGB, -1..1"}
-    elif isinstance(model, Discriminator):
-        settings, conventions = {"crop": model.crop, "channels": model.width}, {"input": "RGB, -1..1"}
-    elif isinstance(model, VGG19):
-        settings = {"phi": model.phi, "convention": model.convention}
-        conventions = {"input": CONVENTIONS[model.convention]}
-    else:
-        settings, conventions = {"layers": [_layer(layer) for layer in model.children().values()]}, {}
-    told = {"model": type(model).__name__, "settings": settings, **conventions, **about}
-    save_state(path, model.state_dict(), told, half=half)
+    kind = type(model).__name__
+    conventions = {"input": CONVENTIONS[model.convention]} if isinstance(model, VGG19) else _CONVENTIONS.get(kind, {})
+    settings: dict[str, Any] = {name: getattr(model, where) for name, where in _SETTINGS.get(type(model), {}).items()}
+    settings = settings or {"layers": [_layer(layer) for layer in model.children().values()]}
+    save_state(path, model.state_dict(), {"model": kind, "settings": settings, **conventions, **about}, half=half)
 
 
 def _layer(layer: Module) -> list[Any]:
@@ -89,27 +88,20 @@ def load_model(path: str | Path, sha256: str = "", key: str = "") -> tuple[Modul
     path = find(path)
     name, settings, state, about = read_weights(path, sha256, key)
     with refusing("load_model", path):
-        model: Module
-        if name == "Generator":
-            scale, channels, blocks = (settings[key] for key in ("scale", "channels", "blocks"))
-            _require_numbers(state, 9 * (2 * blocks + 1 + 4 * (scale.bit_length() - 1)) * channels**2)
-            model = Generator(**settings)
-        elif name == "Discriminator":
-            _require_numbers(state, settings["crop"] ** 2 // 2 * settings["channels"] ** 2)
-            model = Discriminator(**settings)
-        elif name == "VGG19":
-            model = VGG19(**settings)
-        else:
-            model = _stack(state, settings["layers"])
+        least, count = _least_size(name, settings), sum(array.size for array in state.values())
+        if count < least:  # forged settings, found before a model is built that fills the memory
+            raise ValueError(f"settings of a model with more than {least:,} weights, and only {count:,} are there")
+        model = _MODELS[name](**settings) if name in _MODELS else _stack(state, settings["layers"])
         model.load_state_dict(state)
     return model.eval(), about
 
 
-def _require_numbers(state: Mapping[str, Array], least: int) -> None:
-    """Refuse forged settings before a model is built that fills the memory."""
-    count = sum(array.size for array in state.values())
-    if count < least:
-        raise ValueError(f"settings of a model with more than {least:,} weights, and only {count:,} are there")
+def _least_size(name: str, settings: Mapping[str, Any]) -> int:
+    """Return how many weights a model of these settings has at least."""
+    if name == "Generator":
+        doublings = settings["scale"].bit_length() - 1
+        return int(9 * (2 * settings["blocks"] + 1 + 4 * doublings) * settings["channels"] ** 2)
+    return int(settings["crop"] ** 2 // 2 * settings["channels"] ** 2) if name == "Discriminator" else 0
 
 
 def load_generator(path: str | Path) -> Generator:
