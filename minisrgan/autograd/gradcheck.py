@@ -57,15 +57,9 @@ class Report:
 
 
 def gradcheck(
-    function: Differentiable,
-    inputs: Sequence[Any],
-    *,
-    eps: float = 1e-6,
-    rtol: float = 1e-6,
-    atol: float = 1e-9,
-    rng: np.random.Generator | None = None,
-    kinks: Kinks | None = None,
-) -> Report:
+    function: Differentiable, inputs: Sequence[Any], *, eps: float = 1e-6, rtol: float = 1e-6, atol: float = 1e-9,
+    rng: np.random.Generator | None = None, kinks: Kinks | None = None,
+) -> Report:  # fmt: skip
     """Check a function's gradient by central differences, and that `backward_fused` agrees with `backward`.
 
     function  takes the inputs, returns a Tensor or a tuple of them
