@@ -14,6 +14,8 @@ Where an error passes through modules on its way up, each puts its own name in f
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class MinisrganError(Exception):
@@ -107,3 +109,26 @@ class ConfigError(MinisrganError, ValueError):
 
 class CheckpointError(MinisrganError, ValueError):
     """A checkpoint is damaged or of another training, or its folder is in use."""
+
+
+@contextmanager
+def turned_into(
+    error: type[MinisrganError], what: str, *, expected: str, fix: str, of: tuple[type[Exception], ...] = (OSError,)
+) -> Iterator[None]:
+    """Turn exceptions of Python and of other packages in the block into one of ours, which then quotes them.
+
+    of  the kinds of exceptions that are turned into it
+
+    >>> with turned_into(ConfigError, "--steps", expected="a whole number", fix="--steps 500", of=(ValueError,)):
+    ...     int("many")
+    Traceback (most recent call last):
+    minisrgan.errors.ConfigError: ConfigError in --steps
+      expected  a whole number
+      got       invalid literal for int() with base 10: 'many'
+      fix       --steps 500
+    """
+    try:
+        yield
+    except of as raised:
+        kind = "" if type(raised) is ValueError else f"{type(raised).__name__}: "
+        raise error(what, expected, f"{kind}{raised}", fix) from raised

@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 from minisrgan.autograd import mark_changed
 from minisrgan.backend import Array, array_module, to_numpy
 from minisrgan.data import CropSampler
-from minisrgan.errors import CheckpointError
+from minisrgan.errors import CheckpointError, turned_into
 from minisrgan.images import replacing
 from minisrgan.training.stages import Stage
 
@@ -50,9 +49,8 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Return the steps of which there are checkpoints, whole or not, oldest first."""
-        pattern = re.compile(rf"{re.escape(self.name)}-(\d+)\.json")
-        names = [pattern.fullmatch(path.name) for path in self.folder.glob(f"{self.name}-*.json")]
-        return sorted(int(match[1]) for match in names if match)
+        numbers = (path.stem.removeprefix(f"{self.name}-") for path in self.folder.glob(f"{self.name}-*.json"))
+        return sorted(int(number) for number in numbers if number.isdecimal())
 
     def save(self, step: int, arrays: Arrays, state: Mapping[str, Any], score: float | None = None) -> None:
         """Write a checkpoint, then remove those that are neither among the newest nor of the highest score.
@@ -65,17 +63,13 @@ class Checkpoints:
         data = save({key: to_numpy(array).copy() for key, array in arrays.items()})
         manifest = {"step": step, "score": score, "sha256": hashlib.sha256(data).hexdigest(), "state": state}
         text = json.dumps(manifest | {"manifest_sha256": _digest(manifest)}, indent=1)
-        weights, described = self._paths(step)
-        try:
+        weights = self._manifest(step).with_suffix(".safetensors")
+        fix = "free space or mend the disk, then go on with --resume: the checkpoint before is whole"
+        with turned_into(CheckpointError, f"checkpoint of step {step}", expected=f"to write {weights}", fix=fix):
             with replacing(weights, durable=True) as temporary:
                 temporary.write_bytes(data)
-            with replacing(described, durable=True) as temporary:
+            with replacing(self._manifest(step), durable=True) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-        except OSError as error:
-            told = f"to write {weights}"
-            got = f"{type(error).__name__}: {error}"
-            fix = "free space or mend the disk, then go on with --resume: the checkpoint before is whole"
-            raise CheckpointError(f"checkpoint of step {step}", expected=told, got=got, fix=fix) from error
         self._prune()
 
     def load(self) -> tuple[int, dict[str, Array], dict[str, Any]] | None:
@@ -88,42 +82,35 @@ class Checkpoints:
                 damaged.append(f"{step}: {error.got}")
         if not damaged:
             return None
-        told = "one that is whole"
-        got = "\n".join(damaged)
-        fix = "start again in another folder"
-        raise CheckpointError(f"checkpoints of {self.name} in {self.folder}", expected=told, got=got, fix=fix)
+        where, fix = f"checkpoints of {self.name} in {self.folder}", "start again in another folder"
+        raise CheckpointError(where, expected="one that is whole", got="\n".join(damaged), fix=fix)
 
     def read(self, step: int) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return arrays and state of one checkpoint, or say what is wrong with it."""
         from safetensors.numpy import load
 
-        weights, described = self._paths(step)
-        try:
-            manifest = json.loads(described.read_text(encoding="utf-8"))
-            told = manifest.pop("manifest_sha256")
-            data = weights.read_bytes()
-            if told != _digest(manifest) or manifest["sha256"] != hashlib.sha256(data).hexdigest():
+        weights = self._manifest(step).with_suffix(".safetensors")
+        told, kinds = "the files that were written", (OSError, ValueError, KeyError, TypeError, AttributeError)
+        with turned_into(CheckpointError, f"checkpoint {weights}", expected=told, fix="use another one", of=kinds):
+            manifest = json.loads(self._manifest(step).read_text(encoding="utf-8"))
+            expected, data = manifest.pop("manifest_sha256"), weights.read_bytes()
+            if expected != _digest(manifest) or manifest["sha256"] != hashlib.sha256(data).hexdigest():
                 raise ValueError("its checksum does not fit")
             return load(data), manifest["state"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(
-                f"checkpoint {weights}", expected="the files that were written", got=str(error), fix="use another one"
-            ) from error
 
-    def _paths(self, step: int) -> tuple[Path, Path]:
-        return tuple(self.folder / f"{self.name}-{step:08}{suffix}" for suffix in (".safetensors", ".json"))  # type: ignore[return-value]
+    def _manifest(self, step: int) -> Path:
+        return self.folder / f"{self.name}-{step:08}.json"
 
     def _prune(self) -> None:
         steps, scores = self.steps(), {}
         for step in steps:
             with contextlib.suppress(OSError, ValueError, KeyError):
-                score = json.loads(self._paths(step)[1].read_text(encoding="utf-8"))["score"]
+                score = json.loads(self._manifest(step).read_text(encoding="utf-8"))["score"]
                 scores[step] = -math.inf if score is None else score
         best = max(scores, key=lambda step: (scores[step], step))
-        for step in steps[: -self.keep]:
-            if step != best:
-                for path in reversed(self._paths(step)):  # the manifest first: without it there is no checkpoint
-                    path.unlink(missing_ok=True)
+        for step in set(steps[: -self.keep]) - {best}:
+            self._manifest(step).unlink(missing_ok=True)  # first: without it there is no checkpoint
+            self._manifest(step).with_suffix(".safetensors").unlink(missing_ok=True)
 
     def clean(self) -> None:
         """Remove what a writer left that was killed: half-written files, and arrays without a manifest."""
@@ -154,8 +141,7 @@ def locked(folder: str | Path) -> Iterator[None]:
             _lock(file.fileno())
         except OSError as error:
             file.seek(0)
-            told = "that nobody else trains in it"
-            got = f"in use by process {file.read().strip() or 'unknown'}"
+            told, got = "that nobody else trains in it", f"in use by process {file.read().strip() or 'unknown'}"
             fix = "wait for that process or stop it, or give another --out"
             raise CheckpointError(f"run {folder}", expected=told, got=got, fix=fix) from error
         file.truncate(0)
@@ -202,7 +188,9 @@ def restore(stage: Stage, sampler: CropSampler, arrays: Arrays, state: Mapping[s
     def part(prefix: str) -> dict[str, Array]:
         return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
 
-    try:
+    where, told = f"checkpoint of stage {stage.name}", "its networks, optimizers and state of the random numbers"
+    fix, kinds = "resume with the settings that the run was started with", (KeyError, TypeError, ValueError)
+    with turned_into(CheckpointError, where, expected=told, fix=fix, of=kinds):
         for name, module in stage.modules().items():
             module.load_state_dict(part(f"{name}."))
         for name, optimizer in stage.optimizers().items():
@@ -216,8 +204,3 @@ def restore(stage: Stage, sampler: CropSampler, arrays: Arrays, state: Mapping[s
             xp = array_module(stage.generator.parameters()[0].data)
             stage.balance.ratio = xp.asarray(arrays["balance.ratio"])
         sampler.rng.bit_generator.state = state["rng"]
-    except (KeyError, TypeError, ValueError) as error:
-        told = "the networks, the optimizers and the state of the random numbers"
-        got = f"{type(error).__name__}: {error}"
-        fix = "resume with the settings that the run was started with"
-        raise CheckpointError(f"checkpoint of stage {stage.name}", expected=told, got=got, fix=fix) from error

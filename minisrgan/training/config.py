@@ -6,11 +6,11 @@ import json
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from minisrgan.errors import ConfigError
+from minisrgan.errors import ConfigError, turned_into
 from minisrgan.images import replacing
 from minisrgan.training.content import CONTENT, FEATURES
 
@@ -116,13 +116,14 @@ class Config:
         if base.preset != preset:
             told = f"preset as one of {', '.join(PRESETS)}"
             raise ConfigError(where, expected=told, got=repr(preset), fix="choose one")
-        kinds = {field.name: type(getattr(self, field.name)) for field in fields(self)}
+        known = asdict(self)
         for name, value in settings.items():
-            if name not in kinds:
-                raise ConfigError(where, expected=f"one of {', '.join(kinds)}", got=name, fix="check the spelling")
-            allowed = (int, float) if kinds[name] is float else (kinds[name],)
-            if isinstance(value, bool) is not (kinds[name] is bool) or not isinstance(value, allowed):
-                expected = f"{name} as {kinds[name].__name__}, like {getattr(self, name)!r}"
+            if name not in known:
+                raise ConfigError(where, expected=f"one of {', '.join(known)}", got=name, fix="check the spelling")
+            kind = type(known[name])
+            allowed = (int, float) if kind is float else kind
+            if isinstance(value, bool) is not (kind is bool) or not isinstance(value, allowed):
+                expected = f"{name} as {_WORDS[kind]}, like {json.dumps(known[name])}"
                 raise ConfigError(where, expected=expected, got=f"{name} = {value!r}", fix="change this setting")
         return replace(base, **settings)
 
@@ -161,11 +162,9 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
     Of an older version's file, settings that are gone and were off are left out, with a line on stderr.
     """
-    try:
+    told, kinds = "a TOML file with lines such as batch = 8", (OSError, ValueError)
+    with turned_into(ConfigError, f"config {path}", expected=told, fix="mend the file", of=kinds):
         settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        told, fix = "a TOML file with lines such as batch = 8", "mend the file"
-        raise ConfigError(f"config {path}", expected=told, got=str(error), fix=fix) from error
     known = known_settings(settings)
     if gone := settings.keys() - known.keys():
         sys.stderr.write(f"{path}: {', '.join(sorted(gone))}: not a setting any more, and off: ignored\n")
@@ -181,6 +180,8 @@ def read_config(path: str | Path, base: Config) -> Config:
     """Return ``base`` with the settings of a TOML file in their places; ConfigError for what cannot be read."""
     return base.changed(read_settings(path), f"config {path}")
 
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
 
 # What a setting may be. Larger networks and batches have no chance of fitting into any memory, and to try it may bring
 # the whole machine down.

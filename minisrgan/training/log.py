@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from minisrgan.errors import ConfigError
+from minisrgan.errors import ConfigError, turned_into
 from minisrgan.training.watch import WINDOW, plain_words
 
 _AGAIN = 1000  # steps until a warning is given again
@@ -85,14 +85,8 @@ def read_log(path: Path, most: int = 2000) -> list[dict[str, Any]]:
 
     Errors  ConfigError where there is no log, or a line of it is none
     """
-    records = []
-    try:
+    told, fix, kinds = "a log, written by minisrgan train", "give the folder of a run", (OSError, ValueError, TypeError)
+    with turned_into(ConfigError, f"log {path}", expected=told, fix=fix, of=kinds):
         lines = path.read_text(encoding="utf-8").splitlines()
         apart = max(1, len(lines) // most)
-        for number, line in enumerate(lines):
-            if number % apart == 0 or '"psnr"' in line:
-                records.append(dict(json.loads(line)))
-    except (OSError, ValueError, TypeError) as error:
-        told, fix = "a log, written by minisrgan train", "give the folder of a run"
-        raise ConfigError(f"log {path}", expected=told, got=str(error), fix=fix) from error
-    return records
+        return [dict(json.loads(line)) for i, line in enumerate(lines) if i % apart == 0 or '"psnr"' in line]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan.backend import Array, to_numpy
-from minisrgan.errors import WeightsError
+from minisrgan.errors import WeightsError, turned_into
 from minisrgan.images import replacing
 
 _KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}
@@ -41,13 +41,9 @@ def save_state(
     kind = np.float16 if half else None
     arrays = {name: np.ascontiguousarray(to_numpy(array), kind) for name, array in state.items()}
     words = {key: json.dumps(value) for key, value in metadata.items()}
-    try:
-        with replacing(path) as temporary:  # safetensors would write a file that nobody else may read
-            temporary.write_bytes(save(arrays, words))
-    except OSError as error:
-        raise WeightsError(
-            "save_state", expected=f"to write {path}", got=f"{type(error).__name__}: {error}", fix="check the disk"
-        ) from error
+    full_disk = turned_into(WeightsError, "save_state", expected=f"to write {path}", fix="check the disk")
+    with full_disk, replacing(path) as temporary:  # safetensors would write a file that nobody else may read
+        temporary.write_bytes(save(arrays, words))
 
 
 def load_state(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -122,7 +122,7 @@ def test_srgan_without_srresnet_is_refused(photos: Path, tmp_path: Path, capsys:
         (["--data", "photos", "--device", "tpu"], "cpu, cuda or cuda:N"),
         (["--data", "photos", "--save-every", "0"], "at least 1"),
         (["--data", "photos", "--set", "chanels=8"], "chanels"),
-        (["--data", "photos", "--set", "blocks=many"], "blocks as int"),
+        (["--data", "photos", "--set", "blocks=many"], "blocks as a whole number"),
         (["--data", "photos", "--set", "blocks=0"], "blocks at least 1"),
         (["--data", "photos", "--set", "content=vgg"], "mse, vgg22, vgg54"),
         (["--data", "photos", "--content", "vgg33"], "features:FILE"),

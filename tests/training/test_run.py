@@ -109,7 +109,7 @@ def test_more_steps_go_on_and_the_same_settings_do_no_harm(photos: Path, tmp_pat
      ({"srgan_steps": 9}, ["srgan_steps = 9"]), ({"seed": 2, "crop": 20}, ["seed = 2", "crop = 20"]),
      ({"preset": "paper"}, ["preset = 'paper'", "batch = 16", "channels = 64"]), ({"tanh": True}, ["tanh = True"]),
      ({"srresnet_steps": 9, "batch": 3}, ["batch = 3"]), ({"bacth": 2}, ["bacth"]),
-     ({"batch": "two"}, ["batch as int"])],
+     ({"batch": "two"}, ["batch as a whole number, like 2"])],
 )  # fmt: skip
 def test_other_settings_are_named(asked: dict[str, Any], told: list[str], photos: Path, tmp_path: Path) -> None:
     """Taken as they are, half of a training has another batch; ignored, somebody waits for what was asked for."""
@@ -118,6 +118,18 @@ def test_other_settings_are_named(asked: dict[str, Any], told: list[str], photos
         resumed(photos, tmp_path / "run", asked)
     for words in told:
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [({"adversarial_weight": "nan"}, "as a finite number, like 0.001"), ({"batch": 2.5}, "as a whole number, like 16"),
+     ({"batch": True}, "as a whole number"), ({"tanh": 1}, "as true or false, like false"),
+     ({"content": 22}, 'as text, like "mse"'), ({"ema": None}, "as a finite number, like 0.0")],
+)  # fmt: skip
+def test_a_setting_of_the_wrong_kind_is_told_in_plain_words(wrong: dict[str, Any], told: str) -> None:
+    """Whoever types --set adversarial_weight=nan does not know what Python calls a float."""
+    with pytest.raises(ConfigError, match=rf"expected  {next(iter(wrong))} {told}"):
+        Config().changed(wrong, "--set")
 
 
 def test_an_edited_file_of_settings_is_noticed(photos: Path, tmp_path: Path) -> None:
