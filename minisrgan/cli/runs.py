@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from minisrgan.errors import ConfigError
+from minisrgan.show.curves import runs_figure
 from minisrgan.show.style import require_figure, save_figure
-from minisrgan.show.training import runs_figure
 from minisrgan.training.log import read_log
 
 

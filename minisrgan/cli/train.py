@@ -10,7 +10,7 @@ from typing import Any
 
 from minisrgan.backend import choose_device, tf32
 from minisrgan.errors import ConfigError
-from minisrgan.show.training import draw_run
+from minisrgan.show.curves import draw_run
 from minisrgan.training import PRESETS, Config, Options, Run
 from minisrgan.training.config import read_settings
 from minisrgan.weights import load_generator

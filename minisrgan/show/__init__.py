@@ -3,8 +3,7 @@
 from minisrgan.explain import summarize, summary_table
 from minisrgan.show.comparison import make_strip, strips_figure
 from minisrgan.show.curves import curves_figure
-from minisrgan.show.grid import histogram_figure, images_figure, lines_figure
-from minisrgan.show.profile import profile_figure
+from minisrgan.show.grid import histogram_figure, images_figure, lines_figure, profile_figure
 from minisrgan.show.style import PALETTE, new_figure, save_figure, style_plot
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 from minisrgan import ops, reference
 from minisrgan.autograd import Tensor, gradcheck, gradgradcheck
 from minisrgan.backend import Array
-from minisrgan.errors import ConfigError
+from minisrgan.errors import ConfigError, turned_into
 from minisrgan.explain.summary import text_table
 from minisrgan.reference.cases import CASES, Case, arguments
 
@@ -81,12 +81,10 @@ def check_operation(op: str, fixtures: Fixtures | None = None) -> Result:
 
 def load_fixtures(folder: Path) -> Fixtures:
     """Read the results that PyTorch computed for the operations, ``operations.npz`` in a folder."""
-    try:
-        with np.load(folder / "operations.npz") as file:
-            return dict(file)
-    except (OSError, ValueError) as error:
-        fix = "it lies in tests/fixtures of the source; leave --fixtures out to do without"
-        raise ConfigError("--fixtures", expected="operations.npz in it", got=str(error), fix=fix) from error
+    fix, kinds = "it lies in tests/fixtures of the source; leave --fixtures out to do without", (OSError, ValueError)
+    missing = turned_into(ConfigError, "--fixtures", expected="operations.npz in it", fix=fix, of=kinds)
+    with missing, np.load(folder / "operations.npz") as file:
+        return dict(file)
 
 
 def correctness_table(results: Sequence[Result], markdown: bool = False, marks: tuple[str, str] = ("✓", "✗")) -> str:

@@ -1,4 +1,4 @@
-"""Small multiples for notebooks: pictures, kernels and feature maps in rows, lines, histograms."""
+"""Small figures for notebooks: pictures, kernels and feature maps in rows, lines, histograms, the bars of a profile."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minisrgan.autograd import Profile
 from minisrgan.backend import Array, to_numpy
 from minisrgan.show.style import PALETTE, SMALL, TEXT, Figure, new_figure, style_plot
 
@@ -81,3 +82,26 @@ def histogram_figure(values: Mapping[str, Array], xlabel: str = "value", bins: i
     middles = (edges[:-1] + edges[1:]) / 2
     lines = {name: (middles, np.histogram(array, edges)[0] / array.size) for name, array in arrays.items()}
     return lines_figure(lines, xlabel, "share of values")
+
+
+def profile_figure(profile: Profile) -> Figure:
+    """Draw what each operation took, the slowest on top: forward, then backward, and its share of the whole.
+
+    Errors  ConfigError if matplotlib is not installed.
+
+    >>> from minisrgan.autograd import Cost
+    >>> figure = profile_figure(Profile(costs={"conv2d": Cost(0.2, 0.6)}, seconds=1.0))
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['80 %', '20 %']
+    """
+    names, _, shares, costs = zip(*profile.rows(), strict=True)
+    figure = new_figure(7, 1.2 + 0.28 * len(names), "tight")
+    axes = figure.add_subplot()
+    forward, backward = [cost.forward * 1e3 for cost in costs], [cost.backward * 1e3 for cost in costs]
+    axes.barh(names, forward, color=[*[PALETTE[0]] * (len(names) - 1), "0.6"], label="forward")  # the rest is neither
+    bars = axes.barh(names, backward, left=forward, color=PALETTE[1], label="backward")
+    axes.bar_label(bars, [f"{share:.0%}".replace("%", " %") for share in shares], padding=3, fontsize=SMALL)
+    axes.set(ylim=(len(names) - 0.4, -0.6), xmargin=0.1, xlabel=f"ms, {profile.seconds * 1e3:,.0f} in all")
+    axes.legend(frameon=False, fontsize=SMALL, loc="lower right")
+    style_plot(axes)
+    return figure

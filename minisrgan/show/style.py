@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from minisrgan.errors import ConfigError
+from minisrgan.errors import ConfigError, turned_into
 from minisrgan.images import replacing
 
 if TYPE_CHECKING:  # for annotations, here and in the other files of this room
@@ -36,11 +36,9 @@ def new_figure(width: float, height: float, layout: Literal["constrained", "tigh
     >>> new_figure(4, 3).get_size_inches()
     array([4., 3.])
     """
-    try:
+    expected, fix = "matplotlib, which draws the figures", 'pip install "minisrgan[course]"'
+    with turned_into(ConfigError, "show", expected=expected, fix=fix, of=(ImportError,)):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        expected, fix = "matplotlib, which draws the figures", 'pip install "minisrgan[course]"'
-        raise ConfigError("show", expected=expected, got=f"{type(error).__name__}: {error}", fix=fix) from error
     return Figure(figsize=(width, height), dpi=100, facecolor="white", layout=layout)
 
 
