@@ -1,4 +1,7 @@
-"""What a file is, told from its first bytes; and which other architecture it holds, told from the names of arrays."""
+"""What a file is, told from its first bytes; and which other architecture it holds, told from the names of arrays.
+
+Signs of other kinds of files are in signs.txt, and names of arrays of other architectures in families.txt.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,6 @@ from minisrgan.errors import WeightsError
 from minisrgan.weights.foreign.archive import open_zip
 from minisrgan.weights.foreign.torch_file import MAGIC
 
-# Files that hold no weights, or none that are read here: where a sign stands, what it is a sign of, what to do.
-_OTHERS = (
-    (0, b"version https://git-lfs", "a pointer of Git LFS, without the weights; run `git lfs pull` where it lies"),
-    (0, b"<", "a web page, which a download gives where a click or a login is needed; get the file again"),
-    (0, b"\x93NUMPY", "a single array of NumPy, without a name; save all of them with numpy.savez"),
-    (0, b"MATLAB", "a MATLAB file; save its arrays with numpy.savez"), (0, b"GGUF", "a language model (GGUF)"),
-    (0, b"\x1f\x8b", "packed with gzip; unpack it"), (0, b"BZh", "packed with bzip2; unpack it"),
-    (0, b"\xfd7zXZ", "packed with xz; unpack it"), (0, b"7z\xbc\xaf", "a 7z archive; unpack it"),
-    (0, b"Rar!", "a RAR archive; unpack it"), (257, b"ustar", "a tar archive; unpack it"),
-    (0, b"\x89PNG", "a picture"), (0, b"\xff\xd8\xff", "a picture"),
-    *((0, bytes([0x80, n]), "a pickle, which is a program, and not as PyTorch writes it; save its arrays with "
-       "numpy.savez") for n in range(2, 6)),
-    (4, b"TFL3", "a graph of TensorFlow Lite; save the weights where it was exported from"),
-    (0, b"\x08", "a graph of ONNX or TensorFlow; save the weights where it was exported from"),
-)  # fmt: skip
 _SCRIPT = (
     "a program that PyTorch exported, TorchScript or torch.export, with its weights inside; save them alone: "
     "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')"
@@ -60,8 +48,10 @@ def kind_of(path: str | Path) -> str:
 
 def _other(start: bytes) -> str:
     start = start.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if known := [told for at, sign, told in _OTHERS if start[at:].startswith(sign)]:
-        return known[0]
+    for place, told in _table("signs.txt"):
+        at, _, sign = place.partition(" ")
+        if start[int(at) :].startswith(sign.encode().decode("unicode_escape").encode("latin-1")):
+            return told
     text = start.decode("utf-8", errors="replace")
     if text and sum((c.isprintable() or c.isspace()) and c != "\ufffd" for c in text) > 0.95 * len(text):
         return f"text, which begins with {text[:60].splitlines()[:1]}; get the file with the weights"
@@ -82,13 +72,14 @@ def family_of(names: Collection[str]) -> str:
     'ESRGAN, BSRGAN or Real-ESRGAN (RRDBNet)'
     """
     text = "\n".join(names).lower()
-    for words, title in _families():
-        if all((word.strip("!") in text) != word.startswith("!") for word in words):
+    for words, title in _table("families.txt"):
+        if all((word.strip("!") in text) != word.startswith("!") for word in words.split()):
             return title
     return ""
 
 
 @cache
-def _families() -> list[tuple[list[str], str]]:
-    lines = Path(__file__).with_name("families.txt").read_text(encoding="utf-8").splitlines()
-    return [(line.partition(" | ")[0].split(), line.partition(" | ")[2]) for line in lines if " | " in line]
+def _table(name: str) -> list[tuple[str, str]]:
+    """Read the two columns of families.txt or signs.txt."""
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
+    return [(left.rstrip(), right) for left, bar, right in (line.partition(" | ") for line in lines) if bar]
