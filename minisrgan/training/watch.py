@@ -18,19 +18,16 @@ TERM = (
     "the gradient of {term} is 0: it teaches the generator nothing, however good it looks in the log. Is what "
     "counts in it detached on its way, or its weight 0?"
 )
-SATURATED = (
-    "the discriminator has won: it tells originals ({d_real:.2f}) from generated pictures ({d_fake:.3f}) every time, "
-    "and the generator learns little from it. Try a lower d_lr, real_label = 0.9, or fewer "
-    "d_channels; and begin with a trained SRResNet (--init)"
-)
-OUTSIDE = (
-    "{outside:.0%} of the output lies outside of [-1, 1], where black and white end: saved pictures lose it. Try "
-    "a lower learning rate, or more weight on the content"
-)
-UNIFORM = (
-    "the output is nearly uniform: it varies {contrast:.2f} times as much as the originals. Try a lower learning "
-    "rate, or less adversarial weight"
-)
+# Numbers of the log, and bounds between which all of them stay for that long; and what that means.
+RULES: dict[str, tuple[dict[str, tuple[float, float]], str]] = {
+    "discriminator": ({"d_real": (0.95, 1), "d_fake": (0, 0.05)}, "the discriminator has won: it tells originals "
+     "({d_real:.2f}) from generated pictures ({d_fake:.3f}) every time, and the generator learns little from it. Try a "
+     "lower d_lr, real_label = 0.9, or fewer d_channels; and begin with a trained SRResNet (--init)"),
+    "outside": ({"outside": (0.05, 1)}, "{outside:.0%} of the output lies outside of [-1, 1], where black and white "
+     "end: saved pictures lose it. Try a lower learning rate, or more weight on the content"),
+    "contrast": ({"contrast": (0, 0.1)}, "the output is nearly uniform: it varies {contrast:.2f} times as much as the "
+     "originals. Try a lower learning rate, or less adversarial weight"),
+}  # fmt: skip
 
 
 def measured(
@@ -74,16 +71,11 @@ def plain_words(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     if len(records) < WINDOW:
         return {}
     last = records[-1]
+    terms = {name: ({name: (0.0, 0.0)}, TERM.format(term=name.removeprefix("grad_")))
+             for name in last if name.startswith("grad_")}  # fmt: skip
 
     def always(name: str, low: float, high: float) -> bool:
         return all(low <= record.get(name, -1.0) <= high for record in records)
 
-    found = {name: TERM.format(term=name.removeprefix("grad_"))
-             for name in last if name.startswith("grad_") and always(name, 0, 0)}  # fmt: skip
-    if always("d_real", 0.95, 1) and always("d_fake", 0, 0.05):
-        found["discriminator"] = SATURATED.format(**last)
-    if always("outside", 0.05, 1):
-        found["outside"] = OUTSIDE.format(**last)
-    if always("contrast", 0, 0.1):
-        found["contrast"] = UNIFORM.format(**last)
-    return found
+    return {name: text.format(**last) for name, (bounds, text) in (terms | RULES).items()
+            if all(always(number, *bound) for number, bound in bounds.items())}  # fmt: skip
