@@ -25,7 +25,9 @@ _PARTS = {
     "kernel": "weight", "W": "weight", "gamma": "weight", "alpha": "weight", "b": "bias", "beta": "bias",
     "moving_mean": "running_mean", "moving_variance": "running_var",
 }  # fmt: skip
-_MOST = 64  # blocks
+# What stands for the counts in names.txt, for each of as many residual blocks as a model may have.
+_COUNTS = [{"k": k, "2k": 2 * k, "2k+1": 2 * k + 1, "2k+2": 2 * k + 2, **{f"k+{n}": k + n for n in (1, 2, 17, 34)}}
+           for k in range(64)]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,7 @@ class Naming:
     @cached_property
     def table(self) -> dict[str, str]:
         """From the name of a module to ours; "unused" for one that we have no use for."""
-        table = {}
-        for theirs, ours in self.rows:
-            for k in range(_MOST if "k" in theirs else 1):
-                shifted = {f"k+{n}": k + n for n in (1, 2, 17, 34)}
-                counts = {"k": k, "2k": 2 * k, "2k+1": 2 * k + 1, "2k+2": 2 * k + 2, **shifted}
-                table[theirs.format_map(counts)] = ours.format_map(counts)
-        return table
+        return {theirs.format_map(counts): ours.format_map(counts) for theirs, ours in self.rows for counts in _COUNTS}
 
     def our_name(self, name: str) -> str:
         """Return what we call an array; "unused" for one that we have no use for, "" for one that is in no row.
