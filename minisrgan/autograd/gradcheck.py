@@ -144,7 +144,7 @@ class _Check:
 
     def _errors(self, checked: Sequence[int]) -> tuple[float, ...] | None:
         """Return each input's relative error, or None where a kink is in the way; raise if a gradient is wrong."""
-        self.results = [y.data for y in self._call(self._leaves())]
+        self.results = [y.data for y in self._compute()[1]]
         self.weights = [_normal(self.rng, y) for y in self.results]
         size = sum(float(((c * y) ** 2).sum()) for c, y in zip(self.weights, self.results, strict=True)) ** 0.5
         recorded, plain = self._gradients(create_graph=True), self._gradients(create_graph=False)
@@ -170,24 +170,24 @@ class _Check:
             errors.append(float(difference[worst]) / (largest or 1.0))
         return tuple(errors)
 
-    def _leaves(self) -> list[Any]:
-        return [Tensor(x.data.copy(), x.requires_grad) if isinstance(x, Tensor) else x for x in self.inputs]
-
-    def _call(self, leaves: Sequence[Any]) -> tuple[Tensor, ...]:
+    def _compute(self, i: int = 0, step: Array | None = None) -> tuple[list[Any], tuple[Tensor, ...]]:
+        """Return new leaves with the inputs' numbers, input i moved by a step, and what the function makes of them."""
+        leaves = [Tensor(x.data.copy(), x.requires_grad) if isinstance(x, Tensor) else x for x in self.inputs]
+        if step is not None:
+            leaves[i].data += step
         self.evaluations += 1
         y = self.function(*leaves)
-        return y if isinstance(y, tuple) else (y,)
+        return leaves, y if isinstance(y, tuple) else (y,)
 
-    def _gradients(self, create_graph: bool) -> list[Array]:
-        """Return dL/dx for every input, zeros where no path leads there."""
-        leaves = self._leaves()
-        pairs = [(y, Tensor(c.copy())) for y, c in zip(self._call(leaves), self.weights, strict=True)]
+    def _gradients(self, create_graph: bool) -> dict[int, Array]:
+        """Return dL/dx for every input that requires it, zeros where no path leads there."""
+        leaves, results = self._compute()
+        pairs = [(y, Tensor(c.copy())) for y, c in zip(results, self.weights, strict=True)]
         roots, seeds = zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True)
-        targets = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad]
-        reached = propagate(roots, seeds, targets, create_graph, retain_graph=True)
+        targets = {i: leaf for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad}
+        reached = propagate(roots, seeds, list(targets.values()), create_graph, retain_graph=True)
         found = {id(leaf): gradient for leaf, gradient, _ in reached}
-        tensors = [leaf if isinstance(leaf, Tensor) else Tensor(0.0) for leaf in leaves]
-        return [found.get(id(leaf), zeros_like(leaf)).data for leaf in tensors]
+        return {i: found.get(id(leaf), zeros_like(leaf)).data for i, leaf in targets.items()}
 
     def _steps(self, like: Array) -> Iterator[tuple[str, Array]]:
         """Yield directions of length 1 and their names: a random one and, in a small input, each element."""
@@ -200,13 +200,9 @@ class _Check:
 
     def _slope(self, i: int, step: Array, eps: float) -> tuple[float, float]:
         """Return the slope of L along a step in input i, and how much it differs between the two sides."""
-        both = []
-        for shift in (eps, -eps):
-            leaves = self._leaves()
-            leaves[i].data += shift * step
-            both.append(self._call(leaves))
+        (_, higher), (_, lower) = self._compute(i, eps * step), self._compute(i, -eps * step)
         slope = bend = 0.0
-        for above, y, below, c in zip(both[0], self.results, both[1], self.weights, strict=True):
+        for above, y, below, c in zip(higher, self.results, lower, self.weights, strict=True):
             slope += float((c * (above.data - below.data)).sum()) / (2 * eps)
             bend += float(abs(c * (above.data - 2 * y + below.data)).sum()) / eps
         return slope, bend
