@@ -197,20 +197,5 @@ _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**63),
 }
 
-# tiny learns in minutes; small takes about 40 minutes for each stage on two cores. Their balance and grid_weight are
-# those for pixels as content (docs/recipe.md has others for VGG). paper is the paper's.
-PRESETS = {
-    "tiny": Config(
-        preset="tiny", channels=32, blocks=4, start="nearest", d_channels=16, crop=64, batch=8,
-        srresnet_steps=800, srresnet_lr=1e-3, srresnet_warmup=100, srresnet_decay=0.8,
-        srgan_steps=500, srgan_lr=2e-4, d_lr=5e-4,
-        d_head_start=150, adversarial_balance=20.0, grid_weight=6.0, real_label=0.9,
-    ),
-    "small": Config(
-        preset="small", channels=32, blocks=8, start="nearest", d_channels=32, batch=8,
-        srresnet_steps=14_000, srresnet_lr=5e-4, srresnet_warmup=500, srresnet_decay=0.75,
-        srgan_steps=4_000, srgan_decay=0.8,
-        d_head_start=400, adversarial_balance=20.0, grid_weight=6.0, real_label=0.9, ema=0.999,
-    ),
-    "paper": Config(preset="paper"),
-}  # fmt: skip
+_PRESETS = tomllib.loads(Path(__file__).with_name("presets.toml").read_text(encoding="utf-8"))
+PRESETS = {name: Config(preset=name, **settings) for name, settings in _PRESETS.items()}
