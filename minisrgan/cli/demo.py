@@ -1,7 +1,5 @@
 """`minisrgan demo`: the whole of SRGAN on four photographs, in a few minutes."""
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import time

@@ -1,7 +1,5 @@
 """`minisrgan doctor`: what this machine computes with, how fast, and a command for everything that is amiss."""
 
-from __future__ import annotations
-
 import argparse
 import platform
 import textwrap

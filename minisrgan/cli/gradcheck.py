@@ -1,7 +1,5 @@
 """`minisrgan gradcheck`: is every operation what its formula says, and its gradient too?"""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

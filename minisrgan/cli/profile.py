@@ -1,7 +1,5 @@
 """`minisrgan profile`: what each operation of a training step, or of upscaling, costs."""
 
-from __future__ import annotations
-
 import argparse
 from functools import partial
 from pathlib import Path

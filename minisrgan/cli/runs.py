@@ -1,7 +1,5 @@
 """`minisrgan runs`: compare trainings by their logs."""
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import tomllib

@@ -1,7 +1,5 @@
 """`minisrgan summary`: the layers of a model as a table."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Any
 

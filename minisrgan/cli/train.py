@@ -1,7 +1,5 @@
 """`minisrgan train`: train SRResNet, and SRGAN from it, on a folder of photographs."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """`minisrgan weights`: which weights there are, whether they are whole, and how to get others."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

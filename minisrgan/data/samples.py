@@ -1,7 +1,5 @@
 """Photographs that come with scikit-image, for notebooks and demos without a network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path

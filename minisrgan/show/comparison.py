@@ -1,7 +1,5 @@
 """Upscaled pictures side by side, with an enlarged detail and the numbers of each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A table of every operation and how it is known to be right: held against loops, differences and PyTorch."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

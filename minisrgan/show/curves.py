@@ -1,7 +1,5 @@
 """A training in figures: its curves, from the records of a log, and how its pictures change with the steps."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby

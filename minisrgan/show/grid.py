@@ -1,7 +1,5 @@
 """Small figures for notebooks: pictures, kernels and feature maps in rows, lines, histograms, the bars of a profile."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import ceil
 from typing import Any

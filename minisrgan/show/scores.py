@@ -1,7 +1,5 @@
 """The tables of `minisrgan evaluate`: a block of lines a photograph, a line a method."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from minisrgan.inference.evaluate import Score

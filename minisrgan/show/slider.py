@@ -1,7 +1,5 @@
 """A page with a slider between two enlargements of a photograph, in one file that needs no network."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ last: a run that is killed at any moment leaves either a whole checkpoint or non
 they were.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

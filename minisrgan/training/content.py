@@ -1,7 +1,5 @@
 """Which content loss a training uses, and how VGG's features are weighted in it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path

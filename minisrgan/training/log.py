@@ -1,7 +1,5 @@
 """The log of a training: one line of JSON a step."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

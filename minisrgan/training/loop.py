@@ -1,7 +1,5 @@
 """A step of the loop, which stops at the first number that is not finite; and the loop without a folder."""
 
-from __future__ import annotations
-
 import math
 import sys
 import time

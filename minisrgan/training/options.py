@@ -1,7 +1,5 @@
 """What a run works with: which photographs, on which device, and how often it saves."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What of a training is for use: the generator, averaged and measured anew, and how good it is on other photographs."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Mapping
 

@@ -1,7 +1,5 @@
 """A part of a training step that may be repeated where the memory of a GPU was full."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import count
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM end a training after the step that is being taken, when everything fits together."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

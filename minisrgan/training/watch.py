@@ -1,7 +1,5 @@
 """What watches a training: the numbers that its log tells of a step, and what goes wrong without an error."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

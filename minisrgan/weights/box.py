@@ -1,7 +1,5 @@
 """Models by their names: in the box, which comes with the package, or fetched, and then in the cache folder."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Weights that the package is too small to bring along: fetched once, checked, and kept in the cache folder."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tomllib

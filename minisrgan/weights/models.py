@@ -1,7 +1,5 @@
 """Models to files and back: the file says how the model is to be built."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Named arrays in a safetensors file, with a few words about them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

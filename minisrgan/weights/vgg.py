@@ -1,7 +1,5 @@
 """What the content loss compares features with: VGG19, or another stack of convolutions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minisrgan.errors import WeightsError

@@ -1,7 +1,5 @@
 """Zip files, whose table of contents may lie, and NumPy's .npz, which is one."""
 
-from __future__ import annotations
-
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile

@@ -1,7 +1,5 @@
 """Weights of others to ours: from PyTorch, Keras and NumPy, whose names and layouts differ."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Keras's .h5 files."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from pathlib import Path

@@ -3,8 +3,6 @@
 Signs of other kinds of files are in signs.txt, and names of arrays of other architectures in families.txt.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What others call the parts of these models, as names.txt has it: a column for each way, from their names to ours."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property

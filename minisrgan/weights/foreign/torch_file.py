@@ -11,8 +11,6 @@ A program can build much out of little: it names one value any number of times. 
 may be nested, not even by its hash or its text, and nothing that may be long is copied more than once.
 """
 
-from __future__ import annotations
-
 import math
 import pickletools
 from collections.abc import Callable, Iterable
