@@ -17,7 +17,7 @@ from minisrgan.show.scores import shorten
 from minisrgan.show.style import PALETTE, SMALL, TEXT, Axes, Figure, new_figure, save_figure, style_plot
 from minisrgan.training.log import read_log
 
-Stage: TypeAlias = tuple[int, str]  # number and name
+_Stage: TypeAlias = tuple[int, str]  # number and name
 _SMOOTH_FROM = 50  # fewer points than this are shown as they are, with dots
 
 # The panels of a training: label, and keys of the log.
@@ -77,7 +77,7 @@ def curves_figure(
         fix = 'for example panels={"PSNR (dB)": ["psnr"], "loss": ["content", "adversarial"]}, log_scale=["loss"]'
         raise ArgumentError("curves_figure", expected=told, got=got, fix=fix)
     places = _timeline(log)
-    starts: dict[Stage, float] = {}
+    starts: dict[_Stage, float] = {}
     for step, stage in places:
         starts.setdefault(stage, step)
     columns = 1 if len(panels) <= 3 else 2
@@ -113,9 +113,9 @@ def curves_figure(
     return figure
 
 
-def _timeline(log: Sequence[Mapping[str, Any]]) -> list[tuple[float, Stage]]:
+def _timeline(log: Sequence[Mapping[str, Any]]) -> list[tuple[float, _Stage]]:
     """The step of each record, counted through all stages, and its stage."""
-    places: list[tuple[float, Stage]] = []
+    places: list[tuple[float, _Stage]] = []
     stage, count, offset = next((str(record["stage"]) for record in log if "stage" in record), ""), 0, 0.0
     for number, record in enumerate(log):
         if "step" not in record:
@@ -130,7 +130,7 @@ def _timeline(log: Sequence[Mapping[str, Any]]) -> list[tuple[float, Stage]]:
     return places
 
 
-def _draw(axes: Axes, points: Sequence[tuple[float, Stage, float]], name: str, color: str) -> None:
+def _draw(axes: Axes, points: Sequence[tuple[float, _Stage, float]], name: str, color: str) -> None:
     """One key's line, broken between stages: dots for few values, else a thin line as logged under a smoothed one.
 
     points  (step, stage, value) of each record that has the key

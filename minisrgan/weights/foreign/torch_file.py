@@ -119,50 +119,49 @@ def interpret(program: BinaryIO, kinds: dict[str, str] | None = None) -> Any:
 
     kinds  filled with the kind of number of each storage that the program names
     """
-    stack: list[Any] = []
-    marks: list[int] = []
+    stacks: list[list[Any]] = [[]]  # a mark begins another one
     memo: dict[int, Any] = {}
-    push, pop = stack.append, stack.pop
 
-    def above_mark() -> list[Any]:
-        start = marks.pop()
-        values = stack[start:]
-        del stack[start:]
-        return values
+    def push(value: Any) -> None:
+        stacks[-1].append(value)
+
+    def pop(at: int = -1) -> Any:
+        return stacks[-1].pop(at)
 
     def extend(values: list[Any]) -> None:
-        stack[-1].extend(values)
+        stacks[-1][-1].extend(values)
 
     def put(values: list[Any]) -> None:
-        _put(stack[-1], zip(values[::2], values[1::2], strict=True))
+        _put(stacks[-1][-1], zip(values[::2], values[1::2], strict=True))
 
     def storage() -> None:
-        push(_storage(pop()))
+        found = _storage(pop())
+        push(found)
         if kinds is not None:
-            kinds[stack[-1].key] = stack[-1].kind
+            kinds[found.key] = found.kind
 
     # Each instruction by its name in `pickletools`, and what it does with the value that stands behind it, if any.
     instructions: dict[str, Callable[[Any], object]] = {
         **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"), push),
         **dict.fromkeys(("BINUNICODE", "BINSTRING", "SHORT_BINSTRING"), push),
-        **dict.fromkeys(("BINPUT", "LONG_BINPUT"), lambda place: memo.update({place: stack[-1]})),
+        **dict.fromkeys(("BINPUT", "LONG_BINPUT"), lambda place: memo.update({place: stacks[-1][-1]})),
         **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda place: push(memo[place])),
         "PROTO": lambda version: None,
         "NONE": lambda _: push(None),
         "NEWTRUE": lambda _: push(True),
         "NEWFALSE": lambda _: push(False),
-        "MARK": lambda _: marks.append(len(stack)),
+        "MARK": lambda _: stacks.append([]),
         "EMPTY_TUPLE": lambda _: push(()),
         "TUPLE1": lambda _: push((pop(),)),
         "TUPLE2": lambda _: push((pop(-2), pop())),
         "TUPLE3": lambda _: push((pop(-3), pop(-2), pop())),
-        "TUPLE": lambda _: push(tuple(above_mark())),
+        "TUPLE": lambda _: push(tuple(stacks.pop())),
         "EMPTY_LIST": lambda _: push([]),
-        "APPEND": lambda _: stack[-2].append(pop()),
-        "APPENDS": lambda _: extend(above_mark()),
+        "APPEND": lambda _: extend([pop()]),
+        "APPENDS": lambda _: extend(stacks.pop()),
         "EMPTY_DICT": lambda _: push({}),
         "SETITEM": lambda _: put([pop(-2), pop()]),
-        "SETITEMS": lambda _: put(above_mark()),
+        "SETITEMS": lambda _: put(stacks.pop()),
         "BUILD": lambda _: pop(),  # attributes of a dictionary, such as PyTorch's _metadata
         "GLOBAL": lambda name: push(_Global(name.replace(" ", ".", 1))),
         "BINPERSID": lambda _: storage(),
