@@ -48,7 +48,7 @@ MISSED = {"Set5": ("grid_2", "vgg_54"), "Set14": ("top_octave", "detail", "grid_
 
 @pytest.fixture(scope="module", params=SETS)
 def srgan(request: pytest.FixtureRequest) -> tuple[str, Score]:
-    """Measure the SRGAN in the box: the set, and the averages over it."""
+    """Measure the bundled SRGAN: the set, and the averages over it."""
     folder = SHARED / "weights"
     measures = Texture(vgg=folder / "vgg19_caffe_conv.npz", niqe=folder / "niqe_parameters.npz")
     found = [

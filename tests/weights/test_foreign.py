@@ -118,8 +118,11 @@ FAMILIES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("wrapper", ["", "params_ema.", "module.", "netG._orig_mod."])
+# Each family as it is, and two of them in each wrapping: what takes a wrapping off does not know the families.
+WRAPPED = [(name, wrapper) for name in ("EDSR", "SRCNN") for wrapper in ("params_ema.", "module.", "netG._orig_mod.")]
+
+
+@pytest.mark.parametrize(("name", "wrapper"), [*((name, "") for name in FAMILIES), *WRAPPED])
 def test_another_architecture_is_named(name: str, wrapper: str, tmp_path: Path) -> None:
     """It is not damaged, and getting it again does not help: it is another network, and has a name."""
     names, family = FAMILIES[name]
