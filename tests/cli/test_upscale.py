@@ -238,4 +238,6 @@ def test_a_terminal_is_told_the_time_left(place: Path) -> None:
     assert process.returncode == 0
     assert b"1/1 a.png" in shown
     assert re.search(rb"[1-9]\d% \|.* \d\d:\d\d left", shown)
-    assert subprocess.run([*words, "--overwrite"], env=environment, capture_output=True, check=True).stderr == b""
+    write_image("b.png", noise(8, 8))
+    words[words.index("a.png")] = "b.png"
+    assert subprocess.run(words, env=environment, capture_output=True, check=True).stderr == b""
