@@ -21,20 +21,20 @@ def add_parser(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "compare",
-        help="show a photograph under several methods: a figure, or a page with a before/after slider",
-        description="Enlarge a photograph with nearest, bicubic and each model. Show it with a detail as a figure, or "
-        "as a page that works offline, with a slider between any two of them; in the page's address, "
-        "#split=25&left=bicubic&right=original sets the slider and the sides.",
+        help="compare methods on one photograph: a figure, or a page with a before/after slider",
+        description="Enlarge a photograph with nearest, bicubic and each model. Show the results and a detail as a "
+        "figure, or as a page that works offline, with a slider between any two of them. In the page's address, "
+        "#split=25&left=bicubic&right=original sets the slider and the two sides.",
         epilog="example: minisrgan compare portrait.jpg --from-original --model srgan.safetensors --out page.html",
     )
     add, source = parser.add_argument, parser.add_mutually_exclusive_group()
     add("photo", type=Path, metavar="PHOTO", help="an image file")
-    source.add_argument("--lr", action="store_true", help="PHOTO is the small one, to be enlarged (the default)")
-    source.add_argument("--from-original", action="store_true", help="PHOTO is the large one: shrink it by bicubic, "
-                        "enlarge that, and show PHOTO beside with PSNR and SSIM of the others")  # fmt: skip
+    source.add_argument("--lr", action="store_true", help="PHOTO is the small image, to be enlarged (the default)")
+    source.add_argument("--from-original", action="store_true", help="PHOTO is the large image: shrink it with "
+                        "bicubic, enlarge the result, and show PHOTO beside it with PSNR and SSIM")  # fmt: skip
     add_method_options(parser)
     add("--out", type=Path, required=True, metavar="FILE", help="page.html, or figure.png, .svg or .pdf")
-    add("--detail", metavar="X,Y,W,H", help="what is shown enlarged: left, top, width, height in pixels of PHOTO "
+    add("--detail", metavar="X,Y,W,H", help="the detail to enlarge: left, top, width, height in pixels of PHOTO "
         "(default: the square with most fine structure, by the spread of luminance in blocks of 4 x 4)")  # fmt: skip
     parser.set_defaults(run=run)
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _zoom(detail: str | None, shape: tuple[int, ...], factor: int) -> tuple[int, int, int, int] | None:
-    """The detail asked for, in pixels of the enlarged picture, as (top, left, height, width)."""
+    """Return the requested detail in pixels of the enlarged image, as (top, left, height, width)."""
     if detail is None:
         return None
     numbers = [int(part) for part in detail.split(",")] if re.fullmatch(r"\d+(,\d+){3}", detail) else [0] * 4

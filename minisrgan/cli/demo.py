@@ -1,4 +1,4 @@
-"""`minisrgan demo`: the whole of SRGAN on four photographs, in a few minutes."""
+"""`minisrgan demo`: train SRResNet and SRGAN on sample photographs in a few minutes."""
 
 import argparse
 import shutil
@@ -20,7 +20,7 @@ from minisrgan.training import PRESETS, Options, Run
 from minisrgan.training.log import read_log
 from minisrgan.weights import load_generator
 
-HELD_OUT = "chelsea"  # never trained on; a cat's fur is texture that no method can know
+HELD_OUT = "chelsea"  # not used for training; a cat's fur is texture that the small photo does not contain
 DETAIL = (60, 80, 160, 160)  # top, left, height, width of the part shown enlarged
 
 
@@ -28,15 +28,15 @@ def add_parser(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "demo",
-        help="upscale a photograph with the models in the box, then train a tiny SRGAN (about 4 minutes)",
-        description="Upscale a photograph with the models that come with minisrgan and write box.png. Then train a "
-        "tiny SRResNet, and a tiny SRGAN from it, on photographs that come with scikit-image; upscale the one that was "
-        "held out; write comparison.png and curves.png.",
+        help="upscale a photograph with the bundled models, then train a tiny SRGAN (about 4 minutes)",
+        description="Upscale a photograph with the bundled models and write box.png. Then train a tiny SRResNet, and a "
+        "tiny SRGAN starting from it, on photographs that come with scikit-image. Upscale the photograph that was held "
+        "out, and write comparison.png and curves.png.",
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="default: runs/demo")
-    parser.add_argument("--steps", type=int, nargs=2, metavar=("SRRESNET", "SRGAN"), help="other numbers of steps; "
+    parser.add_argument("--steps", type=int, nargs=2, metavar=("SRRESNET", "SRGAN"), help="numbers of steps; "
                         f"default {PRESETS['tiny'].srresnet_steps} and {PRESETS['tiny'].srgan_steps}")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of weights and crops (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights and crops (default 0)")
     parser.set_defaults(run=run)
 
 
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _draw(path: Path, pictures: Mapping[str, Array]) -> dict[str, Score]:
-    """Draw pictures, of which the last is the original, beside each other; print and return PSNR and SSIM of each."""
+    """Draw images beside their original, the last of them; print and return the PSNR and SSIM of each."""
     original = pictures["original"]
     scores = {name: Score(psnr(p, original), ssim(p, original)) for name, p in pictures.items() if p is not original}
     print(f"\n{HELD_OUT}, luminance, 4 pixels cropped from each border:")
@@ -97,7 +97,7 @@ def _draw(path: Path, pictures: Mapping[str, Array]) -> dict[str, Score]:
 
 
 def _report(pictures: Mapping[str, Array], last: list[dict[str, Any]]) -> None:
-    """Print what the second stage has added, and how far the two players came."""
+    """Print how much detail stage srgan has added, and the final probabilities of the discriminator."""
     srresnet, srgan = (detail(pictures[name], pictures["original"]) for name in ("SRResNet", "SRGAN"))
     print(f"Detail (RMS of the Laplacian, 1 is the original's): SRResNet {srresnet:.2f}, SRGAN {srgan:.2f}.")
     real, fake = (float(np.mean([record[name] for record in last])) for name in ("d_real", "d_fake"))

@@ -1,4 +1,4 @@
-"""`minisrgan doctor`: what this machine computes with, how fast, and a command for everything that is amiss."""
+"""`minisrgan doctor`: check processor, libraries and GPU, and print a command that fixes each problem."""
 
 import argparse
 import platform
@@ -12,7 +12,7 @@ import numpy as np
 from minisrgan import __version__, backend, kernels
 from minisrgan.kernels.cuda.check import Finding, findings
 
-SECONDS, MOST = 1.0, 1e-4  # a measurement lasts; two devices may differ, relative to the largest number
+SECONDS, MOST = 1.0, 1e-4  # of a measurement; largest difference of two devices, relative to the largest number
 SHAPES = (4, 96, 96, 64), (3, 3, 64, 64)  # images and weight, as in the middle of the generator
 
 
@@ -20,16 +20,16 @@ def add_parser(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "doctor",
-        help="look at processor and GPU: what is there, what is missing, how fast it is",
-        description="Look at what minisrgan computes with: versions, threads, and for a GPU its driver, CuPy, CUDA's "
-        "libraries and memory; then convolve for a second on each device and compare the results. Below what needs "
-        "mending stands a command that mends it. The exit status is 1 if there is anything.",
+        help="check processor and GPU: what is installed, what is missing, how fast they are",
+        description="Check versions and threads, and for a GPU its driver, CuPy, CUDA's libraries and memory; then "
+        "compute a convolution for a second on each device and compare the results. Below each problem is a command "
+        "that fixes it. The exit status is 1 if there is a problem.",
     )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every finding as soon as it is there."""
+    """Print each finding as soon as it is known."""
     amiss = 0
     for finding in examine():
         lines = textwrap.wrap(finding.fact, 92, break_long_words=False, break_on_hyphens=False) or [""]
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at the processor, at the way to a GPU, and at what each computes."""
+    """Check the processor, everything a GPU needs, and the results of each device."""
     libraries = [f"{b['internal_api']} {b['version']}" for b in backend._blas().info() if b["user_api"] == "blas"]
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {', '.join(libraries) or 'unknown BLAS'}"
     yield Finding("minisrgan", f"{__version__}, {versions}, {platform.system()} {platform.machine()}")
@@ -61,11 +61,11 @@ def examine() -> Iterator[Finding]:
 
 
 def convolve(device: str) -> tuple[str, backend.Array]:
-    """Convolve for a second; return the speed in words, and the result."""
+    """Compute convolutions for a second; return the speed as text, and the result."""
     rng = np.random.default_rng(0)
     x, weight = (backend.to_device(rng.standard_normal(shape, dtype=np.float32), device) for shape in SHAPES)
     result, start, count = backend.to_numpy(kernels.conv2d(x, weight, padding=1)), time.perf_counter(), 0
     while (seconds := time.perf_counter() - start) < SECONDS:
-        backend.to_numpy(kernels.conv2d(x, weight, padding=1)[0, 0, 0])  # waits for it
+        backend.to_numpy(kernels.conv2d(x, weight, padding=1)[0, 0, 0])  # waits for the result
         count += 1
     return f"{2 * count * result[..., 0].size * weight.size / seconds / 1e9:,.0f} GFLOP/s in a 3x3 convolution", result

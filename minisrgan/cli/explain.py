@@ -17,11 +17,11 @@ from minisrgan.models import Generator
 from minisrgan.models.generator import ResidualBlock
 from minisrgan.nn import BatchNorm2d, Conv2d, Module, PReLU
 
-Example: TypeAlias = tuple[Tensor, Mapping[str, Tensor]]  # a loss, and what its leaves are called
+Example: TypeAlias = tuple[Tensor, Mapping[str, Tensor]]  # a loss, and the names of its tensors
 
 
 def _through(make: Callable[[np.random.Generator], Module], shape: tuple[int, ...], scale: int = 1) -> Example:
-    """Return the mean squared error between what a module makes of random images and other random images."""
+    """Return the mean squared error between a module's output for random images and other random images."""
     rng = np.random.default_rng(0)
     module, x = make(rng), Tensor(rng.uniform(-1, 1, shape).astype(np.float32), requires_grad=True)
     y = module(x)
@@ -44,13 +44,13 @@ def add_parser(commands: Any) -> None:
         "explain",
         help="show the backward pass of a small graph step by step",
         description="Show the backward pass of an example step by step: operation, formula, and the norm of each "
-        "gradient. In Python, loss.explain() does so for any graph, and minisrgan.explain.graph.to_svg(loss) "
-        "draws it.",
+        "gradient. In Python, loss.explain() prints it for any graph, and minisrgan.explain.graph.to_svg(loss) "
+        "draws the graph.",
         epilog="example: minisrgan explain residual --svg residual.svg",
     )
-    parser.add_argument("example", nargs="?", choices=EXAMPLES, default="prelu", help="which graph (default prelu): "
-                        "each ends in the mean squared error to random images")  # fmt: skip
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the graph into a file as well")
+    parser.add_argument("example", nargs="?", choices=EXAMPLES, default="prelu", help="the graph to show (default "
+                        "prelu); each ends in the mean squared error to random images")  # fmt: skip
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw the graph into a file")
     parser.set_defaults(run=run)
 
 

@@ -1,4 +1,4 @@
-"""`minisrgan gradcheck`: is every operation what its formula says, and its gradient too?"""
+"""`minisrgan gradcheck`: check every operation, its gradient and its second derivative."""
 
 import argparse
 import sys
@@ -22,14 +22,14 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "gradcheck",
         help="check every operation: formula, gradient, second derivative",
-        description="Hold every operation against plain loops over its formula, its gradient and second derivative "
-        "against differences, and all of it against PyTorch's results where they are at hand. Exit status 1 if one "
-        "fails.",
+        description="Compare every operation with a reference in plain loops, its gradient and second derivative with "
+        "finite differences, and all of them with stored results of PyTorch, if they are available. The exit status is "
+        "1 if one of them fails.",
         epilog="example: minisrgan gradcheck conv2d prelu",
     )
-    parser.add_argument("ops", nargs="*", metavar="OP", help="operations (default: all)")
+    parser.add_argument("ops", nargs="*", metavar="OP", help="operations to check (default: all)")
     parser.add_argument("--fixtures", type=Path, metavar="DIR", help="folder with operations.npz, PyTorch's results "
-                        f"(default: {FIXTURES.as_posix()} where that exists)")  # fmt: skip
+                        f"(default: {FIXTURES.as_posix()} if it exists)")  # fmt: skip
     parser.add_argument("--markdown", action="store_true", help="print a page in Markdown: docs/correctness.md")
     parser.set_defaults(run=run)
 

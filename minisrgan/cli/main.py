@@ -1,4 +1,4 @@
-"""The command `minisrgan`: finds the command asked for, runs it, and reports errors without a traceback."""
+"""The command `minisrgan`: parses the command line, runs a command, and reports errors without a traceback."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files may hold what this terminal cannot show
+        if isinstance(stream, io.TextIOWrapper):  # file names may contain characters that this terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     try:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MinisrganError as error:
         print(error.layout(width=100), file=sys.stderr)
         return EXIT_ERROR
-    except OSError as error:  # where a result was to go, a folder that is a file, a full disk
+    except OSError as error:  # a path that cannot be written, a full disk
         fix = "check the path, its permissions and the space left"
         told = ConfigError("the file system", expected="a file that can be opened", got=str(error), fix=fix)
         print(told.layout(width=100), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`minisrgan profile`: what each operation of a training step, or of upscaling, costs."""
+"""`minisrgan profile`: time and memory of each operation in a training step or in upscaling."""
 
 import argparse
 from functools import partial
@@ -19,19 +19,19 @@ def add_parser(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "profile",
-        help="show what each operation of a training step, or of upscaling, costs",
-        description="Run training steps, or upscale 128 x 128 pixels, on random numbers; show for each operation its "
-        "calls, milliseconds forward and backward, share of the whole, and size of its results. In Python, "
+        help="show the time and memory of each operation in a training step or in upscaling",
+        description="Run training steps, or upscale 128 x 128 pixels, on random numbers. Show for each operation its "
+        "calls, milliseconds forward and backward, share of the total, and size of its results. In Python, "
         "`with minisrgan.profile() as costs:` records any code, and print(costs) shows the table.",
         epilog="example: minisrgan profile srgan --preset paper --steps 1 --plot profile.png",
     )
     works = ("srresnet", "srgan", "upscale")
-    parser.add_argument("work", nargs="?", choices=works, default=works[0], help="what is done (default srresnet)")
-    parser.add_argument("--preset", choices=PRESETS, default="tiny", help="sizes as in train (default tiny); in paper "
-                        "srgan compares features of a VGG19, with random weights")  # fmt: skip
-    parser.add_argument("--steps", type=int, default=3, metavar="N", help="how often (default 3), after a first time "
+    parser.add_argument("work", nargs="?", choices=works, default=works[0], help="what to measure (default srresnet)")
+    parser.add_argument("--preset", choices=PRESETS, default="tiny", help="network sizes as in train (default tiny); "
+                        "with paper, srgan compares features of a VGG19 with random weights")  # fmt: skip
+    parser.add_argument("--steps", type=int, default=3, metavar="N", help="number of steps (default 3), after one step "
                         "that is not recorded")  # fmt: skip
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it as well, into a .png, .svg or .pdf")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the table into a .png, .svg or .pdf")
     parser.set_defaults(run=run)
 
 

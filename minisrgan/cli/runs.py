@@ -18,7 +18,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "runs",
         help="compare trainings: one figure, and a table of results and of the settings that differ",
-        description="Compare the folders that minisrgan train has written, by their logs.",
+        description="Compare the logs in folders that minisrgan train has written.",
         epilog="example: minisrgan runs runs/first runs/second --stage srgan --out runs.png",
     )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a training")

@@ -22,8 +22,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--scale", type=int, default=4, help="generator: 2, 4 or 8 (default 4)")
     parser.add_argument("--channels", type=int, default=64, help="generator, discriminator: width (default 64)")
     parser.add_argument("--blocks", type=int, default=16, help="generator: residual blocks (default 16)")
-    parser.add_argument("--phi", default="5,4", help="vgg19: up to which feature map (default 5,4)")
-    parser.add_argument("--input", metavar="HxW", help="size of the input (default 24x24, else 96x96)")
+    parser.add_argument("--phi", default="5,4", help="vgg19: the last feature map, i,j (default 5,4)")
+    parser.add_argument("--input", metavar="HxW", help="size of the input (default 24x24 for the generator, 96x96 for "
+                        "the others)")  # fmt: skip
     parser.set_defaults(run=run)
 
 

