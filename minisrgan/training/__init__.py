@@ -1,4 +1,4 @@
-"""The two stages of SRGAN: SRResNet by content alone, then SRGAN against a discriminator."""
+"""Training in two stages: SRResNet with the content loss only, then SRGAN with a discriminator."""
 
 from minisrgan.training.checkpoint import Checkpoints, locked, restore, state_of
 from minisrgan.training.config import PRESETS, Config, read_config, write_config

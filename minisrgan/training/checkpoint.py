@@ -1,9 +1,8 @@
-"""Checkpoints: all that a training needs to go on as if it had never stopped.
+"""Checkpoints: everything that is needed to resume a training exactly.
 
 A checkpoint is two files. ``NAME.safetensors`` holds the arrays; ``NAME.json``, the manifest, holds the rest and the
-SHA-256 of both. Each is written beside its place, brought to the disk (fsync), and only then renamed, the manifest
-last: a run that is killed at any moment leaves either a whole checkpoint or none under that name, and older ones as
-they were.
+SHA-256 of both. Each is written to a temporary file, flushed to the disk (fsync), and then renamed, the manifest last.
+If a run is killed at any moment, the checkpoint is complete or does not exist, and older checkpoints are unchanged.
 """
 
 import contextlib
@@ -26,12 +25,12 @@ Arrays = Mapping[str, Array]
 
 
 class Checkpoints:
-    """The checkpoints of one stage in a folder: the newest few, and the best.
+    """The checkpoints of one stage in a folder: the newest ones, and the best one.
 
-    folder  made where it is missing; `clean` removes what a killed writer left in it
-    name    of the stage; files are called name-00001000.safetensors and .json
-    keep    how many of the newest stay
-    Errors  CheckpointError where a checkpoint cannot be written, and from `load` where there are some and none is whole
+    folder  created if it is missing; `clean` removes the leftovers of a killed process
+    name    the stage; files are called name-00001000.safetensors and .json
+    keep    how many of the newest are kept
+    Errors  CheckpointError if a checkpoint cannot be written, and from `load` if all existing ones are damaged
 
     >>> import tempfile
     >>> import numpy as np
@@ -51,10 +50,10 @@ class Checkpoints:
         return sorted(int(number) for number in numbers if number.isdecimal())
 
     def save(self, step: int, arrays: Arrays, state: Mapping[str, Any], score: float | None = None) -> None:
-        """Write a checkpoint, then remove those that are neither among the newest nor of the highest score.
+        """Write a checkpoint, then remove all but the newest ones and the one with the highest score.
 
-        state  whatever JSON can hold
-        score  how good it is, more is better; None where nobody has measured
+        state  values that JSON can represent
+        score  its quality, higher is better; None if it was not measured
         """
         from safetensors.numpy import save
 
@@ -71,7 +70,7 @@ class Checkpoints:
         self._prune()
 
     def load(self) -> tuple[int, dict[str, Array], dict[str, Any]] | None:
-        """Return step, arrays and state of the newest checkpoint that is whole; None where there is no checkpoint."""
+        """Return step, arrays and state of the newest undamaged checkpoint; None if there is no checkpoint."""
         damaged = []
         for step in reversed(self.steps()):
             try:
@@ -84,7 +83,7 @@ class Checkpoints:
         raise CheckpointError(where, expected="one that is whole", got="\n".join(damaged), fix=fix)
 
     def read(self, step: int) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return arrays and state of one checkpoint, or say what is wrong with it."""
+        """Return arrays and state of one checkpoint; CheckpointError if it is damaged."""
         from safetensors.numpy import load
 
         weights = self._manifest(step).with_suffix(".safetensors")
@@ -111,7 +110,7 @@ class Checkpoints:
             self._manifest(step).with_suffix(".safetensors").unlink(missing_ok=True)
 
     def clean(self) -> None:
-        """Remove what a writer left that was killed: half-written files, and arrays without a manifest."""
+        """Remove the leftovers of a killed process: temporary files, and arrays without a manifest."""
         for path in self.folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
         for path in self.folder.glob(f"{self.name}-[0-9]*.safetensors"):
@@ -125,9 +124,9 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def locked(folder: str | Path) -> Iterator[None]:
-    """Keep a folder to this process for the block; CheckpointError where another process has it.
+    """Lock a folder for this process during the block; CheckpointError if another process has locked it.
 
-    The system's own lock on an open file, which ends with the process that holds it, however that ends.
+    The operating system's lock on an open file is used: it is released when the process ends, in whatever way.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, locked(folder):
@@ -149,7 +148,7 @@ def locked(folder: str | Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock an open file for as long as it is open, or raise OSError."""
+    """Lock an open file until it is closed, or raise OSError."""
     if os.name == "nt":
         import msvcrt
 
@@ -161,7 +160,7 @@ def _lock(descriptor: int) -> None:
 
 
 def state_of(stage: Stage, sampler: CropSampler) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return the arrays of networks, optimizers and average, and the numbers: steps of each, state of the crops."""
+    """Return the arrays of networks, optimizers and the average, and the numbers: step counts and random state."""
     arrays: dict[str, Array] = {}
     for name, module in stage.modules().items():
         arrays |= {f"{name}.{key}": array for key, array in module.state_dict().items()}
@@ -172,15 +171,15 @@ def state_of(stage: Stage, sampler: CropSampler) -> tuple[dict[str, Array], dict
     if stage.average:
         arrays |= {f"ema.{key}": array for key, array in stage.average.average.items()}
         numbers["ema_steps"] = stage.average.steps
-    if stage.balance and stage.balance.ratio is not None:  # None in the head start
+    if stage.balance and stage.balance.ratio is not None:  # None during the head start
         arrays["balance.ratio"] = stage.balance.ratio
     return arrays, numbers
 
 
 def restore(stage: Stage, sampler: CropSampler, arrays: Arrays, state: Mapping[str, Any]) -> None:
-    """Bring a stage, built with the same settings, to a saved state.
+    """Restore a saved state into a stage that was built with the same settings.
 
-    Errors  CheckpointError where something of it is missing; WeightsError where it is of other networks
+    Errors  CheckpointError if a part of the state is missing; WeightsError if it belongs to other networks
     """
 
     def part(prefix: str) -> dict[str, Array]:

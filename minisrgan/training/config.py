@@ -1,4 +1,4 @@
-"""Settings of a training: what they may be, three presets, and TOML files of them."""
+"""Settings of a training: their valid ranges, three presets, and TOML files."""
 
 from __future__ import annotations
 
@@ -19,37 +19,38 @@ from minisrgan.training.content import CONTENT, FEATURES
 class Config:
     """Settings of both stages; the defaults are the paper's (SRGAN sec. 3.2).
 
-    preset                    where the settings come from that nobody has given; "" is the paper
-    scale, channels, blocks   the generator
-    tanh, eps                 of the generator, as some published weights want it (`Generator`)
-    start                     its first weights: "random" (He), or "nearest" (`Generator.start_as_nearest`)
-    d_channels                width of the discriminator's first layer; its crop is the training crop
-    crop, batch               side of an original crop in pixels; crops a step
+    preset                    the preset that gives all other settings; "" means the paper's
+    scale, channels, blocks   sizes of the generator
+    tanh, eps                 variants of the generator that some published weights need (`Generator`)
+    start                     initialization: "random" (He), or "nearest" (`Generator.start_as_nearest`)
+    d_channels                width of the discriminator's first layer; its input size is the training crop
+    crop, batch               side of an original crop in pixels; crops per step
     srresnet_steps, srresnet_lr
-    srresnet_warmup           steps over which the learning rate rises to its value: Adam's first steps have full size
-                              whatever the gradient, and would throw away a good start; 0 in the paper
-    srresnet_decay            the learning rate is divided by 10 after this part of the steps; 1 is never, the paper's
-    srgan_steps, srgan_lr     the generator's learning rate
-    d_lr                      the discriminator's
-    srgan_decay               both are divided by 10 after this part of the steps; 0.5 in the paper
-    adversarial_weight        of eq. 3
-    tv_weight                 of the total variation, 2e-8 for SRResNet-VGG22 and else 0
-    consistency_weight        of the error that remains when both images are shrunk again (`consistency_loss`), in stage
+    srresnet_warmup           steps over which the learning rate rises to its value: Adam's first steps have full size,
+                              however small the gradient, and would destroy a good initialization; 0 in the paper
+    srresnet_decay            the learning rate is divided by 10 after this fraction of the steps; 1 in the paper
+    srgan_steps, srgan_lr     steps of stage srgan, and the generator's learning rate there
+    d_lr                      the discriminator's learning rate
+    srgan_decay               both are divided by 10 after this fraction of the steps; 0.5 in the paper
+    adversarial_weight        weight of the adversarial loss, eq. 3
+    tv_weight                 weight of the total variation: 2e-8 for SRResNet-VGG22, otherwise 0
+    consistency_weight        weight of the difference between the downscaled images (`consistency_loss`), in stage
                               srgan; 0 in the paper
     d_head_start              steps at the start of stage srgan in which only the discriminator learns, at most half of
                               all steps; 0 in the paper
-    adversarial_balance       the adversarial gradient's norm at the generator's output as a part of the content's, in
-                              place of adversarial_weight (`AdversarialBalance`); 0 takes the weight, as the paper does
-    grid_weight               of the penalty on a lattice with the period of the scale (`grid_penalty`); 0 in the paper
-    real_label                what D is to say to originals; 0.9 smooths it, 1 in the paper
-    ema                       decay of the average of the generator's weights that is saved for use; 0 saves the weights
-                              of the last step, the paper's
-    seed                      of first weights, crops and everything else that is drawn
+    adversarial_balance       norm of the adversarial gradient at the generator's output, relative to the content
+                              gradient's (`AdversarialBalance`); replaces adversarial_weight unless 0, as in the paper
+    grid_weight               weight of the penalty on a grid with the period of the scale (`grid_penalty`); 0 in the
+                              paper
+    real_label                the discriminator's target for originals; 0.9 is label smoothing; 1 in the paper
+    ema                       decay of the running average of the generator's weights that is published; 0 publishes the
+                              weights of the last step, as the paper does
+    seed                      seed of the initialization, the crops and all other random numbers
     content                   what the content loss compares: "mse", "vgg22", "vgg54", or "features:FILE"
-    calibrate                 batches on which the scale of VGG's features is measured (`calibrated_scale`); 0 takes the
-                              scale of their convention
-    bn_batches                batches on which batch norm's statistics are measured anew before the generator is saved
-                              for use; 0 keeps the running ones, the paper's
+    calibrate                 number of batches that determine the scale of VGG's features (`calibrated_scale`); 0 uses
+                              the scale of their convention
+    bn_batches                number of batches on which batch norm's statistics are recomputed before the generator is
+                              published; 0 keeps the running statistics, as the paper does
     """
 
     preset: str = ""
@@ -84,7 +85,7 @@ class Config:
     bn_batches: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
+        """Refuse settings that cannot be trained."""
         for names, (least, most) in _RANGES.items():
             for name in names.split():
                 good = least <= getattr(self, name) <= most
@@ -104,9 +105,9 @@ class Config:
             raise ConfigError("Config", expected=f"{name} {expected}", got=value, fix="change this setting")
 
     def changed(self, settings: Mapping[str, Any], where: str) -> Config:
-        """Return these settings with others in their places; those of a preset where one is named.
+        """Return these settings with some of them changed; a named preset changes all of them first.
 
-        Errors  ConfigError for a name or a kind that there is not
+        Errors  ConfigError for an unknown name or a value of the wrong type
 
         >>> Config().changed({"batch": 4}, "--set").batch
         4
@@ -128,11 +129,11 @@ class Config:
         return replace(base, **settings)
 
     def go_on(self, asked: Mapping[str, Any], steps: str) -> Config:
-        """Return the settings to go on with: these, with more steps where more are asked for.
+        """Return the settings to resume a training with: these settings, except that there may be more steps.
 
-        asked   what was asked for, setting by setting
-        steps   which setting says how many there are
-        Errors  ConfigError that names every other setting that is not as it was
+        asked   the requested settings by name
+        steps   the name of the setting for the number of steps
+        Errors  ConfigError that names every other setting that differs
 
         >>> Config(batch=4).go_on({"batch": 4, "srgan_steps": 300_000}, "srgan_steps").srgan_steps
         300000
@@ -149,8 +150,8 @@ class Config:
 
 
 def write_config(path: Path, config: Config) -> None:
-    """Write settings as TOML, one a line, for `read_config`."""
-    # JSON's numbers and strings are TOML's, but for DEL and for halves of a pair in place of one character.
+    """Write settings as TOML, one per line, for `read_config`."""
+    # JSON's numbers and strings are valid TOML, except for DEL and for surrogate pairs.
     values = {name: json.dumps(value, ensure_ascii=False) for name, value in asdict(config).items()}
     lines = [f"{name} = {text}\n".replace("\x7f", "\\u007f") for name, text in values.items()]
     with replacing(path) as temporary:
@@ -158,9 +159,9 @@ def write_config(path: Path, config: Config) -> None:
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
-    """Return the settings in a TOML file; ConfigError where it cannot be read.
+    """Return the settings in a TOML file; ConfigError if it cannot be read.
 
-    Of an older version's file, settings that are gone and were off are left out, with a line on stderr.
+    Settings of an older version that no longer exist are left out if they were off, with a line on stderr.
     """
     told, kinds = "a TOML file with lines such as batch = 8", (OSError, ValueError)
     with turned_into(ConfigError, f"config {path}", expected=told, fix="mend the file", of=kinds):
@@ -172,12 +173,12 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def known_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without those that there are not and that say nothing: 0, false or ""."""
+    """Return settings without unknown ones that are off: 0, false or ""."""
     return {name: value for name, value in settings.items() if value or name in Config.__dataclass_fields__}
 
 
 def read_config(path: str | Path, base: Config) -> Config:
-    """Return ``base`` with the settings of a TOML file in their places; ConfigError for what cannot be read."""
+    """Return ``base`` changed by the settings of a TOML file; ConfigError if it cannot be read."""
     return base.changed(read_settings(path), f"config {path}")
 
 

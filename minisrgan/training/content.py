@@ -1,4 +1,4 @@
-"""Which content loss a training uses, and how VGG's features are weighted in it."""
+"""Build the content loss of a training, and compute the scale of VGG's features."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -18,9 +18,9 @@ from minisrgan.weights.vgg import CHOICES, load_features
 CONTENT = {"mse": None, "vgg22": "2,2", "vgg54": "5,4"}
 FEATURES = "features:"
 
-# Mean over positions of the sum over channels of (phi / 12.75)^2, with Caffe-style weights. For phi_{5,4}, 48 crops of
-# 96 x 96 out of 72 photographs gave 72, and as many out of the four that come with scikit-image 180 (37,600 and 42,600
-# for phi_{2,2}): this is the middle of both, and a scale measured by it is good to a factor of about 1.3.
+# Mean over positions of the sum over channels of (phi / 12.75)^2, with Caffe's weights. For phi_{5,4}, 48 crops of
+# 96 x 96 from 72 photographs gave 72, and 48 crops from scikit-image's four photographs gave 180 (phi_{2,2}: 37,600
+# and 42,600). These are the geometric means; a scale computed from them is accurate to a factor of about 1.3.
 _ENERGY = {"2,2": 40_000.0, "5,4": 114.0}
 
 
@@ -31,11 +31,11 @@ def content_loss(
 
     kind          "mse", "vgg22" or "vgg54": pixels, or features phi_{2,2} or phi_{5,4} of VGG19; or "features:FILE",
                   those of another network (`load_features`), which need no VGG19
-    vgg           file with the weights of VGG19, where that is asked for
-    calibrate_on  batches of originals (N, H, W, 3) in [-1, 1]: the features' scale is measured on them; where there are
-                  none, it is that of the weights' convention
-    device        where VGG19 is to compute
-    Errors        ConfigError for another name; WeightsError if VGG19 is asked for and its file is not there
+    vgg           file with the weights of VGG19, if they are needed
+    calibrate_on  batches of originals (N, H, W, 3) in [-1, 1], to compute the scale of the features from; without any,
+                  the scale is that of the weights' convention
+    device        the device of VGG19
+    Errors        ConfigError for another name; WeightsError if VGG19 is needed and its file is missing
 
     >>> content_loss("vgg54")
     Traceback (most recent call last):
@@ -61,21 +61,21 @@ def content_loss(
 
 
 def extractor(kind: str, vgg: str | Path | None = None) -> str:
-    """Return the name and SHA-256 of the file whose features a content loss compares; nothing where it needs none."""
+    """Return the name and SHA-256 of the file of a content loss's feature extractor, or "" if it has none."""
     file = kind.removeprefix(FEATURES) if kind.startswith(FEATURES) else vgg
     if kind == "mse" or file is None:
         return ""
-    name = os.fsencode(Path(file).name).decode(errors="replace")  # which no file of weights could hold otherwise
+    name = os.fsencode(Path(file).name).decode(errors="replace")  # metadata must be valid UTF-8
     return f"{name}, SHA-256 {digest(file)}"
 
 
 def calibrated_scale(vgg: VGG19, originals: Iterable[Array]) -> float:
-    """Return the scale that brings a network's features to the size that Caffe's have after 1/12.75.
+    """Return the scale that makes a network's features as large as Caffe's after 1/12.75.
 
-    Sets of weights for VGG19 differ in the size of their features (torchvision's are some 60 times smaller), and a
-    scale made for one makes the content loss of another vanish or drown the adversarial term.
+    The features of different VGG19 weights differ in size (torchvision's are about 60 times smaller). With the scale of
+    other weights, the content loss would almost vanish, or dominate the adversarial loss completely.
 
-    Formula    scale = sqrt(E / e), e the mean over positions of the sum over channels of phi^2, E the same for Caffe's
+    Formula    scale = sqrt(E / e): e is the mean over positions of the sum over channels of phi^2, E that of Caffe
     originals  batches (N, H, W, 3) in [-1, 1]
     """
     with no_grad():

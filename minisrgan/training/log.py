@@ -1,4 +1,4 @@
-"""The log of a training: one line of JSON a step."""
+"""The log of a training: one line of JSON per step."""
 
 import json
 import sys
@@ -12,18 +12,17 @@ from typing import Any
 from minisrgan.errors import ConfigError, turned_into
 from minisrgan.training.watch import WINDOW, plain_words
 
-_AGAIN = 1000  # steps until a warning is given again
+_AGAIN = 1000  # steps before a warning is repeated
 _SHOWN = ("content", "adversarial", "d_real", "d_fake")  # in the progress line, and the last PSNR
 
 
 class Log(AbstractContextManager["Log"]):
-    """Records of steps, in a file, and the last of them in memory.
+    """Writes a record of each step to a file, and keeps the last ones in memory.
 
-    A record holds step, stage, what the stage and its validation report, seconds (since the log was opened), waited
-    (seconds spent on the batch), memory_mb (the most that the process has held) and, where there are any, the names of
-    warnings.
+    A record has step, stage, the numbers of the stage and its validation, seconds (since the log was opened), waited
+    (seconds spent on the batch), memory_mb (peak memory of the process), and the names of warnings, if any.
 
-    path    is appended to line by line: whatever ends the training, they are there; None for no file
+    path    the file; lines are appended one by one, so that none is lost if the training ends; None for no file
 
     >>> with Log() as log:
     ...     log.add(1, "srresnet", {"content": 0.25}, waited=0.0)
@@ -40,7 +39,7 @@ class Log(AbstractContextManager["Log"]):
         self._start = time.perf_counter()
 
     def add(self, step: int, stage: str, numbers: Mapping[str, float], waited: float) -> list[str]:
-        """Write a record; return the warnings that it gives rise to, in plain words."""
+        """Write a record; return the warnings that it causes, as sentences."""
         record: dict[str, Any] = {"step": step, "stage": stage, **numbers, "waited": round(waited, 4)}
         record |= {"seconds": round(time.perf_counter() - self._start, 3), "memory_mb": round(peak_memory(), 1)}
         self.recent.append(record)
@@ -55,7 +54,7 @@ class Log(AbstractContextManager["Log"]):
         return [found[name] for name in new]
 
     def line(self) -> str:
-        """Return the last record in short."""
+        """Return a summary of the last record."""
         last = self.recent[-1]
         return ", ".join(f"{name} {last[name]:.3g}" for name in _SHOWN if name in last) + self._psnr
 
@@ -66,7 +65,7 @@ class Log(AbstractContextManager["Log"]):
 
 
 def peak_memory() -> float:
-    """Return the most memory that this process has held so far, in MB; 0 where the system does not tell.
+    """Return the peak memory of this process in MB, or 0 if the system does not report it.
 
     >>> peak_memory() >= 0
     True
@@ -79,9 +78,9 @@ def peak_memory() -> float:
 
 
 def read_log(path: Path, most: int = 2000) -> list[dict[str, Any]]:
-    """Return the records of a log for drawing: at most about so many of them, and all that hold a validation.
+    """Return the records of a log for drawing: about ``most`` of them, and all records with a validation.
 
-    Errors  ConfigError where there is no log, or a line of it is none
+    Errors  ConfigError if there is no log, or a line is not a record
     """
     told, fix, kinds = "a log, written by minisrgan train", "give the folder of a run", (OSError, ValueError, TypeError)
     with turned_into(ConfigError, f"log {path}", expected=told, fix=fix, of=kinds):

@@ -1,4 +1,4 @@
-"""A step of the loop, which stops at the first number that is not finite; and the loop without a folder."""
+"""One training step, with an error at the first non-finite number; and a training loop that saves nothing."""
 
 import math
 import sys
@@ -22,25 +22,25 @@ from minisrgan.training.stages import Stage
 def take_step(
     stage: Stage, sampler: CropSampler, batch: int, step: int, saved: int | None = None
 ) -> tuple[dict[str, float], float]:
-    """Take a stage's step on a new batch; return its numbers, and the seconds spent on the batch.
+    """Take one step of a stage on a new batch; return its numbers, and the seconds spent on the batch.
 
-    step    which one it is, from 1 on
-    saved   after which step everything was saved last
-    Errors  NonFiniteError where a loss or a gradient is infinite or NaN, naming it
+    step    the number of the step, starting at 1
+    saved   the step of the last checkpoint, for the error message
+    Errors  NonFiniteError that names the loss or gradient that is infinite or NaN
     """
     began, device = time.perf_counter(), device_of(stage.generator.conv_first.weight.data)
     low, high = (Tensor(to_device(array, device)) for array in sampler.batch(batch))
     waited = time.perf_counter() - began
-    with np.errstate(all="ignore"):  # a bad number is reported below, by name
+    with np.errstate(all="ignore"):  # non-finite numbers are reported below, by name
         numbers = stage.step(step - 1, low, high)
     _check_finite(stage, step, numbers, saved)
     return numbers, waited
 
 
 def run_stage(stage: Stage, sampler: CropSampler, batch: int, progress: bool = True) -> list[dict[str, Any]]:
-    """Train a stage for all of its steps, with so many crops each, and return their records (`Log`).
+    """Train a stage for all of its steps, with ``batch`` crops each, and return the records of the log (`Log`).
 
-    Nothing is saved; `Run` trains in a folder. Errors as `take_step`.
+    Nothing is saved; `Run` trains in a folder. Errors as for `take_step`.
     """
     records = []
     with Log() as log:
@@ -52,7 +52,7 @@ def run_stage(stage: Stage, sampler: CropSampler, batch: int, progress: bool = T
 
 
 def rehearse(stage: Stage, sampler: CropSampler, config: Config, done: int = 0) -> str:
-    """Take a few steps; tell time and memory of those that are left, the settings beside the paper's, and gradients."""
+    """Take a few steps; report the time and memory of the whole training, the changed settings, and the gradients."""
 
     def pace(step: int) -> tuple[float, dict[str, float]]:
         take_step(stage, sampler, config.batch, step)  # the first one is slower
@@ -76,7 +76,7 @@ def rehearse(stage: Stage, sampler: CropSampler, config: Config, done: int = 0) 
 
 
 def _check_finite(stage: Stage, step: int, numbers: dict[str, float], saved: int | None) -> None:
-    """Stop where a loss or the gradient of a network is not finite, and say which tensors were the first to go."""
+    """Raise an error if a loss or a gradient is not finite, and name the first tensors that are not."""
     bad = [f"{name} = {value}" for name, value in numbers.items() if not math.isfinite(value)]
     if not bad:
         return

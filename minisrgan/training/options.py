@@ -1,4 +1,4 @@
-"""What a run works with: which photographs, on which device, and how often it saves."""
+"""Options of a run: its photographs, its device, and how often it saves."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,20 @@ from minisrgan.data import load_photos
 from minisrgan.errors import ConfigError
 from minisrgan.training.config import Config
 
-_VALIDATION = 3  # photographs that are looked at, and not trained on where there are enough
+_VALIDATION = 3  # photographs for validation; if there are enough, they are not trained on
 Photos = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run works with and how; nothing of it is a setting of the training.
+    """Options of a run that are not settings of the training (`Config`).
 
-    data            folder of photographs; or the photographs, name -> uint8 (H, W, 3), without any to validate on
-    validation      folder of others to validate on; without it three of the photographs are kept for that
-    cache           GB of decoded photographs to keep in memory
-    vgg             weights of VGG19, where the content takes them
+    data            folder of photographs; or a dict of photographs, name -> uint8 (H, W, 3), without validation
+    validation      folder of photographs for validation; without it, three photographs of ``data`` are used
+    cache           GB of memory for decoded photographs
+    vgg             weights of VGG19, if the content loss needs them
     save_every, validate_every
-                    steps between two checkpoints, and between two validations
+                    steps between checkpoints, and between validations
     Errors          ConfigError for numbers out of range
     """
 
@@ -38,17 +38,17 @@ class Options:
     validate_every: int = 1000
 
     def __post_init__(self) -> None:
-        """Refuse what is no number of steps, or no amount of memory."""
+        """Refuse invalid numbers of steps or amounts of memory."""
         for name, least, most in (("save_every", 1, 10**9), ("validate_every", 1, 10**9), ("cache", 0, 10**6)):
             if not least <= getattr(self, name) <= most:
                 told, got = f"at least {least}, and at most {most:,}", str(getattr(self, name))
                 raise ConfigError(f"--{name.replace('_', '-')}", expected=told, got=got, fix="leave it out")
 
     def photographs(self, config: Config, kept: Sequence[str] = ()) -> tuple[Photos, Photos, list[str]]:
-        """Return the photographs to train on, those to validate on, and the names of those that are kept for that.
+        """Return the photographs for training, those for validation, and the names of ``data`` used for validation.
 
-        kept    the names of those that were kept when the run began
-        Errors  as `load_photos`
+        kept    the names used for validation when the run began
+        Errors  as for `load_photos`
         """
         if isinstance(self.data, Mapping):
             return self.data, {}, []

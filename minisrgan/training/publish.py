@@ -1,4 +1,4 @@
-"""What of a training is for use: the generator, averaged and measured anew, and how good it is on other photographs."""
+"""What a run publishes: the generator, with averaged weights and recomputed statistics, and its validation."""
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from minisrgan.training.stages import Stage
 
 
 def published(stage: Stage) -> Generator:
-    """Return a copy of the generator in evaluation mode, with the averaged weights where they are averaged."""
+    """Return a copy of the generator in evaluation mode, with the averaged weights if there is an average."""
     generator = copy.deepcopy(stage.generator)
     if stage.average:
         generator.load_state_dict(stage.average.average)
@@ -22,12 +22,12 @@ def published(stage: Stage) -> Generator:
 
 
 def recalibrate(generator: Generator, batches: Iterable[Array]) -> None:
-    """Measure the running statistics of batch norm anew, with the weights as they are, as means over some batches.
+    """Recompute the running statistics of batch norm with the final weights, as means over some batches.
 
-    During training they trail behind the weights, and an average of weights is a network of its own, whose statistics
-    nobody has measured.
+    During training the running statistics lag behind the weights; and a network with averaged weights has statistics
+    of its own, which were never measured.
 
-    Formula  after k batches running_mean = (m_1 + ... + m_k) / k, running_var likewise
+    Formula  after k batches running_mean = (m_1 + ... + m_k) / k, and the same for running_var
     batches  low-resolution crops (N, h, w, 3) in [0, 1]
     Source   Izmailov et al. 2018, arXiv 1803.05407, sec. 3.2
 
@@ -42,7 +42,7 @@ def recalibrate(generator: Generator, batches: Iterable[Array]) -> None:
     with no_grad():
         for count, low in enumerate(batches, 1):
             for norm in norms:
-                norm.momentum = 1 / count  # the first batch replaces what was there
+                norm.momentum = 1 / count  # the first batch replaces the old statistics
             generator(Tensor(low))
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
@@ -50,11 +50,11 @@ def recalibrate(generator: Generator, batches: Iterable[Array]) -> None:
 
 
 class Validation:
-    """PSNR and content loss on photographs, and what the generator makes of them.
+    """PSNR and content loss on validation photographs, and the generator's output for them.
 
-    photos   name -> uint8 (H, W, 3); of each the middle is taken, ``side`` pixels at most
-    Returns  from a call: psnr in dB (luminance, 4 pixels cropped, as in papers), content_validation, the stage's own
-             content loss, by which the best checkpoint of a GAN is chosen rather than by PSNR; and the pictures
+    photos   name -> uint8 (H, W, 3); the centre of each is used, ``side`` pixels at most
+    Returns  from a call: psnr in dB (luminance, 4 pixels cropped, as in papers); content_validation, the stage's
+             content loss, which selects the best checkpoint (for a GAN, PSNR would not); and the images
     """
 
     def __init__(self, photos: Mapping[str, Array], scale: int, side: int = 192) -> None:
@@ -66,7 +66,7 @@ class Validation:
         self.low = {name: imresize(original, 1 / scale) for name, original in self.originals.items()}
 
     def __call__(self, stage: Stage, device: str = "cpu") -> tuple[dict[str, float], dict[str, Array]]:
-        """Measure what would be published now."""
+        """Evaluate the generator that would be published now."""
         generator, pictures, losses = published(stage), {}, []
         with no_grad():
             for name, original in self.originals.items():

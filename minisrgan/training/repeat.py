@@ -1,4 +1,4 @@
-"""A part of a training step that may be repeated where the memory of a GPU was full."""
+"""Repeat a part of a training step if the memory of a GPU was full."""
 
 from collections.abc import Callable
 from itertools import count
@@ -12,12 +12,12 @@ R = TypeVar("R")
 
 
 def repeatable(work: Callable[[], R], low: Tensor, *networks: Module) -> R:
-    """Compute gradients on a batch, and once more where a GPU's memory was full.
+    """Compute gradients on a batch, and try again once if the memory of a GPU was full.
 
-    The networks learn nothing from it, and what their batch norms have noted is taken back before it is repeated: a
-    step that is repeated in part is the same step.
+    The computation changes no weights, and the running statistics of batch norm are restored before it is repeated, so
+    the result of the step is the same.
 
-    Errors  DeviceError where the memory is full again, with what to do about it
+    Errors  DeviceError with advice if the memory is full again
     """
     noted = [(array, array.copy()) for network in networks for _, array in network.named_buffers()]
     attempts = count()

@@ -34,11 +34,11 @@ from minisrgan.weights import save_model
 class Run:
     """The training of one stage, "srresnet" or "srgan", in a folder.
 
-    `start` or `resume` prepare it, `train` takes the steps that are left. The folder gets, each named after the stage:
-    settings (.toml), log (.jsonl), weights for use (.safetensors); and checkpoints/, the first of them before the first
-    step, and pictures/ of the validation photos.
+    `start` or `resume` prepares it, `train` takes the remaining steps. The folder contains files named after the stage:
+    settings (.toml), log (.jsonl), published weights (.safetensors); the folder checkpoints/, whose first one is
+    written before the first step; and pictures/, the output for the validation photos.
 
-    draw  called after a saving that follows a validation: there are new pictures
+    draw  called after each save that follows a validation, when there are new images
 
     >>> import tempfile
     >>> photos = {"grey": np.full((40, 50, 3), 99, np.uint8)}
@@ -56,26 +56,26 @@ class Run:
         self.folder, self.name, self.options, self.draw = Path(folder), name, options, draw
         self.checkpoints = Checkpoints(self.folder / "checkpoints", name)
         self.settings_file, self.log_file = (self.folder / f"{name}{suffix}" for suffix in (".toml", ".jsonl"))
-        self.done = self.saved = self.lost = 0  # steps taken, and saved; photographs that were lost by then
+        self.done = self.saved = self.lost = 0  # steps taken, steps saved, photographs lost so far
         self.resumed, self.scores = False, dict[int, float]()
-        self.asked: Callable[[], int] = lambda: 0  # which signal has come
+        self.asked: Callable[[], int] = lambda: 0  # the signal that was received, or 0
         self.config: Config
         self.stage: Stage
 
     def start(self, config: Config, init: Generator | None = None) -> None:
         """Prepare a new training.
 
-        init    the generator to start from; channels, blocks, tanh and eps are then its own
-        Errors  ConfigError for a generator of another scale; as `load_photos` and `content_loss`
+        init    the generator to start from; it determines channels, blocks, tanh and eps
+        Errors  ConfigError for a generator of another scale; as for `load_photos` and `content_loss`
         """
         self._prepare(config, init, ())
 
     def resume(self, asked: Mapping[str, Any] | None = None) -> None:
-        """Prepare to go on from the last checkpoint, as if the training had never stopped.
+        """Prepare to continue from the last checkpoint, as if the training had not been interrupted.
 
-        asked   settings that are to be those of the run, or more steps
-        Errors  ConfigError for other settings; CheckpointError without a whole checkpoint, and where the photographs or
-                the features of the content are not those that the training began with
+        asked   settings, which must be those of the run, except that there may be more steps
+        Errors  ConfigError for other settings; CheckpointError if there is no undamaged checkpoint, or the photographs
+                or the feature extractor are not those that the training began with
         """
         found = self.checkpoints.load()
         if found is None:
@@ -90,23 +90,23 @@ class Run:
         self._require_same(state)
         restore(self.stage, self.sampler, arrays, state)
         if isinstance(content := self.stage.loss.content, VGGContent):
-            content.scale = state.get("content_scale", content.scale)  # as it was calibrated on the first photographs
+            content.scale = state.get("content_scale", content.scale)  # as calibrated when the training began
         self.resumed, self.saved, self.lost = True, self.done, len(self.sampler.lost)
         tqdm.write(f"goes on after step {self.done} of {self.stage.steps}")
 
     def train(self) -> None:
-        """Take the steps that are left, in a folder that nobody else may use meanwhile.
+        """Take the remaining steps; the folder is locked meanwhile.
 
-        Errors  ConfigError where there is a training already that this one does not go on with; NonFiniteError at the
-                first loss or gradient that is infinite or NaN, naming it; Stopped after Ctrl-C or SIGTERM, after the
-                step, when everything is saved
+        Errors  ConfigError if the folder has a training that this one does not continue; NonFiniteError that names the
+                first loss or gradient that is infinite or NaN; Stopped after Ctrl-C or SIGTERM, when the step is
+                finished and everything is saved
         """
         batch, every, steps = self.config.batch, self.options, self.stage.steps
-        # On a terminal the bar moves all the time; in a file a line every ten seconds will do.
+        # On a terminal the bar moves all the time; in a file, a line every ten seconds is enough.
         interval = 0.2 if sys.stderr.isatty() else 10.0
         with locked(self.folder), stop_signals() as self.asked:
             self._open()
-            if self.done == steps:  # killed, perhaps, between its last checkpoint and this
+            if self.done == steps:  # it may have been killed between its last checkpoint and this
                 self.publish()
                 self._draw()
             with (
@@ -129,7 +129,7 @@ class Run:
                         raise Stopped(self.asked())
 
     def rehearse(self) -> str:
-        """Take a few steps and save nothing; tell what the steps that are left would take, and more (`rehearse`)."""
+        """Take a few steps without saving; return an estimate of time and memory, and more (`rehearse`)."""
         return rehearse(self.stage, self.sampler, self.config, self.done)
 
     def step(self) -> tuple[dict[str, float], float]:
@@ -139,7 +139,7 @@ class Run:
         return numbers, waited
 
     def validate(self) -> dict[str, float]:
-        """Measure the generator on the validation photos, where there are any, and write what it makes of them."""
+        """Evaluate the generator on the validation photos, if there are any, and write its output for them."""
         if not self.validation.originals:
             return {}
         numbers, made = self.validation(self.stage, self.options.device)
@@ -149,17 +149,17 @@ class Run:
         return numbers
 
     def save(self) -> None:
-        """Write a checkpoint, and what is for use."""
+        """Write a checkpoint, and publish the weights."""
         self._checkpoint()
         self.publish()
         if self.done in self.scores:
             self._draw()
 
     def publish(self) -> None:
-        """Save the generator for use, with the statistics of batch norm measured anew, and the discriminator beside it.
+        """Save the generator with recomputed statistics of batch norm, and the discriminator.
 
-        What is published depends on the checkpoint alone: crops are drawn by a generator of their own. A signal that
-        comes meanwhile ends it at once, by Stopped; what was published before is still there.
+        The result depends only on the checkpoint: the crops come from a random generator of their own. A signal ends
+        it at once with Stopped; the files published before remain.
         """
         config, came = self.config, self.asked()
         crops = self._crops(1)
@@ -178,7 +178,7 @@ class Run:
             save_model(self.folder / f"{self.name}_discriminator.safetensors", self.stage.discriminator, **about)
 
     def _prepare(self, config: Config, init: Generator | None, kept: Sequence[str]) -> None:
-        """Build the stage and what it trains on, from settings alone."""
+        """Build the stage and its training data from the settings."""
         rng, options = np.random.default_rng(config.seed), self.options
         generator = init or Generator(
             config.scale, config.channels, config.blocks, tanh=config.tanh, eps=config.eps, rng=rng
@@ -204,16 +204,16 @@ class Run:
             self.stage = SRGANStage(generator, discriminator, content, config)
 
     def _crops(self, number: int) -> CropSampler:
-        """Return a source of crops beside the training's own, which depends on the seed alone."""
+        """Return another source of crops, independent of the training's, which depends only on the seed."""
         rng = np.random.default_rng([self.config.seed, number])
         crops = CropSampler(self.sampler.photos, self.config.crop, self.config.scale, rng)
-        crops.names = list(self.sampler.names)  # without those that are lost
+        crops.names = list(self.sampler.names)  # without the lost photographs
         return crops
 
     def _require_same(self, state: Mapping[str, Any]) -> None:
-        """Refuse other photographs or features: it would be another training, and nothing would show it."""
+        """Refuse other photographs or features: they would change the training without any sign."""
         began, now, lost = state["photos"], self.sampler.fingerprints(), state.get("lost", {})
-        if isinstance(began, str):  # version 0.1 keeps a checksum of names and sizes
+        if isinstance(began, str):  # version 0.1 stored a checksum of names and sizes
             sizes = sorted((name, (height, width, 3)) for name, (height, width, _) in now.items())
             same = hashlib.sha256(repr(sizes).encode()).hexdigest() == began
             changed = [] if same else ["other names or sizes"]
@@ -231,7 +231,7 @@ class Run:
             raise CheckpointError("train --resume", expected=f"{told} that the training began with", got=got, fix=fix)
 
     def _open(self) -> None:
-        """Begin to write into the folder: remove what a killed process left, and keep the settings and what is new."""
+        """Prepare the folder: remove leftovers of a killed process, write the settings and the first checkpoint."""
         self.checkpoints.clean()
         for path in self.folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
@@ -241,8 +241,8 @@ class Run:
             raise ConfigError(f"train --out {self.folder}", expected=told, got=got, fix=fix)
         write_config(self.settings_file, self.config)
         if not self.resumed:
-            self._checkpoint()  # what came by --init is in it: a training that is killed early goes on from there
-        if self.log_file.is_file():  # of its lines those that the checkpoint knows of; the other steps are taken again
+            self._checkpoint()  # it contains the weights of --init, so that a training killed early can resume
+        if self.log_file.is_file():  # keep the lines up to the checkpoint; the later steps are taken again
             lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
             with replacing(self.log_file) as temporary:
                 temporary.write_text("".join(lines[: self.done]), encoding="utf-8")
@@ -262,5 +262,5 @@ class Run:
     def _draw(self) -> None:
         try:
             self.draw(self)
-        except Exception as error:  # what a figure cannot show is no reason to end a training
+        except Exception as error:  # a figure that cannot be drawn must not end the training
             tqdm.write(f"no figures: {type(error).__name__}: {error}", file=sys.stderr)

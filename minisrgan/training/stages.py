@@ -1,6 +1,6 @@
-"""One training step of each stage, to be read from top to bottom.
+"""One training step of each stage, written in the order of its computation.
 
-What the log tells of a step is measured by `watch.measured`, after it and beside it.
+`watch.measured` computes the numbers for the log after each step.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from minisrgan.training.repeat import repeatable
 from minisrgan.training.watch import measured
 
 Content = Callable[[Tensor, Tensor], Tensor]
-Terms: TypeAlias = dict[str, Tensor]  # one for each term of the loss, by its name
+Terms: TypeAlias = dict[str, Tensor]  # the terms of the loss by name
 
 
 class SRResNetStage:
-    """The generator learns from the content loss alone.
+    """Train the generator with the content loss only.
 
-    Source  SRGAN sec. 3.2; with MSE this is SRResNet, where SRGAN starts from.
+    Source  SRGAN sec. 3.2; with MSE this is SRResNet, whose weights initialize SRGAN.
     """
 
     name = "srresnet"
@@ -58,7 +58,7 @@ class SRResNetStage:
         return measured(self.modules(), generated, high, terms, gradients, {})
 
     def modules(self) -> dict[str, Module]:
-        """Return the network that learns."""
+        """Return the network that is trained."""
         return {"generator": self.generator}
 
     def optimizers(self) -> dict[str, Adam]:
@@ -67,9 +67,9 @@ class SRResNetStage:
 
 
 class SRGANStage:
-    """Generator and discriminator in turn, one step each.
+    """Train discriminator and generator alternately, one step each.
 
-    Source  SRGAN sec. 3.2: starts from SRResNet; learning rate 1e-4, then a tenth for the second half of the steps.
+    Source  SRGAN sec. 3.2: initialized with SRResNet; learning rate 1e-4, and 1e-5 for the second half of the steps.
     """
 
     name = "srgan"
@@ -92,16 +92,16 @@ class SRGANStage:
         self.d_lr = piecewise((config.d_lr, config.d_lr / 10), (turn,))
 
     def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
-        """Take one step of each player on a batch: low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1].
+        """Take one step of D and one of G on a batch: low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1].
 
-        In the head start D learns alone: its gradient is noise before it can tell anything, and would spoil the
-        generator. Such a step is cheap, as the content is not compared.
+        During the head start only D learns: until it can distinguish the images, its gradient is noise and would
+        damage the generator. Such a step is cheap, because no content loss is computed.
         """
         generator, discriminator = self.generator.train(), self.discriminator.train()
         alone = step < self.head_start
 
-        # D learns to tell originals from generated images. Cut off from the generator by detach(); the two batches go
-        # through D one after the other, since batch norm would otherwise mix their statistics.
+        # D learns to distinguish originals from generated images. detach() stops the gradient at the generator's output.
+        # D processes the two batches separately, because batch norm would mix their statistics.
         def judge() -> tuple[Tensor, Tensor, Tensor, Tensor]:
             with no_grad() if alone else nullcontext():
                 generated = generator(low)
@@ -118,8 +118,8 @@ class SRGANStage:
         if alone:
             return measured({"discriminator": discriminator}, generated, high, {}, {}, judged)
 
-        # G learns to be taken for the original, and to stay close to it. D passes the gradient on and keeps none of it:
-        # the terms are differentiated by the image alone.
+        # G learns to make images that D takes for originals, and that are close to the originals. The terms are
+        # differentiated with respect to the image only, so D gets no gradients.
         def compare() -> tuple[Terms, Terms]:
             return _gradients(generated, self.loss(generated, high, discriminator(generated)))
 
@@ -138,7 +138,7 @@ class SRGANStage:
         return measured(self.modules(), generated, high, terms, gradients, judged)
 
     def modules(self) -> dict[str, Module]:
-        """Return the networks that learn."""
+        """Return the networks that are trained."""
         return {"generator": self.generator, "discriminator": self.discriminator}
 
     def optimizers(self) -> dict[str, Adam]:
@@ -152,15 +152,15 @@ Stage: TypeAlias = SRResNetStage | SRGANStage
 def _gradients(generated: Tensor, loss: tuple[Tensor, Terms]) -> tuple[Terms, Terms]:
     """Return the terms of a loss, and the gradient of each at the generator's output.
 
-    The sum of the gradients goes on through the generator, as that of the total loss would. A term that is cut off from
-    the image is an error here; one that depends on the image only through constants has gradient norm 0, which no loss
-    shows.
+    Their sum is propagated back through the generator; this equals backpropagation of the total loss. A term without a
+    path to the image raises an error here; a term that depends on the image only through constants has gradient norm 0,
+    which its value does not show.
     """
     _, terms = loss
     return terms, {name: grad(term, generated)[0] for name, term in terms.items()}
 
 
 def _sum(gradients: Terms) -> Tensor:
-    """Add up what there is for each term."""
+    """Return the sum over the terms."""
     first, *others = gradients.values()
     return sum(others, first)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a training after the step that is being taken, when everything fits together."""
+"""Ctrl-C and SIGTERM end a training after the current step, when its state is consistent."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal has ended the training; ``status`` is the exit status that is usual for it, 130 or 143."""
+    """A signal has ended the training; ``status`` is the usual exit status, 130 for SIGINT or 143 for SIGTERM."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
@@ -18,10 +18,10 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], int]]:
-    """Note SIGINT and SIGTERM for the block; the function given returns the number of the one that came, or 0.
+    """Catch SIGINT and SIGTERM during the block; yield a function that returns the number of the signal, or 0.
 
-    The first is answered on stderr at once. A second one ends the block, by KeyboardInterrupt. Outside of the main
-    thread, which alone may handle signals, they stay as they are.
+    The first signal prints a line on stderr. A second one ends the block with a KeyboardInterrupt. Outside the main
+    thread signals cannot be handled, and nothing is changed.
 
     >>> with stop_signals() as asked:
     ...     signal.raise_signal(signal.SIGINT); asked()
@@ -33,7 +33,7 @@ def stop_signals() -> Iterator[Callable[[], int]]:
         if came:
             raise KeyboardInterrupt
         came.append(number)
-        # Not by print, which may be at work already where the signal has come in between.
+        # Not with print: the signal may have interrupted another print.
         os.write(2, b"\nstopping: this step is finished and saved first; once more stops at once\n")
 
     main = threading.current_thread() is threading.main_thread()

@@ -1,4 +1,4 @@
-"""What watches a training: the numbers that its log tells of a step, and what goes wrong without an error."""
+"""Monitoring of a training: the numbers of a step for the log, and warnings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from minisrgan.nn import Module
 from minisrgan.optim import grad_norm
 
 Tensors = Mapping[str, Tensor]
-WINDOW = 50  # steps for which something has to hold before it is told
+WINDOW = 50  # number of consecutive bad steps before a warning
 
 TERM = (
     "the gradient of {term} is 0: it teaches the generator nothing, however good it looks in the log. Is what "
@@ -33,13 +33,13 @@ def measured(
 ) -> dict[str, float]:
     """Return the numbers of a step that has just been taken.
 
-    learned    the networks that have learned from it
-    terms      of the generator's loss, weighted
-    gradients  of the terms at the generator's output
+    learned    the networks that were updated
+    terms      the terms of the generator's loss, weighted
+    gradients  the gradients of the terms at the generator's output
     judged     d_loss, and D's logits for originals and generated images as d_real and d_fake
-    Returns    loss and its terms; grad_NAME, the norm of each term's gradient; grad and d_grad, that over all
-               parameters of each network; d_loss; d_real and d_fake, what D says on average; outside, which part of the
-               output leaves [-1, 1]; contrast, how much the output varies beside the originals
+    Returns    loss and its terms; grad_NAME, the norm of each term's gradient; grad and d_grad, the norms over all
+               parameters of each network; d_loss; d_real and d_fake, the mean probabilities; outside, the fraction of
+               output values outside [-1.05, 1.05]; contrast, the output's standard deviation over the originals'
     """
     y = generated.data
     values = {"loss": sum(term.data for term in terms.values())} if terms else {}
@@ -48,18 +48,18 @@ def measured(
     values |= {"outside": (abs(y) > 1.05).mean(), "contrast": y.std() / (high.data.std() + 1e-6)}
     squares = {f"grad_{name}": (gradient.data * gradient.data).sum() for name, gradient in gradients.items()}
     values |= squares
-    numbers = dict(zip(values, to_floats([*values.values()]), strict=True))  # from a GPU together: Python waits once
+    numbers = dict(zip(values, to_floats([*values.values()]), strict=True))  # one transfer: Python waits once
     numbers |= {name: numbers[name] ** 0.5 for name in squares}
     keys = {"generator": "grad", "discriminator": "d_grad"}
     return numbers | {keys[name]: grad_norm(network.parameters()) for name, network in learned.items()}
 
 
 def plain_words(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return what has been wrong in all of the last steps: a short name -> what it means and what to try.
+    """Return what was wrong in all of the last steps: a short name -> its meaning, and what to try.
 
-    records  of the log, those of the last `WINDOW` steps; nothing is said of fewer
-    Looks at  grad_NAME       the gradient of a loss term is 0
-              d_real, d_fake  what D says to originals is above 0.95, and to generated pictures below 0.05
+    records  of the log, for the last `WINDOW` steps; with fewer records there are no warnings
+    Checks    grad_NAME       the gradient of a loss term is 0
+              d_real, d_fake  D's probability for originals is above 0.95, and for generated images below 0.05
               outside         more than 5 % of the output's values are outside of [-1.05, 1.05]
               contrast        the standard deviation of the output is below a tenth of the originals'
 

@@ -1,4 +1,4 @@
-"""Weights in files: our own, and those of others. Nothing here ever unpickles."""
+"""Read and write weights: our own files, and those of other libraries. Nothing is ever unpickled."""
 
 from minisrgan.weights.box import boxed
 from minisrgan.weights.models import convert, load_discriminator, load_generator, load_model, save_model

@@ -1,4 +1,4 @@
-"""Models by their names: in the box, which comes with the package, or fetched, and then in the cache folder."""
+"""Find models by name: bundled with the package, or downloaded into the cache folder."""
 
 import json
 import os
@@ -12,18 +12,18 @@ BOX = Path(__file__).parent / "boxed"
 
 
 def cache_folder() -> Path:
-    """Return where downloads are kept: $MINISRGAN_CACHE, or .cache/minisrgan in the home folder."""
+    """Return the folder for downloads: $MINISRGAN_CACHE, or .cache/minisrgan in the home folder."""
     return Path(os.environ.get("MINISRGAN_CACHE") or Path.home() / ".cache" / "minisrgan")
 
 
 def downloaded(name: str) -> Path | None:
-    """Return the file of weights that `minisrgan weights fetch` has brought, None where it has not."""
+    """Return the file that `minisrgan weights fetch` has downloaded, or None."""
     files = (cache_folder() / f"{name}{suffix}" for suffix in (".safetensors", ".npz"))
     return next((file for file in files if file.is_file()), None)
 
 
 def boxed(name: str) -> Path:
-    """Return the file of a model in the box, or of one that was fetched; WeightsError that lists them for other names.
+    """Return the file of a bundled or downloaded model; for other names, a WeightsError lists the known ones.
 
     >>> boxed("srgan").name
     'srgan.safetensors'
@@ -40,14 +40,14 @@ def boxed(name: str) -> Path:
 
 
 def find(path: str | Path) -> Path:
-    """Return the path of a file, or where a mere word names none the model that is called so, as `boxed` finds it."""
+    """Return the path unchanged, or, for a plain name that is no file, the model of that name (`boxed`)."""
     path = Path(path)
     word = path.name == str(path) and not path.suffix and not path.exists()
     return boxed(path.name) if word else path
 
 
 def write_manifest(folder: str | Path = BOX) -> Path:
-    """Write manifest.json for the models of a folder: of each its checksum, size, and what it says of itself."""
+    """Write manifest.json for the models of a folder: the checksum, the size and the metadata of each."""
     models = {
         path.name: {"sha256": digest(path), "bytes": path.stat().st_size, **load_state(path)[1]}
         for path in sorted(Path(folder).glob("*.safetensors"))
@@ -59,7 +59,7 @@ def write_manifest(folder: str | Path = BOX) -> Path:
 
 
 def check_manifest(path: str | Path) -> str:
-    """Return a file's SHA-256; WeightsError if the manifest of its folder says another."""
+    """Return a file's SHA-256; WeightsError if it differs from the one in the manifest of its folder."""
     path = Path(path)
     manifest, found = path.with_name("manifest.json"), digest(path)
     known = json.loads(manifest.read_text(encoding="utf-8")).get(path.name) if manifest.is_file() else None

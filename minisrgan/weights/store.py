@@ -1,4 +1,4 @@
-"""Named arrays in a safetensors file, with a few words about them."""
+"""Named arrays and metadata in a safetensors file."""
 
 import hashlib
 import json
@@ -15,17 +15,17 @@ from minisrgan.images import replacing
 
 _KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}
 _KINDS |= {f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)}
-SIZE_LIMIT = 2 << 30  # four times the largest file that is of use here, torchvision's VGG19
+SIZE_LIMIT = 2 << 30  # four times the size of torchvision's VGG19, the largest useful file
 
 
 def save_state(
     path: str | Path, state: Mapping[str, Array], metadata: Mapping[str, Any], *, half: bool = False
 ) -> None:
-    """Write named arrays and metadata to a safetensors file; it appears only once it is whole.
+    """Write named arrays and metadata to a safetensors file; the file appears complete or not at all.
 
     state     as from `Module.state_dict`
-    metadata  what JSON can hold; read back by `load_state`
-    half      store floats in 16 bits, which is half the size and good to three digits; models widen them again
+    metadata  values that JSON can represent; `load_state` returns them
+    half      store floats in 16 bits: half the size, with three significant digits; models convert them back
     Errors    WeightsError if the file cannot be written
 
     >>> import tempfile
@@ -64,12 +64,12 @@ def _array(data: bytearray, kind: str, shape: list[int]) -> Array:
 
 
 def widened(bits: Array) -> Array:
-    """Return the float32 numbers of which these bits are the upper halves, as bfloat16 stores them."""
+    """Convert bfloat16 bits to float32: bfloat16 stores the upper half of a float32."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def _value(text: str) -> Any:
-    """What we wrote is JSON; others write plain words."""
+    """Decode a metadata value: our files have JSON, other files plain text."""
     try:
         return json.loads(text)
     except ValueError:
@@ -84,7 +84,7 @@ def digest(path: str | Path) -> str:
 
 @contextmanager
 def refusing(what: str, path: str | Path) -> Iterator[None]:
-    """Turn whatever a missing, forged or broken file sets off in this block into one WeightsError that names it."""
+    """Convert every error that a missing, forged or damaged file causes to a WeightsError that names the file."""
     told, fix = "a whole file of weights: .safetensors, .npz, .pth or .h5", "check the name, or get the file again"
     try:
         if Path(path).stat().st_size > SIZE_LIMIT:
@@ -94,7 +94,7 @@ def refusing(what: str, path: str | Path) -> Iterator[None]:
         if str(path) not in str(error):
             error.inside(str(path))
         raise
-    except Exception as error:  # the libraries that read such files fail in ways that none of them lists
+    except Exception as error:  # the libraries that read such files do not document all their errors
         kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
         missing = isinstance(error, FileNotFoundError)
         got = f"{path}, which does not exist" if missing else f"{path}: {kind}{error}"

@@ -1,4 +1,4 @@
-"""What the content loss compares features with: VGG19, or another stack of convolutions."""
+"""Load feature extractors for the content loss: VGG19, or another stack of convolutions."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from minisrgan.weights.foreign.convert import read_weights
 from minisrgan.weights.models import load_model
 from minisrgan.weights.store import refusing
 
-# What to do without the file, wherever it is asked for.
+# The advice in every error about a missing file.
 CHOICES = (
     "`minisrgan weights fetch vgg19` gets one; or give a file of VGG19's convolutions (an .npz with "
     "block1_conv1.kernel, block1_conv1.bias ...), or compare pixels instead: content mse"
@@ -17,9 +17,9 @@ CHOICES = (
 
 
 def load_vgg19(path: str | Path, phi: str = "5,4") -> VGG19:
-    """Build VGG19 up to phi_{i,j}, frozen, with the convention for its input that its weights are made for.
+    """Build VGG19 up to phi_{i,j}, frozen, with the input convention that its weights expect.
 
-    path    a file of ours, which names the convention; torchvision's .pth; or Keras's .h5 or Caffe-style .npz with
+    path    a file in our format, which names the convention; torchvision's .pth; Keras's .h5; or Caffe-style .npz with
             arrays ``block5_conv4.kernel`` (3, 3, in, out) and ``block5_conv4.bias`` (out,), and so on
     Errors  WeightsError if the file is missing, damaged, holds another model, or lacks a convolution up to phi
     """
@@ -36,7 +36,7 @@ def load_vgg19(path: str | Path, phi: str = "5,4") -> VGG19:
 
 
 def load_features(path: str | Path) -> Module:
-    """Build a feature extractor, frozen: VGG19, a stack of layers saved by `save_model`, or those of a discriminator.
+    """Build a frozen feature extractor: VGG19, a stack saved by `save_model`, or the convolutions of a discriminator.
 
     Shapes  (N, H, W, 3) RGB in [-1, 1] to feature maps
     Errors  WeightsError if the file is missing, damaged, or holds another model

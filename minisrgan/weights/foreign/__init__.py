@@ -1,1 +1,1 @@
-"""Weights in other people's formats: told apart, read without being run, renamed and laid out as ours are."""
+"""Weights in the formats of other libraries: recognised, read without running their code, renamed and transposed."""

@@ -1,4 +1,4 @@
-"""Zip files, whose table of contents may lie, and NumPy's .npz, which is one."""
+"""Read zip files, whose table of contents may be forged, and NumPy's .npz, which is a zip file."""
 
 from io import BytesIO
 from pathlib import Path
@@ -8,11 +8,11 @@ import numpy as np
 
 from minisrgan.backend import Array
 
-_GROWTH = 10  # at most, when unpacked; weights, of which nearly all bits are noise, hardly pack at all
+_GROWTH = 10  # largest ratio of unpacked to packed size; weights are almost random bits and hardly compress
 
 
 def open_zip(path: str | Path) -> ZipFile:
-    """Open a zip file; ValueError for one that holds a name twice, or is a bomb: it would grow beyond ten times."""
+    """Open a zip file; ValueError if it has a name twice, or unpacks to more than ten times its size."""
     archive = ZipFile(path)
     infos = archive.infolist()
     if len({info.filename for info in infos}) < len(infos):
@@ -23,7 +23,7 @@ def open_zip(path: str | Path) -> ZipFile:
 
 
 def read_npz(path: str | Path) -> dict[str, Array]:
-    """Return the arrays of an .npz file. `np.load` would make room for whatever shape the file tells of."""
+    """Return the arrays of an .npz file. `np.load` would allocate memory for any shape that the file claims."""
     arrays = {}
     with open_zip(path) as archive:
         for info in archive.infolist():

@@ -1,4 +1,4 @@
-"""Weights of others to ours: from PyTorch, Keras and NumPy, whose names and layouts differ."""
+"""Convert weights of PyTorch, Keras and NumPy, whose names and memory layouts differ, to ours."""
 
 import math
 import re
@@ -18,12 +18,12 @@ from minisrgan.weights.foreign.torch_file import read_torch
 from minisrgan.weights.store import digest, load_state, refusing
 
 _MOST = 10_000  # arrays in a file
-_DEPTH = 6  # of dictionaries in dictionaries, and of words in front of names, in which a model is looked for
-_PARAMETERS = ("alpha", "beta", "bias", "gamma", "mean", "scale", "std", "weight")  # what is no note beside weights
+_DEPTH = 6  # of nested dictionaries, and of prefixes of names, in which a model is searched
+_PARAMETERS = ("alpha", "beta", "bias", "gamma", "mean", "scale", "std", "weight")  # names of weights, not of notes
 
 
 class Weights(NamedTuple):
-    """A model as a file holds it: the name of its class, settings to build it from, arrays, and what is said of it."""
+    """A model in a file: the name of its class, the settings to build it from, its arrays, and notes."""
 
     model: str
     settings: dict[str, Any]
@@ -60,7 +60,7 @@ def read_weights(path: str | Path, sha256: str = "", key: str = "") -> Weights:
 
 
 def _checksum_in(name: str) -> str:
-    """Return the start of a checksum that stands in a file's name, "" if there is none.
+    """Return the beginning of a checksum in a file name, or "" if there is none.
 
     Digits alone are a date or a number of steps, as in our own srgan-00001500.safetensors.
 
@@ -80,7 +80,7 @@ def _wrong_checksum(path: str | Path, expected: str) -> WeightsError:
 def _models_in(
     arrays: Mapping[str, Array], at: str = "", depth: int = _DEPTH
 ) -> Iterator[tuple[str, Naming | str, dict[str, Array]]]:
-    """Walk over the models of a file: the key that leads to each, its naming or its family, and its arrays.
+    """Yield the models of a file: the key of each, its naming or its family, and its arrays.
 
     A key is a dictionary's, as in params_ema/conv_first.weight, or what names have in front, as in
     generator.conv_first.weight; model. and module. and the like are no more than that.
@@ -104,7 +104,7 @@ def _models_in(
 
 
 def _choose(arrays: Mapping[str, Array], key: str) -> tuple[Naming, dict[str, Array], dict[str, str]]:
-    """Return the model that is meant: a generator before others, averaged weights (EMA) before the last ones."""
+    """Choose the model: a generator before other models, averaged weights (EMA) before the last ones."""
     if len(arrays) > _MOST:
         fix = "get the file again"
         raise WeightsError("read_weights", expected=f"at most {_MOST:,}", got=f"{len(arrays)} arrays", fix=fix)
@@ -131,7 +131,7 @@ def _choose(arrays: Mapping[str, Array], key: str) -> tuple[Naming, dict[str, Ar
 
 
 def ours(arrays: Mapping[str, Array], key: str = "") -> Weights:
-    """Rename and lay out what others have saved; WeightsError if no model is known that has such names.
+    """Rename and transpose the arrays of another library; WeightsError if no known model has such names.
 
     key  which of several models to take; by default the generator, and of several the averaged one ("ema" in its key)
 
@@ -144,7 +144,7 @@ def ours(arrays: Mapping[str, Array], key: str = "") -> Weights:
         part, name = theirs.rpartition(".")[2], naming.our_name(theirs)
         if name == "unused" or (not name and _is_note(theirs, array)):
             continue
-        if part == "weight" and array.ndim in (2, 4):  # PyTorch's; Keras calls it kernel, and orders it as we do
+        if part == "weight" and array.ndim in (2, 4):  # PyTorch's; Keras calls it kernel, and its order of axes is ours
             array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
         if (name := name or theirs) in state:
             raise ValueError(f"two arrays for {name}")
@@ -162,13 +162,13 @@ def ours(arrays: Mapping[str, Array], key: str = "") -> Weights:
 
 
 def _is_note(name: str, array: Array) -> bool:
-    """Tell whether an array says something of the weights, as epoch and best_psnr do, and is none of them."""
+    """Return whether an array is a note, such as epoch or best_psnr, and not a weight."""
     plain = "." not in name and array.ndim < 2
     return plain and (array.dtype.kind != "f" or not any(word in name.lower() for word in _PARAMETERS))
 
 
 def _add_biases(state: dict[str, Array]) -> None:
-    """Give convolutions a bias of 0 where none of those before a batch norm has one, which needs none."""
+    """Add a bias of 0 to convolutions before a batch norm, if none of them has one: batch norm makes it redundant."""
     before = {f"features.{i + 1}": f"features.{i}" for i in range(2, 21, 3)}  # of a discriminator
     norms = {name.rpartition(".")[0]: array for name, array in state.items() if name.endswith(".running_mean")}
     bare = {f"{before.get(norm, norm.replace('bn', 'conv'))}.bias": array for norm, array in norms.items()}
@@ -179,17 +179,17 @@ def _add_biases(state: dict[str, Array]) -> None:
 def _finish_generator(state: dict[str, Array], unit: bool, keras: bool) -> None:
     width = settings_of("Generator", state)["channels"]
     for name, array in list(state.items()):
-        if keras and name.startswith("upsample") and "conv" in name:  # TensorFlow shuffles (r, r, C), we (C, r, r)
+        if keras and name.startswith("upsample") and "conv" in name:  # TensorFlow's pixel shuffle has (r, r, C)
             state[name] = np.moveaxis(array.reshape(*array.shape[:-1], 2, 2, -1), -1, -3).reshape(array.shape)
         if "prelu" in name and array.shape == (1,):  # one slope for all channels
             state[name] = np.full(width, array[0])
-    if unit:  # its output is in 0..1 to -1..1
+    if unit:  # convert its output range 0..1 to -1..1
         state["conv_last.weight"] = state["conv_last.weight"] * np.float32(2)
         state["conv_last.bias"] = state["conv_last.bias"] * np.float32(2) - np.float32(1)
 
 
 def settings_of(model: str, state: Mapping[str, Array]) -> dict[str, Any]:
-    """Tell a model's settings from the shapes of its arrays; where one is missing, as in the smallest model."""
+    """Derive a model's settings from the shapes of its arrays; a missing array means the smallest model."""
 
     def size(name: str, axis: int) -> int:
         return int(state[name].shape[axis]) if name in state else 1

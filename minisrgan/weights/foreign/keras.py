@@ -1,4 +1,4 @@
-"""Keras's .h5 files."""
+"""Read Keras's .h5 files."""
 
 import re
 from collections import Counter
@@ -21,7 +21,7 @@ def need_h5py() -> None:
 
 
 def read_keras(path: str | Path) -> dict[str, Array]:
-    """Return arrays as module.part; those numbered in a session, conv2d_37 and so on, are numbered from 0."""
+    """Return arrays named module.part; layers with numbers of a session (conv2d_37) are renumbered from 0."""
     need_h5py()
     import h5py
 

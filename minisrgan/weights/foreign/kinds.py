@@ -19,7 +19,7 @@ _KERAS = "Keras's newer format; save the weights in Keras: model.save_weights('w
 
 
 def kind_of(path: str | Path) -> str:
-    """Return "torch", "npz", "h5" or "safetensors"; WeightsError that says what the file is if it is none of them."""
+    """Return "torch", "npz", "h5" or "safetensors"; for any other file, a WeightsError says what it is."""
     if Path(path).is_dir():
         raise _refused(path, "a folder; give the file in it that holds the weights")
     with open(path, "rb") as file:
@@ -64,7 +64,7 @@ def _refused(path: str | Path, told: str) -> WeightsError:
 
 
 def family_of(names: Collection[str]) -> str:
-    """Say which other architecture has arrays of these names, from families.txt; "" if it is none that is known.
+    """Return the other architecture that has arrays of these names, from families.txt, or "" if none is known.
 
     >>> family_of(["conv_first.weight", "body.0.rdb1.conv1.weight"])
     'ESRGAN, BSRGAN or Real-ESRGAN (RRDBNet)'

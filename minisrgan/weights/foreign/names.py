@@ -1,4 +1,4 @@
-"""What others call the parts of these models, as names.txt has it: a column for each way, from their names to ours."""
+"""The names of other libraries for the parts of our models, read from names.txt: a column per naming scheme."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-# Arrays by which a model is recognised.
+# The arrays that identify a model.
 _SIGNS = {
     "Generator": {"conv_first.weight", "bn_middle.running_mean", "upsample.0.conv.weight", "conv_last.weight"},
     "Discriminator": {"features.0.weight", "features.3.running_mean", "head.3.weight"},
     "VGG19": {"block1_conv1.weight"},
 }
-# Settings where they are not the paper's; "unit" is for an output in [0, 1], where ours is in [-1, 1].
+# Settings that differ from the paper's; "unit" means an output in [0, 1], while ours is in [-1, 1].
 _SETTINGS: dict[str, dict[str, Any]] = {
     "krasserm/super-resolution": {"tanh": True, "eps": 1e-3}, "leftthomas/SRGAN": {"tanh": True},
     "Lornatang/SRGAN-PyTorch": {"unit": True}, "aladdinpersson/SRGAN": {"tanh": True},
     "torchvision/VGG19": {"convention": "torchvision"}, "Keras/VGG19": {"convention": "caffe"},
 }  # fmt: skip
-# What Keras and NumPy's users call the arrays of a module, where it is not what we do.
+# Names of a module's arrays in Keras and in NumPy files, where they differ from ours.
 _PARTS = {
     "kernel": "weight", "W": "weight", "gamma": "weight", "alpha": "weight", "b": "bias", "beta": "bias",
     "moving_mean": "running_mean", "moving_variance": "running_var",
@@ -30,7 +30,7 @@ _COUNTS = [{"k": k, "2k": 2 * k, "2k+1": 2 * k + 1, "2k+2": 2 * k + 2, **{f"k+{n
 
 @dataclass(frozen=True)
 class Naming:
-    """A way to name the parts of a model: where it is used, our model, and rows of their name and ours."""
+    """A naming scheme: who uses it, our model, and pairs of their names and ours."""
 
     title: str
     model: str
@@ -38,7 +38,7 @@ class Naming:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Settings of the model where they are not the paper's."""
+        """Settings of the model that differ from the paper's."""
         return next((found for title, found in _SETTINGS.items() if self.title.startswith(title)), {})
 
     @cached_property
@@ -47,7 +47,7 @@ class Naming:
         return {theirs.format_map(counts): ours.format_map(counts) for theirs, ours in self.rows for counts in _COUNTS}
 
     def our_name(self, name: str) -> str:
-        """Return what we call an array; "unused" for one that we have no use for, "" for one that is in no row.
+        """Return our name of an array; "unused" if our model does not need it, "" if the scheme does not have it.
 
         >>> NAMINGS[0].our_name("rb.12.c2.weight"), NAMINGS[0].our_name("other.weight")
         ('blocks.12.conv2.weight', '')
@@ -69,7 +69,7 @@ NAMINGS = tuple(_read_table())
 
 
 def find_naming(names: Collection[str]) -> Naming | None:
-    """Return the way in which a model's arrays are named; None if it is none of these."""
+    """Return the naming scheme of a model's arrays, or None."""
     for naming in NAMINGS:
         if _SIGNS[naming.model] <= {naming.our_name(name) for name in names}:
             return naming

@@ -37,7 +37,7 @@ _KINDS = {
     "torch.BFloat16Storage": "<u2", "torch.IntStorage": "<i4", "torch.ShortStorage": "<i2", "torch.CharStorage": "i1",
     "torch.ByteStorage": "u1", "torch.BoolStorage": "?",
 }  # fmt: skip
-# What stands beside weights in a checkpoint, of which nothing is of use here: best_psnr, options, a schedule, a date.
+# Other objects in a checkpoint, which are skipped: best_psnr, options, a schedule, a date.
 _NOTES = ("_codecs.", "argparse.", "collections.", "datetime.", "numpy.", "pathlib.", "torch.Size", "torch.device")
 
 
@@ -52,7 +52,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor(NamedTuple):
-    """A tensor as the file tells of it: which numbers of which storage."""
+    """A tensor as the file describes it: a storage, and which of its numbers."""
 
     storage: _Storage
     offset: int
@@ -61,13 +61,13 @@ class _Tensor(NamedTuple):
 
 
 def read_torch(path: str | Path) -> dict[str, Array]:
-    """Return the arrays of a file under their names; one in a dictionary in a dictionary as params_ema/conv.weight.
+    """Return the arrays of a file by name; in nested dictionaries the name is a path such as params_ema/conv.weight.
 
     The numbers are views of the file or of its parts; what else the file holds is left out. For any other file an
     exception is raised, of whatever kind: call this within `minisrgan.weights.store.refusing`.
     """
     storages: dict[str, Array] = {}
-    if is_zipfile(path):  # one part is the program, and one each storage
+    if is_zipfile(path):  # one entry is the program, and each storage is one
         with open_zip(path) as archive:
             (program,) = (info for info in archive.infolist() if info.filename.endswith("data.pkl"))
             if program.file_size > _LARGEST:
@@ -99,7 +99,7 @@ def read_torch(path: str | Path) -> dict[str, Array]:
 
 
 def _tensors(content: Any, seen: set[int], depth: int = _MOST) -> dict[str, _Tensor]:
-    """Return the tensors in dictionaries of dictionaries; of a dictionary that stands in several places, the first."""
+    """Return the tensors in nested dictionaries; a dictionary in several places counts only at the first one."""
     if not isinstance(content, dict):
         raise ValueError("no dictionary: save the state_dict of one model, which has names for its arrays")
     found: dict[str, _Tensor] = {}
@@ -198,7 +198,7 @@ def _runs(what: str) -> WeightsError:
 
 
 def _whole(name: Any) -> WeightsError:
-    """Return the error for a network that was pickled as it is: its code is not in the file."""
+    """Return the error for a pickled network object, whose code is not in the file."""
     got = f"a whole object, of the class {name[:80] if isinstance(name, _Global) else type(name)}"
     fix = "with the program that made the file, save the arrays alone: torch.save(model.state_dict(), 'weights.pth')"
     return WeightsError("read_torch", expected="a state dict", got=got, fix=fix)
@@ -213,7 +213,7 @@ def _put(target: dict[Any, Any], pairs: Iterable[Any]) -> dict[Any, Any]:
 
 
 def _ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
-    """Python 2 wrote the contents as a list, which is used up here: else one list could fill many dictionaries."""
+    """Python 2 wrote the contents as a list. It is emptied here, so that one list cannot fill many dictionaries."""
     result = _put({}, pairs)
     if pairs:
         pairs.clear()
