@@ -1,4 +1,4 @@
-"""Data for training and for the course: photographs, random crops of them, and a few that come with a package."""
+"""Data for training and for the course: photographs, random crops, and sample photographs."""
 
 from minisrgan.data.photos import CropSampler, PhotoCache, PhotoFolder, load_photos
 from minisrgan.data.samples import sample_photos

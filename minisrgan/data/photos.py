@@ -1,4 +1,4 @@
-"""Photographs for training: read from a folder, and cut into random crops."""
+"""Read photographs for training from a folder, and draw random crops from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Fingerprint: TypeAlias = tuple[int, int, int]
 
 
 def fingerprint(photo: Array) -> Fingerprint:
-    """Return height, width and a checksum of a photograph's pixels, by which another one is noticed.
+    """Return height, width and a checksum of a photograph's pixels, to detect a changed file.
 
     >>> fingerprint(np.zeros((2, 3, 3), np.uint8))
     (2, 3, 1729875789)
@@ -29,14 +29,14 @@ def fingerprint(photo: Array) -> Fingerprint:
 
 
 class PhotoCache(Mapping[str, Array]):
-    """Photographs of a folder by name, uint8 (H, W, 3): decoded ones up to a limit of memory, and the others from disk.
+    """Photographs of a folder by name, uint8 (H, W, 3), kept decoded up to a memory limit, else read from disk.
 
-    Which photos are kept is settled once: crops are drawn from all alike, so none is worth more than another. For the
-    others `fetch` decodes ahead, on threads of its own.
+    The choice of the photos that are kept is never changed: all photos are drawn equally often, so replacing one by
+    another would not help. `fetch` decodes the others ahead, on threads of its own.
 
     memory  bytes of decoded photos to keep
-    known   name -> `fingerprint`, of every photo
-    Errors  ImageError from ``photos[name]`` where a file is gone, or another picture than it was
+    known   name -> `fingerprint` of every photo
+    Errors  ImageError from ``photos[name]`` if its file is missing or has changed
     """
 
     def __init__(self, folder: str | Path, memory: int) -> None:
@@ -44,17 +44,17 @@ class PhotoCache(Mapping[str, Array]):
         self.known: dict[str, Fingerprint] = {}
         self._kept: dict[str, Array] = {}
         self._coming: dict[str, Future[Array]] = {}
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="photos")  # Pillow decodes outside of Python's lock
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="photos")  # Pillow releases Python's lock while decoding
 
     def add(self, name: str, photo: Array) -> None:
-        """Take a decoded photo in."""
+        """Add a decoded photo."""
         self.known[name] = fingerprint(photo)
         if photo.nbytes <= self.free:
             self.free -= photo.nbytes
             self._kept[name] = photo
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, Array | ImageError]]:
-        """Decode files on the threads; return each with its name, or with what is wrong with it."""
+        """Decode files on several threads; return each name with its photo, or with the error."""
 
         def one(name: str) -> Array | ImageError:
             try:
@@ -63,25 +63,25 @@ class PhotoCache(Mapping[str, Array]):
                 return error
 
         names = list(names)
-        for start in range(0, len(names), 32):  # no more than these are in memory at a time
+        for start in range(0, len(names), 32):  # at most this many are in memory at a time
             part = names[start : start + 32]
             yield from zip(part, self._pool.map(one, part), strict=True)
 
     def fetch(self, names: Iterable[str]) -> None:
-        """Begin to decode those of these photos that are not kept, for `__getitem__` to find."""
+        """Start to decode the photos among these that are not kept, for a later `__getitem__`."""
         wanted = set(names) - self._kept.keys()
         self._coming = {name: self._coming.get(name) or self._pool.submit(self._decode, name)
                         for name in sorted(wanted)}  # fmt: skip
 
     def take(self, name: str) -> Array:
-        """Remove a photo, and return it: one that is kept for validation."""
+        """Remove a photo that is used for validation, and return it."""
         photo = self[name]
         del self.known[name]
         self._kept.pop(name, None)
         return photo
 
     def __getitem__(self, name: str) -> Array:
-        """Return a photo; one that is neither kept nor fetched is decoded now."""
+        """Return a photo; decode it now if it is neither kept nor fetched."""
         if name not in self.known:
             raise KeyError(name)
         if name in self._kept:
@@ -106,10 +106,10 @@ class PhotoCache(Mapping[str, Array]):
 
 @dataclass
 class PhotoFolder:
-    """What was read from a folder, and what was not.
+    """The photographs read from a folder, and the files that were skipped.
 
     photos   path below the folder -> uint8 (H, W, 3)
-    skipped  path -> why: files that cannot be read, and photos smaller than a crop
+    skipped  path -> reason, for files that cannot be read and photos smaller than a crop
     """
 
     photos: PhotoCache
@@ -121,7 +121,7 @@ def load_photos(folder: str | Path, crop: int, memory: int = 2 << 30) -> PhotoFo
 
     crop     side of a crop in pixels
     memory   bytes of decoded photos that stay in memory; the others are read again for each crop
-    Errors   ImageError if the folder is missing or holds no images; DataError if none of them can be used. A single
+    Errors   ImageError if the folder is missing or has no images; DataError if none of them can be used. A single
              bad file is skipped and named in ``skipped``.
 
     >>> import tempfile
@@ -151,17 +151,17 @@ def load_photos(folder: str | Path, crop: int, memory: int = 2 << 30) -> PhotoFo
 
 
 class CropSampler:
-    """Draw batches of random crops: originals, and the same crops shrunk by bicubic.
+    """Draw batches of random crops: originals, and the same crops downscaled with bicubic.
 
     photos   name -> uint8 (H, W, 3)
     crop     side of an original, a multiple of scale
-    scale    how much smaller the low-resolution crop is
-    augment  turn and mirror each crop at random into one of its 8 orientations
-    rng      draws everything
-    lost     name -> why: photos that could not be read again while crops were drawn. They are not drawn from any more.
+    scale    the factor by which the low-resolution crop is smaller
+    augment  rotate and reflect each crop at random, into one of 8 orientations
+    rng      the generator of all random numbers
+    lost     name -> reason, for photos that could no longer be read; no more crops are drawn from them
     Errors   ArgumentError for a crop that is not a multiple of scale; DataError for a photo smaller than a crop, and
-             once all photos are lost.
-    Source   SRGAN sec. 3.2: random crops of distinct training images, shrunk with a bicubic kernel.
+             if all photos are lost
+    Source   SRGAN sec. 3.2: random crops of distinct training images, downscaled with a bicubic kernel
 
     >>> sampler = CropSampler({"grey": np.full((40, 50, 3), 255, np.uint8)}, 32, 4, np.random.default_rng(0))
     >>> low, high = sampler.batch(2)
@@ -178,7 +178,7 @@ class CropSampler:
             )
         if not photos:
             raise DataError("CropSampler", expected="at least one photograph", got="none", fix="load_photos(folder)")
-        for name, photo in photos.items() if not isinstance(photos, PhotoCache) else ():  # whose photos were checked
+        for name, photo in photos.items() if not isinstance(photos, PhotoCache) else ():  # its photos have been checked
             if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or min(photo.shape[:2]) < crop:
                 told = f"uint8 RGB photographs (H, W, 3) of at least {crop} x {crop}, the size of a crop"
                 fix = "use a smaller crop, or leave this photograph out (load_photos does)"
@@ -187,12 +187,12 @@ class CropSampler:
         self.crop, self.scale, self.rng, self.augment = crop, scale, rng, augment
 
     def fingerprints(self) -> dict[str, Fingerprint]:
-        """Return what the photographs are drawn from are known by: with others, the same draws give other crops."""
+        """Return the fingerprints of all photos: with other photos, the same random numbers would give other crops."""
         known = self.photos.known if isinstance(self.photos, PhotoCache) else None
         return {name: known[name] if known else fingerprint(self.photos[name]) for name in self.names}
 
     def look_again(self) -> None:
-        """Draw no more from photographs whose files are gone, decoded or not."""
+        """Stop drawing from photographs whose files are missing, even if they are still in memory."""
         if isinstance(self.photos, PhotoCache):
             self._lose({name: "its file is gone" for name in self.names if not (self.photos.folder / name).is_file()})
 
@@ -206,7 +206,7 @@ class CropSampler:
         if cache:
             cache.fetch(names)
         crops = [self._crop(self._photo(name, names)) for name in names]
-        if cache:  # the photos of the next batch, by a look ahead that leaves the generator where it is
+        if cache:  # look ahead to the photos of the next batch, without advancing the random generator
             cache.fetch(self._names(size, copy.deepcopy(self.rng)))
         low = np.stack([imresize(crop, 1 / self.scale) for crop in crops])
         high = np.stack(crops)
@@ -219,7 +219,7 @@ class CropSampler:
         return [self.names[index] for index in order[:size]]
 
     def _photo(self, name: str, batch: Sequence[str]) -> Array:
-        """Return a photo of a batch; where it cannot be read any more, another one that is not in the batch yet."""
+        """Return a photo for a batch; if it can no longer be read, another one that is not in the batch yet."""
         while True:
             try:
                 return self.photos[name]
@@ -229,7 +229,7 @@ class CropSampler:
                 name = others[int(self.rng.integers(len(others)))]
 
     def _lose(self, why: Mapping[str, str]) -> None:
-        """Draw no more from some photos."""
+        """Stop drawing from some photos."""
         self.lost |= why
         left = [name for name in self.names if name not in why]
         if not left:

@@ -12,7 +12,7 @@ _FILES = {"astronaut": "astronaut.png", "coffee": "coffee.png", "chelsea": "chel
 
 
 def sample_photos(names: Iterable[str] = tuple(_FILES)) -> dict[str, Array]:
-    """Colour photographs out of the installed scikit-image, by name, each uint8 (H, W, 3).
+    """Return colour photographs from the installed scikit-image, by name, each uint8 (H, W, 3).
 
     They are read from the files of the installed package; nothing is downloaded. As scikit-image documents them:
 
@@ -34,7 +34,7 @@ def sample_photos(names: Iterable[str] = tuple(_FILES)) -> dict[str, Array]:
     if unknown := [name for name in names if name not in _FILES]:
         told, fix = f"names out of {', '.join(_FILES)}", "read photographs of your own with minisrgan.images.read_image"
         raise DataError("sample_photos", expected=told, got=", ".join(map(repr, unknown)), fix=fix)
-    # The package is looked up and not imported: that takes no time, and its own loader may reach for the network.
+    # The package is located, not imported: that is quick, and its own loader might use the network.
     package = find_spec("skimage")
     if package is None or package.origin is None:
         told, fix = "scikit-image, which brings the sample photographs", 'pip install "minisrgan[course]"'

@@ -1,4 +1,4 @@
-"""Upscaling photographs with a trained generator."""
+"""Upscale photographs with a trained generator, and evaluate the results."""
 
 from minisrgan.inference.folders import find_jobs
 from minisrgan.inference.mix import blend, self_ensemble

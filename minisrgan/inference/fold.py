@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolution before it, which is all that it does once training is over."""
+"""Fold batch norm into the convolution before it: in evaluation mode it is an affine function of each channel."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from minisrgan.nn import Module, Parameter, Sequential
 
 
 def folded(generator: Generator) -> Generator:
-    """Return a copy in evaluation mode that computes the same without batch norms, and a twelfth faster.
+    """Return a copy in evaluation mode that computes the same without batch norms; it is about 8 % faster.
 
     Formula  bn(conv(x)) = scale * (w * x + b - running_mean) + bias, scale = weight / sqrt(running_var + eps):
-             the convolution of x with scale * w, and scale * (b - running_mean) + bias in place of its bias
+             a convolution of x with the weight scale * w and the bias scale * (b - running_mean) + bias
 
     >>> import numpy as np
     >>> from minisrgan import Tensor
@@ -29,7 +29,7 @@ def folded(generator: Generator) -> Generator:
 
 
 def _fold(module: Module, conv_name: str, norm_name: str) -> None:
-    """Fold one batch norm of a module, and leave in its place a chain of no modules, which returns what it is given."""
+    """Fold one batch norm of a module, and replace it with an empty Sequential, which returns its input."""
     conv, norm = getattr(module, conv_name), getattr(module, norm_name)
     scale = norm.weight.data / (norm.running_var + norm.eps) ** 0.5
     bias = norm.bias.data - norm.running_mean * scale

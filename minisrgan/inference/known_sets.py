@@ -1,4 +1,4 @@
-"""The benchmark sets of the SRGAN paper: how to recognise them, and what the paper measured on them."""
+"""The benchmark sets of the SRGAN paper: fingerprints to recognise them, and the paper's results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DIGESTS = {"56d899b36425f6e2": "Set5", "54ff874551104591": "Set14"}
 
 
 def photo_digest(photo: Array) -> str:
-    """Return a fingerprint of the decoded pixels: the same for every lossless file, and for grey stored as RGB.
+    """Return a fingerprint of the decoded pixels; it is the same for all lossless formats, and for grey stored as RGB.
 
     >>> grey = np.zeros((2, 2), np.uint8)
     >>> photo_digest(grey) == photo_digest(np.zeros((2, 2, 3), np.uint8)), photo_digest(grey) == photo_digest(grey + 1)
@@ -38,7 +38,7 @@ def photo_digest(photo: Array) -> str:
 
 
 def recognise(digests: Iterable[str]) -> str | None:
-    """Return the name of the set that consists of exactly these photographs, whatever their names and order, or None.
+    """Return the name of the set with exactly these photographs, independent of file names and order, or None.
 
     >>> recognise([photo_digest(np.zeros((2, 2), np.uint8))])
     """

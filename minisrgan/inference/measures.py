@@ -1,6 +1,6 @@
-"""How natural the texture of an enlargement is: the measures of `minisrgan.images`, and the distance of VGG's features.
+"""Measures of texture: those of `minisrgan.images`, and the distance between VGG features.
 
-Two of them need files that the package is too small to bring along; without, they are left out.
+Two of them need files that are not part of the package; without these files they are left out.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from minisrgan.losses import VGGContent
 from minisrgan.weights import load_vgg19
 from minisrgan.weights.download import cache_folder, downloaded
 
-LARGEST_VGG = 4_000_000  # pixels: VGG19's first layers take 1 GB a megapixel
+LARGEST_VGG = 4_000_000  # pixels; VGG19's first layers need 1 GB per megapixel
 
 
 def niqe_parameters(path: str | Path | None = None) -> Natural | None:
-    """Read NIQE's parameters; by default those that `minisrgan weights fetch niqe` got, None where it did not.
+    """Read NIQE's parameters; by default those that `minisrgan weights fetch niqe` downloaded, or None.
 
-    Errors  WeightsError if the file named is missing, or either is damaged
+    Errors  WeightsError if a named file is missing, or a file is damaged
     """
     cached = cache_folder() / "niqe.npz"
     return read_natural(path or cached) if path or cached.is_file() else None
 
 
 class Texture:
-    """Measures pictures against their original, by all measures that are at hand.
+    """Compare images with their original, by all available measures.
 
-    vgg     a file of VGG19, by default the downloaded one if there is one; its features 5,4 are then compared
-    niqe    a file of NIQE's parameters, by default the downloaded one if there is one
-    device  where VGG19 computes
+    vgg     a file of VGG19, by default the downloaded one, if any; its features 5,4 are compared
+    niqe    a file of NIQE's parameters, by default the downloaded one, if any
+    device  the device of VGG19
 
-    Where a file is only the default, pictures too large for VGG or too small for NIQE go without that measure.
+    With a default file, images too large for VGG or too small for NIQE are not measured by it; a named file raises
+    errors instead.
 
-    Errors  WeightsError for a file that is missing or holds something else
+    Errors  WeightsError for a file that is missing or has other content
 
     >>> noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     >>> found = Texture().measure({"half": noise // 2}, noise)["half"]
@@ -59,10 +60,10 @@ class Texture:
         self._device = device
 
     def measure(self, pictures: Mapping[str, Array], original: Array) -> dict[str, dict[str, float]]:
-        """Measure each picture, uint8 (H, W, 3) or (H, W); what cannot be measured is left out.
+        """Measure each image, uint8 (H, W, 3) or (H, W); measures that cannot be computed are left out.
 
-        Returns  for each picture a dict of fields of `minisrgan.inference.evaluate.Score`
-        Errors   ShapeError for a picture too small for NIQE, if the file of its parameters was named
+        Returns  for each image a dict of fields of `minisrgan.inference.evaluate.Score`
+        Errors   ShapeError for an image too small for NIQE, if the file of its parameters was named
         """
         size, found = min(original.shape[:2]), {}
         content = self.content if original.shape[0] * original.shape[1] <= self._largest else None
@@ -76,7 +77,7 @@ class Texture:
             values |= dict(zip(("shift_red", "shift_green", "shift_blue"), shifts, strict=True))
             if content:
                 features = self._features(picture)
-                # Eq. 5 of the paper, as VGGContent has it; the original's features are computed once for all.
+                # Eq. 5 of the paper, as in VGGContent; the original's features are computed only once.
                 values["vgg_54"] = float(np.square(features - target).sum(axis=3).mean()) * content.scale**2
             if self.natural and size >= self._smallest:
                 values["niqe"] = niqe(picture, self.natural)
@@ -84,7 +85,7 @@ class Texture:
         return found
 
     def _features(self, picture: Array) -> Array:
-        """VGG's features (1, h, w, 512) of a whole picture; grey as three equal channels."""
+        """Return VGG's features (1, h, w, 512) of a whole image; grey is used as three equal channels."""
         assert self.content
         rgb = picture if picture.ndim == 3 else np.stack([picture] * 3, axis=2)
         batch = rgb[None].astype(np.float32) / np.float32(127.5) - np.float32(1)  # (1, H, W, 3) in [-1, 1]

@@ -1,4 +1,4 @@
-"""Two ways to a better picture from the same training: eight views of it, and two networks in one."""
+"""Two ways to better results without more training: averaging eight views, and blending two networks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (
 def self_ensemble(
     enlarge: Callable[[Array, Margins], Array], image: Array, margins: Margins = ((0, 0), (0, 0))
 ) -> Array:
-    """Return the mean of eight enlargements: of the image in four turns, and of its mirror image in four.
+    """Return the mean of eight enlargements: of the image in four rotations, and of its mirror image in four.
 
-    A network enlarges a turned photograph a little differently. Turned back, what all eight agree on stays, and what
-    each made up for itself grows faint: a higher PSNR for eight times the work.
+    A network enlarges a rotated photograph slightly differently. In the mean of the results, rotated back, details on
+    which all eight agree remain, and the others become weaker: a higher PSNR for eight times the work.
 
-    enlarge  called with a view of the image and the margins of that view; returns the enlargement without margins
-    image    (H, W, C), and margins of it that the result is not to have
+    enlarge  a function of a view of the image and the margins of that view; returns the enlargement without margins
+    image    (H, W, C); the result does not include its margins
     Returns  float32 (scale * rows, scale * cols, C)
     Source   Timofte et al. 2016, Seven ways to improve example-based single image super resolution
 
@@ -36,16 +36,16 @@ def self_ensemble(
         for turns in range(4):
             large = np.rot90(enlarge(np.rot90(view, turns), around), -turns)
             total = total + (large[:, ::-1] if mirrored else large)
-            around = around[1][::-1], around[0]  # a quarter turn to the left: what was right is on top
+            around = around[1][::-1], around[0]  # a quarter turn to the left: the right side becomes the top
     return total / 8
 
 
 def blend(state_a: Mapping[str, Array], state_b: Mapping[str, Array], ratio: float) -> dict[str, Array]:
-    """Interpolate the weights of two generators, those of SRGAN and the SRResNet it began as: detail against calm.
+    """Interpolate the weights of two generators, such as SRGAN and the SRResNet it started from: detail or fidelity.
 
     Formula  (1 - ratio) * a + ratio * b for every parameter and the running statistics of batch norm
-    ratio    0 is all a, 1 is all b
-    Errors   ArgumentError for a ratio outside 0..1; WeightsError, naming what differs, for two architectures
+    ratio    0 gives a, 1 gives b
+    Errors   ArgumentError for a ratio outside 0..1; WeightsError that names the differences of two architectures
     Source   Wang et al. 2018, arXiv 1809.00219 (ESRGAN), sec. 3.4
 
     >>> blend({"x": np.float32([0, 4])}, {"x": np.float32([1, 0])}, 0.25)

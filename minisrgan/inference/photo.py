@@ -1,4 +1,4 @@
-"""A photograph with all that belongs to it: grey, 16 bits, transparency, any factor."""
+"""Upscale a photograph of any kind: grey, 16 bits, with transparency, and by any factor."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from minisrgan.models import Generator
 def upscale_photo(
     generator: Generator, photo: Photo, factor: float | None = None, *, progress: Progress | None = None, **options: Any
 ) -> Photo:
-    """Enlarge a photograph: pixels by the generator, transparency by bicubic; profile and EXIF are passed on.
+    """Enlarge a photograph: the pixels with the generator, transparency with bicubic; profile and EXIF are kept.
 
-    factor    by default the generator's scale. For any other, 1 or more, the generator runs as often as it takes to
-              reach it, and bicubic shrinks the result: x2 and x3 are one run of an x4 generator, x6 and x16 are two.
-    options   tile, overlap, memory and ensemble of `upscale`; the memory is that of a run, without the shrinking
+    factor    by default the generator's scale. For any other factor, 1 or more, the generator runs repeatedly until its
+              result is large enough, and bicubic shrinks it: x2 and x3 need one run of a x4 generator, x6 and x16 two.
+    options   tile, overlap, memory and ensemble of `upscale`; the memory is that of one run, without the shrinking
     progress  called as by `upscale`, with the pixels of all runs
     Errors    those of `upscale`; ArgumentError for a factor below 1
 
@@ -50,7 +50,7 @@ def upscale_photo(
 
 
 def _resize(levels: Array, factor: float) -> Array:
-    """Resize 8 or 16 bits by bicubic."""
+    """Resize an 8-bit or 16-bit array with bicubic."""
     if factor == 1 or levels.dtype == np.uint8:
         return levels if factor == 1 else imresize(levels, factor)
     return imresize(levels.astype(np.float32), factor).round().clip(0, np.iinfo(levels.dtype).max).astype(levels.dtype)

@@ -1,4 +1,4 @@
-"""How an image is cut into tiles: which cut computes the fewest pixels, and what surrounds a tile."""
+"""Divide an image into tiles: the division that computes the fewest pixels, and the margins of a tile."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TypeAlias
 Part: TypeAlias = tuple[slice, slice]  # rows and columns of an image
 
 SMALLEST = 16
-# What is computed for a tile begins at a multiple of 4, where Winograd's squares of 4x4 pixels begin in the whole image
-# too, so that both are rounded alike as far as can be.
+# The computed part of a tile starts at a multiple of 4, as Winograd's squares of 4x4 pixels do in the whole image, so
+# that rounding errors are the same in both as far as possible.
 GRID = 4
 
 
 def cut(part: Part, sides: tuple[int, int]) -> list[Part]:
-    """Cut a part into tiles of so many rows and columns, smaller at the lower and right border.
+    """Divide a part into tiles of the given rows and columns, smaller at the lower and right border.
 
     >>> cut((slice(0, 5), slice(2, 6)), (4, 9))
     [(slice(0, 4, None), slice(2, 6, None)), (slice(4, 5, None), slice(2, 6, None))]
@@ -27,7 +27,7 @@ def cut(part: Part, sides: tuple[int, int]) -> list[Part]:
 
 
 def around(part: Part, margin: int, size: tuple[int, ...]) -> Part:
-    """Return a part with a margin, as far as the image goes, that begins on the grid.
+    """Return a part extended by a margin, within the image, that starts on the grid.
 
     >>> around((slice(8, 16), slice(0, 16)), 3, (100, 18))
     (slice(4, 19, None), slice(0, 18, None))
@@ -40,7 +40,7 @@ def _wider(inner: slice, margin: int, length: int) -> slice:
 
 
 def scaled(part: Part, scale: int, within: Part = (slice(0, 0), slice(0, 0))) -> Part:
-    """Return where a part lies in the enlargement of another part, by default of the whole image.
+    """Return the position of a part in the enlargement of another part, by default of the whole image.
 
     >>> scaled((slice(8, 16), slice(0, 16)), 2, (slice(4, 19), slice(0, 18)))
     (slice(8, 24, None), slice(0, 32, None))
@@ -53,9 +53,9 @@ def scaled(part: Part, scale: int, within: Part = (slice(0, 0), slice(0, 0))) ->
 
 
 def best_sides(height: int, width: int, margin: int, pixels: int) -> tuple[int, int]:
-    """Return rows and columns of the tiles that compute the fewest pixels, margins counted, of at most ``pixels`` each.
+    """Return rows and columns, ``pixels`` in all at most, of the tiles that compute the fewest pixels with margins.
 
-    All of the image where it fits, and 16 x 16 where nothing larger does.
+    This is the whole image if it fits, and 16 x 16 if nothing larger fits.
 
     >>> best_sides(270, 480, 40, 130_000), best_sides(270, 480, 40, 80_000), best_sides(270, 480, 40, 100)
     ((270, 480), (270, 240), (16, 16))
@@ -70,7 +70,7 @@ def best_sides(height: int, width: int, margin: int, pixels: int) -> tuple[int, 
 
 
 def _ways(length: int, margin: int) -> list[tuple[int, int, int]]:
-    """List the ways to cut an axis: side of the tiles, the most that one computes with its margins, and the sum."""
+    """List the divisions of an axis: side of the tiles, the largest side with margins, and the sum of all."""
     ways = []
     for side in {length} | {-(-length // (GRID * n)) * GRID for n in range(2, length // SMALLEST + 1)}:
         parts = [_wider(slice(at, min(at + side, length)), margin, length) for at in range(0, length, side)]

@@ -1,4 +1,4 @@
-"""A photograph through the generator, whole or in tiles that leave no seams."""
+"""Upscale a photograph with the generator, as a whole or in tiles without visible seams."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from minisrgan.models import Generator
 Progress: TypeAlias = Callable[[int, int], None]
 
 MEMORY = 10**9
-_HEAD_REACH = 3  # input pixels that the layers from the upsampling on see beyond an output pixel
-_HEAD_PIXELS = 48 * 48  # that those layers are given at least
+_HEAD_REACH = 3  # margin of the layers from the upsampling on, in input pixels
+_HEAD_PIXELS = 48 * 48  # minimum for those layers
 
 
 def upscale(
@@ -38,23 +38,24 @@ def upscale(
 ) -> Array:
     """Enlarge a photograph of any size.
 
-    image     uint8 or uint16 (H, W, 3) RGB, or (H, W, 1) grey: computed as three equal channels, whose mean is taken
-              before it is rounded
-    tile      side of the tiles in pixels of the input; "auto" (or None): the whole image where it fits the memory,
-              else the tiles, square or not, that compute the fewest pixels
-    overlap   pixels of the input that are computed around a tile and cut off again. By default the generator's
-              receptive field (40 for the paper's): then an output pixel sees what it would have seen in the whole
-              image, and floats differ by less than 1e-5. Less is quicker, and leaves seams.
-    memory    bytes that may be taken beside the image, the result included
-    ensemble  take the mean of eight turns and mirror images (`self_ensemble`)
-    progress  called with how many pixels of the input are done, and how many there are
+    image     uint8 or uint16 (H, W, 3) RGB, or (H, W, 1) grey: computed as three equal channels, and their mean is
+              rounded
+    tile      side of the tiles in input pixels; "auto" (or None): the whole image if it fits into the memory, else the
+              tiles, square or not, that compute the fewest pixels
+    overlap   input pixels that are computed around a tile and cut off again. By default the radius of the generator's
+              receptive field (40 for the paper's): an output pixel then depends on the same input pixels as in the
+              whole image, and floats differ by less than 1e-5. A smaller overlap is faster, but leaves seams.
+    memory    bytes that may be used besides the image, including the result
+    ensemble  average over eight rotations and reflections (`self_ensemble`)
+    progress  called with the number of input pixels that are done, and their total
     Returns   (scale*H, scale*W, C) of the image's dtype
-    Errors    ImageError for what is not an image, and where the memory is too small or runs out; ArgumentError for a
-              tile below 1 or an overlap below 0
+    Errors    ImageError for an array that is not an image, and if the memory is too small or runs out; ArgumentError
+              for a tile below 1 or an overlap below 0
 
-    The layers up to the last residual block take 5 feature maps of the input's size, those after it 2.25 of the
-    output's, 7 times as much for x4. So the first are computed in large tiles, and the rest from their result in small
-    ones, which need only 3 pixels around them. If memory runs out all the same, tiles are halved down to 16 pixels.
+    The layers up to the last residual block need memory for 5 feature maps of the input's size, the later layers for
+    2.25 of the output's size, which is 7 times as much for x4. Therefore the first layers are computed in large tiles,
+    and the later layers from their result in small tiles, which need a margin of only 3 pixels. If memory runs out
+    nevertheless, tiles are halved, down to 16 pixels.
 
     >>> upscale(Generator(scale=2, channels=4, blocks=1), np.zeros((3, 5, 3), np.uint8)).shape
     (6, 10, 3)
@@ -64,12 +65,12 @@ def upscale(
     margin = math.ceil(generator.receptive_radius) if overlap is None else overlap
     pixel = max(_deep_bytes(generator, ensemble), 2 * _held_bytes(generator, ensemble))
     least = pixel * min(height, SMALLEST + 2 * margin) * min(width, SMALLEST + 2 * margin)
-    # A third is left to BLAS's buffers and to gaps between arrays: freed memory does not all fit what comes next.
+    # A third is reserved for BLAS's buffers and for fragmentation: not all freed memory can be reused.
     least = max(least, 2 * min(_HEAD_PIXELS, height * width) * _head_bytes(generator)) * 3 // 2
     xp = backend.array_module(generator.conv_first.weight.data)
     threads = backend.thread_count() if xp is np else 1
     columns = max(1, min(backend.workspace_bytes(xp), memory // (8 * threads)))
-    weights = sum(parameter.data.nbytes for parameter in generator.parameters())  # of a copy without batch norms
+    weights = sum(parameter.data.nbytes for parameter in generator.parameters())  # for a copy without batch norms
     fixed = image.nbytes * scale**2 + columns * threads + weights
     if memory < fixed + least:
         expected = f"{_mb(fixed + least)} for a photograph of {width} x {height} pixels, or more"
@@ -91,19 +92,19 @@ def upscale(
     while todo:
         before = done
         try:
-            # In one line: with a name, the floats of this tile would be kept while the next is computed.
+            # Without a name for the result: it would keep the floats of this tile while the next one is computed.
             with backend.workspace(columns):
                 out[scaled(todo[0], scale)] = _to_levels(
                     enlarge_tile(generator, image, todo[0], margin, room, ensemble, advance), image.dtype
                 )
             del todo[0]
             continue
-        except MemoryError:  # CuPy's is one, too
+        except MemoryError:  # CuPy's error is one, too
             if max(sides) <= SMALLEST:
                 expected = f"{_mb(least)} for a tile of {SMALLEST} x {SMALLEST} pixels and {margin} around them"
                 fix = "close other programs, or compute with fewer threads: MINISRGAN_THREADS=1"
                 raise ImageError("upscale", expected=expected, got="out of memory", fix=fix) from None
-        # Outside of the except block, where the error would still hold on to what the tile has computed.
+        # Outside the except block, where the error would still keep the tile's arrays alive.
         sides, room, done = (max(SMALLEST, sides[0] // 2), max(SMALLEST, sides[1] // 2)), room // 4, before
         todo = [small for part in todo for small in cut(part, sides)]
     return out
@@ -118,11 +119,11 @@ def enlarge_tile(
     ensemble: bool = False,
     advance: Callable[[float], None] = lambda pixels: None,
 ) -> Array:
-    """Enlarge a part of an image: float32 (scale*h, scale*w, C), white 1 and black -1, not rounded or clipped yet.
+    """Enlarge a part of an image: float32 (scale*h, scale*w, C), black -1, white 1, neither rounded nor clipped.
 
-    margin   pixels of the image around the part that are computed as well
-    room     bytes to work in
-    advance  called with how many pixels of the part have been done since the last call
+    margin   pixels of the image around the part that are also computed
+    room     bytes of memory for the computation
+    advance  called with the number of pixels of the part done since the last call
     """
     outer = around(part, margin, image.shape)
     low = np.broadcast_to(image[outer], (*image[outer].shape[:2], 3)) / np.float32(np.iinfo(image.dtype).max)
@@ -135,7 +136,7 @@ def enlarge_tile(
 
 
 def _enlarge(generator: Generator, room: int, advance: Callable[[float], None], low: Array, margins: Margins) -> Array:
-    """Compute what `Generator.forward` does of low (h, w, 3), less its margins, with the last layers in tiles."""
+    """Compute `Generator.forward` of low (h, w, 3) without its margins, with the last layers in tiles."""
     scale, (height, width, _) = generator.scale, low.shape
     (top, bottom), (left, right) = margins
     inner = slice(top, height - bottom), slice(left, width - right)
@@ -156,22 +157,22 @@ def _enlarge(generator: Generator, room: int, advance: Callable[[float], None], 
 
 
 def _deep_bytes(generator: Generator, ensemble: bool) -> int:
-    """Return what a pixel takes in the layers up to the last block: 5 maps, the input twice, 2 sums of an ensemble."""
+    """Return the bytes per pixel of the layers up to the last block: 5 maps, the input twice, 2 sums of an ensemble."""
     return 4 * (5 * generator.width + 6 + 2 * ensemble * 3 * generator.scale**2)
 
 
 def _held_bytes(generator: Generator, ensemble: bool) -> int:
-    """Return what a pixel keeps while the last layers run: a map, and the result."""
+    """Return the bytes per pixel kept while the last layers run: a map, and the result."""
     return 4 * (generator.width + (1 + 2 * ensemble) * 3 * generator.scale**2)
 
 
 def _head_bytes(generator: Generator) -> int:
-    """Return what a pixel takes in the last layers: 2.25 maps of the output's size, and one."""
+    """Return the bytes per pixel of the last layers: 2.25 maps of the output's size, and one of the input's."""
     return 4 * generator.width * (9 * generator.scale**2 // 4 + 1)
 
 
 def _to_levels(large: Array, dtype: Any) -> Array:
-    """Turn [-1, 1] to whole numbers from 0 on, rounded."""
+    """Convert [-1, 1] to integers starting at 0, rounded."""
     top = np.iinfo(dtype).max
     return ((large + 1) * np.float32(top / 2)).round().clip(0, top).astype(dtype)
 
@@ -181,7 +182,7 @@ def _mb(count: int) -> str:
 
 
 def _check(image: Array, tile: int | str | None, overlap: int | None) -> None:
-    """Refuse what is not an image, and what cannot be a tile."""
+    """Check that the image and the tile size are valid."""
     fits = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] in (1, 3) and image.size > 0
     if not fits or image.dtype not in (np.uint8, np.uint16):
         told = "a uint8 RGB image (H, W, 3), or grey (H, W, 1), or either in uint16"

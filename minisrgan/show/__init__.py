@@ -1,4 +1,4 @@
-"""Figures and tables for notebooks and the command line. Nothing is computed here that is not about drawing."""
+"""Figures and tables for notebooks and the command line: drawing only, no mathematics."""
 
 from minisrgan.explain import summarize, summary_table
 from minisrgan.show.comparison import make_strip, strips_figure

@@ -1,4 +1,4 @@
-"""Upscaled pictures side by side, with an enlarged detail and the numbers of each."""
+"""Upscaled images side by side, with an enlarged detail and the scores of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ Zoom = tuple[int, int, int, int]  # top, left, height, width of a detail in pixe
 
 _COLUMN, _GAP, _MARGIN = 2.2, 0.1, 0.1  # inches: width of a picture, space between two, space at the edge
 _SLOT, _LINE, _FOOTNOTE = 3.3, 0.3, 0.3  # inches: width kept for the photo, height of a line of text, of the note
-_TALLEST = 2  # columns: taller details are drawn narrower
+_TALLEST = 2  # columns; taller details are drawn narrower
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A row of `strips_figure`: a photo with a box, and what is in the box, name -> detail, with a line below each."""
+    """A row of `strips_figure`: a photo with a box; the content of the box, name -> detail; and a line below each."""
 
     title: str
     photo: Array
@@ -34,12 +34,12 @@ class Strip:
 def make_strip(
     title: str, pictures: Mapping[str, Array], scores: Mapping[str, Score], zoom: Zoom | None = None
 ) -> Strip:
-    """Cut the details of pictures for a strip; only the last picture, by custom the original, is kept whole.
+    """Cut the details of images for a strip; of the last one, usually the original, the whole image is kept.
 
-    pictures  name -> uint8 picture, (H, W, 3) or (H, W), all of one shape
-    scores    PSNR and SSIM (Daala's) for the lines below, of those pictures that have them
+    pictures  name -> uint8 image, (H, W, 3) or (H, W), all of one shape
+    scores    PSNR and SSIM (Daala's) for the lines below the images, where available
     zoom      (top, left, height, width) of the detail in pixels; by default `busy_detail` of the last picture
-    Errors    ArgumentError for a detail beyond the picture, ShapeError, DTypeError
+    Errors    ArgumentError for a detail outside the image, ShapeError, DTypeError
     """
     photo = list(pictures.values())[-1]
     zoom = zoom or busy_detail(photo)
@@ -61,10 +61,10 @@ def make_strip(
 
 
 def strips_figure(strips: Sequence[Strip], note: str = "") -> Figure:
-    """Draw strips below each other, as in figures of the SRGAN paper: the photo with its box, then the details.
+    """Draw strips below one another, as in the figures of the SRGAN paper: the photo with its box, then the details.
 
     strips  at least one
-    note    a line at the foot
+    note    a line at the bottom
     Errors  ConfigError if matplotlib is not installed
 
     >>> ramp = np.arange(0, 192, 4, dtype=np.uint8).reshape(1, 48).repeat(32, axis=0)
@@ -107,9 +107,9 @@ def strips_figure(strips: Sequence[Strip], note: str = "") -> Figure:
 def busy_detail(photo: Array, side: int | None = None) -> Zoom:
     """Choose a square detail with much fine structure, where enlargements differ most.
 
-    The luminance is cut into blocks of 4 x 4 pixels. Of all squares at multiples of 4, the one with the largest sum of
-    the blocks' standard deviations is chosen: deviations rather than variances, so that texture all over counts more
-    than one hard edge.
+    The luminance is divided into blocks of 4 x 4 pixels. Of all squares at multiples of 4, the one with the largest sum
+    of the blocks' standard deviations is chosen. Standard deviations, not variances, are used so that texture in the
+    whole square counts more than one sharp edge.
 
     side     by default about a quarter of the shorter side, but 32 to 160 pixels; never more than the shorter side
     Returns  (top, left, height, width)
@@ -147,8 +147,8 @@ def _draw_framed(figure: Figure, image: Array, box: tuple[float, float, float, f
     from matplotlib.patheffects import withStroke
 
     axes, (top, left, height, width) = _draw(figure, image, box), zoom
-    corner = (left - 0.5, top - 0.5)  # a pixel is drawn around its whole-numbered centre
+    corner = (left - 0.5, top - 0.5)  # the centre of a pixel has integer coordinates
     frame = Rectangle(corner, width, height, fill=False, edgecolor=PALETTE[1], linewidth=1.5)
-    frame.set_path_effects([withStroke(linewidth=3, foreground="white")])  # seen on orange too
+    frame.set_path_effects([withStroke(linewidth=3, foreground="white")])  # visible on orange, too
     axes.add_patch(frame)
     axes.spines[:].set(color="0.5", linewidth=0.5)

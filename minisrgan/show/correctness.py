@@ -1,4 +1,4 @@
-"""A table of every operation and how it is known to be right: held against loops, differences and PyTorch."""
+"""A table of the checks of every operation: against plain loops, finite differences and PyTorch."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,11 +28,11 @@ COLUMNS = {
 
 @dataclass
 class Result:
-    """What the checks of an operation measured.
+    """The results of the checks of an operation.
 
-    errors    for each column the largest difference, relative to the largest magnitude; inf where an error was raised
-    problems  what went wrong, in words; an operation without any passes
-    seconds   that the checks took
+    errors    for each column the largest difference, relative to the largest magnitude; inf if an error was raised
+    problems  descriptions of the failures; an operation without any passes
+    seconds   duration of the checks
     """
 
     op: str
@@ -42,9 +42,9 @@ class Result:
 
 
 def check_operation(op: str, fixtures: Fixtures | None = None) -> Result:
-    """Check an operation on its cases in `minisrgan.reference.cases`; what it raises is a result, too.
+    """Check an operation on its cases in `minisrgan.reference.cases`; an exception counts as a failure.
 
-    fixtures  what `load_fixtures` gives; without them nothing is held against PyTorch
+    fixtures  the result of `load_fixtures`; without it there is no comparison with PyTorch
     Errors    ConfigError if there is no such operation.
 
     >>> result = check_operation("tanh")
@@ -68,7 +68,7 @@ def check_operation(op: str, fixtures: Fixtures | None = None) -> Result:
         for column, check in checks.items():
             try:
                 error, problem = check(case), "another shape, or too far off"
-            except Exception as raised:  # whatever a broken operation raises, the others are still to be checked
+            except Exception as raised:  # an exception in one operation must not prevent the checks of the others
                 error, problem = np.inf, str(raised)
             result.errors[column] = max(error, result.errors.get(column, 0.0))
             if not error <= COLUMNS[column][0]:
@@ -86,7 +86,7 @@ def load_fixtures(folder: Path) -> Fixtures:
 
 
 def correctness_table(results: Sequence[Result], markdown: bool = False, marks: tuple[str, str] = ("✓", "✗")) -> str:
-    """Lay the results out as a table, with what went wrong, how to read it, and a line that counts.
+    """Format the results as a table, with the failures, an explanation, and the number of operations that pass.
 
     >>> print(correctness_table([Result("exp", {"gradient": 2e-10}, [], 0.01)]).splitlines()[2])
     exp        -                     ✓ 2e-10   -                  -           10 ms
@@ -116,7 +116,7 @@ def _call(case: Case, inputs: Sequence[Any]) -> Tensor:
 
 
 def _tensors(case: Case, inputs: Sequence[Array]) -> list[Any]:
-    """Make tensors of all inputs but running statistics, which are arrays that batch_norm writes to."""
+    """Convert all inputs to tensors, except running statistics, which are arrays that batch_norm writes to."""
     kept = 3 if case.op == "batch_norm" else len(inputs)
     return [Tensor(x, requires_grad=True) for x in inputs[:kept]] + [x.copy() for x in inputs[kept:]]
 
@@ -132,7 +132,7 @@ def _forward(case: Case) -> float:
 
 
 def _pytorch(case: Case, fixtures: Fixtures) -> float:
-    """Compare the result and every gradient with those stored."""
+    """Compare the result and every gradient with the stored ones."""
     name = case.name
     given = [fixtures[f"{name}|given|{i}"].astype(np.float64) for i in range(len(case.shapes))]
     tensors = _tensors(case, given)

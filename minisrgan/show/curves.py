@@ -35,11 +35,11 @@ _LOG_SCALE = {"content loss", "gradient at the output"}
 
 
 def smooth(values: Sequence[float], span: float) -> list[float]:
-    """Average each value with its neighbours on both sides, weighted by exp(-distance / span).
+    """Average each value with its neighbours on both sides, with weights exp(-distance / span).
 
     Formula     m_t = sum_s k^|t-s| x_s / sum_s k^|t-s|,  k = exp(-1 / span)
 
-    Both sides, so that the curve does not lag behind the values; the division keeps the ends from sinking to 0.
+    Using both sides, the curve does not lag behind the values; the division keeps the ends from falling to 0.
 
     >>> [round(value, 3) for value in smooth([1.0, 1.0, 4.0], span=1e9)]
     [2.0, 2.0, 2.0]
@@ -56,13 +56,13 @@ def curves_figure(
 ) -> Figure:  # fmt: skip
     """Draw training curves: one panel a group, a thin line as logged and a thick one smoothed.
 
-    log        records in the order in which they were written, each with "step" and any of the keys to draw; one
-               that lacks a key or holds NaN there is passed over. Where "stage" changes, a line across the panels says
-               so; if the steps begin anew with a stage, they are counted on from the last.
-    panels     label of a panel -> keys drawn in it, e.g. ``{"PSNR (dB)": ["psnr"]}``; the label stands at the y axis
-               and should carry the unit
-    names      key -> its name in the legend, where that is to be another
-    log_scale  labels of the panels with a logarithmic y axis (linear as long as no value is above 0)
+    log        records in the order in which they were written, each with "step" and any of the keys to draw; a record
+               without a key, or with NaN there, is skipped. A vertical line marks a change of "stage"; if the steps of
+               a stage start again, they are counted from the last step before it.
+    panels     label of a panel -> its keys, e.g. ``{"PSNR (dB)": ["psnr"]}``; the label is written at the y axis and
+               should contain the unit
+    names      key -> its name in the legend, if it differs from the key
+    log_scale  labels of the panels with a logarithmic y axis (linear if no value is above 0)
     Errors     ArgumentError if there are no panels, log_scale names none of them, or a record lacks "step";
                ConfigError if matplotlib is not installed
 
@@ -103,7 +103,7 @@ def curves_figure(
             axes.set_yticks([])
             empty = f"no values of {', '.join(keys)}"
             axes.text(0.5, 0.5, empty, transform=axes.transAxes, fontsize=TEXT, ha="center", color="0.35")
-        elif len(keys) > 1:  # beside the plot, where it hides nothing
+        elif len(keys) > 1:  # beside the plot, where it covers nothing
             axes.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
         for (count, name), step in starts.items() if len(starts) > 1 else ():
             if count:

@@ -10,18 +10,18 @@ from minisrgan.autograd import Profile
 from minisrgan.backend import Array, to_numpy
 from minisrgan.show.style import PALETTE, SMALL, TEXT, Figure, new_figure, style_plot
 
-_DASHES = ("-", "--", "-.", ":")  # lines are told apart without their colours too
+_DASHES = ("-", "--", "-.", ":")  # lines can be distinguished without colours
 
 
 def images_figure(
     images: Mapping[str, Array], columns: int = 6, *, width: float = 1.8, limit: float | None = None
 ) -> Figure:
-    """Draw images side by side, each with its title above; a new row after `columns` of them.
+    """Draw images side by side, each with a title above it, `columns` in a row.
 
-    images  title -> (H, W, 3), uint8 or floats in [0, 1], shown as it is; or (H, W), uint8 from black to white, floats
-            from black (0) to white, and floats with negative ones among them from orange (negative) over white (0) to
-            violet (positive). Below a plane of floats stand its smallest and its largest value.
-    width   inches of one image
+    images  title -> (H, W, 3), uint8 or floats in [0, 1]; or (H, W): uint8 and non-negative floats are drawn from black
+            (0) to white, floats with negative values from orange (negative) over white (0) to violet (positive). Below
+            an image of floats are its smallest and largest value.
+    width   width of an image in inches
     limit   the value drawn as white, or as the darkest violet; by default the largest magnitude in each image
     Errors  ConfigError if matplotlib is not installed
 
@@ -38,7 +38,7 @@ def images_figure(
         axes.set_title(title, fontsize=TEXT)
         x, scale = to_numpy(image), 255.0
         if x.dtype != np.uint8 and x.ndim == 3:
-            x = x.clip(0, 1)  # a network's colours may lie a little outside
+            x = x.clip(0, 1)  # a network's output may leave the range a little
         elif x.dtype != np.uint8:
             scale = limit or float(np.abs(x).max()) or 1.0
             axes.set_xlabel(f"{x.min():.3g} to {x.max():.3g}", fontsize=SMALL)
@@ -69,7 +69,7 @@ def lines_figure(
 
 
 def histogram_figure(values: Mapping[str, Array], xlabel: str = "value", bins: int = 60) -> Figure:
-    """Draw how the numbers of arrays are distributed, name -> array: a line each, over bins that all share.
+    """Draw histograms of arrays, name -> array, as lines with common bins.
 
     >>> figure = histogram_figure({"a": np.array([0.0, 1.0, 1.0])}, bins=2)
     >>> figure.axes[0].lines[0].get_ydata().round(2).tolist()

@@ -1,4 +1,4 @@
-"""The tables of `minisrgan evaluate`: a block of lines a photograph, a line a method."""
+"""The tables of `minisrgan evaluate`: a block of lines per photograph, a line per method."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,7 +9,7 @@ _WIDTH = 100  # of a table, in characters
 
 
 def shorten(name: str, longest: int = _LONGEST) -> str:
-    """Cut the middle out of a long name, as its end often tells more than its beginning.
+    """Remove the middle of a long name; its end often says more than its beginning.
 
     >>> shorten("butterfly"), shorten("IMG_20240131_after_the_rain_0042", 16)
     ('butterfly', 'IMG_2..rain_0042')
@@ -20,7 +20,7 @@ def shorten(name: str, longest: int = _LONGEST) -> str:
     return f"{name[:head]}..{name[head + 2 - longest :]}"
 
 
-# Headings as wide as their columns; what stands below: a field of Score, and its decimals.
+# The heading of each column, as wide as the column; the field of Score in it; and its decimals.
 Columns = Mapping[str, tuple[str, int]]
 FIDELITY: Columns = {
     " PSNR-Y": ("psnr", 3), "SSIM daala": ("ssim_daala", 4), "SSIM Wang": ("ssim_wang", 4), "  s/MP": ("pace", 3),
@@ -33,9 +33,9 @@ TEXTURE: Columns = {
 
 
 class ScoreTable:
-    """Lines of a table whose columns are as wide as the names that will come.
+    """The lines of a table, with columns wide enough for all names.
 
-    photos, methods  all names; cut in the middle where the table would be wider than 100 characters
+    photos, methods  all names; shortened in the middle if the table would be wider than 100 characters
     columns          `FIDELITY` or `TEXTURE`
 
     >>> table = ScoreTable(["baby", "average"], ["bicubic", "SRGAN (paper)"])
@@ -58,7 +58,7 @@ class ScoreTable:
         return self._line("photo", "method", self._columns)
 
     def block(self, photo: str, scores: Mapping[str, Score]) -> str:
-        """Return a line for each method, the photograph's name in the first; what is not known is a dash."""
+        """Return a line for each method, with the photograph's name in the first; missing values are dashes."""
         lines = []
         for number, (method, score) in enumerate(scores.items()):
             cells = [_cell(score, *column, len(heading)) for heading, column in self._columns.items()]
@@ -76,6 +76,6 @@ def _cell(score: Score, field: str, decimals: int, width: int) -> str:
     if value is None:
         return "-"
     if field == "psnr" and not score.megapixels:
-        return f"{value:.2f} "  # a paper's two decimals stay two, below the same point
+        return f"{value:.2f} "  # a paper's two decimals, aligned at the decimal point
     text = f"{value:.{decimals}f}"
     return text if len(text) <= width else f"{value:.0f}"

@@ -1,4 +1,4 @@
-"""A page with a slider between two enlargements of a photograph, in one file that needs no network."""
+"""An HTML page with a slider between two enlargements of a photograph, in one file that works offline."""
 
 import base64
 import io
@@ -17,15 +17,15 @@ _PAGE = Path(__file__).with_name("slider.html")
 
 
 def slider_page(pictures: Mapping[str, Array], strip: Strip, left: str, right: str, note: str = "") -> str:
-    """Return the HTML of a page on which a slider moves the border between two pictures.
+    """Return the HTML of a page with a slider between two images.
 
-    Pictures are embedded as PNG. Each side has a list of all pictures; arrow keys move the split; the details of the
-    strip stand below. ``#split=25&left=bicubic&right=original`` behind the address sets the split in percent and the
-    sides, each optional.
+    Images are embedded as PNG. Each side has a list of all images; arrow keys move the slider; the details of the strip
+    are below. ``#split=25&left=bicubic&right=original`` after the address sets the slider's position in percent and the
+    two images; each part is optional.
 
-    pictures     name -> uint8 picture, (H, W, 3) or (H, W), all of one shape
-    strip        their details and lines of numbers, see `minisrgan.show.comparison.make_strip`; its title is the page's
-    left, right  the names of the pictures to begin with
+    pictures     name -> uint8 image, (H, W, 3) or (H, W), all of one shape
+    strip        their details and scores, see `minisrgan.show.comparison.make_strip`; its title is the page's title
+    left, right  the names of the images shown first
     note         a sentence below the details
 
     >>> import numpy as np
@@ -54,7 +54,7 @@ def slider_page(pictures: Mapping[str, Array], strip: Strip, left: str, right: s
 
 
 def _source(alt: str, image: Array) -> str:
-    """What an img tag holds: the words for it, and the image itself as PNG."""
+    """Return the attributes of an img tag: its text, and the image as embedded PNG."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return f'alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"'

@@ -1,8 +1,8 @@
-"""One look for every figure: colours that colour-blind readers tell apart, sizes that survive print.
+"""The style of all figures: colours that colour-blind readers can distinguish, and sizes suitable for print.
 
-matplotlib is imported inside the functions, so that importing this room costs nothing and works without it. Figures
-are made directly, not through pyplot: no window, no global state, nothing to close. In a notebook,
-``%matplotlib inline`` makes a figure appear as the value of a cell.
+matplotlib is imported inside the functions, so that importing this package is quick and works without matplotlib.
+Figures are created directly, not with pyplot: there is no window, no global state, and nothing to close. In a notebook,
+``%matplotlib inline`` displays a figure that is the value of a cell.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from minisrgan.errors import ConfigError, turned_into
 from minisrgan.images import replacing
 
-if TYPE_CHECKING:  # for annotations, here and in the other files of this room
+if TYPE_CHECKING:  # for annotations, here and in the other files of this folder
     from matplotlib.axes import Axes as Axes
     from matplotlib.figure import Figure as Figure
 else:
@@ -29,7 +29,7 @@ _KINDS = (".pdf", ".png", ".svg")
 
 
 def new_figure(width: float, height: float, layout: Literal["constrained", "tight"] | None = None) -> Figure:
-    """Make an empty white figure; width and height in inches, layout as in matplotlib.
+    """Create an empty white figure; width and height in inches, layout as in matplotlib.
 
     Raises ConfigError if matplotlib is not installed.
 
@@ -43,7 +43,7 @@ def new_figure(width: float, height: float, layout: Literal["constrained", "tigh
 
 
 def style_plot(axes: Axes) -> None:
-    """Give a plot its look: open at the top and right, a quiet grid behind the data.
+    """Style a plot: no border at the top and right, a light grid behind the data.
 
     >>> axes = new_figure(4, 3).add_subplot(); style_plot(axes)
     >>> axes.spines["top"].get_visible()
@@ -57,9 +57,9 @@ def style_plot(axes: Axes) -> None:
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> None:
-    """Save a figure in the format of the file's suffix, whole or not at all (`minisrgan.images.replacing`).
+    """Save a figure in the format of the file's suffix; the file appears complete or not at all (`replacing`).
 
-    A missing folder is made. Raises ConfigError for another suffix.
+    A missing folder is created. Raises ConfigError for another suffix.
 
     >>> save_figure(new_figure(1, 1), "curves.doc")
     Traceback (most recent call last):
@@ -75,10 +75,10 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> None:
 
 
 def require_figure(path: Path, *others: str, what: str = "require_figure") -> None:
-    """Refuse what `save_figure` would refuse, and a missing matplotlib, before long work instead of after it.
+    """Raise the errors of `save_figure`, and for a missing matplotlib, before a long computation instead of after it.
 
-    others  further suffixes to name in the error
-    what    the function that asks, named in the error
+    others  further suffixes to list in the error
+    what    the calling function, for the error
     Raises ConfigError.
 
     >>> require_figure(Path("strips.jpg"))

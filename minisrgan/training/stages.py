@@ -100,7 +100,7 @@ class SRGANStage:
         generator, discriminator = self.generator.train(), self.discriminator.train()
         alone = step < self.head_start
 
-        # D learns to distinguish originals from generated images. detach() stops the gradient at the generator's output.
+        # D learns to distinguish originals from generated images. detach() stops the gradient before the generator.
         # D processes the two batches separately, because batch norm would mix their statistics.
         def judge() -> tuple[Tensor, Tensor, Tensor, Tensor]:
             with no_grad() if alone else nullcontext():
