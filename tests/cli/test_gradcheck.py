@@ -35,7 +35,7 @@ def test_every_case_is_among_the_fixtures():
     assert [case.name for cases in CASES.values() for case in cases if case.name not in names] == []
 
 
-# Of each way to call an operation one: an array, options, a list, a condition, running statistics, two kinds of numbers.
+# One operation for each way to call it: one array, options, a list, a condition, running statistics, positive inputs.
 OF_EACH_KIND = ["batch_norm", "conv2d_weight_gradient", "exp", "power", "stack", "sum_to", "where"]
 
 

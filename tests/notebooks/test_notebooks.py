@@ -21,9 +21,9 @@ from tests.notebooks.conftest import SECONDS  # noqa: E402
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = build.sources()
-# Those that train take 10 to 30 seconds: slow, and run by `make test-notebooks`. Of the others `make test` runs the
-# solved form, which asks more: each solution must pass its check. The student's form differs from it in the exercises
-# alone, whose checks must answer that nothing is there yet; one notebook shows that this works.
+# Those that train take 10 to 30 seconds: slow, and run by `make test-notebooks`. Of the others, `make test` runs the
+# solved form, which tests more: each solution must pass its check. The student's form differs from it only in the
+# exercises, whose checks must answer that nothing is there yet; `make test` runs it for one notebook.
 SLOW = {"07", "09", "10", "11"}
 STUDENT = "02"
 LONGEST, MEDIAN, TOGETHER = 120, 60, 900  # seconds

@@ -19,6 +19,21 @@ from tests.ops.table import EDGES, TABLE, Row
 every_row = pytest.mark.parametrize("row", TABLE, ids=str)
 
 
+def kind(row: Row) -> tuple[Any, ...]:
+    """Return what selects the code that computes a row. Sizes and values do not: they are compared with the reference."""
+    axes = [np.ndim(x) if isinstance(x, np.ndarray) else None for x in row.inputs]
+    return (row.name, *axes, *sorted(row.options))
+
+
+# Finite differences, second derivatives and memory layouts are checked with one row of each kind, and with all others
+# under slow. A second derivative is composed of operations that are rows themselves, each compared with its reference.
+EACH_KIND = list({kind(row): row for row in reversed(TABLE)}.values())[::-1]
+OTHERS = [row for row in TABLE if all(row is not one for one in EACH_KIND)]
+IN_KERNELS = ("conv2d", "prelu", "relu", "leaky", "batch_norm", "pixel", "max_pool")  # they read memory directly
+LAID_OUT = [row for row in TABLE if row.name.startswith(IN_KERNELS) or any(row is one for one in EACH_KIND)]
+each_kind = pytest.mark.parametrize("row", EACH_KIND, ids=str)
+
+
 @functools.cache
 def _expected(position: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     row = TABLE[position]
@@ -117,16 +132,25 @@ def _tensors(row: Row) -> list[Any]:
     return [Tensor(x, requires_grad=True) if isinstance(x, np.ndarray) else x for x in row.inputs]
 
 
-@every_row
+@each_kind
 def test_gradcheck(row: Row):
     """The reference could share a mistake with the operation; differences share nothing with either."""
     gradcheck(row.op, _tensors(row), rng=row.random())
 
 
-@every_row
+@each_kind
 def test_gradgradcheck(row: Row):
     """A backward that computes on plain arrays where it should record is right once, and wrong in every penalty."""
     gradgradcheck(row.op, _tensors(row), rng=row.random())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", OTHERS, ids=str)
+def test_differences_of_all_other_rows(row: Row):
+    """As above; a size or an axis at which a second derivative is another one is rare."""
+    test_gradcheck(row)
+    test_gradgradcheck(row)
+    test_second_derivative_of_float32(row)
 
 
 @every_row
@@ -169,7 +193,7 @@ def repeated(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("layout", [fortran, sliced, swapped, repeated])
-@every_row
+@pytest.mark.parametrize("row", LAID_OUT, ids=str)
 def test_the_layout_in_memory_does_not_matter(row: Row, layout: Callable[[np.ndarray], np.ndarray]):
     """A kernel that takes an array for contiguous is right until somebody transposes or crops."""
     _, grad_y, _ = expected(row)
@@ -181,6 +205,14 @@ def test_the_layout_in_memory_does_not_matter(row: Row, layout: Callable[[np.nda
     for ours, theirs in zip(grads, right_grads, strict=True):
         assert theirs is not None
         agree(ours, theirs, 1e-11)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", [fortran, sliced, swapped, repeated])
+@pytest.mark.parametrize("row", OTHERS, ids=str)
+def test_the_layout_of_all_other_rows(row: Row, layout: Callable[[np.ndarray], np.ndarray]):
+    """As above, where NumPy's own functions compute."""
+    test_the_layout_in_memory_does_not_matter(row, layout)
 
 
 @pytest.mark.parametrize("size", [1, 600, 2000])
@@ -260,7 +292,7 @@ def test_float32_stays_float32(row: Row, monkeypatch: pytest.MonkeyPatch):
             agree(our_grad, right, 1e-4)
 
 
-@every_row
+@each_kind
 def test_second_derivative_of_float32(row: Row):
     """The recorded backward is other code than the fused one, with constants of its own."""
     _, grad_y, _ = expected(row)
