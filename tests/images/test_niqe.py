@@ -34,8 +34,7 @@ def test_baboon_has_the_published_figure() -> None:
 
 @needs_shared(PARAMETERS, "data/Set5", "data/Set14")
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("Set5", (8.357, 5.105)), pytest.param("Set14", (7.699, 4.841), marks=pytest.mark.slow)],
+    ("name", "expected"), [("Set5", (8.357, 5.105)), pytest.param("Set14", (7.699, 4.841), marks=pytest.mark.slow)]
 )
 def test_figures_of_the_sets(name: str, expected: tuple[float, float]) -> None:
     """Bicubic and the originals. In ppt3 large areas are flat."""

@@ -20,7 +20,7 @@ every_row = pytest.mark.parametrize("row", TABLE, ids=str)
 
 
 def kind(row: Row) -> tuple[Any, ...]:
-    """Return what selects the code that computes a row. Sizes and values do not: they are compared with the reference."""
+    """Return what selects the code that computes a row; sizes and values do not."""
     axes = [np.ndim(x) if isinstance(x, np.ndarray) else None for x in row.inputs]
     return (row.name, *axes, *sorted(row.options))
 
