@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 0. From a small photo to a large one
 #
-# **You will** enlarge a photo four times with networks that come in the box; see where they beat bicubic, and where
-# they only guess; and find out how much of the photo one pixel depends on. At the end stands the map of the course.
+# **You will** enlarge a photo four times with the bundled networks; see where they are better than bicubic, and where
+# they only guess; and find out how much of the photo one pixel depends on. The last section is an overview of the
+# course.
 #
 # **Time:** 30 minutes; the first picture takes two. **Before:** some Python. Run a cell with Shift+Enter.
 
@@ -39,8 +40,8 @@ images_figure({"small, 64 x 64": small, "large, 256 x 256": large}, width=3)
 #
 # ### Exercise 0.1: the size of the work
 #
-# A photo is an array of numbers: rows, columns, and three colours from 0 to 255. How many numbers must the network find
-# that it is not told, if it enlarges by `scale`?
+# A photo is an array of numbers: rows, columns, and three colours from 0 to 255. If the network enlarges by `scale`,
+# how many unknown numbers must it predict?
 
 
 # %% tags=["exercise"]
@@ -61,8 +62,8 @@ def unknown(rows, columns, scale):
 check("0.1", unknown)
 
 # %% [markdown]
-# At x4 there are 15 unknown numbers for each that is known. The network fills them in from what it has seen in 72
-# photos: how edges run, how hair falls. All it has learned is in so many numbers:
+# At x4 there are 15 unknown numbers for each that is known. The network predicts them from what it has learned from
+# 72 photos, such as the shapes of edges and hair. All its knowledge is stored in this many numbers:
 
 # %%
 print(generator.describe(), f"- {generator.parameter_count():,} parameters")
@@ -70,9 +71,9 @@ print(generator.describe(), f"- {generator.parameter_count():,} parameters")
 # %% [markdown]
 # ## Against the original
 #
-# Two networks are in the box. `srresnet` learned to make small errors. `srgan` learned on from there against an
-# opponent who tells real photos from made ones. **Predict.** Which will be closer to the original? Which will look
-# sharper?
+# There are two bundled networks. `srresnet` was trained to minimize the error. `srgan` continued the training from
+# there, with a second network that learns to distinguish real photos from generated ones. **Predict.** Which will be
+# closer to the original? Which will look sharper?
 
 # %%
 _, methods = load_methods([boxed("srresnet"), boxed("srgan")])
@@ -81,14 +82,15 @@ shown = {name: pictures[name] for name in ("bicubic", "srresnet", "srgan")}
 strips_figure([make_strip("astronaut", shown | {"original": photo}, scores, (48, 80, 88, 88))])
 
 # %% [markdown]
-# **Figure 2.** The photo, and a face cut out of it: blurred by bicubic; with firm lines and smooth skin by srresnet; with
-# crisp lines, and texture in skin and hair, by srgan; and the original, with single lashes that nobody brought back.
-# Below: PSNR in decibels and SSIM, two measures of closeness; srresnet has the best of both.
+# **Figure 2.** The photo, and a face cut out of it: blurred by bicubic; with firm lines and smooth skin by srresnet;
+# with crisp lines, and texture in skin and hair, by srgan; and the original, with single lashes that nobody brought
+# back. Below: PSNR in decibels and SSIM, two measures of similarity to the original; srresnet has the best values of
+# both.
 #
 # <details><summary>The answer</summary>
 #
-# `srresnet` is closer, in both numbers. `srgan` looks sharper, and pays about a decibel for it: the texture that it adds
-# is likely, not known. Compare it with the original, line by line: much of it is invented.
+# `srresnet` is closer, by both measures. `srgan` looks sharper, but its PSNR is about a decibel lower: the texture
+# that it adds is plausible, not known. Compare it with the original, line by line: much of it is invented.
 # </details>
 #
 # ### Exercise 0.2: where it is wrong
@@ -125,9 +127,9 @@ maps["srgan - srresnet"] = difference(pictures["srgan"], pictures["srresnet"])
 images_figure(maps, width=2.8, limit=50)
 
 # %% [markdown]
-# **Figure 3.** Errors, white for 50 levels or more. Bicubic errs at every edge; srresnet's errors are fainter at the
-# outlines, and remain in hair and on the collar. On the right, where the two networks differ: along lines and in
-# textures, that is, where srgan invents.
+# **Figure 3.** Errors, white for 50 levels or more. Bicubic has errors at every edge; srresnet's errors are smaller
+# at the outlines, and remain in hair and on the collar. On the right, the difference between the two networks: along
+# lines and in textures, where srgan invents details.
 #
 # ## How far does a pixel look?
 #
@@ -151,9 +153,10 @@ images_figure(patches, width=3.5)
 #
 # <details><summary>The answer</summary>
 #
-# About ten times as many pixels as for bicubic. Each of the sixteen residual blocks looks two pixels further, so the
-# network sees that a line goes on, or that a texture repeats. From afar little arrives, and most of it is rounded away.
-# The farthest that a pixel can be felt, in pixels of the small photo, is known exactly:
+# About ten times as many pixels as for bicubic. Each of the sixteen residual blocks extends the receptive field by
+# two pixels, so the network can detect that a line continues, or that a texture repeats. Distant pixels have little
+# influence, and most of it disappears when the result is rounded. The radius of the receptive field, in pixels of the
+# small photo, is known exactly:
 # </details>
 
 # %%
@@ -162,7 +165,7 @@ print(f"{generator.receptive_radius:.2f} pixels in each direction")
 # %% [markdown]
 # ## Not only what was shrunk
 #
-# So far we shrank a photo to know the truth. In use nobody knows it:
+# So far we shrank a photo, so that the original was known. In practice there is no original:
 
 # %%
 cat = sample_photos(["chelsea"])["chelsea"][80:144, 110:206]
@@ -175,7 +178,7 @@ images_figure({"a detail as it is, 96 x 64": nearest(cat, 4), "srgan": upscaled}
 #
 # ### Exercise 0.3: a little of both
 #
-# Mix two pictures: a share $t$ of the second, the rest of the first. Return `uint8`, rounded.
+# Mix two images: a fraction $t$ of the second, and the rest of the first. Return `uint8`, rounded.
 
 
 # %% tags=["exercise"]
@@ -217,11 +220,11 @@ check("0.3", mixed)
 #
 # ## Summary
 #
-# Enlarging is guessing well: 15 numbers of 16 are not known. A network looks around each pixel and guesses from what it
-# has seen.
+# Enlarging means predicting: 15 numbers of 16 are unknown. A network predicts them from the neighbourhood of each
+# pixel and from what it has learned.
 #
 # - `minisrgan/inference/upscale.py`: photos of any size; `minisrgan/models/generator.py`: the network, on one screen
-# - `minisrgan/weights/boxed/srgan.md`: what the models in the box were trained on, and what they cannot do
+# - `minisrgan/weights/boxed/srgan.md`: what the bundled models were trained on, and what they cannot do
 # - the paper: Ledig et al. 2017, fig. 2 and sec. 1: the same comparison as figure 2
 #
 # **Next:** notebook 1, what a photo is and what shrinking does to it.

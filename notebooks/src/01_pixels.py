@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 1. Pixels, downscaling and bicubic
 #
-# **You will** see what is lost when a photo shrinks, and what appears that was never there; build the bicubic kernel by
-# hand; and compute PSNR and SSIM, the numbers by which papers are judged, to learn where they mislead.
+# **You will** see what a photo loses when it is shrunk, and which false patterns can appear; build the bicubic kernel
+# by hand; and compute PSNR and SSIM, the measures used in papers, and learn where they mislead.
 #
 # **Time:** 60 minutes. **Before:** NumPy arrays.
 
@@ -54,15 +54,15 @@ images_figure({"rings, 320 x 320": rings, **small}, width=3)
 #
 # <details><summary>The answer</summary>
 #
-# Other rings, which do not exist. This is *aliasing*: what is too fine for the new grid comes back as something coarse,
-# and afterwards no program can tell it from the truth. So one must blur first, that is, average over the pixels to be
-# dropped. What is then gone is gone: to guess it again is the task of this course.
+# Other rings, which do not exist. This is *aliasing*: detail that is too fine for the new grid appears as a coarser
+# pattern, and afterwards no program can distinguish it from a real one. So one must blur first, that is, average over
+# the pixels to be dropped. The detail is then lost; predicting it is the topic of this course.
 # </details>
 #
 # ## The bicubic kernel
 #
-# Bicubic resizing makes each new pixel from its neighbours in the old image, with weights that depend on the distance
-# $x$ alone:
+# Bicubic resizing makes each new pixel from its neighbours in the old image, with weights that depend only on the
+# distance $x$:
 #
 # $$h(x) = \begin{cases} \frac32 |x|^3 - \frac52 |x|^2 + 1 & |x| \le 1 \\
 # -\frac12 |x|^3 + \frac52 |x|^2 - 4 |x| + 2 & 1 < |x| \le 2 \\ 0 & \text{else} \end{cases}$$
@@ -105,9 +105,9 @@ lines_figure(lines, "distance in pixels of the old image", "weight")
 #
 # ### Exercise 1.2: weights of one pixel
 #
-# Enlarge by $r$. Pixels are squares, and their centres lie half a pixel in: new pixel $k$ lies at
+# Enlarge by $r$. Pixels are squares, and the centre of the first is half a pixel from the border: new pixel $k$ is at
 # $(k + \frac12) / r - \frac12$ in the old image. Return the weights of the four old pixels around it, the leftmost
-# first. It stands at the integer below that place, minus 1. (Use `cubic`, the package's own `kernel`.)
+# first. Its index is the integer below that position, minus 1. (Use `cubic`, the package's own `kernel`.)
 
 
 # %% tags=["exercise"]
@@ -161,8 +161,8 @@ def my_psnr(y1, y2):
 check("1.3", my_psnr)
 
 # %% [markdown]
-# The package's `psnr` leaves out 4 pixels at the border, as papers do. Here is what the rest of the course wants to
-# beat:
+# The package's `psnr` leaves out 4 pixels at the border, as papers do. The rest of the course tries to improve on
+# these values:
 
 # %%
 low = imresize(photo, 1 / 4)
@@ -178,9 +178,9 @@ strips_figure([make_strip("astronaut", pictures, scores, (60, 120, 96, 96))])
 # ## Where they mislead
 #
 # SSIM compares every small window of the two in three ways: brightness, contrast and structure, how the pixels vary
-# together. It is 1 for equal images. **Predict.** Move the photo by one pixel: who would notice? Its error is some number. Now brighten the photo,
-# or blur it, or add noise, just until the error is the same. Will the four look equally good? Which will SSIM like
-# least?
+# together. It is 1 for equal images. **Predict.** Move the photo by one pixel, which hardly anyone would notice, and
+# compute its error. Now brighten the photo, or blur it, or add noise, until the error is the same. Will the four look
+# equally good? Which will have the lowest SSIM?
 
 # %%
 y = rgb_to_y(photo)
@@ -205,18 +205,18 @@ images_figure(shown, width=2.3)
 #
 # <details><summary>The answer</summary>
 #
-# By no means. PSNR adds up errors pixel by pixel and never asks what they make together. A network trained for PSNR
-# alone learns to be safely blurred: among many textures that might have been there, their average has the least error.
-# That is the starting point of SRGAN.
+# No. PSNR adds up errors pixel by pixel, whatever pattern they form together. A network trained only for PSNR learns
+# to produce blurred images: of all textures that might have been there, their average has the smallest error. This is
+# the motivation for SRGAN.
 # </details>
 #
 # ## Summary
 #
-# Shrinking loses detail, and if it is done badly invents some. PSNR counts errors; SSIM compares structure; neither is
-# an eye.
+# Shrinking loses detail, and without blurring it creates false patterns. PSNR measures pixel errors; SSIM compares
+# structure; neither agrees with human vision in all cases.
 #
 # - `minisrgan/images/resize.py`: `cubic`, `weight_table` (your exercise 1.2, for whole axes), `imresize`
-# - `minisrgan/images/quality.py`: `psnr`, and the two SSIMs that papers mix up
+# - `minisrgan/images/quality.py`: `psnr`, and the two definitions of SSIM that papers confuse
 # - the paper: Ledig et al. 2017, sec. 1 and fig. 2 on what PSNR rewards; sec. 3.1 on how it is measured
 #
 # **Next:** notebook 2, how a program can know in which direction to improve.

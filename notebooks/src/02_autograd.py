@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 2. Autograd in a page
 #
-# **You will** build an engine that differentiates whatever is computed with it, in some thirty lines; let it learn a
-# number; see why it must visit its steps in order; open the real one beside it, which does the same; and let
-# `gradcheck` find a gradient that is wrong.
+# **You will** build an engine for automatic differentiation in about thirty lines; use it to learn a number; see why
+# backpropagation needs an order of the steps; compare it with the package's engine; and find a wrong gradient with
+# `gradcheck`.
 #
 # **Time:** 60 minutes. **Before:** the chain rule, and NumPy's broadcasting.
 
@@ -23,13 +23,13 @@ rng = np.random.default_rng(2)
 # %% [markdown]
 # ## An array that remembers
 #
-# Training asks one question, millions of times: if this weight grew a little, what would the loss $L$ do? The answer is
-# $\partial L / \partial \mathrm{weight}$, the *gradient*. The chain rule gets it from the end to the beginning: every
-# step takes the gradient of its result and *pulls* it back to its inputs,
+# Training asks one question, millions of times: how does the loss $L$ change if this weight grows a little? The
+# answer is $\partial L / \partial \mathrm{weight}$, the *gradient*. The chain rule computes it from the end to the
+# beginning: every step takes the gradient of its result and *propagates* it back to its inputs,
 #
 # $$\frac{\partial L}{\partial x} = \frac{\partial L}{\partial y} \cdot \frac{\partial y}{\partial x}$$
 #
-# So a value needs to remember what it was made from, and how to pull.
+# So a value needs to store its inputs (its parents), and how to propagate a gradient to them.
 
 
 # %%
@@ -51,8 +51,9 @@ def multiply(a, b):
 
 
 # %% [markdown]
-# Now walk back. A value that went into two others collects two gradients, and they must both have arrived before it
-# pulls on. That is so when every value comes after all of its parents in `order`, and we walk it from the end.
+# Now the backward pass. A value that was used twice receives two gradients, and both must have arrived before it
+# propagates their sum. This is guaranteed if every value comes after all of its parents in `order`, and we go through
+# `order` from the end.
 
 
 # %%
@@ -86,11 +87,11 @@ print(f"y = {y.data}, dy/dx = {x.grad}")
 # <details><summary>The answer</summary>
 #
 # $y = 12$ and $\mathrm{d}y/\mathrm{d}x = 2x + 1 = 7$: the two sides of the product give 3 each, the sum gives 1, and
-# the last line adds each to what was there.
+# the last line adds each to the sum so far.
 # </details>
 #
-# An engine this small can learn already. Which number has the square 2? The loss is how far off the square is, squared;
-# each step moves the number a little against its gradient.
+# Even this small engine can learn. Which number has the square 2? The loss is the squared error of the square; each
+# step moves the number a little against its gradient.
 
 # %%
 number = Value(1.0)
@@ -138,9 +139,9 @@ check("2.1", lambda grad_y, x: run(tanh, grad_y, x))
 # %% [markdown]
 # ## Why the order matters
 #
-# A simpler `backward` would call itself for each parent. It would be right, too, but it would follow every *path*. In
-# $y = x + x$ two paths lead from $y$ to $x$; set many such steps one after the other, as the sixteen residual blocks of
-# SRGAN's generator are, and count.
+# A simpler `backward` would call itself for each parent. This is correct, too, but it follows every *path*. In $y = x
+# + x$ two paths lead from $y$ to $x$; now chain many such steps, like the sixteen residual blocks of SRGAN's
+# generator, and count the visits.
 
 
 # %%
@@ -162,9 +163,9 @@ figure
 #
 # ### Exercise 2.2: broadcasting
 #
-# Our `add` has a gap: in `add(batch, bias)` NumPy repeats the bias for every row, but the gradient comes back in the
-# shape of the batch. What is repeated forward is *summed* backward. Write that sum: over the axes that the small array
-# lacks, and over those where it has length 1 (they stay, with length 1).
+# Our `add` has a bug: in `add(batch, bias)` NumPy repeats the bias for every row, but the gradient comes back in the
+# shape of the batch. What is repeated in the forward pass is *summed* in the backward pass. Write that sum: over the
+# axes that the small array lacks, and over those where it has length 1 (they stay, with length 1).
 
 
 # %% tags=["exercise"]
@@ -200,9 +201,9 @@ loss.explain(names={"x": x, "w": w})
 graph.to_svg(loss, names={"x": x, "w": w, "loss": loss})
 
 # %% [markdown]
-# **Figure 2.** The graph of the same loss, downwards from the leaves x and w, the square boxes, through multiply, tanh
-# and power to the mean, which is a sum and a multiplication by 1/4. Beside each line stands the shape of what flows
-# along it.
+# **Figure 2.** The graph of the same loss, downwards from the leaves x and w, the square boxes, through multiply,
+# tanh and power to the mean, which is a sum and a multiplication by 1/4. The label of each line is the shape of its
+# tensor.
 #
 # ## How do we know?
 #
@@ -226,8 +227,8 @@ figure
 # **Figure 3.** How far the difference quotient of tanh is off, against $\varepsilon$, both scales logarithmic. Each
 # line is a V: from the right it falls with $\varepsilon^2$, until rounding takes over and it rises again. In float64
 # the best $\varepsilon$ is near $10^{-5}$; in float32 it is near $10^{-2}$, with an error a million times as large.
-# The line of float32 ends in a plateau: below about $10^{-8}$, $x + \varepsilon$ rounds to $x$, the quotient is 0, and
-# the error is the slope itself.
+# The line of float32 ends in a plateau: below about $10^{-8}$, $x + \varepsilon$ rounds to $x$, the quotient is 0,
+# and the error is the slope itself.
 #
 # <details><summary>The answer</summary>
 #
@@ -279,10 +280,11 @@ check("2.3", centre_gradient)
 # %% [markdown]
 # ## Summary
 #
-# Remember parents, walk back in order, add up what arrives. All that a framework adds is operations and speed.
+# Store the parents, go back in order, and sum the gradients. A framework adds more operations and speed.
 #
 # - `minisrgan/autograd/tensor.py`, `minisrgan/autograd/function.py`, `minisrgan/autograd/engine.py`: in this order
-# - `minisrgan/ops/reduction.py`: `sum_to`; `minisrgan/autograd/gradcheck.py`: what you saw, with care for kinks
+# - `minisrgan/ops/reduction.py`: `sum_to`; `minisrgan/autograd/gradcheck.py`: the check above, which also handles
+#   kinks
 # - the paper: Ledig et al. 2017, sec. 2, eq. 1, whose minimum over $\theta_G$ is found by such gradients
 #
 # **Next:** notebook 3, the operation that does nearly all the work.

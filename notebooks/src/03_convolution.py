@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 3. Convolution three ways
 #
-# **You will** write a convolution as loops and as one matrix product, and get the same numbers; see why neither is what
-# a library runs; derive both of its gradients and check them; meet the transposed convolution, which you will have
-# built by then without noticing.
+# **You will** write a convolution as loops and as one matrix product, and get the same numbers; see why libraries use
+# neither of them directly; derive both gradients and check them; and learn that one of them is the transposed
+# convolution.
 #
 # **Time:** 75 minutes. **Before:** notebook 2, for what `backward` does. **Symbols:** a batch of images is
 # `(N, H, W, C)`, a kernel `weight` is `(kh, kw, C, O)`: rows, columns, channels in, channels out.
@@ -28,13 +28,13 @@ photo = imresize(sample_photos(["chelsea"])["chelsea"], 1 / 2).astype(np.float32
 # %% [markdown]
 # ## One number at a time
 #
-# A convolution slides a small window over the image. At each place it multiplies what it sees with its weights, number
-# by number, and adds up all the products:
+# A convolution slides a small window over the image. At each position it multiplies the window with its weights,
+# element by element, and adds up all products:
 #
 # $$y[h, w, o] = b[o] + \sum_{i, j, c} x[h + i,\; w + j,\; c] \cdot \mathrm{weight}[i, j, c, o]$$
 #
-# **Predict.** The kernel below has $-1/3$ in its left column, $0$ in the middle and $+1/3$ on the right, alike for red,
-# green and blue. What will it make of the cat's eyes, of the whiskers, of the blurred background?
+# **Predict.** The kernel below has $-1/3$ in its left column, $0$ in the middle and $+1/3$ on the right, alike for
+# red, green and blue. What will the result show for the cat's eyes, the whiskers, and the blurred background?
 
 # %%
 weight = np.zeros((3, 3, 3, 1), np.float32)
@@ -48,13 +48,13 @@ images_figure({"x, the photo": photo, "y, edges": y}, width=4, limit=1)
 #
 # <details><summary>The answer</summary>
 #
-# Upright edges light up: violet where the right side is brighter, orange where it is darker. Each eye has one of each.
-# Where left and right look alike they cancel, so the background vanishes. A whisker that lies flat is hardly seen, for
-# a window on it finds the whisker on both sides.
+# Vertical edges have large values: violet where the right side is brighter, orange where it is darker. Each eye has
+# both. Where left and right are equal they cancel, so the background vanishes. A horizontal whisker is hardly
+# visible, because it is on both sides of the window.
 # </details>
 #
-# Every layer of this package can show you one of its numbers worked out. Take a pencil and check a product or two:
-# which pixel meets which weight?
+# Every layer of this package can show the computation of one of its output values. Check a product or two by hand:
+# which pixel is multiplied with which weight?
 
 # %%
 layer = nn.Conv2d(3, 8, 3, padding=1, rng=rng)
@@ -63,8 +63,8 @@ layer.explain(photo[None], at=(0, 70, 100, 4))
 # %% [markdown]
 # ### Exercise 3.1: loops
 #
-# Write it down as the formula says, for one image `x` of shape `(H, W, C)`, without padding and with stride 1. The
-# window must fit whole: how many places does it find along an axis of length `H`?
+# Implement the formula for one image `x` of shape `(H, W, C)`, without padding and with stride 1. The window must be
+# inside the image: how many positions are there along an axis of length `H`?
 
 
 # %% tags=["exercise"]
@@ -91,9 +91,9 @@ check("3.1", conv_loops)
 # %% [markdown]
 # ## One matrix product
 #
-# Loops in Python are slow: each product pays for a trip through the interpreter. Matrix products are what computers do
-# best. So lay every window out as one row of a long matrix, the *columns* (the name, im2col, comes from people who
-# stacked them the other way). The kernel, flattened the same way, is a matrix too, and
+# Loops in Python are slow, because the interpreter executes each product separately. Matrix products are much faster.
+# So write every window as one row of a long matrix, the *columns* (the name, im2col, comes from people who stacked
+# them the other way). The kernel, flattened the same way, is a matrix too, and
 #
 # $$\underbrace{\mathrm{columns}}_{(H' W',\; kh\,kw\,C)} @ \underbrace{\mathrm{matrix}}_{(kh\,kw\,C,\; O)} = y$$
 #
@@ -106,8 +106,8 @@ columns = windows.transpose(0, 1, 3, 4, 2).reshape(4, 9)
 images_figure({"x, 4 x 4": tiny[:, :, 0], "columns, 4 windows x 9 numbers": columns}, width=3)
 
 # %% [markdown]
-# **Figure 2.** Sixteen grey squares, and the four windows of 3 x 3 among them as the rows of a matrix: most numbers of
-# x stand in it several times.
+# **Figure 2.** Sixteen grey squares, and the four windows of 3 x 3 among them as the rows of a matrix: most numbers
+# of x occur in it several times.
 #
 # ### Exercise 3.2: im2col
 #
@@ -139,7 +139,8 @@ def conv_im2col(x, weight, bias):
 check("3.2", conv_im2col)
 
 # %% [markdown]
-# How much is won? The loops of the package (`minisrgan/reference/conv.py`) against its fast code, on a small crop:
+# How much faster is this? The loops of the package (`minisrgan/reference/conv.py`) against its fast code, on a small
+# crop:
 
 # %% tags=["times"]
 crop, weight, bias = photo[None, :48, :48], layer.weight.numpy(), layer.bias.numpy()
@@ -161,9 +162,9 @@ pixels = 1920 * 1080
 print(f"{pixels * 9 * 9 * 64 * 4 / 1e9:.0f} GB, for an input of {pixels * 64 * 4 / 1e9:.1f} GB")
 
 # %% [markdown]
-# So the columns are made in blocks of a few rows, multiplied, and forgotten. That saves more than memory. A processor
-# has a small fast memory, the cache; columns that fit into it are still there when the product asks for them. Here are
-# blocks of every size, on a strip so narrow that one row is a very small one.
+# So the columns are computed in blocks of a few rows, multiplied, and discarded. This saves not only memory. A
+# processor has a small fast memory, the cache; columns that fit into it are still there when the product reads them.
+# The next cell measures blocks of different sizes, on an image so narrow that one row is a very small block.
 
 
 # %% tags=["times"]
@@ -191,13 +192,13 @@ figure
 
 # %% [markdown]
 # **Figure 3.** Seconds for one convolution against the size of its blocks, on the machine that ran this notebook: a
-# valley with a low middle. On the left, many small products lose time between them; on the right, the columns no longer
-# fit the cache, and have to come from memory.
+# curve with its minimum in the middle. On the left, many small products have a large overhead; on the right, the
+# columns no longer fit into the cache and must be read from memory.
 #
 # ## Both gradients
 #
-# Let `grad_y` be $\partial L / \partial y$. The number `x[h + i, w + j, c]` meets `weight[i, j, c, o]` on its way to
-# `y[h, w, o]`, and nowhere else. So for each such meeting, either hands its gradient to the other:
+# Let `grad_y` be $\partial L / \partial y$. The number `x[h + i, w + j, c]` is multiplied with `weight[i, j, c, o]`
+# for `y[h, w, o]`, and only there. So for each such product, the gradient of one factor contains the other factor:
 #
 # ```
 # grad_weight[i, j, c, o]   +=  x[h + i, w + j, c]  *  grad_y[h, w, o]
@@ -283,8 +284,8 @@ def input_gradient(grad_y, weight):
 check("3.4", input_gradient)
 
 # %% [markdown]
-# Is the real one right? `gradcheck` moves every input a little, looks what L does, and compares with the gradients. The
-# second line checks the law that ties gathering to scattering. For any $u$ and $g$:
+# Is the real one right? `gradcheck` moves every input a little, measures how L changes, and compares this with the
+# gradients. The second line checks the identity that relates gathering and scattering. For any $u$ and $g$:
 #
 # $$\langle \mathrm{conv}(u),\; g \rangle = \langle u,\; \mathrm{transposed}(g) \rangle$$
 
@@ -298,8 +299,9 @@ print(f"{left.item():.10f} = {right.item():.10f}")
 # %% [markdown]
 # ## Summary
 #
-# A convolution gathers windows; its gradient in the input scatters them; its gradient in the weight compares the two.
-# Loops say what is meant, a matrix product is fast, blocks make it fit.
+# A convolution gathers windows; its gradient with respect to the input scatters them; its gradient with respect to
+# the weight correlates the input with `grad_y`. Loops define it, a matrix product makes it fast, blocks make it fit
+# into the cache.
 #
 # - `minisrgan/ops/conv.py`: the formula, and why three operations are each other's gradients
 # - `minisrgan/reference/conv.py`: one walk over positions, read in three directions

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 4. Leaky, parametric: activations that learn
 #
-# **You will** see why a network needs a bend between its convolutions; derive the gradient of PReLU in its input and in
-# its slope; write a leaky ReLU as an operation of the real engine; and watch a slope learn what it is for.
+# **You will** see why a network needs nonlinear functions between its convolutions; derive the gradient of PReLU with
+# respect to its input and its slope; write a leaky ReLU as an operation of the package's engine; and train a slope.
 #
 # **Time:** 60 minutes. **Before:** notebooks 2 and 3.
 
@@ -36,8 +36,8 @@ for f in (lambda x: second(first(x)), lambda x: second(ops.relu(first(x)))):
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# The first. Convolutions are linear, so two of them are one convolution with a 5 x 5 kernel; thirty are one as well. A
-# function that is not linear between them, the *activation*, is what makes depth worth having.
+# The first. Convolutions are linear, so two of them are one convolution with a 5 x 5 kernel; thirty are one as well.
+# Only a nonlinear function between them, the *activation*, makes a deep network more powerful.
 # </details>
 #
 # The simplest bend is at 0. All three activations of SRGAN are one formula with another slope $a$ below it:
@@ -83,8 +83,9 @@ check("4.1", leaky_gradient)
 # %% [markdown]
 # ### Exercise 4.2: the gradient in the slope
 #
-# For PReLU, $\partial y / \partial a = \min(x, 0)$. One slope serves every pixel of its channel in every image, so it
-# collects from all of them: whatever is repeated forward is summed backward. `x` is `(N, H, W, C)`, `slope` is `(C,)`.
+# For PReLU, $\partial y / \partial a = \min(x, 0)$. One slope is used for every pixel of its channel in every image,
+# so its gradient is the sum over all of them: what is repeated in the forward pass is summed in the backward pass.
+# `x` is `(N, H, W, C)`, `slope` is `(C,)`.
 
 
 # %% tags=["exercise"]
@@ -109,7 +110,7 @@ def prelu_gradients(grad_y, x, slope):
 check("4.2", prelu_gradients)
 
 # %% [markdown]
-# The layer tells the same story in numbers:
+# The layer shows the same in numbers:
 
 # %%
 layer = nn.PReLU(channels=8, slope=0.25)
@@ -166,10 +167,11 @@ for test in (gradcheck, gradgradcheck):
 # %% [markdown]
 # ## What a slope does to a deep network
 #
-# Each ReLU sets about half of its numbers to 0, and with them half of the signal's energy. He et al. drew the first
-# weights larger to make up for it: with variance $2 / ((1 + a^2) \cdot \mathrm{fan\_in})$, where fan_in is the number
-# of products in one output. **Predict.** Draw the weights as for ReLU, $a = 0$. What happens to the signal in 30 layers
-# if the activation is ReLU; if it is leaky with $a = 0.5$; if there is none, $a = 1$?
+# Each ReLU sets about half of its numbers to 0, and with them half of the signal's energy. He et al. initialize the
+# weights with larger values to compensate for it: with variance $2 / ((1 + a^2) \cdot \mathrm{fan\_in})$, where
+# fan_in is the number of products in one output. **Predict.** Initialize the weights as for ReLU, $a = 0$. What
+# happens to the signal in 30 layers if the activation is ReLU; if it is leaky with $a = 0.5$; if there is none, $a =
+# 1$?
 
 
 # %%
@@ -189,20 +191,21 @@ figure
 
 # %% [markdown]
 # **Figure 2.** The size of a signal, as the root of its mean square, after each of 30 convolutions with weights drawn
-# for ReLU, on a logarithmic scale. With ReLU it stays near 1 for half the way and then wanders down to a fifth; with
-# slope 0.5 it climbs to nearly 20, and without an activation straight up to more than 20,000.
+# for ReLU, on a logarithmic scale. With ReLU it stays near 1 for the first half and then falls to a fifth; with slope
+# 0.5 it rises to nearly 20, and without an activation to more than 20,000.
 #
 # <details><summary>The answer</summary>
 #
-# With slope $a$, each layer multiplies the mean square by $1 + a^2$ on average, if the weights were drawn for $a = 0$:
-# the signal grows by $\sqrt{1.25}$ or $\sqrt{2}$ a layer, to 28 or 33,000 after 30, and keeps its size with ReLU. The
-# zeros of the padding take a part away, and a single draw wanders, the more the fewer channels it has.
+# With slope $a$, each layer multiplies the mean square by $1 + a^2$ on average, if the weights were drawn for $a =
+# 0$: the signal grows by $\sqrt{1.25}$ or $\sqrt{2}$ a layer, to 28 or 33,000 after 30, and keeps its size with ReLU.
+# The zeros of the padding reduce it a little, and a single random network deviates from the average, more so with
+# fewer channels.
 # </details>
 #
 # ## A slope that trains
 #
 # In notebook 3 a kernel of $-1, 0, +1$ found edges, with a sign. Let the target now be the edges *without* sign: the
-# absolute value of that image. The pupil is one convolution and one PReLU, which starts at $a = 0.25$. **Predict.**
+# absolute value of that image. The model is one convolution and one PReLU, which starts at $a = 0.25$. **Predict.**
 # Which slope makes PReLU an absolute value?
 
 # %%
@@ -229,13 +232,13 @@ pupils = {f"first weights drawn with seed {seed}": learn(seed) for seed in (5, 0
 lines_figure({name: (range(600), slopes) for name, (_, slopes) in pupils.items()}, "step", "slope")
 
 # %% [markdown]
-# **Figure 3.** The slope during 600 steps, from two first draws of the kernel. One falls from 0.25 to about -1, past it
-# and back; the other stops near 0.1 and never moves again.
+# **Figure 3.** The slope during 600 steps, for two initializations of the kernel. One falls from 0.25 past -1 and
+# returns to about -1; the other stops near 0.1.
 #
 # <details><summary>The answer</summary>
 #
-# $a = -1$: then $y = -x$ below 0. Nobody told the network; the gradient of exercise 4.2 did. The other pupil sits in a
-# local minimum, where every small change of kernel or slope makes things worse. Wide networks have many channels, so
+# $a = -1$: then $y = -x$ below 0. The network learned this from the gradient of exercise 4.2. The other model is in a
+# local minimum, where every small change of kernel or slope increases the loss. Wide networks have many channels, so
 # that some of them start well.
 # </details>
 
@@ -247,16 +250,17 @@ maps |= {"target": target.numpy()[0, :, :, 0], "pupil's output": net(x).numpy()[
 images_figure(maps, width=2.3)
 
 # %% [markdown]
-# **Figure 4.** The kernel that made the target, and the one that the lucky pupil found, which is nearly the same, left
-# against right. Then the edges of the cat without sign, as wanted and as learned; they look alike.
+# **Figure 4.** The kernel that made the target, and the one that the first model found, which is nearly the same,
+# left against right. Then the edges of the cat without sign, as wanted and as learned; they look alike.
 #
 # ## Summary
 #
-# Without a bend, depth is an illusion. A slope below 0 keeps gradients alive; a learned one costs one number a channel.
+# Without nonlinear functions, a deep network is equivalent to a single layer. A slope for negative values keeps their
+# gradients from vanishing; a learned slope costs one number per channel.
 #
 # - `minisrgan/ops/activation.py`: `prelu`, `leaky_relu`, with `backward_fused`, which does both gradients in one pass
 # - `minisrgan/nn/init.py`: `he_normal`; `minisrgan/nn/activation.py`: the layers
 # - the paper: Ledig et al. 2017, sec. 2.1: PReLU in the generator, leaky ReLU with 0.2 and no pooling in the
 #   discriminator; He et al. 2015 (arXiv 1502.01852) for PReLU and for the first weights
 #
-# **Next:** notebook 5, which keeps the signal of figure 2 where it should be.
+# **Next:** notebook 5, which keeps the signal of figure 2 at a constant size.
