@@ -1,9 +1,8 @@
 # %% [markdown]
 # # 5. Batch norm and residual blocks
 #
-# **You will** write batch normalisation and derive its backward pass, the one that most people look up; see what it
-# does differently in training and in use; and measure what a skip connection does to gradients that have a long way to
-# go.
+# **You will** write batch normalisation and derive its backward pass, the one that most people look up; see how
+# training mode and evaluation mode differ; and measure the effect of skip connections on gradients in a deep network.
 #
 # **Time:** 75 minutes. **Before:** notebooks 2 to 4.
 
@@ -23,14 +22,15 @@ photo = imresize(sample_photos(["chelsea"])["chelsea"], 1 / 2).astype(np.float32
 # %% [markdown]
 # ## The same scale for every channel
 #
-# A convolution's channels come out as they please: one close around 0.3, another spread out around -1.5. The next layer
-# would have to follow every move of theirs. Batch norm brings each channel to mean 0 and variance 1, over all pixels of
-# all images of the batch, and lets the network choose a scale and a shift of its own:
+# The channels of a convolution can have any distribution: one is concentrated around 0.3, another spread out around
+# -1.5. These distributions change during training, and the next layer must adapt to every change. Batch norm brings
+# each channel to mean 0 and variance 1, over all pixels of all images of the batch, and lets the network choose a
+# scale and a shift of its own:
 #
 # $$\hat{x} = \frac{x - \mathrm{mean}}{\sqrt{\mathrm{var} + \mathrm{eps}}} \qquad
 # y = \mathrm{weight} \cdot \hat{x} + \mathrm{bias}$$
 #
-# In code $\hat{x}$ is `x_hat`. The small `eps` keeps a channel that is constant from a division by 0.
+# In code $\hat{x}$ is `x_hat`. The small `eps` avoids a division by 0 if a channel is constant.
 
 # %%
 features = nn.Conv2d(3, 2, 3, rng=np.random.default_rng(10))(Tensor(photo[None]))
@@ -81,8 +81,8 @@ check("5.1", batch_norm)
 # 3. $\mathrm{d}\hat{x} = \frac{1}{\mathrm{std}} \left(\mathrm{d}x - \mathrm{average}(\mathrm{d}x) - \hat{x} \cdot
 #    \mathrm{average}(\hat{x} \cdot \mathrm{d}x)\right)$
 #
-# Step 3 takes two parts out of $\mathrm{d}x$: what all values have in common, and what lies along $\hat{x}$. Removing a
-# part is a symmetric map, its own transpose, so that the gradient passes back through the very same formula:
+# Step 3 removes two components from $\mathrm{d}x$: its mean, and its component along $\hat{x}$. Removing a component
+# (a projection) is a symmetric linear map, so its transpose, which the backward pass needs, is the same formula:
 #
 # ```
 # grad_x = weight / std * (grad_y - average(grad_y) - x_hat * average(x_hat * grad_y))
@@ -102,13 +102,13 @@ for name, factor in (("grad_x", 1), ("grad_x * x_hat", y.numpy())):
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# Nothing, both times: batch norm takes shift and scale away. A direction in which $y$ does not move has no gradient, so
-# both sums are 0, channel by channel.
+# Nothing, in both cases: batch norm removes shift and scale. In a direction in which $y$ does not change, the
+# gradient is 0, so both sums are 0 for each channel.
 # </details>
 #
 # ### Exercise 5.2: backward
 #
-# `weight` and `bias` collect from all pixels, as in notebook 4.
+# The gradients of `weight` and `bias` are sums over all pixels, as in notebook 4.
 
 
 # %% tags=["exercise"]
@@ -138,8 +138,8 @@ def batch_norm_gradients(grad_y, x, weight, eps=1e-5):
 check("5.2", batch_norm_gradients)
 
 # %% [markdown]
-# The same as a picture. The input is a cat's eye in grey, and the loss looks at two pixels of `y` alone: one shall
-# grow, the other shrink.
+# The same as an image. The input is a cat's eye in grey, and the loss depends on only two pixels of `y`: one should
+# increase, the other decrease.
 
 # %%
 eye = photo[40:80, 60:100].mean(axis=2)[None, :, :, None]
@@ -152,9 +152,9 @@ for name, training in {"grad_x in training": True, "grad_x in evaluation": False
 images_figure(maps, width=2.6, limit=0.02)
 
 # %% [markdown]
-# **Figure 2.** A cat's eye, and the gradient of two pixels of the output. In evaluation it is two dots, violet and
-# orange. In training a ghost of the whole eye stands around them, for every pixel has its share in mean and variance.
-# (Everything beyond 0.02 is drawn alike; the dots are hundreds of times stronger than the ghost.)
+# **Figure 2.** A cat's eye, and the gradient of two pixels of the output. In evaluation mode it is two dots, violet
+# and orange. In training mode the whole eye is faintly visible around them, because every pixel contributes to mean
+# and variance. (Everything beyond 0.02 is drawn alike; the dots are hundreds of times stronger than the ghost.)
 #
 # ## Training and evaluation
 #
@@ -169,13 +169,13 @@ for name, training in {"training": True, "evaluation": False}.items():
     print(f"{name}: {abs(alone.numpy() - together.numpy()[:1]).max():.3f}")
 
 # %% [markdown]
-# It does, and in use that would be absurd: an upscaled photo that depends on its neighbour. So while training, the
-# layer keeps running averages; `eval()` uses them instead, as constants.
+# It does. When the network is used, this would be absurd: an upscaled photo must not depend on others. So during
+# training the layer keeps running averages, and in evaluation mode, `eval()`, it uses them as constants.
 #
 # ### Exercise 5.3: running statistics
 #
-# Each batch replaces a share `momentum` of them. A batch's variance, divided by $n$, is on average too small for the
-# whole data by a factor $(n-1)/n$; so the running one is made with $n - 1$.
+# Each batch replaces a fraction `momentum` of them. The variance of a batch, computed with $n$, underestimates the
+# variance of the data by a factor $(n-1)/n$ on average; so the running variance uses $n - 1$.
 
 
 # %% tags=["exercise"]
@@ -259,12 +259,13 @@ compare(1 / 2)
 # **Figure 5.** Weights half as large. In the plain stack less than a ten-millionth of the gradient is left, with skips
 # alone it grows fifteenfold. The two lines with batch norm are the same as before: it takes the size of the weights out.
 #
-# The $1$ in $1 + f'(x)$ is a road on which a gradient travels unchanged. SRGAN's generator has 16 such blocks, and one
-# long skip around all of them.
+# Because of the $1$ in $1 + f'(x)$, a part of the gradient passes each block unchanged. SRGAN's generator has 16 such
+# blocks, and one long skip around all of them.
 #
 # ## Summary
 #
-# Batch norm removes shift and scale, forward from the values and backward from the gradients. A skip lets both pass.
+# Batch norm removes shift and scale: from the values in the forward pass, and from the gradients in the backward
+# pass. A skip connection passes both on unchanged.
 #
 # - `minisrgan/ops/norm.py`: the derivation above in five lines; two nodes, for training and for evaluation
 # - `minisrgan/kernels/norm.py`: the same in as few passes over memory as possible

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 6. Pixel shuffle
 #
-# **You will** turn channels into pixels; see why the generator computes on the small image and only then spreads out;
-# make the checkerboard that plagues upsampling networks, measure it, and cure it by a better first draw.
+# **You will** turn channels into pixels; see why the generator computes on the small image and enlarges it at the
+# end; produce the checkerboard artefact of upsampling networks, measure it, and avoid it by a better initialization.
 #
 # **Time:** 50 minutes. **Before:** notebooks 3 and 4.
 
@@ -24,9 +24,9 @@ photo = photo.astype(np.float32) / 255
 # %% [markdown]
 # ## Channels are pixels in waiting
 #
-# Take every second pixel of every second row: a small photo. There are four ways to begin, so four small photos, and
-# together they hold every pixel of the large one. Pixel shuffle is the way back: $r \cdot r$ channels of one pixel
-# become a square of $r \times r$ pixels,
+# Take every second pixel of every second row: a small photo. There are four possible starting pixels, so four small
+# photos, and together they contain every pixel of the large one. Pixel shuffle is the inverse: $r \cdot r$ channels
+# of one pixel become a square of $r \times r$ pixels,
 #
 # $$y[n,\; r h + i,\; r w + j,\; c] = x[n,\; h,\; w,\; c\, r^2 + i\, r + j]$$
 
@@ -40,7 +40,7 @@ images_figure({**small, "shuffled": large}, columns=5)
 # **Figure 1.** Four small photos of an astronaut that look alike but are not: each took other pixels of the large
 # photo. Shuffled together they are that photo again, twice as wide and twice as high (here all are drawn at one size).
 #
-# Nothing is computed. So the gradient is easy: each number goes back to where it came from.
+# Values are only moved. So the gradient is simple: each value moves back to its original position.
 
 # %%
 nn.PixelShuffle(2).explain(channels, at=(0, 51, 70, 2))
@@ -48,8 +48,8 @@ nn.PixelShuffle(2).explain(channels, at=(0, 51, 70, 2))
 # %% [markdown]
 # ### Exercise 6.1: shuffle
 #
-# One reshape, one transpose, one reshape, for any `r`. Say the axes to yourself: the last axis of `x` is $(c, i, j)$,
-# in this order; the rows of `y` are $(h, i)$, its columns $(w, j)$. (The check differentiates it, so stay with Tensors:
+# One reshape, one transpose, one reshape, for any `r`. Think of the axes: the last axis of `x` is $(c, i, j)$, in
+# this order; the rows of `y` are $(h, i)$, its columns $(w, j)$. (The check differentiates it, so stay with Tensors:
 # `x.reshape(...)` and `x.transpose(...)` work as in NumPy.)
 
 
@@ -76,9 +76,9 @@ check("6.1", shuffle)
 # %% [markdown]
 # ## Compute small, then spread
 #
-# There are two ways to a photo of twice the size: enlarge it first and convolve the large one, or convolve the small
-# one to four times the channels and shuffle. Both make 64 channels of 3 x 3 windows. **Predict.** Which costs more
-# multiplications, and how many times? Which sees more of the photo?
+# There are two ways to double the size of a photo: enlarge it first and convolve the large photo, or convolve the
+# small photo to four times the channels and shuffle. Both make 64 channels of 3 x 3 windows. **Predict.** Which costs
+# more multiplications, and how many times? Which sees more of the photo?
 
 # %%
 h, w = 96, 96
@@ -89,15 +89,15 @@ print(f"enlarge, convolve: {first / 1e9:.2f} G    convolve, shuffle: {later / 1e
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# They cost the same! But the second has four times the weights for it, one kernel for each of the four positions, and
-# its window covers 3 x 3 pixels of the *small* photo, 6 x 6 of the large one. The real saving is in the layers before:
-# the sixteen residual blocks run on the small image, at a sixteenth of the pixels of the final one.
+# They cost the same. But the second has four times as many weights, one kernel for each of the four positions, and
+# its window covers 3 x 3 pixels of the *small* photo, 6 x 6 of the large one. The real saving is in the layers
+# before: the sixteen residual blocks run on the small image, at a sixteenth of the pixels of the final one.
 # </details>
 #
 # ## The checkerboard
 #
-# Each position of the square has a kernel of its own, and kernels are first drawn at random. So neighbours in the large
-# image come from kernels that know nothing of each other.
+# Each position in the square has its own kernel, and kernels are initialized at random. So neighbouring pixels of the
+# large image come from unrelated kernels.
 
 
 # %%
@@ -118,8 +118,8 @@ images_figure(
 #
 # ### Exercise 6.2: measure it
 #
-# A photo has no business with even and odd. Average `y` over all pixels of each of the $r \cdot r$ positions: the more
-# these averages differ, the stronger the pattern. Return them, `(r, r)`.
+# In a photo, even and odd pixels have the same average. Average `y` over all pixels of each of the $r \cdot r$
+# positions: the more these averages differ, the stronger the pattern. Return them, `(r, r)`.
 
 
 # %% tags=["exercise"]
@@ -142,8 +142,8 @@ check("6.2", phase_means)
 # %% [markdown]
 # ### Exercise 6.3: ICNR
 #
-# The cure is simple: let the $r \cdot r$ kernels of each square begin as copies of one. The image then begins as the
-# small one with each pixel repeated, and training takes it from there. From the formula at the top: which output
+# The solution is simple: initialize the $r \cdot r$ kernels of each square as copies of one kernel. Then each pixel
+# of the small image is repeated at first, and training changes this. From the formula at the top: which output
 # channels of the weight belong to one square?
 
 
@@ -167,9 +167,9 @@ check("6.3", icnr_from)
 # %% [markdown]
 # ## Its older cousin
 #
-# Before pixel shuffle, networks grew by a transposed convolution of stride 2: every pixel is spread over a window, and
-# the windows lie two pixels apart. **Predict.** Let image and kernel consist of ones. The result counts how many
-# windows cover each pixel. Is it even for a kernel of 2 x 2, of 3 x 3, of 4 x 4?
+# Before pixel shuffle, networks enlarged images by a transposed convolution of stride 2: every pixel is scattered
+# over a window, and the windows are two pixels apart. **Predict.** Let image and kernel consist of ones. The result
+# counts how many windows cover each pixel. Is it even for a kernel of 2 x 2, of 3 x 3, of 4 x 4?
 
 # %%
 ones = Tensor(np.ones((1, 5, 5, 1)))
@@ -223,16 +223,16 @@ figure.axes[0].set_yscale("symlog", linthresh=1e-4)
 figure
 
 # %% [markdown]
-# **Figure 4.** How strong the pattern is while two small networks learn to enlarge a photo. From independent draws it
-# starts near 1 and needs a hundred steps to fall to what the photo itself has, less than 0.001. From ICNR it starts at
-# exactly 0 and is never much above.
+# **Figure 4.** How strong the pattern is while two small networks learn to enlarge a photo. With independent random
+# kernels it starts near 1 and needs a hundred steps to fall to the photo's own value, less than 0.001. From ICNR it
+# starts at exactly 0 and is never much above.
 #
-# So training does remove the pattern, if slowly. ICNR saves those steps; and a discriminator never gets to see so cheap
-# a sign of a forgery.
+# So training does remove the pattern, but slowly. ICNR saves those steps; and the discriminator cannot use the
+# pattern to recognise generated images.
 #
 # ## Summary
 #
-# Shuffle moves numbers, no more. What looks like its fault is the first draw's, and ICNR removes it.
+# Pixel shuffle only moves values. Its checkerboard artefact comes from the initialization, and ICNR avoids it.
 #
 # - `minisrgan/ops/shuffle.py`: both directions, each the other's gradient; the order of channels is PyTorch's
 # - `minisrgan/nn/init.py`: `icnr`; `minisrgan/models/generator.py`: `Upsample` uses it

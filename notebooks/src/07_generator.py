@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 7. The generator
 #
-# **You will** put the parts of notebooks 3 to 6 together to SRResNet, the generator of SRGAN; count what it costs and
-# how far it sees; train a small one in half a minute, until it beats bicubic; and look up which kernel it uses at which
-# place.
+# **You will** combine the parts of notebooks 3 to 6 into SRResNet, the generator of SRGAN; count its operations and
+# compute its receptive field; train a small one in half a minute, until it is better than bicubic; and see which
+# kernel it uses at which position.
 #
 # **Time:** 60 minutes. **Before:** notebooks 3 to 6.
 
@@ -29,7 +29,7 @@ low = imresize(photo, 1 / 2).astype(np.float32)[None] / 255
 # ## The block
 #
 # A residual block computes `conv1`, `bn1`, `prelu`, `conv2`, `bn2`, in this order, and adds its input to the result.
-# After the sum comes nothing, so that the sum of all blocks is a road without bends.
+# There is no activation after the sum, so the skip connections form a linear path through all blocks.
 #
 # ### Exercise 7.1: residual block
 
@@ -54,9 +54,9 @@ check("7.1", residual_block)
 # %% [markdown]
 # ## The whole network
 #
-# Between the blocks and the input stands a 9 x 9 convolution, which turns colours into `channels` maps. Behind them a
-# convolution, and a long skip past all blocks. Then the shuffle, and a 9 x 9 convolution back to colours. By hand,
-# without blocks:
+# Before the blocks there is a 9 x 9 convolution from colours to `channels` feature maps. After the blocks there is a
+# convolution, and a long skip connection around all blocks. Then follow the pixel shuffle and a 9 x 9 convolution
+# back to colours. By hand, without blocks:
 
 # %%
 conv_first, conv_last = (nn.Conv2d(*io, 9, padding=4, rng=rng) for io in ((3, 16), (16, 3)))
@@ -91,14 +91,14 @@ for part in ("conv_first", "blocks", "conv_middle", "upsample.0", "upsample.1", 
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# The blocks, but with only about half of the work. The second upsampling costs as much as eight of them: it runs on
-# four times the pixels, with four times the output channels.
+# The blocks, but they do only about half of the work. The second upsampling costs as much as eight of them: it runs
+# on four times the pixels, with four times the output channels.
 # </details>
 #
 # ### Exercise 7.2: how far does it see?
 #
-# A convolution of `k` x `k` looks $(k-1)/2$ pixels further, in pixels of *its own* image. After a shuffle by $r$ these
-# are $r$ times smaller. Add up, in pixels of the input.
+# A convolution of `k` x `k` extends the receptive field by $(k-1)/2$ pixels, in pixels of *its own* image. After a
+# shuffle by $r$ these are $r$ times smaller. Add up, in pixels of the input.
 
 
 # %% tags=["exercise"]
@@ -127,9 +127,9 @@ check("7.2", reach)
 # %% [markdown]
 # ## Where to start
 #
-# Drawn at random, the generator needs thousands of steps to learn that its output should look like its input. We have
-# half a minute. `start_as_nearest()` sets the first weights so that the whole network begins by repeating each pixel,
-# while the blocks add nothing yet.
+# With random weights, the generator needs thousands of steps to learn that its output should look like its input. We
+# have half a minute. `start_as_nearest()` initializes the weights so that the network repeats each pixel, and the
+# blocks add zero.
 
 
 # %%
@@ -145,14 +145,14 @@ starts = {"drawn at random": enlarge(drawn), "start_as_nearest()": enlarge(gener
 images_figure({"input": low[0], **starts}, width=2.6)
 
 # %% [markdown]
-# **Figure 1.** The small photo of an astronaut, and what two untrained generators make of it: random weights give a
-# glare of false colour in which the shape can just be made out; the other start gives the photo with every pixel
+# **Figure 1.** The small photo of an astronaut, and what two untrained generators make of it: random weights give
+# bright false colours in which the shape is hardly visible; the other start gives the photo with every pixel
 # repeated.
 #
 # ### Exercise 7.3: from numbers to a photo
 #
-# The network takes numbers in $[0, 1]$ and returns numbers around $[-1, 1]$. A photo has whole levels from 0 to 255.
-# Write the way back; the output may well lie outside.
+# The network takes numbers in $[0, 1]$ and returns numbers around $[-1, 1]$. A photo has integer levels from 0 to
+# 255. Write the conversion; the output may be outside the range.
 
 
 # %% tags=["exercise"]
@@ -178,7 +178,7 @@ check("7.3", to_photo)
 # The loss is the mean squared error of the pixels. Each step takes eight random crops of three photos; the astronaut is
 # not among them. For the last third, the steps are ten times smaller.
 #
-# **Predict.** The curve begins at what repeating pixels is worth. Will it pass bicubic? Will it ever fall below its
+# **Predict.** The curve begins at the PSNR of repeated pixels. Will it pass bicubic? Will it ever fall below its
 # start?
 
 
@@ -216,8 +216,8 @@ lines_figure(lines, "step", "PSNR, dB")
 #
 # <details><summary>The answer</summary>
 #
-# Both. At the start it is a plain copy; the first steps let channels with random content into the output, and the
-# running statistics of batch norm, which the enlargement uses, limp behind weights that move fast.
+# Both. At the start it repeats pixels; the first steps add random content to the output, and the running statistics
+# of batch norm, which are used for the enlargement, lag behind weights that change quickly.
 # </details>
 
 # %%
@@ -231,9 +231,9 @@ images_figure({name: image[64:128, 100:164] for name, image in zip(names, made)}
 #
 # ## A kernel for every place
 #
-# Bicubic uses the same kernels everywhere: one for each place that a new pixel can have within an old one, four in all
-# at a factor of two. The generator is not linear: its PReLUs switch. But around a given photo it acts
-# like a linear map, and autograd hands us its kernel for any pixel: the gradient of that pixel in the input.
+# Bicubic uses the same kernels everywhere: one for each place that a new pixel can have within an old one, four in
+# all at a factor of two. The generator is not linear, because of its PReLUs. But near a given photo it is a linear
+# map, and autograd computes its kernel for any output pixel: the gradient of that pixel with respect to the input.
 # **Predict.** Will it be the same kernel on a smooth background, in hair and in black cloth?
 
 # %%
@@ -253,15 +253,15 @@ images_figure(kernels, width=1.5, limit=0.5)
 #
 # <details><summary>The answer</summary>
 #
-# The first two are alike: take the pixel, and exaggerate how it differs from its neighbours on the right and below.
-# (This output pixel is the upper left quarter of the input pixel.) Only PReLUs can change the kernel; in black they
-# have switched, and hardly anything comes through.
+# The first two are similar: the pixel, plus its amplified difference from its neighbours on the right and below.
+# (This output pixel is the upper left quarter of the input pixel.) Only PReLUs can change the kernel; in black cloth
+# most of them have a negative input, so the kernel is small.
 # </details>
 #
-# ## What MSE wants
+# ## What MSE rewards
 #
-# Often a small photo does not say what the large one was: this stripe could have stood here, or one pixel further. Say
-# both are equally likely. Which answer has the smaller error on average?
+# Often a small photo does not determine the large one: a stripe could be here, or one pixel further. Assume that both
+# are equally likely. Which prediction has the smaller error on average?
 
 # %%
 here, there = np.zeros((16, 16)), np.zeros((16, 16))
@@ -271,13 +271,13 @@ for name, guess in {"a sharp stripe": here, "the average": (here + there) / 2}.i
     print(f"{name}: {error:.4f}")
 
 # %% [markdown]
-# The blurred average wins: half the error, and it looks like neither. So the enlarged face has no pores, and SRGAN goes
-# on where SRResNet stops.
+# The blurred average is better: half the error, although it looks like neither. So the enlarged face has no pores.
+# This is the problem that SRGAN solves.
 #
 # ## Summary
 #
-# Blocks with skips on the small image, shuffles at the end, 9 x 9 to begin and end. Trained by MSE, it beats bicubic,
-# and blurs what it cannot know.
+# The generator has residual blocks on the small image, pixel shuffles at the end, and 9 x 9 convolutions first and
+# last. Trained with MSE, it is better than bicubic, and blurs the details that it cannot know.
 #
 # - `minisrgan/models/generator.py`: the whole network on one screen; `receptive_radius`, `start_as_nearest`
 # - `minisrgan/training/stages.py`: `SRResNetStage`, the loop above with all that a long training needs

@@ -1,15 +1,14 @@
 # %% [markdown]
 # # 8. What VGG sees: the perceptual loss
 #
-# **You will** look at photos through the feature maps of VGG19; build the loss that SRGAN compares with; make pictures
-# that are equally wrong in pixels and unequally wrong in features; and see as a picture what either loss asks the
-# generator to do.
+# **You will** look at the feature maps of VGG19 for photos; build SRGAN's content loss; make images with equal pixel
+# errors and different feature errors; and see the gradients of both losses as images.
 #
 # **Time:** 60 minutes. **Before:** notebooks 3 and 7.
 #
-# **The weights.** Real weights of VGG19 come from millions of photos and weigh half a gigabyte; this course does not
-# bring them. Ours are drawn at random. Much holds for them already; the text says where real ones differ. With a file
-# at hand, put `load_vgg19(file, "2,2")` of `minisrgan.weights` in the place of `VGG19`.
+# **The weights.** Trained weights of VGG19 were learned from a million photos and need half a gigabyte; this course
+# does not include them. Ours are random. Many results are the same; the text says where trained weights differ. With
+# a file at hand, put `load_vgg19(file, "2,2")` of `minisrgan.weights` in the place of `VGG19`.
 
 # %%
 # %matplotlib inline
@@ -29,9 +28,9 @@ x = photo.astype(np.float32) / 127.5 - 1
 # %% [markdown]
 # ## A network that was made for something else
 #
-# VGG19 was built to name what is in a photo. Its convolutions come in five blocks, a ReLU after each, and between
-# blocks a max pooling keeps the largest of 2 x 2 numbers. $\phi_{i,j}$ is what comes out of convolution $j$ of block
-# $i$, after its ReLU. SRGAN uses $\phi_{2,2}$ and $\phi_{5,4}$. Up to $\phi_{3,4}$, for a small photo, it is:
+# VGG19 was built to classify photos. It has five blocks of convolutions, each followed by a ReLU, and between blocks
+# a max pooling keeps the largest of 2 x 2 values. $\phi_{i,j}$ is the output of convolution $j$ of block $i$, after
+# its ReLU. SRGAN uses $\phi_{2,2}$ and $\phi_{5,4}$. Up to $\phi_{3,4}$, for a small photo, it is:
 
 # %%
 print(summary_table(VGG19("3,4"), (1, 24, 32, 3)))
@@ -39,7 +38,7 @@ print(summary_table(VGG19("3,4"), (1, 24, 32, 3)))
 # %% [markdown]
 # ### Exercise 8.1: the size of a map
 #
-# Blocks 1 to 5 have 64, 128, 256, 512 and 512 channels. A pooling drops a row that is left over.
+# Blocks 1 to 5 have 64, 128, 256, 512 and 512 channels. If the number of rows is odd, a pooling drops the last one.
 
 
 # %% tags=["exercise"]
@@ -78,14 +77,14 @@ images_figure({"the photo": photo, **shown}, columns=3, width=2.1)
 #
 # <details><summary>The answer</summary>
 #
-# You find the cat. A random kernel is still a kernel: it answers to some edges and colours more than to others. In a
-# trained VGG, deep maps answer to an eye or to fur; here only to a mixture.
+# You find the cat. A random kernel, too, responds to some edges and colours more than to others. In a trained VGG,
+# deep feature maps respond to an eye or to fur; here they respond to mixtures.
 # </details>
 #
-# ### Exercise 8.2: feed it what it knows
+# ### Exercise 8.2: the input that it expects
 #
 # The paper's weights were trained on numbers of another kind: channels in the order blue, green, red, from 0 to 255,
-# minus the mean of each over all training photos. Given anything else, a network answers wrongly, and without an error.
+# minus the mean of each over all training photos. With any other input the features are wrong, and there is no error.
 
 
 # %% tags=["exercise"]
@@ -134,8 +133,8 @@ check("8.3", feature_loss)
 # %% [markdown]
 # ## Equally wrong
 #
-# Move the cat by one pixel: nobody sees it, but the mean squared error does. Now blur it, add noise to it, make it
-# brighter, each just so much that the error is the same.
+# Move the cat by one pixel: nobody sees it, but the mean squared error is large. Now blur it, add noise to it, or
+# make it brighter, each until the error is the same.
 
 # %%
 moved = np.roll(x, 1, axis=1)
@@ -163,11 +162,11 @@ print("\n".join(told))
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# The moved one, and the blurred one: four to five times as far, with the same error in pixels. Your eyes agree, and
-# nobody has taught these weights anything.
+# The moved one, and the blurred one: four to five times as far, with the same error in pixels. This agrees with human
+# vision, although these weights were not trained.
 # </details>
 #
-# Where does that come from? Look at depth after depth, in units of the moved cat:
+# What is the reason? Compare the distances at each depth, relative to the moved cat:
 
 # %%
 depths, distances = ("1,1", "1,2", "2,1", "2,2", "3,2", "3,4", "4,2", "4,4"), []
@@ -183,13 +182,14 @@ lines_figure(lines, "feature map phi", "distance / distance of moved")
 # At the left all are about 1, as in pixels. With depth the noisy and above all the blurred one move away, to more than
 # 4 and 7 times; the brighter one stays close to the moved one.
 #
-# The first convolution is linear but for its ReLU, and counts as pixels do. Then each pooling forgives a little
-# movement, while what is missing stays missing: a blurred fur does not excite the features of fur.
+# The first convolution is linear except for its ReLU, and its distances are similar to those of pixels. Then each
+# pooling makes the features less sensitive to small movements, but missing detail is still missing: blurred fur does
+# not activate the features of fur.
 #
-# ## The gradient as a picture
+# ## The gradient as an image
 #
-# A loss speaks to the generator through its gradient alone. Let the generator have returned the blurred cat. Either
-# loss now says, for every pixel: brighter, or darker.
+# Only the gradient of a loss reaches the generator. Suppose the generator returned the blurred cat. For every pixel,
+# the gradient of each loss says: brighter, or darker.
 
 # %%
 asked = {"original - blurred": (x - wrong["blurred"])[..., 1]}
@@ -201,16 +201,16 @@ for name, content in contents.items():
 images_figure(asked, columns=2, width=3.2)
 
 # %% [markdown]
-# **Figure 4.** What to change in the green of the blurred cat, violet for brighter and orange for darker. That of MSE
-# is the difference of both pictures itself; that of VGG 1,2 still shows eye and stripes, in finer lines; that of VGG
-# 3,4 is a cloud of single pixels of either sign, thickest around the eye.
+# **Figure 4.** What to change in the green of the blurred cat, violet for brighter and orange for darker. For MSE it
+# is the difference of the two images; that of VGG 1,2 still shows eye and stripes, in finer lines; that of VGG 3,4 is
+# a cloud of single pixels of either sign, thickest around the eye.
 #
-# MSE asks each pixel by itself for what it lacks. A deep feature asks all the pixels that it looks at together, and
-# reaches them through poolings, each of which passes the gradient to one pixel in four; so the picture is torn.
+# MSE compares each pixel independently. The gradient of a deep feature reaches all pixels in its receptive field,
+# through poolings that each pass it to one value in four; so the image looks fragmented.
 #
 # ## Following it
 #
-# So let us follow it: start from the blurred cat, and take steps down the VGG loss with the pixels themselves as
+# Now apply gradient descent: start from the blurred cat, and minimize the VGG loss with the pixels themselves as
 # parameters. **Predict.** Will the error of the pixels fall too, and as far?
 
 # %%
@@ -231,16 +231,16 @@ images_figure({"blurred": wrong["blurred"] / 2 + 0.5, "after 40 steps": y[0] / 2
 #
 # <details><summary>The answer</summary>
 #
-# VGG's distance falls to nearly nothing, the error of the pixels not even to half. Many pictures have almost these
-# features. Among them, SRGAN lets the discriminator choose one that looks like a photo, without such grain.
+# VGG's distance falls to almost 0, the pixel error not even to half. Many images have almost the same features. In
+# SRGAN, the discriminator's loss selects one of them that looks like a photo, without such grain.
 # </details>
 #
 # ## Summary
 #
-# Feature maps forgive small movements and punish blur, the deeper the more; even random ones do. Trained ones also know
-# what matters in photos.
+# Feature maps are insensitive to small movements and sensitive to blur, more so in deeper layers; this holds even for
+# random weights. Trained weights also respond to the content of photos.
 #
-# - `minisrgan/models/vgg.py`: the network, and what input its weights want
+# - `minisrgan/models/vgg.py`: the network, and the input that its weights expect
 # - `minisrgan/losses/content.py`: `MSEContent` and `VGGContent`, with the factor 1/12.75 of the paper
 # - `minisrgan/weights/vgg.py`: real weights, read from a file
 # - the paper: Ledig et al. 2017, sec. 2.2.1 and eq. 5; sec. 3.4 compares $\phi_{2,2}$ with $\phi_{5,4}$
