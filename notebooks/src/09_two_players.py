@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 9. Two players
 #
-# **You will** play the game of a GAN where it can be seen whole, with numbers in place of images: what the best
-# discriminator is, why the loss that the formula suggests leaves the generator without a gradient, and why such a game
-# need not settle. Then you meet SRGAN's discriminator, and ask it what it would change in a picture.
+# **You will** study a GAN with numbers instead of images: what the optimal discriminator is, why the loss from the
+# formula has a vanishing gradient for the generator, and why the training need not converge. Then you train a
+# discriminator like SRGAN's, and compute what it would change in an image.
 #
 # **Time:** 60 minutes. **Before:** notebooks 2, 5 and 7.
 
@@ -23,16 +23,16 @@ from minisrgan.show import images_figure, lines_figure, summary_table
 # %% [markdown]
 # ## The game
 #
-# Real numbers lie around 2. A generator makes numbers around $\mu$, and would like them to be taken for real. A
-# discriminator $D$ says for each number how likely it is real. Both play for one value $V$, which $D$ wants large and
-# $G$ small:
+# The real numbers are distributed around 2. A generator makes numbers around $\mu$, which should look like real ones.
+# A discriminator $D$ outputs for each number the probability that it is real. Both optimize the same value $V$: $D$
+# maximizes it, $G$ minimizes it:
 #
 # $$V = \mathrm{mean}\,\ln D(\mathrm{real}) + \mathrm{mean}\,\ln (1 - D(\mathrm{fake}))$$
 #
 # ### Exercise 9.1: the best discriminator
 #
-# At a number $x$, real ones come with density `p_real`, generated ones with `p_fake`. There $D$ earns
-# $p_\mathrm{real} \ln D + p_\mathrm{fake} \ln (1 - D)$. For which $D$ is this largest?
+# At a number $x$, the density of real numbers is `p_real`, that of generated numbers `p_fake`. Its contribution to
+# $V$ is $p_\mathrm{real} \ln D + p_\mathrm{fake} \ln (1 - D)$. For which $D$ is this largest?
 
 
 # %% tags=["exercise"]
@@ -55,8 +55,8 @@ check("9.1", best_discriminator)
 # %% [markdown]
 # ### Exercise 9.2: what D minimises
 #
-# A network gives no chance but a logit $z$, any number, with $D = \mathrm{sigmoid}(z)$. Then
-# $-\ln D = \mathrm{softplus}(-z)$ and $-\ln(1 - D) = \mathrm{softplus}(z)$, which stay finite however sure $D$ is.
+# The network outputs a logit $z$, not a probability, with $D = \mathrm{sigmoid}(z)$. Then $-\ln D =
+# \mathrm{softplus}(-z)$ and $-\ln(1 - D) = \mathrm{softplus}(z)$, which stay finite even if $D$ is very confident.
 # Write the loss of $D$, that is $-V$, with `ops.softplus`.
 
 
@@ -78,7 +78,7 @@ def d_loss(real_logits, fake_logits):
 check("9.2", d_loss)
 
 # %% [markdown]
-# Does a small network find what the formula says? It sees samples alone, and no density.
+# Does a small network find the optimal discriminator? It sees only samples, not the densities.
 
 
 # %%
@@ -148,8 +148,8 @@ def generator_gradients(z):
 check("9.3", generator_gradients)
 
 # %% [markdown]
-# **Predict.** A forgery is so poor that $D$ is sure: $z = -8$. How large is either gradient? And which one is larger
-# when the forgery is good?
+# **Predict.** A generated number is so poor that $D$ is certain: $z = -8$. How large is each gradient? And which one
+# is larger if the generated number is good?
 
 # %%
 z = Tensor([-8.0, 0.0, 8.0], requires_grad=True)
@@ -161,12 +161,12 @@ for name, loss in {"saturating": -ops.softplus(z), "non-saturating": ops.softplu
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# The saturating one is -0.0003, next to nothing just where G has most to learn; the other is nearly -1. For good
-# forgeries it is the other way round, and nobody minds.
+# The saturating one is -0.0003, almost 0 just where G has most to learn; the other is nearly -1. For good numbers it
+# is the other way round, which does no harm.
 # </details>
 #
-# Now let them play. The generator has one parameter, $\mu$, and starts at -2, far away. Before it may move, $D$ trains
-# for 200 steps and becomes sure. **Predict.** Where will $\mu$ be after 300 steps, with either loss?
+# Now train both. The generator has one parameter, $\mu$, and starts at -2, far away. First only $D$ is trained, for
+# 200 steps, and becomes confident. **Predict.** Where will $\mu$ be after 300 more steps, with each loss?
 
 
 # %%
@@ -194,16 +194,16 @@ paths = {
 lines_figure(paths, "step", "mu")
 
 # %% [markdown]
-# **Figure 2.** The way of mu over 500 steps. With the saturating loss it stays at -2 to the end. With the other it
-# jumps up as soon as it may move, overshoots 2, where the real numbers are, and swings around it.
+# **Figure 2.** The value of mu over 500 steps. With the saturating loss it stays at -2 to the end. With the other it
+# rises as soon as it is trained, overshoots 2, where the real numbers are, and oscillates around it.
 #
 # <details><summary>The answer</summary>
 #
-# With the saturating loss, still at -2. With the other near 2, though not at rest there: whenever $\mu$ moves, $D$ must
-# learn anew, and lags behind.
+# With the saturating loss, still at -2. With the other near 2, where it keeps oscillating: whenever $\mu$ changes,
+# $D$ must adapt, and lags behind.
 # </details>
 #
-# ## A game need not settle
+# ## Convergence is not guaranteed
 #
 # Even simpler: all real numbers are 0, all generated ones are $\mu$, and $D$ has one weight, $z = w \cdot x$. The best
 # for both is $\mu = 0$, $w = 0$. Each follows its own gradient, both at the same moment. **Predict.** Do they spiral
@@ -249,8 +249,8 @@ figure
 print(summary_table(Discriminator(crop=32, channels=4), (1, 32, 32, 3)))
 
 # %% [markdown]
-# Let it learn to tell photos from blurred ones, as bicubic or an SRResNet makes them. **Predict.** After how many
-# steps, of eight crops of each kind, is it sure?
+# Train it to distinguish photos from blurred ones, like the output of bicubic or SRResNet. **Predict.** After how
+# many steps, with eight crops of each kind, is it confident?
 
 # %%
 photos = {name: imresize(image, 1 / 2) for name, image in sample_photos().items()}
@@ -267,11 +267,11 @@ lines = {name: (range(150), c) for name, c in zip(("real", "blurred"), np.array(
 lines_figure(lines, "step", "D, on average")
 
 # %% [markdown]
-# **Figure 4.** How likely the discriminator takes eight real and eight blurred crops for real: for some fifty steps the
-# lines cannot be told apart, then they part, and after a hundred they lie near 1 and near 0, with single relapses.
+# **Figure 4.** The discriminator's mean probability for eight real and eight blurred crops: for about fifty steps the
+# lines are not separated, then they diverge, and after a hundred they are near 1 and near 0, with a few exceptions.
 #
-# What does it want? The gradient of the generator's loss says how each pixel of a blurred crop should change to be
-# taken for real.
+# What would it change? The gradient of the generator's loss says how each pixel of a blurred crop should change to
+# look real.
 
 # %%
 y = Tensor(fake, requires_grad=True)
@@ -286,18 +286,18 @@ images_figure({**shown, **maps}, columns=4, width=2.2)
 # violet for brighter and orange for darker. What it asks for is fine grain, in the fur more than in the eye; what is
 # missing are lines.
 #
-# Of a blurred crop it does not know the original, so it cannot ask for *these* lines. It asks for what real crops have
-# and blurred ones lack: contrast from pixel to pixel. So SRGAN needs both losses: one for what is likely, one for what
-# was there.
+# It does not know the original of a blurred crop, so it cannot ask for *these* lines. It asks for a property that
+# real crops have and blurred ones lack: contrast from pixel to pixel. So SRGAN needs both losses: the adversarial
+# loss for plausible texture, and the content loss for the actual content.
 #
 # ## Summary
 #
-# $D$ learns a ratio of densities; $G$ follows its gradient, and needs the loss that does not saturate. Nothing
-# guarantees that they settle.
+# $D$ learns a ratio of densities; $G$ follows its gradient, and needs the non-saturating loss. Convergence is not
+# guaranteed.
 #
 # - `minisrgan/losses/adversarial.py`: both losses on logits, with their gradients
 # - `minisrgan/models/discriminator.py`: the network on one screen
-# - `minisrgan/training/stages.py`: `SRGANStage`, where both take their turns
+# - `minisrgan/training/stages.py`: `SRGANStage`, where both are trained alternately
 # - the paper: Ledig et al. 2017, sec. 2.1 with eq. 2, and sec. 2.2.2; Goodfellow et al. 2014 (arXiv 1406.2661), sec. 3
 #   and 4; Mescheder et al. 2018 (arXiv 1801.04406), sec. 2, for the spiral
 #

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 10. Training the SRGAN
 #
-# **You will** read the step of the package's training line by line; run it, small; then break it in three ways on
-# purpose, and learn to see in the log what no error tells.
+# **You will** read the training step of the package line by line; run a small training; then break it deliberately in
+# three ways, and learn to find mistakes in the log that raise no error.
 #
 # **Time:** 60 minutes. **Before:** notebooks 7 to 9.
 
@@ -29,8 +29,8 @@ from minisrgan.training.watch import plain_words
 # %% [markdown]
 # ## The loop
 #
-# A *stage* knows how to take a step on a batch, and says what to log. The loop around it has three lines. (The
-# package's also saves, validates, and stops at the first NaN: `minisrgan/training/run.py`.)
+# A *stage* has a method that takes a step on a batch and returns the numbers for the log. The loop around it has
+# three lines. (The package's also saves, validates, and stops at the first NaN: `minisrgan/training/run.py`.)
 
 
 # %%
@@ -50,7 +50,7 @@ config = Config(**small, **rates, srresnet_steps=120, srresnet_warmup=20, srgan_
 # %% [markdown]
 # ## First stage: the warm start
 #
-# SRGAN begins with a generator trained by pixels alone. Ours is tiny, and starts out repeating pixels, to save time.
+# SRGAN starts with a generator trained only on pixels. Ours is tiny, and starts by repeating pixels, to save time.
 
 # %%
 rng = np.random.default_rng(0)
@@ -67,21 +67,22 @@ print(f"mean squared error: {first:.3f} in the first 20 steps, {last:.3f} in the
 print(dedent(inspect.getsource(SRGANStage.step)))
 
 # %% [markdown]
-# - `generated = generator(low)`: once. Both players use it.
+# - `generated = generator(low)`: computed once, for both networks.
 # - `generated.detach()`: D must learn, and must not change G while doing so. This is the only right place for a detach.
 # - D sees originals and generated images in two calls: in one batch, batch norm would mix their statistics.
-# - `zero_grad`, `backward`, `step`: D moves first. Then G is judged by the D that has just moved.
-# - `discriminator(generated)`: without detach, so that D's opinion has a gradient in the image. It is no step of D.
-# - `_gradients` differentiates each term by the image alone; the sum of these gradients then goes through G.
-# - `repeatable` calls the function it is given, and once more if the memory of a GPU was full.
-# - `measured` reads off what is logged, after the step: what D says to originals and to generated images, the gradient of
-#   each term, and whether the output has sane values.
+# - `zero_grad`, `backward`, `step`: D is updated first. Then the updated D judges G.
+# - `discriminator(generated)`: without detach, so that the gradient reaches the image. D is not updated here.
+# - `_gradients` differentiates each term with respect to the image; the sum of these gradients is then propagated
+#   through G.
+# - `repeatable` calls the given function, and calls it again if the memory of a GPU was full.
+# - `measured` computes the numbers for the log after the step: D's probabilities for originals and generated images,
+#   the gradient of each term, and whether the output has a valid range.
 #
 # ### Exercise 10.1: clipping
 #
-# Many other trainings limit the length of a gradient before the optimizer's step. `clip_grad_norm` takes the gradients of
-# all of a network's parameters as *one* long vector. If it is longer than `limit`, all are scaled by the same factor, so
-# that it is just as long.
+# Many other trainings limit the length of a gradient before the optimizer's step. `clip_grad_norm` takes the
+# gradients of all of a network's parameters as *one* long vector. If its norm exceeds `limit`, all are scaled by the
+# same factor, so that the norm equals `limit`.
 
 
 # %% tags=["exercise"]
@@ -106,7 +107,7 @@ check("10.1", clipped)
 # ## A healthy run
 #
 # **Predict.** The adversarial term has the weight 0.005, and is less than half of the content term. Which of the two
-# pulls harder at the pixels?
+# has the larger gradient at the pixels?
 
 # %%
 original, logs, pictures = sample_photos(["astronaut"])["astronaut"][60:220, 140:300], {}, {}
@@ -129,22 +130,23 @@ panels["gradient"] = ["grad_content", "grad_adversarial"]
 curves_figure(logs["healthy"], panels)
 
 # %% [markdown]
-# **Figure 1.** A healthy run. Losses stay where they are, content above adversarial. D's answers to originals and to
-# generated pictures lie close together near one half: neither wins. The gradient of the adversarial term is about six
+# **Figure 1.** A healthy run. The losses stay constant, content above adversarial. D's probabilities for originals
+# and for generated images are both near one half: neither wins. The gradient of the adversarial term is about six
 # times that of content.
 #
 # <details><summary>The answer</summary>
 #
-# The adversarial one, several times. A loss says how much is wrong, its gradient how hard it pulls: half a bit of D's
-# opinion can hang on tiny changes of pixels. So the log holds the gradient of each term, and weights are chosen by it.
+# The adversarial one, several times. A loss says how large the error is, its gradient how strongly it changes the
+# pixels: small changes of pixels can change D's output a lot. So the log contains the gradient of each term, and the
+# weights are chosen by it.
 # </details>
 #
 # ## Three failures, on purpose
 #
 # **No warm start:** G begins with random weights. **D too strong:** the same, and D learns 200 times as fast as G.
-# **Detached:** somebody cut the adversarial term off from the image. The package notices (`grad` finds no path and says
-# so); so they added `0 * generated.sum()`, and the message went away. **Predict.** Will any loss in the log look odd in
-# the third?
+# **Detached:** somebody cut the adversarial term off from the image. The package detects this (`grad` finds no path
+# and raises an error); so they added `0 * generated.sum()`, and the error disappeared. **Predict.** Will any loss in
+# the log look odd in the third?
 
 
 # %%
@@ -175,13 +177,14 @@ figure.axes[0].set_yscale("symlog", linthresh=0.01)
 figure
 
 # %% [markdown]
-# **Figure 2.** The adversarial gradient over that of content, step by step. In the healthy run it is 4 to 15. Without a
-# warm start, and with D too strong, content has so much to mend that it is below 1. Detached it is exactly 0, from the
-# first step on.
+# **Figure 2.** The adversarial gradient over that of content, step by step. In the healthy run it is 4 to 15. Without
+# a warm start, and with D too strong, the content gradient is so large that the ratio is below 1. Detached it is
+# exactly 0, from the first step on.
 #
 # <details><summary>The answer</summary>
 #
-# None. Detached, the adversarial loss is there, has a sensible value and moves as D moves. Only its gradient tells.
+# None. When detached, the adversarial loss still has a plausible value and changes with D. Only its gradient shows
+# the mistake.
 # </details>
 
 # %%
@@ -191,7 +194,7 @@ images_figure(pictures | {"original": original}, columns=5, width=1.8)
 # **Figure 3.** What the four generators make of a face, which is one of the photos they were trained on. Healthy and detached look alike; without a warm start, glaring
 # colours; where D was too strong and G hardly moved, the noise that random weights make; and the original.
 #
-# The package watches these numbers while it trains, and speaks up when something has held for 50 steps:
+# The package monitors these numbers during training, and prints a warning if one has been bad for 50 steps:
 
 # %%
 for name, log in logs.items():
@@ -201,8 +204,8 @@ for name, log in logs.items():
 # %% [markdown]
 # ### Exercise 10.2: when has D won?
 #
-# Write such a rule: in each of the last `window` steps D says more than 0.95 to originals and less than 0.05 to
-# generated pictures. Return the number of steps taken when this is true for the first time, or -1.
+# Write such a rule: in each of the last `window` steps D's probability is above 0.95 for originals and below 0.05 for
+# generated images. Return the number of steps taken when this is true for the first time, or -1.
 
 
 # %% tags=["exercise"]
@@ -230,8 +233,8 @@ check("10.2", won_after)
 # %% [markdown]
 # ### Exercise 10.3: the average that is saved
 #
-# G's weights circle around, pulled by two losses. So not the last ones are saved for use, but a running average, `EMA`:
-# after each step it keeps `decay` of itself and takes the rest from the weights.
+# G's weights oscillate, because two losses change them. We save a running average of the weights, `EMA`, not the last
+# ones: after each step the average is `decay` times itself plus `1 - decay` times the weights.
 
 
 # %% tags=["exercise"]
@@ -257,12 +260,12 @@ check("10.3", averages)
 # %% [markdown]
 # ## Summary
 #
-# Warm start, D and G in turn, one detach in the right place. A GAN's losses hardly show how it is doing; what D
-# answers, the gradient of each term, the range of the output, and the pictures do.
+# A warm start, D and G alternately, one detach in the right place. The losses of a GAN hardly show its state; D's
+# probabilities, the gradient of each term, the range of the output, and the images do.
 #
 # - `minisrgan/training/stages.py`: both steps; `minisrgan/training/run.py`: what a long training needs around them
 # - `minisrgan/training/watch.py`: `plain_words`; `minisrgan/optim/clip.py`, `minisrgan/optim/ema.py`: your exercises
-# - `docs/recipe.md`: how the models in the box were trained
+# - `docs/recipe.md`: how the bundled models were trained
 # - the paper: Ledig et al. 2017, sec. 3.2: a million steps, then 200,000 of the GAN
 #
 # **Next:** notebook 11, how to judge what has been trained.

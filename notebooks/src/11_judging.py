@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 11. Judging honestly
 #
-# **You will** measure enlarged photos as papers do, and see how much the rules decide; write the heart of SSIM and
-# learn why two numbers bear this name; draw perception against distortion; and make a forged number plate whose small
-# photo cannot be told from the true one's.
+# **You will** measure enlarged photos as papers do, and see how much the results depend on the protocol; write the
+# formula of SSIM and learn why there are two versions of it; plot perception against distortion; and make a forged
+# number plate whose small photo equals that of the true one.
 #
-# **Time:** 75 minutes. **Before:** notebooks 1 and 8. Two models come with the package: `srresnet`, trained for the
-# error of pixels, and `srgan`, trained on from there against a discriminator.
+# **Time:** 75 minutes. **Before:** notebooks 1 and 8. Two models come with the package: `srresnet`, trained to
+# minimize the pixel error, and `srgan`, trained further with a discriminator.
 
 # %%
 # %matplotlib inline
@@ -44,8 +44,8 @@ strips_figure([make_strip("astronaut", shown | {"original": original}, scores)])
 #
 # <details><summary>The answer</summary>
 #
-# `srresnet`, by about a decibel: it was trained for nothing else. Texture invented at the wrong place costs more than
-# none. The paper's SRGAN loses 2.65 dB on Set5.
+# `srresnet`, by about a decibel: this is its training objective. Texture invented in the wrong place has a larger
+# error than no texture. The paper's SRGAN loses 2.65 dB on Set5.
 # </details>
 #
 # ## A set, and one number
@@ -100,14 +100,14 @@ print(f"the photo one pixel to the right      {psnr(np.roll(best, 1, 1), origina
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# More than half of what the network gained over bicubic: 1.5 dB. The first four are all called PSNR somewhere, so numbers
-# from two papers compare only under one rule.
+# 1.5 dB, more than half of the network's gain over bicubic. Each of the first four is called PSNR in some paper, so
+# results of two papers can be compared only if they use the same protocol.
 # </details>
 #
 # ## Two SSIMs
 #
-# SSIM looks through a small window with weights $w$ that sum to 1, and compares means $m$, variances $v$ and covariance
-# of the two pictures $x$ and $y$ in it; then it averages over all windows:
+# SSIM uses a small window with weights $w$ that sum to 1, and compares the means $m$, the variances $v$ and the
+# covariance of the two images $x$ and $y$ in it; then it averages over all windows:
 #
 # $$\mathrm{SSIM} = \frac{(2\, m_x m_y + c_1)(2\, \mathrm{cov} + c_2)}{(m_x^2 + m_y^2 + c_1)(v_x + v_y + c_2)}
 # \qquad c_1 = (0.01 \cdot 255)^2, \quad c_2 = (0.03 \cdot 255)^2$$
@@ -140,9 +140,9 @@ def window_ssim(x, y, w):
 check("11.2", window_ssim)
 
 # %% [markdown]
-# Wang's window has a $\sigma$ of 1.5 pixels. The one of the codec project Daala, by which SRGAN's authors measured, has
-# $\sigma = 1.5 \cdot \mathrm{height} / 256$. **Predict.** Hang $k$ copies of one pair below each other. What does
-# either say?
+# Wang's window has a $\sigma$ of 1.5 pixels. The one of the codec project Daala, by which SRGAN's authors measured,
+# has $\sigma = 1.5 \cdot \mathrm{height} / 256$. **Predict.** Stack $k$ copies of one pair vertically. How does each
+# SSIM change?
 
 # %%
 cat = photos["chelsea"][40:168, 60:252]
@@ -154,18 +154,18 @@ lines_figure(lines, "copies, each 128 pixels tall", "SSIM")
 
 # %% [markdown]
 # **Figure 2.** SSIM of the same picture, repeated downwards. Wang's stays near 0.75; Daala's climbs from below it to
-# 0.86, for its window grows with the height until it no longer sees small structure. They meet near two copies, where
-# the picture is 256 pixels tall. So an SSIM without its name says little.
+# 0.86, for its window grows with the height until it no longer sees small structure. They are equal near two copies,
+# where the picture is 256 pixels tall. So an SSIM value without the name of its definition says little.
 #
 # ## Perception against distortion
 #
-# *Distortion* is the distance of a picture from its original. *Perception* is the distance of a method's pictures, as a
-# crowd, from the crowd of photos: could one tell from statistics which crowd is which? A crowd needs no pairs. Here is
-# a simple one: the steps from pixel to pixel. A blurred picture has too few large ones.
+# *Distortion* is the distance of a picture from its original. *Perception* is the distance between two distributions:
+# that of a method's images and that of photos. It needs no pairs of images. A simple example is the distribution of
+# the differences between neighbouring pixels: a blurred image has too few large ones.
 #
-# ### Exercise 11.3: the distance of two crowds
+# ### Exercise 11.3: the distance of two distributions
 #
-# How much work is it to move the numbers of $a$ until they are distributed like those of $b$? Cheapest is to move the
+# How far must the numbers of $a$ be moved until they are distributed like those of $b$? It is best to move the
 # smallest to the smallest, and so on; the distance is the mean length of the moves.
 
 
@@ -206,9 +206,8 @@ def blended(ratio):
 
 
 # %% [markdown]
-# Between two networks of one shape lie others: mix their weights. And a cheat: take the picture of `srresnet` and
-# exaggerate what is fine in it, which needs no training. **Predict.** Where will the cheat lie, above the networks or
-# below?
+# Two networks of the same architecture can be mixed by interpolating their weights. And a trick: sharpen the image of
+# `srresnet`, which needs no training. **Predict.** Where will the trick be, above the networks or below?
 
 
 # %%
@@ -229,21 +228,22 @@ for line in figure.axes[0].lines:
 figure
 
 # %% [markdown]
-# **Figure 3.** PSNR, better to the right, against the distance of steps, better downwards. From srresnet to srgan the
-# distance falls by a third, and PSNR falls with it. The cheat's curve runs above: at the same PSNR its steps are less
-# like those of photos.
+# **Figure 3.** PSNR, better to the right, against the distance of pixel differences, better downwards. From srresnet
+# to srgan the distance falls by a third, and PSNR falls with it. The curve of the trick is above: at the same PSNR
+# its pixel differences are less like those of photos.
 #
 # <details><summary>The answer</summary>
 #
-# Above. The network puts texture where there was texture, the cheat exaggerates everything alike. But its last point
-# has the smallest distance of all, and it looks worst: this crowd counts steps, and every measure can be fooled by what
-# was made for it. In the end people must look, without being told which picture is whose.
+# Above. The network adds texture where there was texture; sharpening amplifies everything. But its last point has the
+# smallest distance of all, although it looks worst: a method made for a measure can deceive that measure. In the end
+# people must judge the images, without knowing the methods.
 # </details>
 #
 # ## When not to trust the picture
 #
-# Two number plates; the small photo is of the first. The loop below takes any picture and changes as little as it must
-# until shrinking it gives a certain small photo. **Predict.** Start it from the *other* plate. Which will one read?
+# Two number plates; the small photo is of the first. The loop below takes any image and changes it as little as
+# possible until shrinking it gives a certain small photo. **Predict.** Start it from the *other* plate. Which will
+# one read?
 
 
 # %%
@@ -272,19 +272,19 @@ images_figure(shown, columns=3, width=2.8)
 #
 # <details><summary>The answer</summary>
 #
-# The other. Both plates have the same small photo, so no program whatsoever can tell which one it came from. A network
-# chooses what was likely in the photos it learned from. For a cat's fur that is a pleasant guess; for a plate, a face
-# or an X-ray it is no evidence.
+# The other. Both plates have the same small photo, so no program can tell which plate it shows. A network produces
+# what is likely according to its training photos. For a cat's fur this is acceptable; for a number plate, a face or
+# an X-ray it is no evidence.
 # </details>
 #
 # ## Summary
 #
-# Name your protocol; give both SSIMs by name; a number for closeness and a number for likeness pull apart, and the
-# second is easily fooled. What is not in the small photo is invented.
+# State the protocol and the definition of SSIM. Distortion and perception cannot both be optimal, and measures of
+# perception are easily deceived. Detail that is not in the small photo is invented.
 #
 # - `minisrgan/inference/evaluate.py`: the protocol; `minisrgan evaluate FOLDER` prints its table beside the paper's
 # - `minisrgan/images/quality.py`: both SSIMs; `minisrgan/inference/mix.py`: `blend`
 # - the paper: Ledig et al. 2017, sec. 3.1, 3.5 and 4: people judged SRGAN's pictures best, PSNR did not; Blau and
-#   Michaeli 2018 (arXiv 1711.06077), who prove that the two must pull apart
+# Michaeli 2018 (arXiv 1711.06077), who prove this trade-off
 #
 # **Next:** notebook 12, how all of this became fast.

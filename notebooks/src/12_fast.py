@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 12. Making it fast
 #
-# **You will** find out what a processor is good at and what it waits for; count operations and bytes; derive Winograd's
-# convolution by hand, which multiplies less; and learn to ask a profiler before you guess.
+# **You will** learn what a processor computes quickly and what it waits for; count operations and bytes; derive
+# Winograd's convolution by hand, which needs fewer multiplications; and use a profiler before optimizing.
 #
 # **Time:** 75 minutes. **Before:** notebook 3. Everything here was timed on the machine that ran the notebook: yours
 # will print other numbers. Look at ratios.
@@ -54,15 +54,15 @@ for name, best in took.items():
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# About 4 and 50 on our machine. They differ in how often a number is fetched. A row times a matrix uses each number of
-# `b` once and drops it. BLAS works on small square blocks that stay in the fastest memory, and uses each number
-# hundreds of times. Such products (GEMM) are the one thing a processor does at full speed.
+# About 4 and 50 on our machine. They differ in how often a number is read from memory. A row times a matrix uses each
+# number of `b` only once. BLAS works on small square blocks that stay in the fastest memory, and uses each number
+# hundreds of times. Such products (GEMM) run at almost the full speed of the processor.
 # </details>
 #
 # ## Operations and bytes
 #
-# So it matters how many operations a byte is good for. Take a convolution at stride 1 with padding, float32 (4 bytes):
-# count a multiplication and an addition as two operations, and of bytes each number of input, weight and output once.
+# So the number of operations per byte matters. Take a convolution at stride 1 with padding, float32 (4 bytes): count
+# a multiplication and an addition as two operations, and of bytes each number of input, weight and output once.
 #
 # ### Exercise 12.1: operations for a byte
 
@@ -87,7 +87,7 @@ check("12.1", intensity)
 
 # %% [markdown]
 # For 64 channels and a 3 x 3 kernel it is about 140. PReLU reads 4 bytes, writes 4, and computes two or three
-# operations: less than one a byte. It waits for memory all the time.
+# operations: less than one a byte. It waits for memory most of the time.
 #
 # ## Cache blocks
 #
@@ -117,8 +117,9 @@ figure
 
 # %% [markdown]
 # **Figure 1.** Time for blocks of different size, over the best. On the left, with a few KB, it is several times
-# longer: Python's calls cost more than the work. The valley lies at some hundred KB, which stay in the cache from pass
-# to pass; `spare`, written over for every block, never leaves it. To the right each pass goes to memory and back.
+# longer: Python's calls cost more than the work. The valley lies at some hundred KB, which stay in the cache from
+# pass to pass; `spare`, written over for every block, never leaves it. To the right each pass reads and writes main
+# memory.
 #
 # ## Winograd: multiply less
 #
@@ -126,8 +127,7 @@ figure
 #
 # $$y_0 = d_0 w_0 + d_1 w_1 + d_2 w_2 \qquad y_1 = d_1 w_0 + d_2 w_1 + d_3 w_2$$
 #
-# Six multiplications. In the middle, $d_1$ and $d_2$ meet $w_1$ and the others crosswise. Sum and difference of such
-# pairs come cheaper:
+# Six multiplications. The products of $d_1$ and $d_2$ can be computed together, from their sum and their difference:
 #
 # $$m_1 = (d_1 + d_2)\,\frac{w_0 + w_1 + w_2}{2} \qquad m_2 = (d_2 - d_1)\,\frac{w_0 - w_1 + w_2}{2}$$
 #
@@ -198,7 +198,7 @@ def winograd(d, w, bt, g, at):
 check("12.3", winograd)
 
 # %% [markdown]
-# **Predict.** Larger tiles save more: 4 x 4 outputs take 36 multiplications instead of 144, 6 x 6 take 64 instead of
+# **Predict.** Larger tiles save more: 4 x 4 outputs need 36 multiplications instead of 144, 6 x 6 need 64 instead of
 # 324; so why not 8 x 8?
 
 # %%
@@ -237,8 +237,8 @@ print(f"im2col takes {took['im2col'] / took['winograd']:.1f} times as long as Wi
 # %% [markdown]
 # ## Threads
 #
-# Two cores do two things at once, if both are large enough: handing work over takes time. (Python lets only one thread
-# run Python; NumPy computes outside of that lock.)
+# Two cores compute in parallel, which helps if the work is large enough: starting work on another thread takes time.
+# (Python lets only one thread run Python; NumPy computes outside of that lock.)
 
 # %% tags=["times"]
 sides, gains = (4, 8, 16, 32, 64, 96), []
@@ -259,7 +259,7 @@ lines_figure(lines, "side of 4 images, 64 channels", "time with 1 thread / with 
 # **Figure 3.** What a second thread gains for one layer, against the size of the images: hardly anything for small
 # ones, and towards twice for large ones.
 #
-# ## Ask the profiler
+# ## Use the profiler
 #
 # **Predict.** One step of a small generator, forward and backward. Which operation takes the most, and how much?
 
@@ -301,9 +301,9 @@ check("12.4", speedup)
 # %% [markdown]
 # ## Where a GPU helps
 #
-# A GPU has thousands of small cores and far faster memory; but every operation must be launched, which takes some
-# microseconds. Here is an *estimate*, no measurement, from numbers such as data sheets have. The time is that of
-# computing or of memory, whichever is longer, and the launch. **Predict.** From which size on is a GPU worth it?
+# A GPU has thousands of small cores and much faster memory; but every operation must be launched, which takes some
+# microseconds. Here is an *estimate*, not a measurement, from typical data sheets. The time is the computing time or
+# the memory time, whichever is longer, plus the launch. **Predict.** From which size on is a GPU worth it?
 
 
 # %%
@@ -329,7 +329,7 @@ figure
 #
 # ## Summary
 #
-# Make it a matrix product; keep blocks in the cache; multiply less; give each thread enough; measure first.
+# Use matrix products; keep blocks in the cache; reduce multiplications; give each thread enough work; measure first.
 #
 # - `minisrgan/kernels/winograd.py`: tiles of 4 x 4, with both gradients; `minisrgan/kernels/schemes.py`: `toom_cook`
 # - `minisrgan/kernels/blocks.py`, `minisrgan/threads.py`: cache blocks, threads; `minisrgan/autograd/profile.py`
