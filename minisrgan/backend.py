@@ -1,7 +1,7 @@
-"""Arrays and where they live: the only file besides ``kernels/cuda/`` that may import CuPy.
+"""Arrays and devices: the only file besides ``kernels/cuda/`` that may import CuPy.
 
 A device is a property of an array, not a global setting: `array_module` asks an array which library made it, and code
-that computes writes ``xp.exp(x)`` for both. CuPy is imported only when somebody asks for a CUDA device by name.
+that computes writes ``xp.exp(x)`` for both. CuPy is imported only when a CUDA device is requested.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from minisrgan.threads import threads as threads
 # type checker can know no more than this; the name tells the reader.
 Array: TypeAlias = Any
 
-# What each thread of a convolution may hold beyond input and output. On a CPU its blocks are far smaller, to stay in
+# What each thread of a convolution may use besides input and output. On a CPU its blocks are far smaller, to stay in
 # cache, and most of this is for a wide layer's transformed weights; a GPU wants few, large products.
 _CPU_WORKSPACE, _CUDA_WORKSPACE = 96 << 20, 256 << 20
 _workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
@@ -50,8 +50,8 @@ def array_module(array: Array) -> Any:
 def is_array(value: object) -> bool:
     """Tell whether a value is an array of NumPy or of CuPy.
 
-    A subclass with operators of its own is none: a product of matrices is another, a masked array leaves numbers out.
-    NumPy knows them by their priority over plain arrays.
+    Subclasses with their own operators do not count: the product of np.matrix is another operation, and masked arrays
+    leave numbers out. They are recognised by their priority over plain arrays.
 
     >>> is_array(np.ones(3)), is_array([1.0]), is_array(np.ma.ones(3))
     (True, False, False)
@@ -62,7 +62,7 @@ def is_array(value: object) -> bool:
 
 
 def as_number(value: Any) -> Any:
-    """Turn a NumPy scalar, or an array without axes, into Python's number, which changes no dtype; leave all else.
+    """Convert a NumPy scalar or 0-d array to a Python number, which changes no dtype; return other values unchanged.
 
     >>> as_number(np.float32(0.5)), as_number(np.array(2)), as_number("a")
     (0.5, 2, 'a')
@@ -80,10 +80,10 @@ def device_of(array: Array) -> str:
 
 
 def to_device(array: Array, device: str) -> Array:
-    """Return an array on a device, itself where it is there already.
+    """Return an array on a device; an array that is there already is returned itself.
 
     device   ``cpu``, ``cuda`` (the first GPU) or ``cuda:N``
-    Errors   DeviceError where CuPy or the GPU is missing; ArgumentError for another name.
+    Errors   DeviceError if CuPy or the GPU is missing; ArgumentError for another name.
 
     >>> x = np.ones(3)
     >>> to_device(x, "cpu") is x
@@ -109,9 +109,9 @@ def to_numpy(array: Array) -> Array:
 
 
 def choose_device(name: str) -> str:
-    """Return the device that a command shall compute on; a GPU becomes the one on which CuPy makes new arrays.
+    """Return the device for a command, and make a GPU CuPy's current one, on which it creates new arrays.
 
-    name     as in `to_device`, or ``auto``: the first GPU, or with a line on stderr that says why not, the CPU
+    name     as in `to_device`, or ``auto``: the first GPU; without one, the CPU, and a line on stderr says why
     """
     if name == "auto":
         try:
@@ -125,7 +125,7 @@ def choose_device(name: str) -> str:
 
 
 def to_floats(scalars: Sequence[Array]) -> list[float]:
-    """Return arrays of one element as Python's numbers, in a single transfer, for which Python waits once.
+    """Return arrays of one element as Python numbers, in a single transfer from a GPU.
 
     >>> to_floats([np.float32(0.5), np.ones(1)])
     [0.5, 1.0]
@@ -141,7 +141,7 @@ def tf32() -> bool:
 
 
 def retried(work: Callable[[], R], advice: str) -> R:
-    """Run work; where a GPU's memory is full, free what CuPy has in reserve and run it again, then fail with advice."""
+    """Run work; if a GPU's memory is full, free CuPy's reserve and run it again; then fail with advice."""
     full: Any = sys.modules["cupy"].cuda.memory.OutOfMemoryError if "cupy" in sys.modules else ()
     with contextlib.suppress(full):  # after it, since an error holds on to all that had been computed
         return work()
@@ -156,7 +156,7 @@ def retried(work: Callable[[], R], advice: str) -> R:
 
 
 def _import_cupy(device: str) -> Any:
-    """Import CuPy for a device that was asked for, or say what is missing."""
+    """Import CuPy for a requested device, or raise an error that says what is missing."""
     try:
         import cupy
 
@@ -176,7 +176,7 @@ def _import_cupy(device: str) -> Any:
 
 
 def workspace_bytes(xp: Any = np) -> int:
-    """Return how many bytes each thread of a convolution may hold beyond input and output.
+    """Return how many bytes each thread of a convolution may use besides input and output.
 
     >>> workspace_bytes() == 96 << 20
     True
@@ -186,10 +186,10 @@ def workspace_bytes(xp: Any = np) -> int:
 
 
 def workspace(size: int) -> contextlib.AbstractContextManager[None]:
-    """Set the workspace of convolutions, in bytes a thread, for the block it governs.
+    """Set the workspace of convolutions, in bytes per thread, during a with block.
 
-    Smaller is slower but never wrong: a block is at least one output pixel. A gradient in the weight holds two arrays
-    of the weight's size a thread in any case.
+    A smaller workspace is slower but never wrong: a block is at least one output pixel. The gradient with respect to
+    the weight always needs two arrays of the weight's size per thread.
 
     >>> with workspace(4096):
     ...     workspace_bytes()
@@ -201,14 +201,14 @@ def workspace(size: int) -> contextlib.AbstractContextManager[None]:
 
 
 def forced_algorithm() -> str | None:
-    """Return the algorithm that convolutions are told to use, None where they may choose."""
+    """Return the algorithm that convolutions must use, or None if they choose."""
     return _algorithm.get()
 
 
 def algorithm(name: str) -> contextlib.AbstractContextManager[None]:
-    """Make every convolution use one algorithm for the block it governs: "im2col", "thin" or "winograd".
+    """Make every convolution use one algorithm during a with block: "im2col", "thin" or "winograd".
 
-    A layer for which it is not made (a stride, a float64) uses im2col.
+    A layer that the algorithm does not support (a stride, float64) uses im2col.
 
     >>> with algorithm("im2col"):
     ...     forced_algorithm()

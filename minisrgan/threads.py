@@ -1,4 +1,4 @@
-"""Threads: how many a kernel uses, sharing work out over them, and keeping those of BLAS out of their way."""
+"""Threads: their number, dividing work between them, and limiting the threads of BLAS meanwhile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 @contextlib.contextmanager
 def setting(variable: ContextVar[T], value: T) -> Iterator[None]:
-    """Give a context variable a value for the block it governs, whatever ends the block."""
+    """Set a context variable during a with block, and restore it even after an error."""
     token = variable.set(value)
     try:
         yield
@@ -36,8 +36,8 @@ def setting(variable: ContextVar[T], value: T) -> Iterator[None]:
 def thread_count() -> int:
     """Return how many threads a kernel uses on the CPU.
 
-    The number set by `threads`, else that of the environment variable MINISRGAN_THREADS, else the cores that this
-    process may run on.
+    This is the number set by `threads`, else the environment variable MINISRGAN_THREADS, else the number of cores that
+    this process may use.
 
     >>> with threads(3):
     ...     thread_count()
@@ -55,19 +55,19 @@ def thread_count() -> int:
 
 
 def threads(count: int) -> contextlib.AbstractContextManager[None]:
-    """Set the number of threads of kernels on the CPU for the block it governs."""
+    """Set the number of threads of kernels on the CPU during a with block."""
     if count < 1:
         raise ArgumentError("threads", expected="at least 1", got=str(count), fix="1 is the thread that calls")
     return setting(_threads, count)
 
 
 def parallel(work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:
-    """Share items out over the threads: each gets a run of neighbours; return the results in order.
+    """Divide items between the threads, consecutive items for each; return the results in order.
 
-    While they work, BLAS has one thread for each of them. Its own threads would meet after every small product, and
-    wait for each other by spinning, which on a machine that is doing something else as well costs most of the time.
-    Which items make a share depends on the number of threads alone, so two runs give equal bits. A `parallel` inside a
-    share has the threads that are left: of 4 threads for 2 shares, each has 2.
+    Meanwhile BLAS uses one thread in each of them. Its own threads would synchronize after every small product by
+    spinning, which takes most of the time if the machine is also doing other work. The division depends only on the
+    number of threads, so two runs give equal bits. A `parallel` inside a share uses the remaining threads: if 4 threads
+    work on 2 shares, each share has 2.
 
     >>> with threads(2):
     ...     parallel(sum, [1, 2, 3, 4])
@@ -81,9 +81,9 @@ def parallel(work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:
     try:
         _blas_limit.enter(caller)
         _helpers.offer(shares[1:], total - 1)
-        # The caller takes a share as well: two threads that wake while it falls asleep are apt to land on its core,
-        # both of them, and a system takes longer to part them than most kernels last. Then it takes the shares that no
-        # helper has begun. So nobody waits for a thread that waits itself, even where a share calls `parallel`.
+        # The caller takes a share as well: two threads that wake up while it goes to sleep may both get its core, and
+        # the system takes longer to separate them than most kernels run. Then it takes the shares that no helper has
+        # begun. So nobody waits for a thread that is itself waiting, even if a share calls `parallel`.
         return [share.result() for share in shares]
     finally:
         try:
@@ -93,7 +93,7 @@ def parallel(work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:
 
 
 def _finish(shares: Sequence[_Share[Any]], caller: object) -> None:
-    """Wait until no helper works for the caller any more, then let BLAS have its threads back."""
+    """Wait until no helper works for the caller any more, then restore the threads of BLAS."""
     for share in shares:
         share.withdraw()
         share.forget()
@@ -101,10 +101,10 @@ def _finish(shares: Sequence[_Share[Any]], caller: object) -> None:
 
 
 class _Share(Generic[R]):
-    """A share of the work, which is done by its caller or by a helper: whoever takes it first.
+    """A share of the work, done by its caller or by a helper, whichever takes it first.
 
-    Python raises an interrupt between any two steps of the caller. So what decides is one step of Python each, and can
-    be asked again: the first call of `setdefault` sets the owner for good.
+    An interrupt can occur between any two bytecodes of the caller. Therefore ownership is decided by one atomic
+    operation that can be repeated: the first call of `setdefault` determines the owner.
     """
 
     def __init__(self, work: Callable[[Sequence[T]], R], items: Sequence[T], threads_left: int) -> None:
@@ -117,7 +117,7 @@ class _Share(Generic[R]):
         self.done.acquire()
 
     def help(self) -> None:
-        """Do it, in a helper, unless the caller has taken it."""
+        """Do the work in a helper, unless the caller has taken it."""
         if vars(self).setdefault("helped", True):
             try:
                 self.value = self.work()
@@ -127,7 +127,7 @@ class _Share(Generic[R]):
                 self.done.release()
 
     def withdraw(self) -> bool:
-        """Take it from the helpers, in the caller; where one has begun, wait for its end. Return whether one has."""
+        """Take the work back in the caller; if a helper has started it, wait until it ends. Return whether one had."""
         helped: bool = vars(self).setdefault("helped", False)
         if helped:
             with self.done:
@@ -140,7 +140,7 @@ class _Share(Generic[R]):
             vars(self).pop(name, None)
 
     def result(self) -> R:
-        """Return what the work returns, or raise what it raises."""
+        """Return the result of the work, or raise its exception."""
         if not self.withdraw():
             return self.work()
         if self.error is not None:
@@ -149,14 +149,14 @@ class _Share(Generic[R]):
 
 
 class _Helpers:
-    """The threads that do shares of others. They are started when they are first needed, and wait in between."""
+    """The helper threads. They are started when they are first needed, and then wait for work."""
 
     def __init__(self) -> None:
         self.shares: SimpleQueue[_Share[Any]] = SimpleQueue()
         self.count = 0
 
     def offer(self, shares: Sequence[_Share[Any]], most: int) -> None:
-        """Offer shares to as many helpers as are given at most."""
+        """Offer shares to at most the given number of helpers."""
         while shares and self.count < most:
             self.count += 1
             with contextlib.suppress(RuntimeError):  # no thread can be had: the caller does without
@@ -173,8 +173,8 @@ class _Helpers:
 class _BlasLimit:
     """Keeps BLAS at one thread while anybody computes in `parallel`.
 
-    BLAS has one number for the whole process, and several threads of Python may compute at once. So the callers are
-    counted: the first one notes BLAS's own number, and the last one restores it. To leave twice does no harm.
+    BLAS has one setting for the whole process, but several Python threads may compute at once. So the callers are
+    counted: the first one stores BLAS's setting, and the last one restores it. Leaving twice does no harm.
     """
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ class _BlasLimit:
         self.before: list[tuple[Any, int]] = []
 
     def enter(self, caller: object) -> None:
-        """Give BLAS one thread."""
+        """Limit BLAS to one thread."""
         with self.lock:
             first = not self.callers
             self.callers.add(caller)
@@ -194,14 +194,14 @@ class _BlasLimit:
                     _set_threads(library, 1)
 
     def leave(self, caller: object) -> None:
-        """Give BLAS its own number of threads back, unless somebody else is computing."""
+        """Restore BLAS's own number of threads, unless another caller is still computing."""
         with self.lock:
             if self.callers == {caller}:
                 self.restore()
             self.callers.discard(caller)
 
     def restore(self) -> None:
-        """Give BLAS its own number of threads back."""
+        """Restore BLAS's own number of threads."""
         for library, number in self.before:
             _set_threads(library, number)
         self.before = []
@@ -219,7 +219,7 @@ _helpers, _blas_limit = _Helpers(), _BlasLimit()
 
 
 def _after_fork() -> None:
-    """Begin anew in a child process, which has none of its parent's other threads."""
+    """Reset all state in a child process, which does not have its parent's other threads."""
     _helpers.shares, _helpers.count = SimpleQueue(), 0
     _blas_limit.callers.clear()
     _blas_limit.restore()
@@ -234,7 +234,7 @@ if hasattr(os, "register_at_fork"):
 
 @functools.cache
 def _blas() -> Any:
-    """Return what sets the threads of BLAS, made at the first use: it looks at every library that is loaded."""
+    """Return the controller of BLAS threads. It is created at the first use, as it inspects all loaded libraries."""
     from threadpoolctl import ThreadpoolController
 
     _keep_freed_memory()
@@ -242,10 +242,10 @@ def _blas() -> Any:
 
 
 def _keep_freed_memory() -> None:
-    """Tell glibc, where it is the allocator, to keep up to 1 GB of freed memory for the arrays to come.
+    """Make glibc, if it is the allocator, keep up to 1 GB of freed memory for later arrays.
 
-    By default an array of more than 32 MB is fetched from the system each time, and given back when it is freed. The
-    system clears every page it gives: for the feature maps of a training step that took a tenth of the whole time.
+    By default an array of more than 32 MB is requested from the system each time, and returned when it is freed. The
+    system clears every page: for the feature maps of a training step this took a tenth of the total time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
