@@ -185,10 +185,10 @@ images_figure({name: y.numpy()[0, :, :, 0] for name, y in cover.items()}, width=
 # **Figure 3.** How many windows cover each pixel. With 2 x 2 exactly one; with 3 x 3 one, two or four in a
 # checkerboard; with 4 x 4 again evenly four, but for the border. On the right 3 x 3 with the weights of a tent: even.
 #
-# So whether a pattern appears depends on size and weights together. With a size that is no multiple of the stride the
-# weights must balance unequal numbers of windows, as the tent's do, and random weights do not. With pixel shuffle every
-# pixel has equally many weights, and random ones can be drawn without a pattern. Will training not undo that? Let us
-# watch.
+# So whether a pattern appears depends on size and weights together. If the size is not a multiple of the stride, the
+# weights must compensate for unequal numbers of windows, as those of the tent do; random weights do not. With pixel
+# shuffle every pixel has equally many weights, and an initialization without a pattern is possible. Will training
+# undo this? Let us measure.
 
 
 # %%

@@ -54,9 +54,9 @@ check("7.1", residual_block)
 # %% [markdown]
 # ## The whole network
 #
-# Before the blocks there is a 9 x 9 convolution from colours to `channels` feature maps. After the blocks there is a
-# convolution, and a long skip connection around all blocks. Then follow the pixel shuffle and a 9 x 9 convolution
-# back to colours. By hand, without blocks:
+# A 9 x 9 convolution turns colours into `channels` feature maps. After the blocks come a convolution and a long skip
+# connection around all blocks, then the pixel shuffle and a 9 x 9 convolution back to colours. By hand, without
+# blocks:
 
 # %%
 conv_first, conv_last = (nn.Conv2d(*io, 9, padding=4, rng=rng) for io in ((3, 16), (16, 3)))
@@ -127,9 +127,8 @@ check("7.2", reach)
 # %% [markdown]
 # ## Where to start
 #
-# With random weights, the generator needs thousands of steps to learn that its output should look like its input. We
-# have half a minute. `start_as_nearest()` initializes the weights so that the network repeats each pixel, and the
-# blocks add zero.
+# With random weights, the generator needs thousands of steps to learn to reproduce its input; we have half a minute.
+# `start_as_nearest()` initializes the weights so that the network repeats each pixel, and the blocks add zero.
 
 
 # %%
@@ -231,10 +230,10 @@ images_figure({name: image[64:128, 100:164] for name, image in zip(names, made)}
 #
 # ## A kernel for every place
 #
-# Bicubic uses the same kernels everywhere: one for each place that a new pixel can have within an old one, four in
-# all at a factor of two. The generator is not linear, because of its PReLUs. But near a given photo it is a linear
-# map, and autograd computes its kernel for any output pixel: the gradient of that pixel with respect to the input.
-# **Predict.** Will it be the same kernel on a smooth background, in hair and in black cloth?
+# Bicubic uses the same kernels everywhere: one for each position of a new pixel within an old one, four for a factor
+# of two. The generator is not linear, because of its PReLUs. But near a given photo it is a linear map, and autograd
+# computes its kernel for any output pixel: the gradient of that pixel with respect to the input. **Predict.** Will it
+# be the same kernel on a smooth background, in hair and in black cloth?
 
 # %%
 places = {"background": (20, 108), "hair": (35, 50), "black": (98, 83)}
@@ -255,13 +254,13 @@ images_figure(kernels, width=1.5, limit=0.5)
 #
 # The first two are similar: the pixel, plus its amplified difference from its neighbours on the right and below.
 # (This output pixel is the upper left quarter of the input pixel.) Only PReLUs can change the kernel; in black cloth
-# most of them have a negative input, so the kernel is small.
+# they have switched, and the kernel is small.
 # </details>
 #
 # ## What MSE rewards
 #
-# Often a small photo does not determine the large one: a stripe could be here, or one pixel further. Assume that both
-# are equally likely. Which prediction has the smaller error on average?
+# A small photo often does not determine the large one: a stripe could be here, or one pixel further, with equal
+# probability. Which prediction has the smaller error on average?
 
 # %%
 here, there = np.zeros((16, 16)), np.zeros((16, 16))
@@ -271,8 +270,8 @@ for name, guess in {"a sharp stripe": here, "the average": (here + there) / 2}.i
     print(f"{name}: {error:.4f}")
 
 # %% [markdown]
-# The blurred average is better: half the error, although it looks like neither. So the enlarged face has no pores.
-# This is the problem that SRGAN solves.
+# The blurred average: half the error, although it looks like neither. So the enlarged face has no pores. SRGAN solves
+# this problem.
 #
 # ## Summary
 #

@@ -6,9 +6,9 @@
 #
 # **Time:** 60 minutes. **Before:** notebooks 3 and 7.
 #
-# **The weights.** Trained weights of VGG19 were learned from a million photos and need half a gigabyte; this course
-# does not include them. Ours are random. Many results are the same; the text says where trained weights differ. With
-# a file at hand, put `load_vgg19(file, "2,2")` of `minisrgan.weights` in the place of `VGG19`.
+# **The weights.** Trained weights of VGG19 were learned from over a million photos and need half a gigabyte; this
+# course does not include them. Ours are random. Many results are the same; the text says where trained weights
+# differ. With a file at hand, put `load_vgg19(file, "2,2")` of `minisrgan.weights` in the place of `VGG19`.
 
 # %%
 # %matplotlib inline

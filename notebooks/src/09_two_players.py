@@ -228,16 +228,15 @@ figure.axes[0].set_xlim(-1.6, 2.6)  # room for the legend
 figure
 
 # %% [markdown]
-# **Figure 3.** The plane of mu and w. Without decay the players end in a ring around the solution: the smaller the
-# rate, the narrower the ring, but none of the three reaches the middle. With a term that pulls w to 0 they spiral into
-# it.
+# **Figure 3.** The plane of mu and w. Without decay the two parameters end in a ring around the solution: the smaller
+# the rate, the narrower the ring, but none of the three reaches the middle. With a term that pulls w to 0 they spiral
+# into it.
 #
 # <details><summary>The answer</summary>
 #
-# In a ring: what is good for one turns the other away. Far out the losses pull inward, close to the solution steps
-# that are taken at the same moment carry outward, and the larger the steps, the more.
-# That is why a GAN's losses do not fall as others do, why learning rates are small, and why $D$ must not become too
-# strong.
+# In a circle: each player's improvement changes the other's gradient. Far from the solution the losses pull inward;
+# close to it, simultaneous steps move outward, the more so the larger the steps are. That is why a GAN's losses do
+# not fall as others do, why learning rates are small, and why $D$ must not become too strong.
 # </details>
 #
 # ## The discriminator of SRGAN

@@ -191,8 +191,9 @@ figure
 images_figure(pictures | {"original": original}, columns=5, width=1.8)
 
 # %% [markdown]
-# **Figure 3.** What the four generators make of a face, which is one of the photos they were trained on. Healthy and detached look alike; without a warm start, glaring
-# colours; where D was too strong and G hardly moved, the noise that random weights make; and the original.
+# **Figure 3.** The outputs of the four generators for a face from one of the training photos. Healthy and detached
+# look similar; without a warm start, false colours; where D was too strong and G hardly changed, the noise of random
+# weights; and the original.
 #
 # The package monitors these numbers during training, and prints a warning if one has been bad for 50 steps:
 
