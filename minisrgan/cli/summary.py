@@ -23,8 +23,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--channels", type=int, default=64, help="generator, discriminator: width (default 64)")
     parser.add_argument("--blocks", type=int, default=16, help="generator: residual blocks (default 16)")
     parser.add_argument("--phi", default="5,4", help="vgg19: the last feature map, i,j (default 5,4)")
-    parser.add_argument("--input", metavar="HxW", help="size of the input (default 24x24 for the generator, 96x96 for "
-                        "the others)")  # fmt: skip
+    parser.add_argument("--input", metavar="HxW", help="size of the input (default: generator 24x24, others 96x96)")
     parser.set_defaults(run=run)
 
 
