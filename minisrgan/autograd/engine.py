@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from minisrgan.autograd import modes
-from minisrgan.autograd.function import Function, check_finite
+from minisrgan.autograd import checks, modes
+from minisrgan.autograd.function import Function
 from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.tensor import Operand, Tensor
 from minisrgan.backend import array_module, as_number
@@ -70,9 +70,7 @@ def grad(
         found[id(vertex)] = _own(gradient, owned)
     for position, vertex in enumerate(vertices):
         if id(vertex) not in found:
-            told = f"input {position} to be part of the outputs' graph"
-            fix = "check requires_grad, a detach() or a no_grad block between them"
-            raise GradientError("grad", expected=told, got="no path from the outputs leads to it", fix=fix)
+            raise checks.no_path(position)
     return tuple(found[id(vertex)] for vertex in vertices)
 
 
@@ -162,35 +160,20 @@ def _leading_to(order: Sequence[Vertex], wanted: set[int] | None) -> set[int]:
 def gradients_of(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tensor | None, ...]:
     """Ask a node for the gradients of its inputs, and check that they fit."""
     if node.backward_fused is not None and not create_graph:
-        arrays = node.backward_fused(grad_y.data)
-        arrays = arrays if isinstance(arrays, tuple | list) else (arrays,)
-        parts: tuple[Tensor | None, ...] = tuple(None if array is None else Tensor(array) for array in arrays)
+        arrays = _as_list(node.backward_fused(grad_y.data))
+        parts = [None if array is None else Tensor(array) for array in arrays]
     else:
         try:
-            given = node.backward(grad_y)
+            parts = _as_list(node.backward(grad_y))
         except NonFiniteError as error:  # in an operation of backward, which stands for the one that was called
             error.what = f"backward of {node.name}, in its {error.what}"
             error.fix = f"look at the inputs of this line: {node.line or 'unknown'}"
             raise
-        parts = tuple(given) if isinstance(given, tuple | list) else (given,)
-    if len(parts) != len(node.parents):
-        told = f"{len(node.parents)} gradients, one for each input"
-        fix = "return None for an input without a gradient"
-        raise GradientError(f"backward of {node.name}", expected=told, got=str(len(parts)), fix=fix)
-    for position, (part, shape) in enumerate(zip(parts, node.shapes, strict=True)):
-        if part is not None and not isinstance(part, Tensor):
-            told, fix = f"a Tensor or None for input {position}", "compute it from grad_y, with operations on Tensors"
-            raise GradientError(f"backward of {node.name}", expected=told, got=type(part).__name__, fix=fix)
-        if part is None or node.parents[position] is None:
-            continue
-        if part.shape != shape or part.dtype != grad_y.dtype:
-            told = f"for input {position}, a gradient of its shape {shape}, {grad_y.dtype}"
-            fix = "sum the gradient over the axes along which the input was broadcast"
-            raise GradientError(f"backward of {node.name}", expected=told, got=f"{part.shape}, {part.dtype}", fix=fix)
-        if modes.is_anomaly_enabled():
-            check_finite(
-                part.data, f"backward of {node.name}", f"a finite gradient of input {position}", node.line or "unknown"
-            )
+    checks.require_gradients(node, parts, grad_y.dtype)
+    for position, (part, parent) in enumerate(zip(parts, node.parents, strict=True)):
+        if modes.is_anomaly_enabled() and part is not None and parent is not None:
+            expected = f"a finite gradient of input {position}"
+            checks.check_finite(part.data, f"backward of {node.name}", expected, node.line or "unknown")
     # A leaf that was saved and is returned as a gradient must not become the .grad of itself or of another.
     return tuple(part * 1.0 if part is not None and part.requires_grad and part.is_leaf else part for part in parts)
 
@@ -212,21 +195,15 @@ def _accumulate(
 def seed_of(root: Tensor, seed: Any) -> Tensor:
     """Return dL/d(root): what was given, or 1 for a scalar."""
     if not root.requires_grad:
-        told = "a tensor computed from one that requires a gradient"
-        fix = "set requires_grad=True on an input, and compute outside no_grad"
-        raise GradientError("backward", expected=told, got=f"a tensor of shape {root.shape} without history", fix=fix)
+        raise checks.no_history(root.shape)
     seed = as_number(seed)
     if seed is None or isinstance(seed, int | float):
         if root.size != 1:
-            told = "a scalar, or grad_output"
-            fix = "take .sum() or .mean() first, or pass the gradient of the result"
-            raise GradientError("backward", expected=told, got=f"a tensor of shape {root.shape}", fix=fix)
+            raise checks.no_scalar(root.shape)
         return Tensor(array_module(root.data).full_like(root.data, 1 if seed is None else seed))
     given = seed if isinstance(seed, Tensor) else Tensor(seed)
-    if given.shape != root.shape or given.dtype != root.dtype:
-        told = f"grad_output of the result's shape {root.shape}, {root.dtype}"
-        fix = "pass dL/dy, one number for each element of y"
-        raise ShapeError("backward", expected=told, got=f"{given.shape}, {given.dtype}", fix=fix)
+    fix = "pass dL/dy, one number for each element of y"
+    checks.require_like(ShapeError, "backward", given, root, "grad_output of the result's shape", fix)
     return given
 
 
@@ -242,10 +219,8 @@ def _after(replaced: Tensor | None, gradient: Tensor) -> Tensor:
     if not isinstance(replaced, Tensor):
         fix = "compute with Tensors, or return None to leave the gradient as it is"
         raise GradientError("a hook", expected="a Tensor or None", got=type(replaced).__name__, fix=fix)
-    if replaced.shape != gradient.shape or replaced.dtype != gradient.dtype:
-        told = f"a gradient like the one it was given, {gradient.shape}, {gradient.dtype}"
-        fix = "return None to leave the gradient as it is"
-        raise GradientError("a hook", expected=told, got=f"{replaced.shape}, {replaced.dtype}", fix=fix)
+    fix = "return None to leave the gradient as it is"
+    checks.require_like(GradientError, "a hook", replaced, gradient, "a gradient like the one it was given,", fix)
     return replaced
 
 
@@ -258,9 +233,7 @@ def _parents(vertex: Vertex) -> list[Vertex]:
     if isinstance(vertex, Tensor):
         return []
     if vertex.released:
-        got = f"a part of it, {vertex.name}, that an earlier backward released"
-        fix = "pass retain_graph=True to the first backward, or compute the result again"
-        raise GradientError("backward", expected="a graph that has not been used up", got=got, fix=fix)
+        raise checks.used_up(vertex.name)
     return [parent for parent in vertex.parents if parent is not None]
 
 

@@ -26,12 +26,13 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from minisrgan.autograd.checks import changed, check_finite, mixture
 from minisrgan.autograd.modes import calling_line, is_anomaly_enabled, is_grad_enabled
 from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.protocols import how_to_wrap
 from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor, tick, version_of
-from minisrgan.backend import Array, array_module, device_of, is_array, to_numpy
-from minisrgan.errors import DeviceError, DTypeError, GradientError, NonFiniteError
+from minisrgan.backend import Array, device_of, is_array, to_numpy
+from minisrgan.errors import DTypeError, GradientError
 
 Gradients: TypeAlias = Tensor | tuple[Tensor | None, ...] | None
 _OUTPUT = -1
@@ -137,10 +138,7 @@ class Function:
                 continue
             which = {None: "an array that it computed", _OUTPUT: "its result"}.get(source)
             which = which or f"its input {self.argument(source or 0)}"
-            told = f"{which}{f' ({name})' if name else ''}, {value.shape}, as it was in the forward pass"
-            got = "an array that has been changed in place since, as optimizer.step(), load_state_dict, x -= ... do"
-            fix = "call backward before the change, or compute the result again after it"
-            raise GradientError(f"backward of {self.name}", expected=told, got=got, fix=fix)
+            raise changed(self.name, f"{which}{f' ({name})' if name else ''}, {value.shape}")
 
     def _revive(self, value: Any, source: int | None) -> Any:
         if source is None or not is_array(value):
@@ -167,7 +165,7 @@ class Function:
             raise DTypeError(cls.name, expected="at least one Tensor", got=got, fix="wrap the numbers: Tensor(...)")
         for other in tensors[1:]:
             if other.dtype != tensors[0].dtype or device_of(other.data) != device_of(tensors[0].data):
-                cls._refuse_mixture(given)
+                raise mixture(cls.name, [(cls.argument(i), v) for i, v in enumerate(given) if isinstance(v, Tensor)])
 
         node = cls()
         recording = is_grad_enabled()
@@ -222,29 +220,6 @@ class Function:
         names = [name for name in inspect.signature(cls.forward).parameters if name != "self"]
         return names[min(position, len(names) - 1)]
 
-    @classmethod
-    def _refuse_mixture(cls, given: tuple[Tensor | Scalar, ...]) -> None:
-        named = [(cls.argument(i), v) for i, v in enumerate(given) if isinstance(v, Tensor)]
-        dtypes, devices = {v.dtype for _, v in named}, {v.device for _, v in named}
-        if len(devices) > 1:
-            got = ", ".join(f"{name} on {v.device}" for name, v in named)
-            fix = f"move one: {named[1][0]}.to({named[0][1].device!r})"
-            raise DeviceError(cls.name, expected="arrays of one device", got=got, fix=fix)
-        got = ", ".join(f"{name} {v.dtype}" for name, v in named)
-        wide = next(name for name, v in named if v.dtype == np.float64)
-        fix = f"convert one: Tensor({wide}.data.astype(np.float32))"
-        raise DTypeError(cls.name, expected=f"one dtype, not {len(dtypes)}", got=got, fix=fix)
-
 
 def _checksum(value: Any) -> int:
     return zlib.crc32(to_numpy(value).tobytes()) if is_array(value) else 0
-
-
-def check_finite(array: Array, what: str, expected: str, line: str) -> None:
-    """Raise NonFiniteError, with a count and the line that computed the array, where a number is not finite."""
-    xp = array_module(array)
-    bad = array.size - int(xp.isfinite(array).sum())
-    if bad:
-        nan = int(xp.isnan(array).sum())
-        got = f"{bad:,} of {array.size:,} values not finite ({nan:,} NaN, {bad - nan:,} infinite)"
-        raise NonFiniteError(what, expected=expected, got=got, fix=f"look at the inputs of this line: {line}")

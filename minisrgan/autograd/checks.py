@@ -1,0 +1,100 @@
+"""What the engine refuses, and what it says then: gradients that do not fit, numbers that are not finite, mixtures.
+
+`tensor`, `function` and `engine` ask these questions where something may go wrong. The answers, each an error with
+advice, stand here, so that those files read like the algorithm that they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minisrgan.autograd.protocols import Protocols
+from minisrgan.backend import Array, array_module
+from minisrgan.errors import DeviceError, DTypeError, GradientError, MinisrganError, NonFiniteError
+
+
+def check_finite(array: Array, what: str, expected: str, line: str) -> None:
+    """Raise NonFiniteError, with a count and the line that computed the array, where a number is not finite."""
+    xp = array_module(array)
+    bad = array.size - int(xp.isfinite(array).sum())
+    if bad:
+        nan = int(xp.isnan(array).sum())
+        got = f"{bad:,} of {array.size:,} values not finite ({nan:,} NaN, {bad - nan:,} infinite)"
+        raise NonFiniteError(what, expected=expected, got=got, fix=f"look at the inputs of this line: {line}")
+
+
+def require_like(error: type[MinisrganError], what: str, given: Any, like: Any, expected: str, fix: str) -> None:
+    """Ask for the shape and dtype of another array or tensor."""
+    if given.shape != like.shape or given.dtype != like.dtype:
+        expected = f"{expected} {like.shape}, {like.dtype}"
+        raise error(what, expected=expected, got=f"{given.shape}, {given.dtype}", fix=fix)
+
+
+def require_gradients(node: Any, parts: Sequence[Any], dtype: Any) -> None:
+    """Ask for what the ``backward`` of a node must return: for each input a Tensor of its shape, or None."""
+    what = f"backward of {node.name}"
+    if len(parts) != len(node.parents):
+        expected = f"{len(node.parents)} gradients, one for each input"
+        fix = "return None for an input without a gradient"
+        raise GradientError(what, expected=expected, got=str(len(parts)), fix=fix)
+    for position, (part, parent, shape) in enumerate(zip(parts, node.parents, node.shapes, strict=True)):
+        if part is None:
+            continue
+        if not isinstance(part, Protocols):
+            expected = f"a Tensor or None for input {position}"
+            fix = "compute it from grad_y, with operations on Tensors"
+            raise GradientError(what, expected=expected, got=type(part).__name__, fix=fix)
+        array = part._array
+        if parent is not None and (array.shape != shape or array.dtype != dtype):
+            expected = f"for input {position}, a gradient of its shape {shape}, {dtype}"
+            fix = "sum the gradient over the axes along which the input was broadcast"
+            raise GradientError(what, expected=expected, got=f"{array.shape}, {array.dtype}", fix=fix)
+
+
+def mixture(op: str, named: Sequence[tuple[str, Any]]) -> MinisrganError:
+    """Return the error for tensors, with the names of the arguments, on several devices or of several dtypes."""
+    if len({v.device for _, v in named}) > 1:
+        got = ", ".join(f"{name} on {v.device}" for name, v in named)
+        fix = f"move one: {named[1][0]}.to({named[0][1].device!r})"
+        return DeviceError(op, expected="arrays of one device", got=got, fix=fix)
+    got = ", ".join(f"{name} {v.dtype}" for name, v in named)
+    wide = next(name for name, v in named if v.dtype == np.float64)
+    fix = f"convert one: Tensor({wide}.data.astype(np.float32))"
+    return DTypeError(op, expected="one dtype, not 2", got=got, fix=fix)
+
+
+def changed(op: str, what: str) -> GradientError:
+    """Return the error for an array that a node saved and that was changed in place afterwards."""
+    got = "an array that has been changed in place since, as optimizer.step(), load_state_dict, x -= ... do"
+    fix = "call backward before the change, or compute the result again after it"
+    return GradientError(f"backward of {op}", expected=f"{what}, as it was in the forward pass", got=got, fix=fix)
+
+
+def used_up(op: str) -> GradientError:
+    """Return the error for a graph that is walked again although its nodes were released."""
+    got = f"a part of it, {op}, that an earlier backward released"
+    fix = "pass retain_graph=True to the first backward, or compute the result again"
+    return GradientError("backward", expected="a graph that has not been used up", got=got, fix=fix)
+
+
+def no_path(position: int) -> GradientError:
+    """Return the error for an input that the outputs were not computed from."""
+    expected = f"input {position} to be part of the outputs' graph"
+    fix = "check requires_grad, a detach() or a no_grad block between them"
+    return GradientError("grad", expected=expected, got="no path from the outputs leads to it", fix=fix)
+
+
+def no_history(shape: tuple[int, ...]) -> GradientError:
+    """Return the error for a result that was not recorded."""
+    expected = "a tensor computed from one that requires a gradient"
+    fix = "set requires_grad=True on an input, and compute outside no_grad"
+    return GradientError("backward", expected=expected, got=f"a tensor of shape {shape} without history", fix=fix)
+
+
+def no_scalar(shape: tuple[int, ...]) -> GradientError:
+    """Return the error for a result of several elements without a gradient to start from."""
+    fix = "take .sum() or .mean() first, or pass the gradient of the result"
+    return GradientError("backward", expected="a scalar, or grad_output", got=f"a tensor of shape {shape}", fix=fix)
