@@ -20,6 +20,9 @@ from minisrgan.backend import array_module, as_number
 from minisrgan.errors import GradientError, NonFiniteError, ShapeError
 
 Vertex: TypeAlias = Function | Tensor  # a node, or a leaf
+Table: TypeAlias = dict[int, tuple[Tensor, bool]]  # by id of a vertex: its gradient so far, and whether it is owned
+Tensors: TypeAlias = Sequence[Tensor]
+Vertices: TypeAlias = Sequence[Vertex]
 
 
 def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, retain_graph: bool | None) -> None:
@@ -37,8 +40,8 @@ def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, reta
 
 
 def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    outputs: Tensor | Tensors,
+    inputs: Tensor | Tensors,
     grad_outputs: Any = None,
     create_graph: bool = False,
     retain_graph: bool | None = None,
@@ -75,11 +78,7 @@ def grad(
 
 
 def propagate(
-    roots: Sequence[Tensor],
-    seeds: Sequence[Any],
-    targets: Sequence[Vertex] | None,
-    create_graph: bool,
-    retain_graph: bool | None,
+    roots: Tensors, seeds: Sequence[Any], targets: Vertices | None, create_graph: bool, retain_graph: bool | None
 ) -> list[tuple[Vertex, Tensor, bool]]:
     """Return (vertex, gradient, owned) of every target or, where targets is None, of leaves and what retains its own.
 
@@ -91,7 +90,7 @@ def propagate(
     order = topological_order([vertex_of(root) for root in roots])
     wanted = None if targets is None else {id(target) for target in targets}
     useful = _leading_to(order, wanted)
-    table: dict[int, tuple[Tensor, bool]] = {}
+    table: Table = {}
     for root, seed in zip(roots, seeds, strict=True):
         _accumulate(table, vertex_of(root), seed_of(root, seed), False, create_graph)
 
@@ -130,7 +129,7 @@ def propagate(
     return results
 
 
-def topological_order(roots: Sequence[Vertex]) -> list[Vertex]:
+def topological_order(roots: Vertices) -> list[Vertex]:
     """List every vertex that the roots were computed from, each after all of its own parents."""
     order: list[Vertex] = []
     seen: set[int] = set()
@@ -146,7 +145,7 @@ def topological_order(roots: Sequence[Vertex]) -> list[Vertex]:
     return order
 
 
-def _leading_to(order: Sequence[Vertex], wanted: set[int] | None) -> set[int]:
+def _leading_to(order: Vertices, wanted: set[int] | None) -> set[int]:
     """Return the ids of the vertices through which a wanted one (any leaf where wanted is None) is reached."""
     if wanted is None:
         wanted = {id(vertex) for vertex in order if isinstance(vertex, Tensor)}
@@ -178,9 +177,7 @@ def gradients_of(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Te
     return tuple(part * 1.0 if part is not None and part.requires_grad and part.is_leaf else part for part in parts)
 
 
-def _accumulate(
-    table: dict[int, tuple[Tensor, bool]], vertex: Vertex, part: Tensor, fresh: bool, create_graph: bool
-) -> None:
+def _accumulate(table: Table, vertex: Vertex, part: Tensor, fresh: bool, create_graph: bool) -> None:
     """Add a gradient to what has arrived at a vertex."""
     if id(vertex) not in table:
         table[id(vertex)] = (part, fresh)

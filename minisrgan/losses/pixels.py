@@ -65,10 +65,7 @@ def _squares(what: str, generated: Tensor, original: Tensor, side: int) -> Tenso
     require_images(what, generated)
     count, height, width, channels = generated.shape
     if height % side or width % side or generated.shape != original.shape:
-        raise ShapeError(
-            what,
-            expected=f"two batches of one shape, with height and width a multiple of {side}",
-            got=f"{generated.shape} and {original.shape}",
-            fix="crop both to a multiple of the scale",
-        )
+        expected = f"two batches of one shape, with height and width a multiple of {side}"
+        got, fix = f"{generated.shape} and {original.shape}", "crop both to a multiple of the scale"
+        raise ShapeError(what, expected=expected, got=got, fix=fix)
     return (generated - original).reshape(count, height // side, side, width // side, side, channels)

@@ -8,6 +8,7 @@ from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.nn.init import he_normal
 from minisrgan.nn.module import Module, Parameter
+from minisrgan.ops.conv import Pair
 
 
 class Conv2d(Module):
@@ -26,16 +27,9 @@ class Conv2d(Module):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | str = 0,
-        bias: bool = True,
-        rng: np.random.Generator | None = None,
-    ) -> None:
+        self, in_channels: int, out_channels: int, kernel_size: int, *,
+        stride: Pair = 1, padding: Pair | str = 0, bias: bool = True, rng: np.random.Generator | None = None,
+    ) -> None:  # fmt: skip
         self.stride, self.padding = stride, padding
         self.weight = Parameter(he_normal((kernel_size, kernel_size, in_channels, out_channels), rng))
         self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None

@@ -36,16 +36,8 @@ class BatchNorm2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, H, W, C) over N, H and W."""
-        return ops.batch_norm(
-            x,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            training=self.training,
-            momentum=self.momentum,
-            eps=self.eps,
-        )
+        running, settings = (self.running_mean, self.running_var), {"momentum": self.momentum, "eps": self.eps}
+        return ops.batch_norm(x, self.weight, self.bias, *running, training=self.training, **settings)
 
     def describe(self) -> str:
         """Return the number of channels."""

@@ -66,9 +66,8 @@ class LeakyReLU(Function):
 
     def forward(self, x: Array, negative_slope: float) -> Array:
         self.negative_slope = negative_slope
-        y = kernels.leaky_relu(x, negative_slope)
         self.save_output()
-        return y
+        return kernels.leaky_relu(x, negative_slope)
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (y,) = self.saved_arrays
@@ -168,9 +167,8 @@ class Tanh(Function):
     """The node of `tanh`."""
 
     def forward(self, x: Array) -> Array:
-        y = array_module(x).tanh(x)
         self.save_output()
-        return y
+        return array_module(x).tanh(x)
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (y,) = self.saved

@@ -71,11 +71,10 @@ def require_sizes(op: str, name: str, value: Any, least: int, count: int | None 
     return tuple(int(n) for n in sizes)
 
 
-def require_pair(op: str, name: str, value: Any, least: int) -> tuple[int, int]:
+def require_pair(op: str, name: str, value: Any, least: int) -> tuple[int, ...]:
     """Ask for an integer that is not too small, or one for rows and one for columns; return both."""
     if isinstance(value, tuple | list):
-        rows, cols = require_sizes(op, name, value, least, count=2)
-        return rows, cols
+        return require_sizes(op, name, value, least, count=2)
     require_integer(op, name, value, least)
     return int(value), int(value)
 

@@ -24,8 +24,9 @@ from minisrgan.ops.broadcast import gradients
 from minisrgan.ops.checks import as_tensor, require_channels, require_images, require_integer, require_pair
 from minisrgan.ops.shape import pad
 
-Size: TypeAlias = tuple[int, int]
-Pair: TypeAlias = int | tuple[int, int]
+Size: TypeAlias = tuple[int, ...]  # of rows and of columns
+Pair: TypeAlias = int | Size  # the same for both, or one for each
+Bias: TypeAlias = Tensor | None
 
 
 class Conv2d(Function):
@@ -38,7 +39,7 @@ class Conv2d(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, weight = self.saved
-        image, kernel = _image_size(self.shapes[0]), _kernel_size(self.shapes[1])
+        image, kernel = self.shapes[0][1:3], self.shapes[1][:2]
         return gradients(
             self,
             lambda: conv2d_transpose(grad_y, weight, output_size=image, **self.options),
@@ -59,9 +60,7 @@ class Conv2d(Function):
         return grad_x, grad_weight, *(kernels.channel_sums(grad_y) if needed else None for needed in to_bias)
 
 
-def conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: Pair = 1, padding: Pair | str = 0
-) -> Tensor:
+def conv2d(x: Tensor, weight: Tensor, bias: Bias = None, *, stride: Pair = 1, padding: Pair | str = 0) -> Tensor:
     """Slide a kernel over the images and take its product with what lies under it.
 
     Formula     y[n, h, w, o] = b[o] + sum_{i, j, c} x[n, s*h + i - p, s*w + j - p, c] weight[i, j, c, o]
@@ -84,7 +83,7 @@ def conv2d(
     array([3., 5.], dtype=float32)
     """
     x, weight = _check("conv2d", x, weight, bias, weight_axis=2)
-    strides, frame = frame_of(_kernel_size(weight.shape), stride, padding)
+    strides, frame = frame_of(weight.shape[:2], stride, padding)
     for axis, ((before, after), name) in enumerate(zip(frame, ("rows", "columns"), strict=True)):
         size, kernel = x.shape[1 + axis], weight.shape[axis]
         if before + size + after < kernel:
@@ -118,14 +117,14 @@ def frame_of(kernel: Size, stride: Pair, padding: Pair | str) -> tuple[Size, tup
 class Conv2dTranspose(Function):
     """The node of `conv2d_transpose`."""
 
-    def forward(self, x: Array, weight: Array, *, output_size: Size, stride: int, padding: int) -> Array:
+    def forward(self, x: Array, weight: Array, *, output_size: tuple[int, int], stride: int, padding: int) -> Array:
         self.options: dict[str, Any] = {"stride": stride, "padding": padding}
         self.save_inputs(0, 1, factors=True)
         return kernels.conv2d_input_gradient(x, weight, output_size, **self.options)
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, weight = self.saved
-        kernel = _kernel_size(self.shapes[1])
+        kernel = self.shapes[1][:2]
         return gradients(
             self,
             lambda: conv2d(grad_y, weight, **self.options),
@@ -134,13 +133,7 @@ class Conv2dTranspose(Function):
 
 
 def conv2d_transpose(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    *,
-    stride: int = 1,
-    padding: int = 0,
-    output_size: Pair | None = None,
+    x: Tensor, weight: Tensor, bias: Bias = None, *, stride: int = 1, padding: int = 0, output_size: Pair | None = None
 ) -> Tensor:
     """Spread every pixel over the window it would have been convolved from: the adjoint of `conv2d`.
 
@@ -174,14 +167,14 @@ def conv2d_transpose(
 class Conv2dWeightGradient(Function):
     """The node of `conv2d_weight_gradient`."""
 
-    def forward(self, x: Array, grad_y: Array, *, kernel_size: Size, stride: int, padding: int) -> Array:
+    def forward(self, x: Array, grad_y: Array, *, kernel_size: tuple[int, int], stride: int, padding: int) -> Array:
         self.options: dict[str, Any] = {"stride": stride, "padding": padding}
         self.save_inputs(0, 1, factors=True)
         return kernels.conv2d_weight_gradient(x, grad_y, kernel_size, **self.options)
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, y = self.saved
-        image = _image_size(self.shapes[0])
+        image = self.shapes[0][1:3]
         return gradients(
             self,
             lambda: conv2d_transpose(y, grad_y, output_size=image, **self.options),
@@ -218,15 +211,7 @@ def conv2d_weight_gradient(
     return Conv2dWeightGradient.apply(x, grad_y, kernel_size=kernel, stride=stride, padding=padding)
 
 
-def _image_size(shape: tuple[int, ...]) -> Size:
-    return shape[1], shape[2]
-
-
-def _kernel_size(shape: tuple[int, ...]) -> Size:
-    return shape[0], shape[1]
-
-
-def _check(op: str, x: Tensor, weight: Tensor, bias: Tensor | None, weight_axis: int) -> tuple[Tensor, Tensor]:
+def _check(op: str, x: Tensor, weight: Tensor, bias: Bias, weight_axis: int) -> tuple[Tensor, Tensor]:
     """Check the inputs of a convolution whose input channels lie on one axis of the weight and outputs on the other."""
     x, weight = require_images(op, x), as_tensor(op, "weight", weight)
     if weight.ndim != 4 or weight.size == 0:

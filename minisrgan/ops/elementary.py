@@ -11,9 +11,8 @@ class Exp(Function):
     """The node of `exp`."""
 
     def forward(self, x: Array) -> Array:
-        y = array_module(x).exp(x)
         self.save_output()
-        return y
+        return array_module(x).exp(x)
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (y,) = self.saved
@@ -66,9 +65,8 @@ class Sqrt(Function):
     """The node of `sqrt`."""
 
     def forward(self, x: Array) -> Array:
-        y = array_module(x).sqrt(x)
         self.save_output()
-        return y
+        return array_module(x).sqrt(x)
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (y,) = self.saved

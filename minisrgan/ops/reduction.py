@@ -77,10 +77,9 @@ class Max(Function):
     def forward(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
         self.kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
         self.axes = axes
-        y = getattr(x, self.name)(axis=axes, keepdims=keepdims)
         self.save_inputs(0)
         self.save_output()
-        return y
+        return getattr(x, self.name)(axis=axes, keepdims=keepdims)
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, y = self.saved_arrays

@@ -164,7 +164,7 @@ def scatter(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
         raise ShapeError("scatter", expected=told, got=got, fix=fix) from None
 
 
-def pad(x: Tensor, widths: tuple[tuple[int, int], ...], mode: str = "constant") -> Tensor:
+def pad(x: Tensor, widths: tuple[tuple[int, ...], ...], mode: str = "constant") -> Tensor:
     """Add a border: zeros, or the picture reflected without repeating its edge.
 
     Formula     constant  y = x inside, 0 in the border
@@ -184,7 +184,7 @@ def pad(x: Tensor, widths: tuple[tuple[int, int], ...], mode: str = "constant") 
         images = "for images write ((0, 0), (top, bottom), (left, right), (0, 0))"
         fix = images if x.ndim == 4 else f"write a pair for each axis: {((1, 1),) * x.ndim}"
         raise ArgumentError("pad", expected=told, got=str(widths), fix=fix)
-    widths = tuple(require_sizes("pad", "a pair of widths", pair, 0, count=2) for pair in widths)  # type: ignore[misc]
+    widths = tuple(require_sizes("pad", "a pair of widths", pair, 0, count=2) for pair in widths)
     if mode == "constant":
         inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
         return scatter(x, inside, tuple(a + n + b for (a, b), n in zip(widths, x.shape, strict=True)))

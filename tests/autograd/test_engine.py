@@ -72,9 +72,9 @@ class Walk:
         times = []
         for _ in range(7):
             y = build(leaf(1.0), 64)
-            start = time.perf_counter()
+            start = time.process_time()
             y.backward()
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
 

@@ -657,7 +657,7 @@ ACTIVATION = [
     ),
     Fault(
         "ReLU works in place on its input",
-        "LeakyReLU.forward", "y = kernels.leaky_relu(x, _1)", "x[...] = y = kernels.leaky_relu(x, _1)",
+        "LeakyReLU.forward", "return kernels.leaky_relu(x, _1)", "x[...] = y = kernels.leaky_relu(x, _1); return y",
         "relu",
     ),
     Fault(
