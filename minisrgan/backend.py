@@ -166,12 +166,12 @@ def _import_cupy(device: str) -> Any:
         fix = 'pip install "minisrgan[cuda12]" or "minisrgan[cuda13]" (see minisrgan doctor), or use device cpu'
         raise DeviceError(f"device {device}", expected="CuPy, which drives the GPU", got=got, fix=fix) from error
     except Exception as error:  # CuPy raises classes of its own, which cannot be named here without importing it
-        told, fix = "a CUDA driver and a GPU", "run minisrgan doctor, or use device cpu"
-        raise DeviceError(f"device {device}", expected=told, got=f"{type(error).__name__}: {error}", fix=fix) from error
+        got, fix = f"{type(error).__name__}: {error}", "run minisrgan doctor, or use device cpu"
+        raise DeviceError(f"device {device}", expected="a CUDA driver and a GPU", got=got, fix=fix) from error
     number = int(device.partition(":")[2] or 0)
     if number >= count:
-        told = f"a number below {count}, for {count} GPUs"
-        raise DeviceError(f"device {device}", expected=told, got=str(number), fix="use cuda:0, or device cpu")
+        expected = f"a number below {count}, for {count} GPUs"
+        raise DeviceError(f"device {device}", expected=expected, got=str(number), fix="use cuda:0, or device cpu")
     return cupy
 
 

@@ -84,8 +84,8 @@ class Function:
 
         An array that it returns must not be changed later, nor be kept in the node but by `save`.
         """
-        told, fix = "a method backward(self, grad_y)", "write it, or compute first derivatives only"
-        raise GradientError(f"backward of {self.name}", expected=told, got="none", fix=fix)
+        expected, fix = "a method backward(self, grad_y)", "write it, or compute first derivatives only"
+        raise GradientError(f"backward of {self.name}", expected=expected, got="none", fix=fix)
 
     backward_fused: Any = None
 
@@ -181,8 +181,8 @@ class Function:
         node._inputs = node._given = ()
         data = np.asarray(result) if isinstance(result, np.generic) else result  # NumPy turns 0-d into scalars
         if not is_array(data) or data.dtype != tensors[0].dtype:
-            told, got = f"an array of {tensors[0].dtype}", str(data.dtype) if is_array(data) else type(data).__name__
-            raise DTypeError(f"forward of {cls.name}", expected=told, got=got, fix="convert it: y.astype(x.dtype)")
+            got, fix = str(data.dtype) if is_array(data) else type(data).__name__, "convert it: y.astype(x.dtype)"
+            raise DTypeError(f"forward of {cls.name}", expected=f"an array of {tensors[0].dtype}", got=got, fix=fix)
         if anomaly:
             node.line = calling_line()
             check_finite(data, node.name, "finite results", node.line)
@@ -211,8 +211,8 @@ class Function:
             return value
         if is_array(value):
             return Tensor(value)
-        told = f"a Tensor, an array or a number as {cls.argument(position)}"
-        raise DTypeError(cls.name, expected=told, got=type(value).__name__, fix=how_to_wrap(value))
+        expected = f"a Tensor, an array or a number as {cls.argument(position)}"
+        raise DTypeError(cls.name, expected=expected, got=type(value).__name__, fix=how_to_wrap(value))
 
     @classmethod
     def argument(cls, position: int) -> str:

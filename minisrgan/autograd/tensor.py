@@ -232,8 +232,8 @@ class Tensor(Protocols):
 
     def _require_gradient(self, what: str) -> None:
         if not self.requires_grad:
-            told, got = "a tensor that gets a gradient", "requires_grad False"
-            raise GradientError(what, expected=told, got=got, fix="set requires_grad=True on an input")
+            expected, got = "a tensor that gets a gradient", "requires_grad False"
+            raise GradientError(what, expected=expected, got=got, fix="set requires_grad=True on an input")
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -252,8 +252,8 @@ class Tensor(Protocols):
                 raise ValueError(f"{array.dtype} into {self.dtype}")
             self._array[index] = array
         except (IndexError, TypeError, ValueError) as error:
-            told, fix = f"numbers that fit into {self.shape}", "check index, shape and dtype"
-            raise ShapeError("x[index] = y", expected=told, got=str(error), fix=fix) from None
+            expected, fix = f"numbers that fit into {self.shape}", "check index, shape and dtype"
+            raise ShapeError("x[index] = y", expected=expected, got=str(error), fix=fix) from None
         mark_changed(self._array)
 
     def _require_writable(self, what: str, instead: str) -> None:

@@ -48,9 +48,9 @@ class Discriminator(Module):
         """Return the logits of a batch of crops."""
         require_images("Discriminator", images)
         if images.shape[1:] != (self.crop, self.crop, 3):
-            told = f"crops (N, {self.crop}, {self.crop}, 3), as its dense layer is made for this size"
+            expected = f"crops (N, {self.crop}, {self.crop}, 3), as its dense layer is made for this size"
             fix = f"build it with Discriminator(crop={images.shape[1]}), or cut other crops"
-            raise ShapeError("Discriminator", expected=told, got=str(images.shape), fix=fix)
+            raise ShapeError("Discriminator", expected=expected, got=str(images.shape), fix=fix)
         return self.head(self.features(images))
 
     def describe(self) -> str:

@@ -97,16 +97,16 @@ class Module:
         """Refuse what would take a parameter, a module or a buffer out of sight."""
         old = vars(self).get(name)
         if isinstance(old, Parameter) and not isinstance(value, Parameter | None):
-            told, fix = "a Parameter", f"under no_grad, write module.{name} *= 0.5, or assign a new Parameter"
+            expected, fix = "a Parameter", f"under no_grad, write module.{name} *= 0.5, or assign a new Parameter"
         elif isinstance(old, Module) and not isinstance(value, Module | None):
-            told, fix = "a module", "assign one, as ReLU() is and the class ReLU is not"
+            expected, fix = "a module", "assign one, as ReLU() is and the class ReLU is not"
         elif name in self.buffer_names and not is_array(value):
-            told, fix = "an array", f"change it in place: module.{name}[...] = values"
+            expected, fix = "an array", f"change it in place: module.{name}[...] = values"
         elif isinstance(value, set | frozenset) and any(isinstance(part, Parameter | Module) for part in value):
-            told, fix = "modules in an order, which gives them their names", "use a list"
+            expected, fix = "modules in an order, which gives them their names", "use a list"
         else:
             return
-        raise ArgumentError(f"{type(self).__name__}.{name}", expected=told, got=type(value).__name__, fix=fix)
+        raise ArgumentError(f"{type(self).__name__}.{name}", expected=expected, got=type(value).__name__, fix=fix)
 
     def _rename(self, path: str) -> None:
         object.__setattr__(self, "_name", path)
@@ -177,10 +177,10 @@ class Module:
                 problems.append(f"values of {name}: {value.dtype}, not all of them finite floats in {dtype}")
         if problems:
             shown = sorted(problems)[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
-            told = f"one entry for each of {len(ours)} parameters and buffers"
+            expected = f"one entry for each of {len(ours)} parameters and buffers"
             got = "\n".join(shown)
             fix = "build the model with the settings that the weights were saved with"
-            raise WeightsError(f"load_state_dict of {type(self).__name__}", expected=told, got=got, fix=fix)
+            raise WeightsError(f"load_state_dict of {type(self).__name__}", expected=expected, got=got, fix=fix)
         for name, array in ours.items():
             array[...] = array_module(array).asarray(state[name])
             mark_changed(array)

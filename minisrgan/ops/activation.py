@@ -52,9 +52,9 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """
     x, weight = as_tensor("prelu", "x", x), as_tensor("prelu", "weight", weight)
     if x.ndim < 1 or x.size == 0 or weight.shape not in ((1,), x.shape[-1:]):
-        told = f"x not empty, and a weight of {x.shape[-1:]}, one slope a channel, or (1,), one in all"
+        expected = f"x not empty, and a weight of {x.shape[-1:]}, one slope a channel, or (1,), one in all"
         fix = "channels are the last axis of x"
-        raise ShapeError("prelu", expected=told, got=f"weight {weight.shape} for x {x.shape}", fix=fix)
+        raise ShapeError("prelu", expected=expected, got=f"weight {weight.shape} for x {x.shape}", fix=fix)
     return PReLU.apply(x, weight)
 
 
@@ -107,8 +107,8 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     """
     negative_slope = require_number("leaky_relu", "negative_slope", negative_slope)
     if not negative_slope >= 0:
-        told, fix = "negative_slope >= 0", "prelu takes any slope"
-        raise ArgumentError("leaky_relu", expected=told, got=str(negative_slope), fix=fix)
+        expected, fix = "negative_slope >= 0", "prelu takes any slope"
+        raise ArgumentError("leaky_relu", expected=expected, got=str(negative_slope), fix=fix)
     return LeakyReLU.apply(x, negative_slope=float(negative_slope))
 
 

@@ -29,8 +29,8 @@ def require_images(op: str, x: Any, name: str = "x") -> Tensor:
         fix = missing.get(len(shape), "batches are (N, H, W, C)")
         raise ShapeError(op, expected="a batch of images (N, H, W, C)", got=f"{len(shape)} axes, {shape}", fix=fix)
     if 0 in shape:
-        told, fix = "at least one image of one pixel", "this batch is empty; skip it"
-        raise ShapeError(op, expected=told, got=str(shape), fix=fix)
+        expected, fix = "at least one image of one pixel", "this batch is empty; skip it"
+        raise ShapeError(op, expected=expected, got=str(shape), fix=fix)
     return images
 
 
@@ -48,8 +48,8 @@ def require_channels(op: str, x: Any, channels: int, why: str) -> None:
         fix = "leave out the fourth channel of RGBA: x[..., :3]"
     elif len(shape) == 4 and shape[-1] == 3:
         fix = "batches are (N, H, W, C). This looks like the photo itself; did a layer before it get skipped?"
-    told = f"an input with {channels} {unit} on its last axis, since {why}"
-    raise ShapeError(op, expected=told, got=str(shape), fix=fix)
+    expected = f"an input with {channels} {unit} on its last axis, since {why}"
+    raise ShapeError(op, expected=expected, got=str(shape), fix=fix)
 
 
 def require_integer(op: str, name: str, value: Any, least: int) -> None:
@@ -98,12 +98,12 @@ def broadcast_shape(op: str, a: Operand, b: Operand) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(shape_a, shape_b)
     except ValueError:
-        told = "shapes that agree from the last axis backwards, or are 1 there"
+        expected = "shapes that agree from the last axis backwards, or are 1 there"
         short, long, name = (shape_a, shape_b, "a") if len(shape_a) < len(shape_b) else (shape_b, shape_a, "b")
         fix = "reshape one of them; a number a channel is (C,), and meets the last axis of (N, H, W, C)"
         if short == long[: len(short)] and len(short) < len(long):
             fix = f"let it meet the first axes: {name}[..., {', '.join(['None'] * (len(long) - len(short)))}]"
-        raise ShapeError(op, expected=told, got=f"{shape_a} and {shape_b}", fix=fix) from None
+        raise ShapeError(op, expected=expected, got=f"{shape_a} and {shape_b}", fix=fix) from None
 
 
 def normalized_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
@@ -111,6 +111,6 @@ def normalized_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
     axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
     known = all(_is_integer(a) and -ndim <= a < ndim for a in axes)
     if not known or len({a % ndim for a in axes}) != len(axes):
-        told, fix = f"different axes from {-ndim} to {ndim - 1}", f"the input has {ndim} axes"
-        raise ArgumentError(op, expected=told, got=str(axis), fix=fix)
+        expected, fix = f"different axes from {-ndim} to {ndim - 1}", f"the input has {ndim} axes"
+        raise ArgumentError(op, expected=expected, got=str(axis), fix=fix)
     return tuple(sorted(a % ndim for a in axes))

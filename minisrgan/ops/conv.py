@@ -87,9 +87,9 @@ def conv2d(x: Tensor, weight: Tensor, bias: Bias = None, *, stride: Pair = 1, pa
     for axis, ((before, after), name) in enumerate(zip(frame, ("rows", "columns"), strict=True)):
         size, kernel = x.shape[1 + axis], weight.shape[axis]
         if before + size + after < kernel:
-            told = f"at least {kernel} {name}, padding counted, for a kernel of {kernel}"
+            expected = f"at least {kernel} {name}, padding counted, for a kernel of {kernel}"
             fix = _LIKE_TORCH if _like_torch(weight, x.shape[3], 1) else "use a larger crop, or more padding"
-            raise ShapeError("conv2d", expected=told, got=f"{before} + {size} + {after}, input {x.shape}", fix=fix)
+            raise ShapeError("conv2d", expected=expected, got=f"{before} + {size} + {after}, input {x.shape}", fix=fix)
     width, step = frame[0][0], math.gcd(*strides)
     if {*frame[0], *frame[1]} != {width}:  # the kernels know one width for all sides
         x, width = pad(x, ((0, 0), *frame, (0, 0))), 0
@@ -108,9 +108,9 @@ def frame_of(kernel: Size, stride: Pair, padding: Pair | str) -> tuple[Size, tup
         rows, cols = require_pair("conv2d", "padding", padding, 0)
         return strides, ((rows, rows), (cols, cols))
     if padding != "same" or strides != (1, 1):
-        told, got = 'padding as an integer, a pair, or "same" at stride 1', f"{padding!r} at stride {stride}"
+        expected, got = 'padding as an integer, a pair, or "same" at stride 1', f"{padding!r} at stride {stride}"
         fix = f"half of the kernel: {kernel[0] // 2, kernel[1] // 2}"
-        raise ArgumentError("conv2d", expected=told, got=got, fix=fix)
+        raise ArgumentError("conv2d", expected=expected, got=got, fix=fix)
     return strides, (((kernel[0] - 1) // 2, kernel[0] // 2), ((kernel[1] - 1) // 2, kernel[1] // 2))
 
 
@@ -157,9 +157,9 @@ def conv2d_transpose(
     least = tuple(stride * (n - 1) + k - 2 * padding for n, k in zip(sizes, kernel, strict=True))
     size = least if output_size is None else require_pair("conv2d_transpose", "output_size", output_size, 1)
     if min(size) < 1 or any(not low <= n < low + stride for low, n in zip(least, size, strict=True)):
-        told = f"an output_size from {least} to {tuple(n + stride - 1 for n in least)}, each at least 1"
+        expected = f"an output_size from {least} to {tuple(n + stride - 1 for n in least)}, each at least 1"
         fix = "the output must be a size that conv2d would bring back to the input's"
-        raise ShapeError("conv2d_transpose", expected=told, got=str(size), fix=fix)
+        raise ShapeError("conv2d_transpose", expected=expected, got=str(size), fix=fix)
     y = Conv2dTranspose.apply(x, weight, output_size=size, stride=stride, padding=padding)
     return y if bias is None else y + bias
 
@@ -204,10 +204,10 @@ def conv2d_weight_gradient(
     require_integer(op, "padding", padding, 0)
     kernel = require_pair(op, "kernel_size", kernel_size, 1)
     sizes = (kernels.output_size(n, k, stride, padding) for n, k in zip(x.shape[1:3], kernel, strict=True))
-    expected = (x.shape[0], *sizes)
-    if grad_y.shape[:3] != expected:
-        told = f"grad_y ({', '.join(map(str, expected))}, O), as conv2d gives {x.shape}"
-        raise ShapeError(op, expected=told, got=str(grad_y.shape), fix="check kernel_size, stride and padding")
+    results = (x.shape[0], *sizes)
+    if grad_y.shape[:3] != results:
+        expected = f"grad_y ({', '.join(map(str, results))}, O), as conv2d gives {x.shape}"
+        raise ShapeError(op, expected=expected, got=str(grad_y.shape), fix="check kernel_size, stride and padding")
     return Conv2dWeightGradient.apply(x, grad_y, kernel_size=kernel, stride=stride, padding=padding)
 
 
@@ -219,8 +219,8 @@ def _check(op: str, x: Tensor, weight: Tensor, bias: Bias, weight_axis: int) -> 
         raise ShapeError(op, expected="weight (kh, kw, in, out)", got=str(weight.shape), fix=fix)
     channels, outputs = weight.shape[weight_axis], weight.shape[5 - weight_axis]
     if x.shape[3] != channels and _like_torch(weight, x.shape[3], 3 - weight_axis):
-        told = f"weight (kh, kw, in, out) for {x.shape[3]} channels"
-        raise ShapeError(op, expected=told, got=str(weight.shape), fix=_LIKE_TORCH)
+        expected = f"weight (kh, kw, in, out) for {x.shape[3]} channels"
+        raise ShapeError(op, expected=expected, got=str(weight.shape), fix=_LIKE_TORCH)
     require_channels(op, x, channels, f"weight {weight.shape} takes {channels}")
     if bias is not None and as_tensor(op, "bias", bias).shape != (outputs,):
         raise ShapeError(op, expected=f"bias ({outputs},)", got=str(bias.shape), fix="one number an output channel")

@@ -78,8 +78,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             fix = "this looks like PyTorch's weight (out, in): weight.T"
         elif x.ndim > 2 and math.prod(x.shape[1:]) == features:
             fix = "flatten all axes but the first: x.reshape(len(x), -1)"
-        told = f"x (N, {features}) for a weight ({features}, out)"
-        raise ShapeError("linear", expected=told, got=f"x {x.shape}, weight {weight.shape}", fix=fix)
+        expected = f"x (N, {features}) for a weight ({features}, out)"
+        raise ShapeError("linear", expected=expected, got=f"x {x.shape}, weight {weight.shape}", fix=fix)
     y = matmul(x, weight)
     if bias is None:
         return y

@@ -111,16 +111,16 @@ def batch_norm(
             fix = f"convert it: np.asarray({name}, np.{x.dtype})"
             raise DTypeError("batch_norm", expected=f"{name} an array of {x.dtype}, as x is", got=got, fix=fix)
         if array is not None and array.shape != (channels,):
-            told, fix = f"{name} ({channels},)", "one number a channel"
-            raise ShapeError("batch_norm", expected=told, got=str(array.shape), fix=fix)
+            expected, fix = f"{name} ({channels},)", "one number a channel"
+            raise ShapeError("batch_norm", expected=expected, got=str(array.shape), fix=fix)
     running = None if running_mean is None or running_var is None else (running_mean, running_var)
     if not training:
         if running is None:
-            told = "running_mean and running_var in evaluation"
-            raise ShapeError("batch_norm", expected=told, got="None", fix="pass both, or training=True")
+            expected = "running_mean and running_var in evaluation"
+            raise ShapeError("batch_norm", expected=expected, got="None", fix="pass both, or training=True")
         return BatchNormEvaluation.apply(x, weight, bias, running=running, eps=eps)
     if math.prod(x.shape[:-1]) < 2:
-        told = "at least 2 values a channel in training"
+        expected = "at least 2 values a channel in training"
         fix = "use a larger batch or crop, or call eval() to normalise by the running statistics"
-        raise ShapeError("batch_norm", expected=told, got=f"{math.prod(x.shape[:-1])}, from {x.shape}", fix=fix)
+        raise ShapeError("batch_norm", expected=expected, got=f"{math.prod(x.shape[:-1])}, from {x.shape}", fix=fix)
     return BatchNormTraining.apply(x, weight, bias, running=running, momentum=momentum, eps=eps)

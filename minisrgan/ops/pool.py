@@ -77,8 +77,8 @@ def max_pool2d(x: Tensor, size: int, stride: int | None = None) -> Tensor:
     stride = size if stride is None else stride
     require_integer("max_pool2d", "stride", stride, 1)
     if min(x.shape[1:3]) < size:
-        told, fix = f"images of at least {size} x {size}", "use a larger crop"
-        raise ShapeError("max_pool2d", expected=told, got=str(x.shape), fix=fix)
+        expected, fix = f"images of at least {size} x {size}", "use a larger crop"
+        raise ShapeError("max_pool2d", expected=expected, got=str(x.shape), fix=fix)
     if stride != size:  # windows that overlap, or leave gaps: lay them side by side
         starts = (stride * np.arange((n - size) // stride + 1) for n in x.shape[1:3])
         rows, cols = (np.add.outer(start, np.arange(size)).ravel() for start in starts)

@@ -124,6 +124,6 @@ def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def _extreme(node: type[Max], x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
     x = as_tensor(node.name, "x", x)
     if 0 in x.shape:
-        told, fix = "at least one element", "this batch is empty; skip it"
-        raise ShapeError(node.name, expected=told, got=str(x.shape), fix=fix)
+        expected, fix = "at least one element", "this batch is empty; skip it"
+        raise ShapeError(node.name, expected=expected, got=str(x.shape), fix=fix)
     return node.apply(x, axes=normalized_axes(node.name, axis, x.ndim), keepdims=keepdims)

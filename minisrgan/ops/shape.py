@@ -38,8 +38,8 @@ def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     known = math.prod(length for length in shape if length != -1)
     fits = x.size == known if -1 not in shape else known > 0 and x.size % known == 0 and shape.count(-1) == 1
     if not fits:
-        told, fix = f"{x.size} elements, those of {x.shape}", "check the lengths; one of them may be -1"
-        raise ShapeError("reshape", expected=told, got=f"shape {shape}", fix=fix)
+        expected, fix = f"{x.size} elements, those of {x.shape}", "check the lengths; one of them may be -1"
+        raise ShapeError("reshape", expected=expected, got=f"shape {shape}", fix=fix)
     return x if x.shape == shape else Reshape.apply(x, shape=shape)
 
 
@@ -68,8 +68,8 @@ def transpose(x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
     x = as_tensor("transpose", "x", x)
     axes = tuple(range(x.ndim))[::-1] if axes is None else axes
     if normalized_axes("transpose", axes, x.ndim) != tuple(range(x.ndim)):
-        told, fix = f"a permutation of the {x.ndim} axes", "name every axis once"
-        raise ArgumentError("transpose", expected=told, got=str(axes), fix=fix)
+        expected, fix = f"a permutation of the {x.ndim} axes", "name every axis once"
+        raise ArgumentError("transpose", expected=expected, got=str(axes), fix=fix)
     return Transpose.apply(x, axes=tuple(int(axis) % x.ndim for axis in np.atleast_1d(axes)))
 
 
@@ -119,8 +119,8 @@ def _index_part(part: Any) -> Any:
             fix = "make it a plain array: " + ("index.filled(0)" if hasattr(part, "filled") else "np.asarray(index)")
         elif ((array == 0) | (array == 1)).all():
             fix = f"a mask is a comparison: {code} > 0"
-        told, got = "slices, integers, arrays of integers or of bool", f"{type(part).__name__} of {array.dtype}"
-        raise DTypeError("getitem", expected=told, got=got, fix=fix)
+        expected, got = "slices, integers, arrays of integers or of bool", f"{type(part).__name__} of {array.dtype}"
+        raise DTypeError("getitem", expected=expected, got=got, fix=fix)
     return part
 
 
@@ -160,8 +160,8 @@ def scatter(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
         return Scatter.apply(x, index=index, shape=shape)
     except (IndexError, TypeError, ValueError) as error:
         got = f"{x.shape}; {error}"
-        told, fix = f"x of the shape of a part of {shape}", "reshape x to the shape of y[index]"
-        raise ShapeError("scatter", expected=told, got=got, fix=fix) from None
+        expected, fix = f"x of the shape of a part of {shape}", "reshape x to the shape of y[index]"
+        raise ShapeError("scatter", expected=expected, got=got, fix=fix) from None
 
 
 def pad(x: Tensor, widths: tuple[tuple[int, ...], ...], mode: str = "constant") -> Tensor:
@@ -180,10 +180,10 @@ def pad(x: Tensor, widths: tuple[tuple[int, ...], ...], mode: str = "constant") 
     """
     x = as_tensor("pad", "x", x)
     if not isinstance(widths, tuple | list) or len(widths) != x.ndim:
-        told = f"widths as {x.ndim} pairs (before, after) >= 0, one for each axis of {x.shape}"
+        expected = f"widths as {x.ndim} pairs (before, after) >= 0, one for each axis of {x.shape}"
         images = "for images write ((0, 0), (top, bottom), (left, right), (0, 0))"
         fix = images if x.ndim == 4 else f"write a pair for each axis: {((1, 1),) * x.ndim}"
-        raise ArgumentError("pad", expected=told, got=str(widths), fix=fix)
+        raise ArgumentError("pad", expected=expected, got=str(widths), fix=fix)
     widths = tuple(require_sizes("pad", "a pair of widths", pair, 0, count=2) for pair in widths)
     if mode == "constant":
         inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))

@@ -35,9 +35,9 @@ def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     require_images("pixel_shuffle", x)
     require_integer("pixel_shuffle", "factor", factor, 1)
     if x.shape[3] % factor**2:
-        told = f"a multiple of {factor}*{factor} channels"
+        expected = f"a multiple of {factor}*{factor} channels"
         fix = f"let the convolution before it have {factor**2} times the channels"
-        raise ShapeError("pixel_shuffle", expected=told, got=f"{x.shape[3]}, from {x.shape}", fix=fix)
+        raise ShapeError("pixel_shuffle", expected=expected, got=f"{x.shape[3]}, from {x.shape}", fix=fix)
     return PixelShuffle.apply(x, factor=factor)
 
 
@@ -67,6 +67,6 @@ def pixel_unshuffle(x: Tensor, factor: int) -> Tensor:
     require_images("pixel_unshuffle", x)
     require_integer("pixel_unshuffle", "factor", factor, 1)
     if x.shape[1] % factor or x.shape[2] % factor:
-        told = f"height and width that are multiples of {factor}"
-        raise ShapeError("pixel_unshuffle", expected=told, got=str(x.shape), fix="crop the images first")
+        expected = f"height and width that are multiples of {factor}"
+        raise ShapeError("pixel_unshuffle", expected=expected, got=str(x.shape), fix="crop the images first")
     return PixelUnshuffle.apply(x, factor=factor)

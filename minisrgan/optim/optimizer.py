@@ -46,9 +46,9 @@ class Optimizer:
             if grad is None:
                 continue
             if not isinstance(grad, Tensor) or (grad.shape, grad.dtype) != (parameter.shape, parameter.dtype):
-                told = f"a .grad like parameter {position}, {parameter.shape}, {parameter.dtype}"
+                expected = f"a .grad like parameter {position}, {parameter.shape}, {parameter.dtype}"
                 got = f"{getattr(grad, 'shape', type(grad).__name__)}, {getattr(grad, 'dtype', '')}"
-                raise GradientError(f"{self.name}.step", expected=told, got=got, fix="let backward() fill it")
+                raise GradientError(f"{self.name}.step", expected=expected, got=got, fix="let backward() fill it")
             self.counts[position] += 1
             self.update(position, parameter.data, grad.data)
             mark_changed(parameter.data)
@@ -71,9 +71,9 @@ class Optimizer:
         ours, counts = self.state_dict(), [steps] * len(self.counts) if isinstance(steps, int) else list(steps)
         shapes = [{name: array.shape for name, array in arrays.items()} for arrays in (ours, state)]
         if shapes[0] != shapes[1] or len(counts) != len(self.counts):
-            told = f"{len(ours)} running arrays of the parameters' shapes, {len(self.counts)} counts"
+            expected = f"{len(ours)} running arrays of the parameters' shapes, {len(self.counts)} counts"
             got, fix = f"{len(state)} others, {len(counts)} counts", "build the model with the settings that were saved"
-            raise WeightsError(f"{self.name}.load_state_dict", expected=told, got=got, fix=fix)
+            raise WeightsError(f"{self.name}.load_state_dict", expected=expected, got=got, fix=fix)
         for name, array in ours.items():
             array[...] = array_module(array).asarray(state[name])
         self.counts = counts
@@ -109,6 +109,6 @@ def setting(what: str, name: str, value: Any, below: float = math.inf, positive:
     """Return a setting as a number from 0, excluded where it must be positive, to below a limit; refuse another."""
     number = float(require_number(what, name, value))
     if not 0 <= number < below or (positive and number == 0):
-        told = f"{name} {'>' if positive else '>='} 0{'' if below == math.inf else f' and < {below:g}'}, finite"
-        raise ArgumentError(what, expected=told, got=f"{number}", fix="see the class's docstring for usual values")
+        expected = f"{name} {'>' if positive else '>='} 0{'' if below == math.inf else f' and < {below:g}'}, finite"
+        raise ArgumentError(what, expected=expected, got=f"{number}", fix="see the class's docstring for usual values")
     return number

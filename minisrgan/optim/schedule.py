@@ -32,10 +32,10 @@ def piecewise(values: Sequence[float], boundaries: Sequence[int], warmup: int = 
     [0.25, 0.5, 0.75, 1.0, 1.0]
     """
     if len(values) != len(boundaries) + 1 or list(boundaries) != sorted(set(boundaries)):
-        told = "one value more than boundaries, and boundaries that rise"
+        expected = "one value more than boundaries, and boundaries that rise"
         got = f"values {list(values)}, boundaries {list(boundaries)}"
         fix = "values (1e-4, 1e-5) go with boundaries (100_000,)"
-        raise ArgumentError("piecewise", expected=told, got=got, fix=fix)
+        raise ArgumentError("piecewise", expected=expected, got=got, fix=fix)
 
     def schedule(step: int) -> float:
         value = values[sum(step >= boundary for boundary in boundaries)]
