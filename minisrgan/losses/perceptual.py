@@ -52,7 +52,5 @@ class PerceptualLoss:
             terms["consistency"] = consistency_loss(generated, original, self.scale) * self.consistency_weight
         if self.grid_weight:
             terms["grid"] = grid_penalty(generated, original, self.scale) * self.grid_weight
-        total, *others = terms.values()
-        for term in others:
-            total = total + term
-        return total, terms
+        first, *others = terms.values()
+        return sum(others, first), terms
