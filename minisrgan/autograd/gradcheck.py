@@ -25,7 +25,7 @@ import numpy as np
 from minisrgan.autograd.engine import grad, propagate
 from minisrgan.autograd.function import Function
 from minisrgan.autograd.modes import enable_grad
-from minisrgan.autograd.tensor import Tensor, zeros_like
+from minisrgan.autograd.tensor import Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import DTypeError, GradientError
 
@@ -236,6 +236,11 @@ def _describe(function: Differentiable, count: int) -> tuple[str, list[str]]:
     parameters = inspect.signature(described).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
     return name, [f"input {i} ({names[i]})" if i < len(names) else f"input {i}" for i in range(count)]
+
+
+def zeros_like(tensor: Tensor) -> Tensor:
+    """Return zeros of the same shape, dtype and device."""
+    return Tensor(array_module(tensor.data).zeros_like(tensor.data))
 
 
 def _normal(rng: np.random.Generator, like: Array) -> Array:

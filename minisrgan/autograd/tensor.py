@@ -15,7 +15,7 @@ import numpy as np
 
 from minisrgan.autograd.modes import is_grad_enabled
 from minisrgan.autograd.protocols import Protocols, floats, from_numbers
-from minisrgan.backend import Array, array_module, device_of, is_array, to_device, to_numpy
+from minisrgan.backend import Array, device_of, is_array, to_device, to_numpy
 from minisrgan.errors import DTypeError, GradientError, ShapeError
 
 if TYPE_CHECKING:
@@ -269,8 +269,3 @@ class Tensor(Protocols):
         __neg__ = __abs__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = _operation
         sum = mean = max = min = var = std = reshape = flatten = squeeze = transpose = _operation
         exp = log = sqrt = abs = _operation
-
-
-def zeros_like(tensor: Tensor) -> Tensor:
-    """Return zeros of the same shape, dtype and device."""
-    return Tensor(array_module(tensor.data).zeros_like(tensor.data))
