@@ -1,13 +1,11 @@
 """A training in figures: its curves, from the records of a log, and how its pictures change with the steps."""
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
-from itertools import groupby
-from math import ceil, isfinite
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import accumulate, groupby
+from math import ceil, exp, isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError
@@ -39,15 +37,23 @@ def smooth(values: Sequence[float], span: float) -> list[float]:
 
     Formula     m_t = sum_s k^|t-s| x_s / sum_s k^|t-s|,  k = exp(-1 / span)
 
-    Using both sides, the curve does not lag behind the values; the division keeps the ends from falling to 0.
+    Using both sides, the curve does not lag behind the values; the division keeps the ends from falling to 0. The sums
+    are made by recursion, as a log may hold a million steps.
 
     >>> [round(value, 3) for value in smooth([1.0, 1.0, 4.0], span=1e9)]
     [2.0, 2.0, 2.0]
     """
-    distance = np.abs(np.arange(1 - len(values), len(values)))
-    weights = np.exp(-distance / span)
-    totals = np.convolve(weights, values, "valid") / np.convolve(weights, np.ones(len(values)), "valid")
-    return [float(value) for value in totals]
+    keep = exp(-1 / span)
+
+    def gathered(numbers: Iterable[float]) -> list[float]:
+        return list(accumulate(numbers, lambda total, number: keep * total + number))
+
+    def both_sides(numbers: Sequence[float]) -> list[float]:
+        before, after = gathered(numbers), gathered(reversed(numbers))[::-1]
+        return [b + a - number for b, a, number in zip(before, after, numbers, strict=True)]  # itself counts once
+
+    weights = both_sides([1.0] * len(values))
+    return [total / weight for total, weight in zip(both_sides(values), weights, strict=True)]
 
 
 def curves_figure(

@@ -63,6 +63,11 @@ def test_smoothing_neither_lags_nor_sinks():
     assert smooth(values.tolist(), span=2) == pytest.approx(reach @ values / reach.sum(axis=1))
 
 
+def test_smoothing_a_long_log_takes_no_square_of_time():
+    """The paper trains for a million steps; a convolution of that with weights of that length would not end."""
+    assert smooth([1.0] * 200_000, span=3000) == pytest.approx([1.0] * 200_000)
+
+
 @pytest.mark.parametrize("first_step", [0, 30])
 def test_curves_mark_a_new_stage(first_step: int):
     """Steps that begin anew would draw the second stage over the first; steps that go on must not be shifted."""
