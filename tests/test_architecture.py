@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import re
 import statistics
 import subprocess
@@ -287,17 +288,26 @@ def test_import_loads_only_what_is_computed_with():
     loaded = set(in_new_python("import sys, minisrgan; print(*sys.modules)").split())
     assert {"minisrgan.ops.conv", "minisrgan.kernels.winograd", "minisrgan.explain"} <= loaded
     late = {"explain.graph", "explain.layers", "explain.summary", "reference", "kernels.cuda"}
-    assert loaded & {"pathlib", "html", *(f"minisrgan.{name}" for name in late)} == set()
+    # numpy.random takes 20 ms, and would be loaded for an annotation that is evaluated.
+    assert loaded & {"numpy.random", "pathlib", "html", *(f"minisrgan.{name}" for name in late)} == set()
 
 
-def test_import_is_quick():
-    """Every test, worker process and command pays for it. It takes about 0.7 of what NumPy's own import takes.
+def test_import_is_quick(tmp_path: Path):
+    """Every test, worker process and command pays for it. It takes about 0.3 of what NumPy's own import takes.
 
-    A ratio of two times of one process, and of processor time: a busy machine and a slow one give the same.
+    A ratio of two times of one process, and of processor time: a busy machine and a slow one give the same. Both from
+    compiled files, as a user has them.
     """
     code = "from time import process_time as t; a = t(); import numpy; b = t(); import minisrgan; c = t()"
-    code += "; print((c - b) / (b - a))"
-    assert statistics.median(float(in_new_python(code)) for _ in range(7)) < 0.9
+    command = [sys.executable, "-X", f"pycache_prefix={tmp_path}", "-c", f"{code}; print((c - b) / (b - a))"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+    def ratio() -> float:
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    ratio()  # compiles
+    assert statistics.median(ratio() for _ in range(7)) < 0.5
 
 
 # What must not be in it

@@ -14,6 +14,8 @@ changes from one side of x to the other tells: in smooth ground that grows with 
 then moves the inputs a little and starts again, a limited number of times.
 """
 
+from __future__ import annotations  # np.random in a signature takes 20 ms to load
+
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
