@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan import kernels as package
+from minisrgan.kernels import cuda
 from minisrgan.kernels.cuda import launch
 from tests.gpu import cuda_in_c
 
@@ -31,6 +32,7 @@ NAMES = frozenset(
 # Keywords that NumPy's functions take and CuPy's do not.
 UNKNOWN = {"where", "casting", "subok", "signature", "initial", "order", "like"}
 KERNELS: dict[str, Any] = {name: value for name, value in vars(package).items() if hasattr(value, "__wrapped__")}
+TWINS: dict[str, Any] = {name: getattr(cuda, name) for name in KERNELS}
 waits = [0]
 marks = itertools.count(1_000_003, 7)  # in the guards around arrays, for each another
 
@@ -312,7 +314,7 @@ def module() -> Any:
 
 
 def _by_the_cpu(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    return package._by_array(kernel, lambda *args, **options: wrap(kernel(*map(unwrap, args), **options)))
+    return lambda *args, **options: wrap(kernel(*map(unwrap, args), **options))
 
 
 @contextmanager
@@ -324,12 +326,12 @@ def installed(kernels: bool = True) -> Iterator[Any]:
     before = sys.modules.get("cupy")
     cupy = sys.modules["cupy"] = module()
     if not kernels:
-        vars(package).update({name: _by_the_cpu(kernel.__wrapped__) for name, kernel in KERNELS.items()})
+        vars(cuda).update({name: _by_the_cpu(kernel.__wrapped__) for name, kernel in KERNELS.items()})
     _forget()
     try:
         yield cupy
     finally:
-        vars(package).update(KERNELS)
+        vars(cuda).update(TWINS)
         _forget()
         if before is None:
             del sys.modules["cupy"]
