@@ -10,6 +10,7 @@ from tqdm import tqdm
 from minisrgan.backend import Array
 from minisrgan.data import load_photos
 from minisrgan.errors import ConfigError
+from minisrgan.images import describe_skipped
 from minisrgan.training.config import Config
 
 _VALIDATION = 3  # photographs for validation; if there are enough, they are not trained on
@@ -54,8 +55,8 @@ class Options:
             return self.data, {}, []
         found = load_photos(self.data, config.crop, round(self.cache * 1e9))
         photos, seen = found.photos, ""
-        for name, why in found.skipped.items():
-            tqdm.write(f"skipped {name}: {why}", file=sys.stderr)
+        for line in describe_skipped(found.skipped):
+            tqdm.write(line, file=sys.stderr)
         apart = [name for name in kept if name in photos]
         if not kept and len(photos) >= 4 * _VALIDATION:
             apart = list(photos)[-_VALIDATION:]
