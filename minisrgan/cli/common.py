@@ -12,14 +12,15 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from minisrgan.errors import FileError, MinisrganError, translated
+from minisrgan.errors import FileError, ImageError, MinisrganError, translated
 
 EXIT_SOME_FAILED = 3
+OF_ONE_FILE = (ImageError, FileError, OSError, MemoryError)  # errors after which the other files are done all the same
 EVERY = 10.0  # seconds between two lines of progress in a file or pipe
 _BAR = "{desc} {percentage:3.0f}% |{bar:30}| {remaining} left"
 
 
-def path(text: str) -> Path:
+def to_path(text: str) -> Path:
     """Read a path; an empty word, which would be the current folder, is none."""
     if not text:
         raise argparse.ArgumentTypeError("a path, not an empty word; the current folder is .")
@@ -55,12 +56,23 @@ def require_folder(folder: Path) -> None:
         raise PermissionError(f"{there} is not open for writing")
 
 
-def report(error: MinisrganError | OSError | MemoryError, what: str, verbose: bool = False) -> None:
-    """Print an error in four short lines, with the lines of the program above them if asked for."""
+def report(error: MinisrganError | OSError | MemoryError, what: str, verbose: bool = False) -> MinisrganError:
+    """Print an error in four short lines, with the lines of the program above them if asked for; return it as ours."""
     if verbose:
         traceback.print_exception(error)
     ours = error if isinstance(error, MinisrganError) else translated(error, what)
-    print(ours.layout(width=100), file=sys.stderr)
+    print(ours.layout(width=100), file=sys.stderr, flush=True)
+    return ours
+
+
+def report_file(error: MinisrganError | OSError | MemoryError, name: str, args: argparse.Namespace) -> str:
+    """Print what went wrong with one of several files, and return it in a line."""
+    if isinstance(error, BrokenPipeError):  # nobody reads what we print: the end, not the failure of a file
+        raise error
+    ours = error if isinstance(error, MinisrganError) else translated(error, args.command)
+    ours.inside(name)
+    report(ours, args.command, args.verbose)
+    return f"{type(ours).__name__}: {' '.join(ours.got.split())}"
 
 
 class Progress:
@@ -86,6 +98,11 @@ class Progress:
             self.last = now
         self.bar.total = total
         self.bar.update(done - self.bar.n)
+
+    def print(self, line: str) -> None:
+        """Print to standard output, above the bar."""
+        tqdm.write(line)
+        sys.stdout.flush()
 
     def __enter__(self) -> Progress:
         """Return it."""

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from minisrgan.backend import choose_device
-from minisrgan.cli.common import EXIT_SOME_FAILED, Progress, path, report, require_folder
-from minisrgan.errors import ConfigError, ImageError, MinisrganError, OutOfMemoryError, translated
+from minisrgan.cli.common import EXIT_SOME_FAILED, OF_ONE_FILE, Progress, report, report_file, require_folder, to_path
+from minisrgan.errors import ConfigError
 from minisrgan.images import describe_skipped
 from minisrgan.images.photo import Photo, read_photo, write_photo
 from minisrgan.inference import blend, find_jobs, upscale_photo
@@ -47,10 +47,10 @@ def add_parser(commands: Any) -> None:
     # fmt: off
     add("images", nargs="+", metavar="IMAGE", help="files, folders with images in them, patterns such as '*.jpg', or - "
         "for standard input")
-    add("--model", type=path, required=True, metavar="FILE", help="a file of a generator, or srresnet or srgan: the "
+    add("--model", type=to_path, required=True, metavar="FILE", help="a file of a generator, or srresnet or srgan: the "
         "models in the box")
-    add("--out", type=path, metavar="DIR", help="folder for the results; a folder's tree is kept (default: upscaled). "
-        "- writes a single result to standard output, the default for standard input")
+    add("--out", type=to_path, metavar="DIR", help="folder for the results; a folder's tree is kept (default: "
+        "upscaled); - writes a single result to standard output, the default for standard input")
     add("--name", type=_template, metavar="TEMPLATE", help="names of the results without suffix, made of {stem}, "
         "{name}, {suffix}, {folder}, {model} and {scale}: '{stem}_x{scale}'. By default a.png becomes a_x4.png, and "
         "a.jpg a.jpg_x4.png, so that neither takes the place of the other")
@@ -135,12 +135,9 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
                         write_photo(target, large, quality=args.quality, keep_metadata=args.keep_metadata)
                     took = f"{time.perf_counter() - start:.1f} s"
                     line = f"{source} {_size(photo)} -> {target} {_size(large)}, {took}"
-            except BrokenPipeError:
-                raise
-            except (ImageError, OutOfMemoryError, OSError, MemoryError) as error:
-                outcome, ours = "failed", error if isinstance(error, MinisrganError) else translated(error, "upscale")
-                ours.inside(str(source))
-                report(ours, "upscale", args.verbose)
+            except OF_ONE_FILE as error:
+                outcome = "failed"
+                report_file(error, str(source), args)
             else:
                 print(line, flush=True)
             count[outcome] += 1

@@ -12,9 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from minisrgan.errors import ImageError
-
-# Pillow's names of the raster formats that are looked for.
-RASTER = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+from minisrgan.images.files import RASTER
 
 
 def list_images(folder: str | Path, skipped: dict[Path, str] | None = None) -> list[Path]:
@@ -97,7 +95,8 @@ def _why_not(path: Path) -> str:
     if usual:
         return ""  # looked into when it is read; whatever is wrong then is a failure, not a skipped file
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=RASTER) as image:
+        known = [name for name in RASTER if name in Image.OPEN]  # an older Pillow knows fewer
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=known) as image:
             # Camera raw files are TIFFs that begin with a thumbnail: .nef, .dng, .arw and others.
             raw = image.format == "TIFF" and path.suffix
             return f"TIFF under the name *{path.suffix}, as camera raw files are: develop them first" if raw else ""
