@@ -160,7 +160,8 @@ def _enlarge(
 
 def _settings(args: argparse.Namespace, scale: float) -> dict[str, Any]:
     """Return all that the pixels of a result depend on beside its photograph, as JSON can hold it."""
-    used = {key: value for key, value in vars(args).items() if key not in _HARMLESS and value not in (None, False)}
+    given = {key: value for key, value in vars(args).items() if value is not None and value is not False}
+    used = {key: value for key, value in given.items() if key not in _HARMLESS}
     used |= {"scale": f"{scale:g}", "model": f"{find(args.model).stem} ({digest(find(args.model))[:12]})"}
     if args.blend:
         used["blend"] = f"{args.blend[1]:g} of {args.blend[0]} ({digest(find(args.blend[0]))[:12]})"

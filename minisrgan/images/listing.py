@@ -45,13 +45,13 @@ def list_images(folder: str | Path, skipped: dict[Path, str] | None = None) -> l
     inside = {str(folder): {os.path.realpath(folder)}}  # path of a folder -> real folders that it leads through
     # A folder that cannot be opened is handed on as if it were an image: reading it will fail, and nobody overlooks it.
     for place, folders, files in os.walk(folder, onerror=lambda e: found.append(Path(e.filename)), followlinks=True):
-        for name in list(folders):
+        for name in sorted(folders):
             below, real = os.path.join(place, name), os.path.realpath(os.path.join(place, name))
             inside[below] = inside[place] | {real}
             if name.startswith(".") or real in inside[place]:
                 folders.remove(name)  # os.walk will not enter it
                 left_out[Path(below)] = "hidden" if name.startswith(".") else "a link to a folder that it lies in"
-        for path in (Path(place, name) for name in files):
+        for path in (Path(place, name) for name in sorted(files)):
             if reason := _why_not(path):
                 left_out[path] = reason
             else:
