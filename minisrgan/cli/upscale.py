@@ -127,7 +127,9 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
                 outcome, line = "upscaled", f"{source} -> {target}"
                 if record.holds(target, source, None if args.overwrite else settings):
                     outcome, line = "kept", f"{target} exists, kept (--overwrite replaces it)"
-                elif not args.dry_run:
+                elif args.dry_run:
+                    source.open("rb").close()  # what can be told without decoding it: whether it is there
+                else:
                     photo, start = read_photo(source), time.perf_counter()
                     with Progress(f"{number}/{len(jobs)} {source.name}", args.quiet) as progress:
                         large = _enlarge(args, generator, photo, target, progress)

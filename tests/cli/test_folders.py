@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -33,12 +34,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def last(capsys: pytest.CaptureFixture[str]) -> str:
     """Return the last line of the output."""
     return capsys.readouterr().out.splitlines()[-1]
-
-
-def in_a_process(*words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command in a process of its own, with a terminal or locale of its own."""
-    whole = os.environ | {"PYTHONPATH": str(ROOT), "MINISRGAN_THREADS": "1"} | environment
-    return subprocess.run([sys.executable, "-m", "minisrgan", *words], env=whole, capture_output=True, timeout=120)
 
 
 def test_a_photo_that_is_added_later(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,7 +145,7 @@ def test_one_bad_name_ends_only_that_file(place: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are no text are Linux's")
-def test_names_that_the_terminal_cannot_show(place: Path) -> None:
+def test_names_that_the_terminal_cannot_show(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A name in Latin-1, one in Chinese on a terminal of Western Europe: the first ended the command."""
     photos = [b"caf\xe9.png", "\u6f22\u5b57.png".encode(), b"line\nbreak.png", b"a$^$b.png"]
     Path("in").mkdir()
@@ -158,13 +153,14 @@ def test_names_that_the_terminal_cannot_show(place: Path) -> None:
         Image.fromarray(noise(20, 20)).save("in/a.png")
         os.rename(b"in/a.png", b"in/" + name)
     words = ("upscale", "in", "--model", "g.safetensors", "--out", "large")
-    done = in_a_process(*words, PYTHONIOENCODING="cp1252")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "MINISRGAN_THREADS": "1", "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-m", "minisrgan", *words], env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"4 upscaled, 0 kept, 0 failed" in done.stdout
     assert sorted(os.listdir(b"large")) == sorted([*(n[:-4] + b"_x4.png" for n in photos), RECORD.encode()])
-    again = in_a_process(*words, LC_ALL="C.UTF-8", PYTHONUTF8="1")
-    assert (again.returncode, again.stderr) == (0, b"")
-    assert b"0 upscaled, 4 kept, 0 failed" in again.stdout
+    assert command("in", "--out", "large") == 0  # and where it is UTF-8
+    captured = capsys.readouterr()
+    assert (captured.out.splitlines()[-1], captured.err) == ("0 upscaled, 4 kept, 0 failed", "")
 
 
 def test_what_is_wrong_with_out_is_noticed_before_the_work(
@@ -211,32 +207,28 @@ def test_names_by_a_template(place: Path, capsys: pytest.CaptureFixture[str]) ->
         assert "names " in capsys.readouterr().err
 
 
-def test_standard_input_and_output(place: Path) -> None:
+def test_standard_input_and_output(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     """A picture from a pipe into a pipe: every byte of the output belongs to it."""
     write_image("a.png", noise(3, 4))
-    whole = Path("a.png").read_bytes()
-    words = [sys.executable, "-m", "minisrgan", "upscale", "--model", "g.safetensors"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "MINISRGAN_THREADS": "1"}
 
-    def run(*more: str, data: bytes = whole) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([*words, *more], input=data, env=environment, capture_output=True, timeout=120)
+    def run(*words: str, data: bytes = Path("a.png").read_bytes()) -> tuple[int, bytes, bytes]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        return command(*words), *capfdbinary.readouterr()
 
-    done = run("-")
-    assert done.returncode == 0
-    Path("b.png").write_bytes(done.stdout)
-    expected = upscale(trained_looking(), noise(3, 4))
-    np.testing.assert_array_equal(read_image("b.png"), expected)
-    assert b"1 upscaled" in done.stderr
-    quiet = run("a.png", "--out", "-", "-q", "--format", "bmp")
-    assert (quiet.returncode, quiet.stdout[:2], quiet.stderr) == (0, b"BM", b"")
-    kept = run("-", "--out", "large")
-    assert (kept.returncode, names(place / "large")) == (0, ["stdin_x4.png"])
-    bad = run("-", data=b"no picture")
-    assert (bad.returncode, bad.stdout) == (3, b"")
-    assert b"Traceback" not in bad.stderr
-    two = run("-", "a.png", "--out", "-")
-    assert (two.returncode, two.stdout) == (2, b"")
-    assert b"one result" in two.stderr
+    status, out, err = run("-")
+    Path("b.png").write_bytes(out)
+    np.testing.assert_array_equal(read_image("b.png"), upscale(trained_looking(), noise(3, 4)))
+    assert (status, b"1 upscaled" in err) == (0, True)
+    status, out, err = run("a.png", "--out", "-", "-q", "--format", "bmp")
+    assert (status, out[:2], err) == (0, b"BM", b"")
+    assert run("-", "--out", "large")[0] == 0
+    assert names(place / "large") == ["stdin_x4.png"]
+    status, out, err = run("-", data=b"no picture")
+    assert (status, out) == (3, b"")
+    status, out, err = run("-", "a.png", "--out", "-")
+    assert (status, out, b"one result" in err) == (2, b"", True)
 
 
 def test_quiet(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
