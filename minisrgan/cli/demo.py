@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
     log, generator = list[dict[str, Any]](), None
     for name in ("SRResNet", "SRGAN"):
-        training = Run(folder, name.lower(), Options(photos))
+        training = Run(folder, name.lower(), Options(photos, quiet=args.quiet))
         training.start(config, generator)
         training.train()
         generator = load_generator(folder / f"{name.lower()}.safetensors")

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """Train one stage and save it."""
     options = Options(
         args.data, args.validation, args.cache, args.vgg or downloaded("vgg19"), choose_device(args.device),
-        args.save_every, args.validate_every,
+        args.save_every, args.validate_every, args.quiet,
     )  # fmt: skip
     training = Run(args.out, args.stage, options, _draw)
     asked = _settings(args)

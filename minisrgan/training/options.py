@@ -27,6 +27,7 @@ class Options:
     vgg             weights of VGG19, if the content loss needs them
     save_every, validate_every
                     steps between checkpoints, and between validations
+    quiet           show no progress
     Errors          ConfigError for numbers out of range
     """
 
@@ -37,6 +38,7 @@ class Options:
     device: str = "cpu"
     save_every: int = 1000
     validate_every: int = 1000
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         """Refuse invalid numbers of steps or amounts of memory."""
