@@ -39,8 +39,8 @@ def _add_quiet(parser: argparse.ArgumentParser) -> None:
     """Add -q and -v to a parser and to those of its commands, so that they may stand anywhere."""
     add = parser.add_argument
     add("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="print errors and warnings only")
-    add("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="print more: every file that is "
-        "skipped, and where in the program an error arose")  # fmt: skip
+    add("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="also print the name of every "
+        "skipped file, and the traceback of an error")  # fmt: skip
     for action in parser._actions:
         for below in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
             _add_quiet(below)

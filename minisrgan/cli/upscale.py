@@ -37,9 +37,9 @@ def add_parser(commands: Any) -> None:
         "upscale",
         help="enlarge photographs with a trained generator",
         description="Enlarge photographs with a generator that `minisrgan train` or `minisrgan demo` has saved. "
-        "A bad file is reported and skipped; the exit status is then 3. Ctrl-C leaves whole files only; the same "
-        "command then goes on where it was stopped: DIR/.minisrgan.jsonl records what each result was made from, and "
-        "a result of the same photograph, model and settings is kept.",
+        "A file that fails is reported, the others are done, and the exit status is 3. After Ctrl-C all files are "
+        "complete, and the same command continues: DIR/.minisrgan.jsonl records what each result was made from, and a "
+        "result of the same photograph, model and options is kept.",
         epilog="examples: minisrgan upscale holiday/ portrait.jpg --model runs/demo/srgan.safetensors --out large; "
         "curl -s URL | minisrgan upscale - --model srgan > large.png",
     )
@@ -50,13 +50,13 @@ def add_parser(commands: Any) -> None:
     add("--model", type=to_path, required=True, metavar="FILE", help="a file of a generator, or srresnet or srgan: the "
         "models in the box")
     add("--out", type=to_path, metavar="DIR", help="folder for the results; a folder's tree is kept (default: "
-        "upscaled); - writes a single result to standard output, the default for standard input")
-    add("--name", type=_template, metavar="TEMPLATE", help="names of the results without suffix, made of {stem}, "
-        "{name}, {suffix}, {folder}, {model} and {scale}: '{stem}_x{scale}'. By default a.png becomes a_x4.png, and "
-        "a.jpg a.jpg_x4.png, so that neither takes the place of the other")
-    add("--dry-run", action="store_true", help="list what would be done, and write nothing")
-    add("--overwrite", action="store_true", help="replace results that exist; without it those made from the same "
-        "photograph in the same way are kept, and any other file is left alone and counted as failed")
+        "upscaled). - writes one result to standard output; this is the default if IMAGE is -")
+    add("--name", type=_template, metavar="TEMPLATE", help="names of the results without suffix, such as "
+        "'{stem}_x{scale}'; also {name}, {suffix}, {folder} and {model}. By default a.png becomes a_x4.png, and a.jpg "
+        "becomes a.jpg_x4.png, so that no result takes the place of another")
+    add("--dry-run", action="store_true", help="list what would be done; write nothing")
+    add("--overwrite", action="store_true", help="replace existing files. Without it, a result of the same photograph, "
+        "model and options is kept; any other file is left alone, and its photograph is counted as failed")
     add("--scale", type=float, metavar="X", help="how many times larger, 1 or more (default: the generator's scale). "
         "Below that its result is shrunk; above, the generator runs repeatedly and then its result is shrunk")
     add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png", help="of the results; same: "

@@ -1,7 +1,5 @@
 """Which files of a folder are images: what they hold decides, not what they are called."""
 
-from __future__ import annotations
-
 import os
 import stat
 import warnings

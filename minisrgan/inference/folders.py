@@ -1,7 +1,5 @@
 """Which files are to be upscaled, where each result goes, and what a result that is there was made from."""
 
-from __future__ import annotations
-
 import glob
 import hashlib
 import itertools
