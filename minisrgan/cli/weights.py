@@ -103,9 +103,6 @@ def _fetch(args: argparse.Namespace) -> int:
 
 def _convert(args: argparse.Namespace) -> int:
     require_new(args.out, args.overwrite)
-    if args.out.exists() and args.out.samefile(args.source):
-        got = f"{args.out} twice"
-        raise WeightsError("convert", expected="another file than the source", got=got, fix="give another name")
     about = dict(pair.partition("=")[::2] for pair in args.about)
     if wrong := [pair for pair in args.about if pair.partition("=")[0] in RESERVED | {""} or "=" not in pair]:
         expected = f"KEY=VALUE, where KEY is none of {', '.join(sorted(RESERVED))}"
