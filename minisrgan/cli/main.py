@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 from minisrgan import __version__
-from minisrgan.errors import ConfigError, MinisrganError
+from minisrgan.errors import ConfigError, ImageWarning, MinisrganError
+from minisrgan.images.photo import READING
 
 from . import compare, demo, doctor, evaluate, explain, gradcheck, profile, runs, summary, train, upscale, weights
 
@@ -30,6 +35,25 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Print warnings about pictures, ours and Pillow's, as one line each with the file's name, and none twice."""
+
+    @cache  # a training reads its photos again and again
+    def tell(line: str) -> None:
+        print(f"warning: {line}", file=sys.stderr)
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        ours = issubclass(category, ImageWarning) or not hasattr(READING, "path")
+        tell(str(message) if ours else f"{READING.path}: {message}")
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=ImageWarning)
+        warnings.filterwarnings("always", module="PIL")
+        warnings.showwarning = show
+        yield
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
@@ -37,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     try:
-        return int(args.run(args) or 0)
+        with _short_warnings():
+            return int(args.run(args) or 0)
     except MinisrganError as error:
         print(error.layout(width=100), file=sys.stderr)
         return EXIT_ERROR

@@ -44,7 +44,15 @@ def add_parser(commands: Any) -> None:
     add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png", help="of the results; same: "
         "that of each photograph (default: png)")
     add("--quality", type=_quality, default=95, metavar="N", help="of jpg and webp, 1 to 100 (default: 95)")
-    add("--keep-metadata", action="store_true", help="write the colour profile and EXIF of the photograph, too")
+    add("--subsampling", choices=("auto", "444", "422", "420"), default="auto", help="of the colours in a jpg: 444 "
+        "keeps those of each pixel, 422 and 420 of every second or fourth (default: auto, 444 from quality 95 on)")
+    about = parser.add_mutually_exclusive_group()
+    about.add_argument("--keep-metadata", action="store_true", help="write EXIF, XMP, text and comments, too; without "
+                       "it, the colour profile, gamma and resolution are kept")
+    about.add_argument("--strip-metadata", action="store_true", help="write none of that, and no profile: then colours "
+                       "look different where the photograph's are not sRGB")
+    add("--max-megapixels", type=_positive, default=300, metavar="N", help="refuse larger photographs, all pages or "
+        "frames of a file together: they may be made to exhaust the memory (default: 300)")
     add("--blend", type=_file_and_ratio, metavar="FILE:RATIO", help="mix in the weights of another generator: "
         "--model srgan.safetensors --blend srresnet.safetensors:0.3 takes 0.7 srgan + 0.3 srresnet, which is calmer")
     add("--self-ensemble", action="store_true", help="mean over eight turns and mirror images: better, 8 times slower")
@@ -69,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     jobs, problems = find_jobs(args.images, args.out, ending, "same" if args.format == "same" else f".{args.format}")
     for problem in problems:
         print(problem.layout(width=100), file=sys.stderr)
+    looks = {name: getattr(args, name) for name in ("quality", "subsampling", "keep_metadata", "strip_metadata")}
     options = {"tile": args.tile, "overlap": args.overlap, "memory": args.memory, "ensemble": args.self_ensemble}
     done, kept, failed = 0, 0, len(problems)
     try:
@@ -78,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
                 kept += 1
                 continue
             try:
-                start, photo = time.perf_counter(), read_photo(source)
+                start, photo = time.perf_counter(), read_photo(source, max_pixels=args.max_megapixels * 1e6)
                 name = f"{number}/{len(jobs)} {source.name}"
                 with tqdm(desc=name, bar_format=_BAR, leave=False, disable=None) as bar:  # None: not in a log file
 
@@ -87,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
                         bar.update(pixels - bar.n)
 
                     large = upscale_photo(generator, photo, args.scale, progress=show, **options)
-                write_photo(target, large, quality=args.quality, keep_metadata=args.keep_metadata)
+                write_photo(target, large, **looks)
             except ImageError as error:
                 error.inside(str(source))
                 print(error.layout(width=100), file=sys.stderr)
@@ -118,6 +127,17 @@ def _quality(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"a quality from 1 to 100, not {text!r}")
     return int(text)
+
+
+def _positive(text: str) -> float:
+    """Read a number above 0, infinity too."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"a number above 0, not {text!r}")
+    return number
 
 
 def _file_and_ratio(text: str) -> tuple[Path, float]:

@@ -14,6 +14,8 @@ from minisrgan.errors import ImageError
 FORMATS = {
     ".bmp": "BMP", ".jpeg": "JPEG", ".jpg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
 }  # fmt: skip
+# What is opened, whatever a file is called: Pillow's names.
+RASTER = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 
 
 @contextmanager
