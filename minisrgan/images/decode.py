@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from minisrgan.backend import Array
 from minisrgan.images import png, tiff
@@ -50,14 +50,20 @@ def decode(data: bytes, tell: Tell, limit: float, every: bool = True) -> Photo:
     return replace(first, more=tuple(more))
 
 
-def open_raster(data: bytes) -> Any:
-    """Open one of the raster formats. Others may make Pillow run a program, as PostScript does Ghostscript."""
+def open_raster(data: bytes, load: bool = False) -> Any:
+    """Open one of the raster formats. Others may make Pillow run a program, as PostScript does Ghostscript.
+
+    load   decode it as well: Pillow applies its limit of size to a TIFF then once more
+    """
     Image.init()
     formats = [name for name in RASTER if name in Image.OPEN]  # an older Pillow knows fewer
     with _OPENING:  # Pillow's limit is one for all threads; ours is applied before anything is decoded
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(io.BytesIO(data), formats=formats)
+            image = Image.open(io.BytesIO(data), formats=formats)
+            if load:
+                image.load()
+            return image
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
@@ -74,28 +80,34 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
         count = 1
     _check_size(image.size[0] * image.size[1] * count, limit)
     read_deep = _deep_reader(image, data, said) if count == 1 else None
-    depth = said.get("depth") or _depth(image.format, data)
+    depth = said.get("depth") or _depth(image, data)
     if depth > 8 and not read_deep and not image.mode.startswith("I"):
         tell(f"of its {depth} bits a channel 8 are read")
     if said.get("kind") == 0 and "transparency" in image.info:
         # Pillow stretches 2 and 4 bits to 8, but not the one level that is transparent.
         image.info["transparency"] *= {2: 85, 4: 17}.get(depth, 1)
-    for number in range(count):
+    still = count > 1 and "default_image" in image.info and image.info["default_image"]
+    if still:
+        tell("its still picture, for viewers that show no animation, is left out")
+    for number in range(still, count):
         image.seek(number)
-        size, found = image.size, dict(image.info)
+        size = image.size
         if read_deep:
-            pixels, alpha = _split(read_deep(), found.get("transparency"))
+            pixels, alpha = _split(read_deep(), image.info.get("transparency"))
         else:
             image.load()
             pixels, alpha = _planes(image, tell)
         if pixels.shape[:2] != size[::-1]:
             raise ValueError(f"{size} pixels by the header, {pixels.shape[1::-1]} decoded")
-        found |= {"icc_profile": image.info.get("icc_profile"), "text": getattr(image, "text", {})} | said
+        found = {**image.info, "text": getattr(image, "text", {}), **said}
         if image.mode in _CONVERTED:
-            del found["icc_profile"]
+            found.pop("icc_profile", None)
+        if found.get("dpi") == (72, 72) and not found.get("jfif_unit"):  # what Pillow says of a JPEG that says nothing
+            del found["dpi"]
         if count > 1:
-            loop = found.get("loop", 1)  # a GIF says how often it is repeated, the others how often it is played
-            found |= {"duration": found.get("duration", 0), "loop": loop + (image.format == "GIF" and loop > 0)}
+            # A GIF says how often it is repeated, the others how often it is played; 0 is without end.
+            repeated = image.format == "GIF" and found.get("loop", 0) > 0
+            found |= {"duration": found.get("duration", 0), "loop": found.get("loop", 1) + repeated}
         else:
             found.pop("duration", None)
         yield _photo(pixels, alpha, image.getexif, found)
@@ -104,8 +116,8 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
 def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Photo]:
     """Decode a TIFF: the pages that are photographs, not smaller copies of them."""
     found = list(tiff.pages(data))
-    pages = [page for page in found if tiff.is_photo(page[0])]
-    if data[8:10] == b"CR" or (not pages and any(tiff.SUB_FILES in tags for tags, _ in found)):
+    pages = [tags for tags in found if tiff.is_photo(tags)]
+    if data[8:10] == b"CR" or (not pages and any(tiff.SUB_FILES in tags for tags in found)):
         raise ValueError("a camera's raw photograph, of which only a preview could be read; develop it first")
     if pages and len(found) > len(pages):
         tell(f"{len(found) - len(pages)} of its {len(found)} pages, smaller copies or masks of others, left out")
@@ -113,18 +125,21 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
     if len(pages) > 1 and not every:
         tell(f"of its {len(pages)} pages only the first is taken")
         pages = pages[:1]
-    _check_size(sum(tags[tiff.WIDTH] * tags[tiff.HEIGHT] for tags, _ in pages), limit)
-    for tags, header in pages:
-        page, found_here = header + data[len(header) :], {"icc_profile": tags.get(_PROFILE), "xmp": tags.get(_XMP)}
+    _check_size(sum(tags[tiff.WIDTH] * tags[tiff.HEIGHT] for tags in pages), limit)
+    for tags in pages:
+        page, found_here = tiff.alone(data, tags), {"icc_profile": tags.get(_PROFILE), "xmp": tags.get(_XMP)}
         if turned := not tiff.pillow_cannot(tags):
-            image = open_raster(page)
-            image.load()  # turns a TIFF, and no other format
+            try:
+                image = open_raster(page, load=True)  # which turns a TIFF, and no other format
+            except UnidentifiedImageError:
+                raise ValueError(tiff.describe(tags)) from None
             tiff.check(image, tags)
             pixels, alpha = _planes(image, tell)
             if image.mode in _CONVERTED:
                 del found_here["icc_profile"]
         else:
-            pixels, alpha = tiff.assemble((np.array(open_raster(plane)) for plane in tiff.as_grey(page, tags)), tags)
+            grey = (np.array(open_raster(plane, load=True)) for plane in tiff.as_grey(page, tags))
+            pixels, alpha = tiff.assemble(grey, tags)
             if pixels.shape[2] == 4:
                 inks = Image.fromarray(to_8_bits(pixels), "CMYK")
                 tell("of its 16 bits a channel 8 are read") if pixels.dtype == np.uint16 else None
@@ -149,13 +164,15 @@ def _check_size(pixels: int, limit: float) -> None:
         raise TooManyPixels(f"{pixels / 1e6:,.1f} megapixels")
 
 
-def _depth(kind: str, data: bytes) -> int:
-    """Return the bits of a channel where Pillow does not tell, from the first lines of the pixels' own description."""
-    start, beyond = {"JPEG2000": (b"\xff\x4f\xff\x51", 42), "AVIF": (b"pixi", 9)}.get(kind, (b"", 0))
-    at = data.find(start) + beyond
-    if not start or at < beyond:
+def _depth(image: Any, data: bytes) -> int:
+    """Return the bits of a channel where Pillow does not tell them."""
+    if image.format == "PPM":
+        return 16 if image.tile[0][0].startswith("ppm") and image.tile[0][3][1] > 255 else 8
+    start, beyond = {"JPEG2000": (b"\xff\x4f\xff\x51", 42), "AVIF": (b"pixi", 9)}.get(image.format, (b"", 0))
+    at = data.find(start)
+    if not start or at < 0:
         return 8
-    return (data[at] & 0x7F) + 1 if kind == "JPEG2000" else data[at]
+    return (data[at + beyond] & 0x7F) + int(image.format == "JPEG2000")
 
 
 def _deep_reader(image: Any, data: bytes, said: Mapping[str, Any]) -> Callable[[], Array] | None:

@@ -15,6 +15,7 @@ from minisrgan.backend import Array
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_CHUNKS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}  # which say what the numbers mean; their sizes
+_SIZES = {**COLOUR_CHUNKS, b"pHYs": 9, b"acTL": 8}
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _MOST_TEXT, _MOST_PROFILE = 1 << 20, 1 << 24  # bytes; Pillow refuses the file beyond the first
 
@@ -46,7 +47,7 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
         if name == b"IHDR":
             said["depth"], said["kind"] = body[8], body[9]
         if name[:1].islower() and len(whole) == len(body) + 12:
-            if whole != make_chunk(name, body) or len(body) != {**COLOUR_CHUNKS, b"pHYs": 9}.get(name, len(body)):
+            if whole != make_chunk(name, body) or len(body) != _SIZES.get(name, len(body)):
                 tell(f"its {name.decode('latin-1')} chunk is damaged and left out")
                 continue
             if name in _TEXT:

@@ -36,17 +36,34 @@ def order(data: bytes) -> str:
     return ">" if data[:1] == b"M" else "<"
 
 
-def pages(data: bytes) -> Iterator[tuple[Tags, bytes]]:
-    """Walk over the pages: the tags of each, and what the file begins with if it is to begin with this page."""
-    header, kind = data[: 16 if is_big(data) else 8], order(data) + ("Q" if is_big(data) else "L")
-    stream, seen, at = io.BytesIO(data), set[int](), ImageFileDirectory_v2(header).next
+def pages(data: bytes) -> Iterator[Tags]:
+    """Walk over the tags of the pages."""
+    header, stream, seen = data[: 16 if is_big(data) else 8], io.BytesIO(data), set[int]()
+    at = ImageFileDirectory_v2(header).next
     while at and at not in seen:
         seen.add(at)
         tags = ImageFileDirectory_v2(header)
         stream.seek(at)
         tags.load(stream)
-        yield tags, header[: -struct.calcsize(kind)] + struct.pack(kind, at)
+        yield tags
         at = tags.next or 0
+
+
+def alone(data: bytes, tags: Tags) -> bytes:
+    """Return a file with one page of another: it begins with this one, which has no next.
+
+    A single plane that is said to be one of several, which Pillow misreads, becomes a plain one.
+    """
+    big, at, alone = is_big(data), tags.offset or 0, bytearray(data)
+    kind, count, size = ("Q", "Q", 20) if big else ("L", "H", 12)  # of an offset, of the number of tags, bytes of a tag
+    (number,) = struct.unpack_from(order(data) + count, data, at)
+    first = at + struct.calcsize("=" + count)
+    struct.pack_into(order(data) + kind, alone, 8 if big else 4, at)
+    struct.pack_into(order(data) + kind, alone, first + size * number, 0)
+    for entry in range(first, first + size * number, size):
+        if struct.unpack_from(order(data) + "H", data, entry) == (PLANAR,) and layout(tags)[2] == 1:
+            struct.pack_into(order(data) + "H", alone, entry + size - struct.calcsize("=" + kind), 1)
+    return bytes(alone)
 
 
 def is_photo(tags: Tags) -> bool:
@@ -60,6 +77,14 @@ def layout(tags: Tags) -> tuple[int, int, int, tuple[int, ...], tuple[int, ...]]
     bits, extra = tags.get(BITS, (1,)), tags.get(EXTRA, ())
     bits, extra = (value if isinstance(value, tuple) else (value,) for value in (bits, extra))
     return tags[WIDTH], tags[HEIGHT], samples, bits, extra
+
+
+def describe(tags: Tags) -> str:
+    """Say what kind of TIFF is not read."""
+    _, _, samples, bits, _ = layout(tags)
+    names = {"photometric": PHOTOMETRIC, "compression": COMPRESSION, "sample format": FORMAT, "planes": PLANAR}
+    rest = ", ".join(f"{name} {tags[tag]}" for name, tag in names.items() if tag in tags)
+    return f"a TIFF of a kind that is not read: {samples} x {bits[0]} bits, {rest}"
 
 
 def pillow_cannot(tags: Tags) -> bool:
@@ -83,8 +108,7 @@ def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
         or set(bits) not in ({8}, {16})
         or set(np.atleast_1d(tags.get(FORMAT, 1))) - {1, 4}
     ):
-        kind = f"{samples} x {bits[0]} bits, photometric {tags[PHOTOMETRIC]}, compression {tags.get(COMPRESSION, 1)}"
-        raise ValueError(f"a TIFF of a kind that is not read: {kind}, sample format {tags.get(FORMAT, 1)}")
+        raise ValueError(describe(tags))
     wide = 1 if apart else samples
     new = {WIDTH: width * wide, BITS: bits[0], PHOTOMETRIC: 1, SAMPLES: 1}
     if TILE_WIDTH in tags:
@@ -152,9 +176,9 @@ def say_16_bits(data: bytes, which: Sequence[bool]) -> bytes:
     Pillow writes no 16 bits of colour. But a row of them is, byte by byte, a row of twice as many pixels of 8 bits.
     """
     out = bytearray(data)
-    for (_, header), deep in zip(pages(data), which, strict=True):
-        at = int.from_bytes(header[4:8], "little")
-        for entry in range(at + 2, at + 2 + 12 * int.from_bytes(data[at : at + 2], "little") if deep else 0, 12):
+    for tags, deep in zip(pages(data), which, strict=True):
+        at = tags.offset or 0
+        for entry in range(at + 2, at + 2 + 12 * len(tags) if deep else 0, 12):
             tag, _, count, value = struct.unpack_from("<HHLL", data, entry)
             if tag == WIDTH:
                 struct.pack_into("<L", out, entry + 8, value // 2)
