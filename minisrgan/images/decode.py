@@ -127,7 +127,7 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
         pages = pages[:1]
     _check_size(sum(tags[tiff.WIDTH] * tags[tiff.HEIGHT] for tags in pages), limit)
     for tags in pages:
-        page, found_here = tiff.alone(data, tags), {"icc_profile": tags.get(_PROFILE), "xmp": tags.get(_XMP)}
+        page, found_here = tiff.beginning_with(data, tags), {"icc_profile": tags.get(_PROFILE), "xmp": tags.get(_XMP)}
         if turned := not tiff.pillow_cannot(tags):
             try:
                 image = open_raster(page, load=True)  # which turns a TIFF, and no other format
@@ -143,7 +143,7 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
             if pixels.shape[2] == 4:
                 inks = Image.fromarray(to_8_bits(pixels), "CMYK")
                 tell("of its 16 bits a channel 8 are read") if pixels.dtype == np.uint16 else None
-                pixels = np.array(_in_rgb(inks, found_here.pop("icc_profile"), tell))
+                pixels = np.array(to_srgb(inks, found_here.pop("icc_profile"), tell))
                 alpha = None if alpha is None else to_8_bits(alpha)
         unit = {2: 1, 3: 2.54}.get(tags.get(_DPI_UNIT, 2), 0)  # inches, centimetres, or nothing that is known
         found_here["dpi"] = [float(tags.get(tag, 0)) * unit for tag in _DPI]
@@ -211,28 +211,23 @@ def _planes(image: Image.Image, tell: Tell) -> tuple[Array, Array | None]:
         opaque = None if clear is None else np.where(levels == clear, 0, 65535).astype(np.uint16)
         return levels[..., None], opaque
     if image.mode in _CONVERTED:
-        image = _in_rgb(image, image.info.get("icc_profile"), tell)
+        image = to_srgb(image, image.info.get("icc_profile"), tell)
     grey = image.mode in ("1", "L", "LA", "La")
     transparent = clear is not None or image.mode[-1] in "Aa"  # "a": colours multiplied by alpha, which convert undoes
     planes = np.atleast_3d(np.array(image.convert(("L" if grey else "RGB") + "A" * transparent)))  # (H, W, 1..4)
     return (planes[..., :-1], planes[..., -1]) if transparent else (planes, None)
 
 
-def _in_rgb(image: Image.Image, profile: bytes | None, tell: Tell) -> Image.Image:
-    """Turn inks or LAB into sRGB, by the profile where there is one."""
-    return to_srgb(image, profile, tell) if profile else image.convert("RGB")
-
-
-def to_srgb(image: Image.Image, profile: bytes, tell: Tell) -> Image.Image:
-    """Turn the colours that a profile describes into those of sRGB, which is what is meant where there is none."""
-    grey = image.mode == "L"
+def to_srgb(image: Image.Image, profile: bytes | None, tell: Tell) -> Image.Image:
+    """Turn grey, RGB, inks or LAB into sRGB (grey stays grey), by the profile where there is one."""
+    mode = "L" if image.mode == "L" else "RGB"
     try:
-        source, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-        turned = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+        if profile:
+            source, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            image = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB") or image
     except (ImageCms.PyCMSError, OSError, ImportError):
         tell("its colour profile cannot be applied: colours are not exact")
-        turned = image
-    return (turned or image).convert("L" if grey else "RGB")
+    return image.convert(mode)
 
 
 def _photo(pixels: Array, alpha: Array | None, read_exif: Callable[[], Image.Exif], found: Mapping[str, Any]) -> Photo:

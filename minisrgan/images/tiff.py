@@ -49,21 +49,11 @@ def pages(data: bytes) -> Iterator[Tags]:
         at = tags.next or 0
 
 
-def alone(data: bytes, tags: Tags) -> bytes:
-    """Return a file with one page of another: it begins with this one, which has no next.
-
-    A single plane that is said to be one of several, which Pillow misreads, becomes a plain one.
-    """
-    big, at, alone = is_big(data), tags.offset or 0, bytearray(data)
-    kind, count, size = ("Q", "Q", 20) if big else ("L", "H", 12)  # of an offset, of the number of tags, bytes of a tag
-    (number,) = struct.unpack_from(order(data) + count, data, at)
-    first = at + struct.calcsize("=" + count)
-    struct.pack_into(order(data) + kind, alone, 8 if big else 4, at)
-    struct.pack_into(order(data) + kind, alone, first + size * number, 0)
-    for entry in range(first, first + size * number, size):
-        if struct.unpack_from(order(data) + "H", data, entry) == (PLANAR,) and layout(tags)[2] == 1:
-            struct.pack_into(order(data) + "H", alone, entry + size - struct.calcsize("=" + kind), 1)
-    return bytes(alone)
+def beginning_with(data: bytes, tags: Tags) -> bytes:
+    """Return a file of several pages with this one as the first."""
+    start, kind = (8, "Q") if is_big(data) else (4, "L")
+    at = struct.pack(order(data) + kind, tags.offset)
+    return data[:start] + at + data[start + len(at) :]
 
 
 def is_photo(tags: Tags) -> bool:
@@ -87,10 +77,15 @@ def describe(tags: Tags) -> str:
     return f"a TIFF of a kind that is not read: {samples} x {bits[0]} bits, {rest}"
 
 
+def are_apart(tags: Tags) -> bool:
+    """Whether planes are stored one after another. Of a single compressed one it does not matter what its tags say."""
+    return tags.get(PLANAR) == 2 and (layout(tags)[2] > 1 or tags.get(COMPRESSION, 1) == 1)
+
+
 def pillow_cannot(tags: Tags) -> bool:
-    """Whether the page has several samples a pixel that are stored apart or have 16 bits: Pillow makes stripes of the
-    first, where it reads them at all, and keeps 8 bits of the second."""
-    return layout(tags)[2] > 1 and (tags.get(PLANAR) == 2 or max(layout(tags)[3]) == 16)
+    """Whether Pillow misreads a page: stripes of planes stored apart, 8 bits of 16 with several samples a pixel."""
+    _, _, samples, bits, _ = layout(tags)
+    return (samples > 1) + (max(bits) != 8) + are_apart(tags) >= 2
 
 
 def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
@@ -101,7 +96,7 @@ def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
     Errors  ValueError for what is stored in another way still
     """
     width, _, samples, bits, _ = layout(tags)
-    apart = tags.get(PLANAR) == 2
+    apart = are_apart(tags)
     if (
         tags[PHOTOMETRIC] not in _COLOURS
         or tags.get(COMPRESSION, 1) not in _BYTEWISE
@@ -142,7 +137,7 @@ def assemble(grey: Iterable[Array], tags: Tags) -> tuple[Array, Array | None]:
     width, height, samples, _, extra = layout(tags)
     planes = np.dstack([plane.reshape(height, width, -1) for plane in grey])
     planes = planes.astype(planes.dtype.newbyteorder("="))
-    if tags.get(PREDICTOR) == 2 and tags.get(PLANAR) != 2:  # each pixel stored as the difference from its left one
+    if tags.get(PREDICTOR) == 2 and not are_apart(tags):  # each pixel stored as the difference from its left one
         step = tags.get(TILE_WIDTH, width)
         for left in range(0, width, step):
             part = planes[:, left : left + step]

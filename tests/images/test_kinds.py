@@ -73,6 +73,8 @@ def test_every_layout_of_a_tiff(tmp_path: Path, levels: Array, apart: bool, orde
     multiplied = np.dstack([np.full((4, 4, 3), white // 4), np.full((4, 4), white // 2)]).astype(levels.dtype)
     photo = read_photo(write_tiff(tmp_path / "a.tif", Page(multiplied, 2, apart, extra=(1,)), order=order))
     assert np.abs(photo.pixels.astype(int) - white // 2).max() <= 1 + (white == 255)
+    single = Page(levels[..., :1], 1, apart, pack=DEFLATE)  # it does not matter what else it is said to be
+    assert_same(read_photo(write_tiff(tmp_path / "a.tif", single, order=order)), levels[..., :1])
     negative = write_tiff(tmp_path / "a.tif", Page(white - levels[..., :2], 0, apart, extra=(2,)), order=order)
     if apart or levels is WORDS:
         assert_same(read_photo(negative), levels[..., :1], white - levels[..., 1])
@@ -122,11 +124,15 @@ def test_kinds_that_are_not_read(tmp_path: Path):
     assert "sample format (2,) by its tags, but Pillow decodes 40 x 24 of L" in refusal(signed)
     jpeg = write_tiff(tmp_path / "a.tif", Page(WORDS[..., :3], pack=(bytes, 7)))
     assert "3 x 16 bits, photometric 2, compression 7" in refusal(jpeg)
+    bits = np.packbits(ROWS % 3 == 0, axis=1)[..., None]
+    assert "1 x 1 bits, photometric 0" in refusal(
+        write_tiff(tmp_path / "a.tif", Page(bits, 0, True, tags={256: WIDTH, 258: 1}))
+    )
     assert "3 x 8 bits, photometric 8" in refusal(write_tiff(tmp_path / "a.tif", Page(COLOURS, 8, apart=True)))
 
 
 def test_what_pillow_decodes_is_compared_with_the_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The next kind that Pillow misreads is not known yet: with fewer bits or planes than it should have it is refused."""
+    """The next kind that Pillow misreads is not known yet: with fewer bits or planes than it has, it is refused."""
     monkeypatch.setattr("minisrgan.images.tiff.pillow_cannot", lambda tags: False)
     for name, planes in {"bits": WORDS[..., :3], "apart": WORDS}.items():
         said = refusal(write_tiff(tmp_path / f"{name}.tif", Page(planes, apart=name == "apart")))
