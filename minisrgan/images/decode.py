@@ -109,7 +109,7 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
             repeated = image.format == "GIF" and found.get("loop", 0) > 0
             found |= {"duration": found.get("duration", 0), "loop": found.get("loop", 1) + repeated}
         else:
-            found.pop("duration", None)
+            found = {key: value for key, value in found.items() if key not in ("duration", "loop")}
         yield _photo(pixels, alpha, image.getexif, found)
 
 
