@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,19 +87,18 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
     if said.get("kind") == 0 and "transparency" in image.info:
         # Pillow stretches 2 and 4 bits to 8, but not the one level that is transparent.
         image.info["transparency"] *= {2: 85, 4: 17}.get(depth, 1)
-    still = count > 1 and "default_image" in image.info and image.info["default_image"]
+    still = bool(count > 1 and image.info.get("default_image"))
     if still:
         tell("its still picture, for viewers that show no animation, is left out")
     for number in range(still, count):
         image.seek(number)
-        size = image.size
         if read_deep:
             pixels, alpha = _split(read_deep(), image.info.get("transparency"))
         else:
             image.load()
             pixels, alpha = _planes(image, tell)
-        if pixels.shape[:2] != size[::-1]:
-            raise ValueError(f"{size} pixels by the header, {pixels.shape[1::-1]} decoded")
+        if pixels.shape != said.get("shape", pixels.shape):
+            raise ValueError(f"{said['shape']} levels by the header, but Pillow decodes {pixels.shape}")
         found = {**image.info, "text": getattr(image, "text", {}), **said}
         if image.mode in _CONVERTED:
             found.pop("icc_profile", None)
@@ -147,16 +147,17 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
                 alpha = None if alpha is None else to_8_bits(alpha)
         unit = {2: 1, 3: 2.54}.get(tags.get(_DPI_UNIT, 2), 0)  # inches, centimetres, or nothing that is known
         found_here["dpi"] = [float(tags.get(tag, 0)) * unit for tag in _DPI]
-        exif = Image.Exif()
-        exif.endian, exif.bigtiff = tiff.order(data), tiff.is_big(data)
+        yield _photo(pixels, alpha, partial(_tiff_exif, data, tags, turned), found_here)
 
-        def read_exif(exif: Image.Exif = exif, at: Any = tags.offset, turned: bool = turned) -> Image.Exif:
-            exif.load_from_fp(io.BytesIO(data), at)
-            if turned:
-                exif[_ORIENTATION] = 1
-            return exif
 
-        yield _photo(pixels, alpha, read_exif, found_here)
+def _tiff_exif(data: bytes, tags: tiff.Tags, turned: bool) -> Image.Exif:
+    """Return the EXIF of a page of a TIFF, without a turn that has been made."""
+    exif = Image.Exif()
+    exif.endian, exif.bigtiff = tiff.order(data), tiff.is_big(data)
+    exif.load_from_fp(io.BytesIO(data), tags.offset)
+    if turned:
+        exif[_ORIENTATION] = 1
+    return exif
 
 
 def _check_size(pixels: int, limit: float) -> None:
@@ -246,7 +247,8 @@ def _photo(pixels: Array, alpha: Array | None, read_exif: Callable[[], Image.Exi
     if text := {key: value for key, value in text.items() if not re.match("XML:com.adobe|Raw profile", key)}:
         info["text"] = text
     alpha = None if alpha is None else upright(alpha, turn)
-    return Photo(upright(pixels, turn), alpha, found.get("icc_profile") or None, exif, info)
+    profile = found.get("icc_profile")
+    return Photo(upright(pixels, turn), alpha, profile if isinstance(profile, bytes) and profile else None, exif, info)
 
 
 def _read_exif(read: Callable[[], Image.Exif]) -> tuple[Any, bytes | None]:

@@ -45,7 +45,8 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
     options |= _beside(kind, pages[0], metadata, tell)
     if animation:
         planes = _alike(planes)
-        options |= {"duration": [min(round(page.info["duration"]), 65_535) for page in pages], "loop": photo.info["loop"]}
+        times = [min(round(page.info["duration"]), 65_535) for page in pages]  # ms; PNG has no longer ones
+        options |= {"duration": times, "loop": photo.info["loop"]}
     wide = [plane.dtype == np.uint16 and plane.shape[2] > 1 for plane in planes]  # which Pillow cannot write
     if kind == "PNG" and wide[0]:
         path.write_bytes(png.write_16_bits(planes[0], **options))

@@ -40,12 +40,13 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
     Those are optional chunks with a wrong checksum or size, and more than 1 MB of text.
 
     tell     called with what was left out
-    Returns  the PNG without that, and what it says: "depth", "colour" (chunks), "icc_profile"
+    Returns  the PNG without that, and what it says: "depth", "kind", "shape", "colour" (chunks), "icc_profile"
     """
     kept, said, room = [SIGNATURE], dict[str, Any](colour={}), _MOST_TEXT
     for name, body, whole in chunks(data):
         if name == b"IHDR":
-            said["depth"], said["kind"] = body[8], body[9]
+            width, height, said["depth"], said["kind"] = struct.unpack(">LLBB", body[:10])
+            said["shape"] = height, width, 3 if said["kind"] & 2 else 1
         if name[:1].islower() and len(whole) == len(body) + 12:
             if whole != make_chunk(name, body) or len(body) != _SIZES.get(name, len(body)):
                 tell(f"its {name.decode('latin-1')} chunk is damaged and left out")

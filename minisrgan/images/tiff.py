@@ -104,18 +104,20 @@ def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
         or set(np.atleast_1d(tags.get(FORMAT, 1))) - {1, 4}
     ):
         raise ValueError(describe(tags))
+    where, how_long = (TILES, TILE_BYTES) if TILES in tags else (STRIPS, STRIP_BYTES)
+    starts, sizes = (tuple(np.atleast_1d(tags[tag]).tolist()) for tag in (where, how_long))
+    if max(map(sum, zip(starts, sizes, strict=True))) > len(data):
+        raise ValueError("the file is cut off")
     wide = 1 if apart else samples
     new = {WIDTH: width * wide, BITS: bits[0], PHOTOMETRIC: 1, SAMPLES: 1}
     if TILE_WIDTH in tags:
         new[TILE_WIDTH] = tags[TILE_WIDTH] * wide
     same = (HEIGHT, COMPRESSION, FILL_ORDER, STRIP_ROWS, TILE_HEIGHT, *([PREDICTOR] if apart else []))
     kept = {tag: (tags[tag],) for tag in same if tag in tags} | {tag: (value,) for tag, value in new.items()}
-    for plane in range(samples if apart else 1):
-        for tag in (STRIPS, STRIP_BYTES, TILES, TILE_BYTES):
-            if tag in tags:
-                values = tuple(np.atleast_1d(tags[tag]).tolist())
-                count = len(values) // (samples if apart else 1)
-                kept[tag] = values[plane * count : (plane + 1) * count]
+    planes = samples if apart else 1
+    for plane in range(planes):
+        part = slice(plane * len(starts) // planes, (plane + 1) * len(starts) // planes)
+        kept |= {where: starts[part], how_long: sizes[part]}
         end = len(data) + len(data) % 2
         header = data[:2] + struct.pack(order(data) + "HL", 42, end)
         yield header + data[8:].ljust(end - 8, b"\0") + _directory(data, kept, end)

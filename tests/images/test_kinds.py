@@ -176,6 +176,18 @@ def test_a_tiff_whose_pages_go_round(tmp_path: Path):
     assert_same(read_photo(path), COLOURS)
 
 
+def test_a_tiff_that_is_cut_off(tmp_path: Path):
+    """What Pillow is given has a new directory at the end, which must not become pixels of the last plane."""
+    path = write_tiff(tmp_path / "a.tif", Page(WORDS, apart=True, extra=(2,)))
+    data, plane = path.read_bytes(), HEIGHT * WIDTH * 2
+    last = struct.pack("<L", 8 + 3 * plane)
+    assert data.count(last) == 1
+    path.write_bytes(data.replace(last, struct.pack("<L", len(data) - plane)))
+    read_photo(path)
+    path.write_bytes(data.replace(last, struct.pack("<L", len(data) - plane + 1)))
+    assert "cut off" in refusal(path)
+
+
 # 16 bits
 
 
@@ -410,6 +422,13 @@ def test_damaged_pixels_of_a_png(tmp_path: Path):
     data[29] ^= 1  # the header's
     path.write_bytes(data)
     refusal(path)
+
+
+def test_what_pillow_decodes_is_compared_with_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As of a TIFF: should a new Pillow read grey for colour, or another size, nobody would notice."""
+    path = write_png(tmp_path / "a.png", COLOURS, 2)
+    monkeypatch.setattr("minisrgan.images.decode._planes", lambda image, tell: (COLOURS[..., :1], None))
+    assert "(24, 40, 3) levels by the header, but Pillow decodes (24, 40, 1)" in refusal(path)
 
 
 def test_a_limit_for_all_pictures_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
