@@ -45,14 +45,19 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
     options |= _beside(kind, pages[0], metadata, tell)
     if animation:
         planes = _alike(planes)
-        times = [min(round(page.info["duration"]), 65_535) for page in pages]  # ms; PNG has no longer ones
-        options |= {"duration": times, "loop": photo.info["loop"]}
+        times = [min(round(page.info.get("duration", 0)), 65_535) for page in pages]  # ms; PNG has no longer ones
+        options |= {"duration": times, "loop": photo.info.get("loop", 0)}
     wide = [plane.dtype == np.uint16 and plane.shape[2] > 1 for plane in planes]  # which Pillow cannot write
     if kind == "PNG" and wide[0]:
         path.write_bytes(png.write_16_bits(planes[0], **options))
         return
     first, *more = map(_image, planes, wide)
-    first.save(path, kind, **options, **({"save_all": True, "append_images": more} if more else {}))
+    if more:
+        options |= {"save_all": True, "append_images": more}
+    for page, image in zip(pages[1:], more, strict=True):  # what a page says nothing of it would take from the first
+        silent: dict[str, Any] = {"icc_profile": None, "dpi": None, "exif": b""}
+        image.encoderinfo = {} if animation else silent | _beside(kind, page, metadata, tell)
+    first.save(path, kind, **options)
     if any(wide):
         path.write_bytes(tiff.say_16_bits(path.read_bytes(), wide))
 
@@ -71,6 +76,8 @@ def _fit(photo: Photo, kind: str, deep: bool, metadata: Metadata, tell: Tell) ->
     elif profile and (kind == "BMP" or (kind == "WEBP" and space == 1)):  # in a WebP grey becomes RGB
         pixels, profile = np.atleast_3d(np.array(to_srgb(_image(pixels), profile, tell))), None
     chunks = photo.info.get("colour", {})
+    if b"cICP" in chunks and kind != "PNG" and metadata != "none":
+        tell("its cICP, which says what its colours mean, is left out: colours may look different")
     if b"gAMA" in chunks and kind != "PNG" and metadata != "none" and not (photo.icc_profile or b"sRGB" in chunks):
         white, power = np.iinfo(pixels.dtype).max, _GAMMA / (int.from_bytes(chunks[b"gAMA"]) / 100_000 or _GAMMA)
         table = ((np.arange(white + 1) / white) ** power * white).round().astype(pixels.dtype)

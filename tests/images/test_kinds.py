@@ -482,6 +482,27 @@ def test_colours_look_the_same(tmp_path: Path, suffix: str):
     assert read_photo(tmp_path / f"a{suffix}").icc_profile is None
 
 
+def test_each_page_has_its_own_profile(tmp_path: Path):
+    """Pillow gives what it was told of the first page to all that say nothing."""
+    exif = Image.Exif()
+    exif[0x013B] = "A. Artist"
+    pages = Photo(COLOURS), Photo(ALPHA[..., None]), Photo(COLOURS, icc_profile=SRGB), Photo(WORDS[..., :3])
+    info = {"dpi": (300.0, 300.0)}
+    photo = Photo(COLOURS, None, p3_profile(), exif.tobytes(), info, pages)
+    write_photo(tmp_path / "a.tif", photo, keep_metadata=True)
+    copy = read_photo(tmp_path / "a.tif")
+    assert [page.icc_profile for page in (copy, *copy.more)] == [p3_profile(), None, None, SRGB, None]
+    assert [page.exif is None for page in (copy, *copy.more)] == [False, True, True, True, True]
+    assert [page.info for page in (copy, *copy.more)] == [info, {}, {}, {}, {}]
+    assert_same(copy.more[3], WORDS[..., :3])
+    cicp = chunk(b"cICP", bytes([12, 13, 0, 1]))
+    photo = read_photo(write_png(tmp_path / "a.png", COLOURS, 2, before=cicp))
+    write_photo(tmp_path / "b.png", photo)
+    assert cicp in (tmp_path / "b.png").read_bytes()
+    with pytest.warns(ImageWarning, match="its cICP"):
+        write_photo(tmp_path / "b.jpg", photo)
+
+
 def test_gamma_is_kept_or_applied(tmp_path: Path):
     """A picture of linear light, shown as if it were not, is far too dark."""
     gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
