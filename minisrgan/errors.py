@@ -96,6 +96,10 @@ class ImageError(MinisrganError, ValueError):
     """A picture cannot be read, written or used."""
 
 
+class ImageWarning(UserWarning):
+    """A picture was read or written, but not all that its file holds."""
+
+
 class DataError(MinisrganError, ValueError):
     """A folder of photographs cannot be trained on."""
 

@@ -6,12 +6,16 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack, redirect_stdout, suppress
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from functools import cache
+from typing import Any
 
 from minisrgan import __version__
 from minisrgan.cli.common import report
-from minisrgan.errors import MinisrganError
+from minisrgan.errors import ImageWarning, MinisrganError
+from minisrgan.images.photo import READING
 
 from . import compare, demo, doctor, evaluate, explain, gradcheck, profile, runs, summary, train, upscale, weights
 
@@ -46,6 +50,25 @@ def _add_quiet(parser: argparse.ArgumentParser) -> None:
             _add_quiet(below)
 
 
+@contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Print warnings about pictures, ours and Pillow's, as one line each with the file's name, and none twice."""
+
+    @cache  # a training reads its photos again and again
+    def tell(line: str) -> None:
+        print(f"warning: {line}", file=sys.stderr)
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        ours = issubclass(category, ImageWarning) or not hasattr(READING, "path")
+        tell(str(message) if ours else f"{READING.path}: {message}")
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=ImageWarning)
+        warnings.filterwarnings("always", module="PIL")
+        warnings.showwarning = show
+        yield
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its status.
 
@@ -70,7 +93,7 @@ def _run(argv: Sequence[str] | None) -> int:
     """Run a command, and report its errors."""
     args = build_parser().parse_args(argv)
     try:
-        with ExitStack() as stack:
+        with _short_warnings(), ExitStack() as stack:
             if args.quiet:
                 stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w", encoding="utf-8"))))
             return int(args.run(args) or 0)

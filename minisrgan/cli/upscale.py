@@ -62,7 +62,15 @@ def add_parser(commands: Any) -> None:
     add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png", help="of the results; same: "
         "that of each photograph (default: png)")
     add("--quality", type=_quality, default=95, metavar="N", help="of jpg and webp, 1 to 100 (default: 95)")
-    add("--keep-metadata", action="store_true", help="write the colour profile and EXIF of the photograph, too")
+    add("--subsampling", choices=("auto", "444", "422", "420"), default="auto", help="of the colours in a jpg: 444 "
+        "keeps those of each pixel, 422 and 420 of every second or fourth (default: auto, 444 from quality 95 on)")
+    about = parser.add_mutually_exclusive_group()
+    about.add_argument("--keep-metadata", action="store_true", help="write EXIF, XMP, text and comments, too; without "
+                       "it, the colour profile, gamma and resolution are kept")
+    about.add_argument("--strip-metadata", action="store_true", help="write none of that, and no profile: then colours "
+                       "look different where the photograph's are not sRGB")
+    add("--max-megapixels", type=_positive, default=300, metavar="N", help="refuse larger photographs, all pages or "
+        "frames of a file together: they may be made to exhaust the memory (default: 300)")
     add("--blend", type=_file_and_ratio, metavar="FILE:RATIO", help="mix in the weights of another generator: "
         "--model srgan.safetensors --blend srresnet.safetensors:0.3 takes 0.7 srgan + 0.3 srresnet, which is calmer")
     add("--self-ensemble", action="store_true", help="mean over eight turns and mirror images: better, 8 times slower")
@@ -120,6 +128,7 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
         report(problem, "upscale")
     if jobs and not args.dry_run:
         require_folder(out)
+    looks = {name: getattr(args, name) for name in ("quality", "subsampling", "keep_metadata", "strip_metadata")}
     count = Counter(failed=len(problems))
     try:
         for number, (source, target) in enumerate(jobs.items(), 1):
@@ -130,11 +139,11 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
                 elif args.dry_run:
                     source.open("rb").close()  # what can be told without decoding it: whether it is there
                 else:
-                    photo, start = read_photo(source), time.perf_counter()
+                    start, photo = time.perf_counter(), read_photo(source, max_pixels=args.max_megapixels * 1e6)
                     with Progress(f"{number}/{len(jobs)} {source.name}", args.quiet) as progress:
                         large = _enlarge(args, generator, photo, target, progress)
                     with record.making(target, source, settings):
-                        write_photo(target, large, quality=args.quality, keep_metadata=args.keep_metadata)
+                        write_photo(target, large, **looks)
                     took = f"{time.perf_counter() - start:.1f} s"
                     line = f"{source} {_size(photo)} -> {target} {_size(large)}, {took}"
             except OF_ONE_FILE as error:
@@ -205,6 +214,17 @@ def _quality(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"a quality from 1 to 100, not {text!r}")
     return int(text)
+
+
+def _positive(text: str) -> float:
+    """Read a number above 0, infinity too."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"a number above 0, not {text!r}")
+    return number
 
 
 def _file_and_ratio(text: str) -> tuple[Path, float]:
