@@ -13,9 +13,10 @@ Where an error passes through modules on its way up, each puts its own name in f
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class MinisrganError(Exception):
@@ -95,6 +96,10 @@ class ImageError(MinisrganError, ValueError):
     """A picture cannot be read, written or used."""
 
 
+class ImageWarning(UserWarning):
+    """A picture was read or written, but not all that its file holds."""
+
+
 class DataError(MinisrganError, ValueError):
     """A folder of photographs cannot be trained on."""
 
@@ -104,11 +109,42 @@ class WeightsError(MinisrganError, ValueError):
 
 
 class ConfigError(MinisrganError, ValueError):
-    """A training configuration contradicts itself or names what does not exist."""
+    """Settings or options contradict each other, or name what does not exist."""
 
 
 class CheckpointError(MinisrganError, ValueError):
     """A checkpoint is damaged or of another training, or its folder is in use."""
+
+
+class FileError(MinisrganError):
+    """A file or folder cannot be opened, read or written, or must not be replaced."""
+
+
+class OutOfMemoryError(MinisrganError, MemoryError):
+    """The memory is not enough."""
+
+
+def translated(error: OSError | MemoryError, what: str) -> MinisrganError:
+    """Return an error of the file system or of the memory as one of ours, with the numbers that are known.
+
+    what  the command that met it
+
+    >>> print(translated(FileNotFoundError(2, "No such file or directory", "a.png"), "upscale"))
+    FileError in upscale
+      expected  a file that can be opened
+      got       [Errno 2] No such file or directory: 'a.png'
+      fix       check the path, its permissions and the space left
+    """
+    if isinstance(error, OSError):
+        fix = "check the path, its permissions and the space left"
+        return FileError(what, expected="a file that can be opened", got=str(error), fix=fix)
+    expected = "enough memory"
+    with suppress(AttributeError, ValueError, OSError):  # Windows does not tell in this way
+        sizes = (os.sysconf(f"SC_{name}PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9 for name in ("", "AV"))
+        expected += "; this machine has {:.1f} GB, of which {:.1f} GB are free".format(*sizes)
+    got = str(error) or "an allocation that failed"  # NumPy's tells how much was asked for
+    fix = "a smaller picture, crop or batch takes less; upscale has --memory and --tile; close other programs"
+    return OutOfMemoryError(what, expected=expected, got=got, fix=fix)
 
 
 @contextmanager

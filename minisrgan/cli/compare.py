@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from pathlib import Path
 from typing import Any
 
 from minisrgan.backend import choose_device
+from minisrgan.cli.common import add_overwrite, require_new, to_path
 from minisrgan.cli.evaluate import add_method_options
 from minisrgan.errors import ConfigError
 from minisrgan.images import imresize, read_image, replacing
@@ -28,12 +28,13 @@ def add_parser(commands: Any) -> None:
         epilog="example: minisrgan compare portrait.jpg --from-original --model srgan.safetensors --out page.html",
     )
     add, source = parser.add_argument, parser.add_mutually_exclusive_group()
-    add("photo", type=Path, metavar="PHOTO", help="an image file")
+    add("photo", type=to_path, metavar="PHOTO", help="an image file")
     source.add_argument("--lr", action="store_true", help="PHOTO is the small image, to be enlarged (the default)")
     source.add_argument("--from-original", action="store_true", help="PHOTO is the large image: shrink it with "
                         "bicubic, enlarge the result, and show PHOTO beside it with PSNR and SSIM")  # fmt: skip
     add_method_options(parser)
-    add("--out", type=Path, required=True, metavar="FILE", help="page.html, or figure.png, .svg or .pdf")
+    add("--out", type=to_path, required=True, metavar="FILE", help="page.html, or figure.png, .svg or .pdf")
+    add_overwrite(parser, "FILE")
     add("--detail", metavar="X,Y,W,H", help="the detail to enlarge: left, top, width, height in pixels of PHOTO "
         "(default: the square with most fine structure, by the spread of luminance in blocks of 4 x 4)")  # fmt: skip
     parser.set_defaults(run=run)
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
     page = args.out.suffix.lower() in (".html", ".htm")
     if not page:
         require_figure(args.out, ".html")
+    require_new(args.out, args.overwrite)
     scale, methods = load_methods(args.model, args.scale, device=choose_device(args.device))
     photo = read_image(args.photo)
     zoom = _zoom(args.detail, photo.shape, 1 if args.from_original else scale)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from minisrgan.backend import Array
+from minisrgan.cli.common import require_folder, to_path
 from minisrgan.data import sample_photos
+from minisrgan.errors import FileError
 from minisrgan.images import detail, imresize, nearest, psnr, ssim, write_image
 from minisrgan.inference import upscale
 from minisrgan.inference.evaluate import Score, whole_pixels
@@ -21,6 +23,7 @@ from minisrgan.training.log import read_log
 from minisrgan.weights import load_generator
 
 HELD_OUT = "chelsea"  # not used for training; a cat's fur is texture that the small photo does not contain
+_MARK = ".demo"  # a file that says whose folder it is: only such a folder is deleted
 DETAIL = (60, 80, 160, 160)  # top, left, height, width of the part shown enlarged
 
 
@@ -33,7 +36,7 @@ def add_parser(commands: Any) -> None:
         "tiny SRGAN starting from it, on photographs that come with scikit-image. Upscale the photograph that was held "
         "out, and write comparison.png and curves.png.",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="default: runs/demo")
+    parser.add_argument("--out", type=to_path, default=Path("runs/demo"), metavar="DIR", help="default: runs/demo")
     parser.add_argument("--steps", type=int, nargs=2, metavar=("SRRESNET", "SRGAN"), help="numbers of steps; "
                         f"default {PRESETS['tiny'].srresnet_steps} and {PRESETS['tiny'].srgan_steps}")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and crops (default 0)")
@@ -42,14 +45,20 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, upscale, measure, draw."""
-    start = time.perf_counter()
+    start, folder = time.perf_counter(), args.out / "training"
+    if folder.exists() and not (folder / _MARK).exists():
+        expected, got = "no folder of that name, or that of an earlier demo", f"{folder}, which is something else"
+        raise FileError("demo", expected=expected, got=got, fix="another --out, or remove it: a demo starts anew")
+    shutil.rmtree(folder, ignore_errors=True)
+    require_folder(folder)
+    folder.mkdir(parents=True)
+    (folder / _MARK).touch()
     config = replace(PRESETS["tiny"], seed=args.seed)
     if args.steps:
         config = replace(config, srresnet_steps=args.steps[0], srgan_steps=args.steps[1])
     photos = sample_photos()
     original = whole_pixels(photos.pop(HELD_OUT), config.scale)
     low = imresize(original, 1 / config.scale)
-    args.out.mkdir(parents=True, exist_ok=True)
     pictures = {"nearest": nearest(low, config.scale), "bicubic": imresize(low, config.scale)}
     ready = pictures | {
         f"{name} in the box": upscale(load_generator(name.lower()), low) for name in ("SRResNet", "SRGAN")
@@ -58,10 +67,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"Picture: {args.out / 'box.png'}; now the same in small, from the first step on.\n")
     print(f"Training on {', '.join(photos)}; {HELD_OUT} is held out.")
 
-    folder, log, generator = args.out / "training", list[dict[str, Any]](), None
-    shutil.rmtree(folder, ignore_errors=True)  # of an earlier demo
+    log, generator = list[dict[str, Any]](), None
     for name in ("SRResNet", "SRGAN"):
-        training = Run(folder, name.lower(), Options(photos))
+        training = Run(folder, name.lower(), Options(photos, quiet=args.quiet))
         training.start(config, generator)
         training.train()
         generator = load_generator(folder / f"{name.lower()}.safetensors")

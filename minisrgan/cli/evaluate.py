@@ -5,18 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minisrgan.backend import choose_device
-from minisrgan.errors import ShapeError
-from minisrgan.images import replacing, write_image
+from minisrgan.cli.common import (
+    EXIT_SOME_FAILED,
+    OF_ONE_FILE,
+    Progress,
+    add_overwrite,
+    report_file,
+    require_new,
+    to_path,
+)  # fmt: skip
+from minisrgan.errors import DataError, ShapeError
+from minisrgan.images import describe_skipped, replacing, write_image
 from minisrgan.images.niqe import SMALLEST as SMALLEST_NIQE
 from minisrgan.images.resize import Border
 from minisrgan.images.texture import SMALLEST as SMALLEST_GRID
-from minisrgan.inference.evaluate import Score, average, find_pairs, judge, load_methods, read_pair
+from minisrgan.inference.evaluate import Method, Pair, Score, average, find_pairs, judge, load_methods, read_pair
 from minisrgan.inference.known_sets import PAPER, photo_digest, recognise
 from minisrgan.inference.measures import LARGEST_VGG, Texture
 from minisrgan.show.comparison import Strip, make_strip, strips_figure
@@ -39,13 +49,14 @@ def add_parser(commands: Any) -> None:
         "the RMS of the Laplacian, and octave, the energy from 0.25 to 0.5 cycles a pixel. Over the neighbourhood in "
         "the spectrum, 1 being none: grid and grid2, the line of a grid of 4 and of 2 pixels; local and local2, the "
         "same in smooth areas. shift: mean difference of the channel that is furthest off, in levels of 255. VGG: "
-        "distance of the features 5,4. NIQE: how unnatural it looks, less is better. Formulas: docs/measures.md.",
+        "distance of the features 5,4. NIQE: how unnatural it looks, less is better. Formulas: docs/measures.md. "
+        "A photo that cannot be measured is reported and left out of the averages; the exit status is then 3.",
         epilog="example: minisrgan evaluate Set5 --model runs/first/srgan.safetensors --figure strips.png",
     )
     add, made = parser.add_argument, parser.add_mutually_exclusive_group()
-    add("folder", type=Path, metavar="HR_FOLDER", help="originals, in folders below it too; or the folder of a data "
+    add("folder", type=to_path, metavar="HR_FOLDER", help="originals, in folders below it too; or the folder of a data "
         "set with HR and LRx4 inside, whose low-resolution files are then used")  # fmt: skip
-    made.add_argument("--lr", type=Path, metavar="LR_FOLDER", help="low-resolution files of the same names, or with "
+    made.add_argument("--lr", type=to_path, metavar="LR_FOLDER", help="low-resolution files of the same names, or with "
                       "x4 or _x4 after them (default: made by bicubic)")  # fmt: skip
     made.add_argument("--border", choices=("replicate", "symmetric"), help="make low-resolution photographs even where "
                       "files are ready; beyond the border bicubic repeats the last pixel (replicate, older MATLAB, the "
@@ -53,62 +64,75 @@ def add_parser(commands: Any) -> None:
     add_method_options(parser)
     add("--grey", choices=("y", "rgb"), default="y", help="take a grey photo as luminance as it is, as the paper did "
         "(y, default), or turn it into RGB first, which reads 0.095 dB higher on Set14 (rgb)")  # fmt: skip
-    add("--vgg", type=Path, metavar="FILE", help="weights of VGG19 for the distance of features (default: those that "
-        "`minisrgan weights fetch vgg19` got, if any)")  # fmt: skip
-    add("--niqe", type=Path, metavar="FILE", help="parameters of NIQE, niqe_pris_params.npz (default: those that "
+    add("--vgg", type=to_path, metavar="FILE", help="weights of VGG19 for the distance of features (default: those "
+        "that `minisrgan weights fetch vgg19` got, if any)")  # fmt: skip
+    add("--niqe", type=to_path, metavar="FILE", help="parameters of NIQE, niqe_pris_params.npz (default: those that "
         "`minisrgan weights fetch niqe` got, if any)")  # fmt: skip
     add("--set", choices=tuple(PAPER), help="whose numbers of the paper to print, where it is not recognised")
-    add("--json", type=Path, metavar="FILE", help='write all numbers; an infinite PSNR (equal pictures) is "inf"')
-    add("--save-images", type=Path, metavar="DIR", help="write each enlargement as DIR/METHOD/PHOTO.png")
-    add("--figure", type=Path, metavar="FILE", help="draw a .png, .svg or .pdf as in the paper: each photo with a box, "
-        f"and what is in the box under each method; the first {STRIPS} photos")  # fmt: skip
+    add("--json", type=to_path, metavar="FILE", help='write all numbers; an infinite PSNR (equal pictures) is "inf"')
+    add("--save-images", type=to_path, metavar="DIR", help="write each enlargement as DIR/METHOD/PHOTO.png")
+    add("--figure", type=to_path, metavar="FILE", help="draw a .png, .svg or .pdf as in the paper: each photo with a "
+        f"box, and what is in the box under each method; the first {STRIPS} photos")  # fmt: skip
+    add_overwrite(parser, "FILE or a picture in DIR")
     parser.set_defaults(run=run)
 
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for `load_methods`, which `minisrgan compare` has too."""
     add = parser.add_argument
-    add("--model", type=Path, action="append", default=[], metavar="FILE", help="file of a generator, or "
+    add("--model", type=to_path, action="append", default=[], metavar="FILE", help="file of a generator, or "
         "srresnet or srgan, the models in the box; may be repeated")  # fmt: skip
     add("--scale", type=int, choices=(2, 3, 4, 8), help="without models (default 4); models know theirs")
     add("--device", default="cpu", help="of the models: cpu, cuda, cuda:N or auto, a GPU if there is one (default cpu)")
 
 
-def run(args: argparse.Namespace) -> None:
-    """Print the table while it grows; keep of the pictures only what the figure shows."""
+@dataclass
+class _Measured:
+    """What was measured: name of a photo -> method -> score, what the figure shows of it, and what could not be."""
+
+    scores: dict[str, dict[str, Score]] = field(default_factory=dict)
+    digests: list[str] = field(default_factory=list)
+    strips: list[Strip] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    grey: int = 0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table while it grows, then averages and texture; say what could not be measured."""
     if args.figure:
         require_figure(args.figure)
+    for file in (args.figure, args.json):
+        require_new(file, args.overwrite)
     border: Border = args.border or "replicate"
     device = choose_device(args.device)
     scale, methods = load_methods(args.model, args.scale, border, device)
     texture = Texture(args.vgg, args.niqe, device)
-    pairs = find_pairs(args.folder, scale, args.lr, own=args.border is not None)
+    skipped, lacking = dict[Path, str](), dict[str, DataError]()
+    pairs = find_pairs(args.folder, scale, args.lr, own=args.border is not None, skipped=skipped, lacking=lacking)
+    for line in describe_skipped(skipped, args.verbose):
+        print(line, file=sys.stderr)
+    if not pairs:
+        raise next(iter(lacking.values()))
     names = [*(pair.name for pair in pairs), "average"]
     table = ScoreTable(names, [*methods, "SRResNet (paper)"])
     print(table.header())
+    found = _Measured(failed={name: report_file(error, name, args) for name, error in lacking.items()})
+    with Progress("evaluate", args.quiet) as progress:
+        for number, pair in enumerate(pairs, 1):
+            try:
+                scores = _measure(args, pair, methods, scale, texture, found)
+            except (*OF_ONE_FILE, ShapeError) as error:
+                found.failed[pair.name] = report_file(error, pair.name, args)
+            else:
+                progress.print(table.block(pair.name, scores))
+            progress(number, len(pairs))
+    if not found.scores:
+        print(f"none of {len(found.failed)} photos could be measured")
+        return EXIT_SOME_FAILED
 
-    images: dict[str, dict[str, Score]] = {}
-    digests: list[str] = []
-    strips: list[Strip] = []
-    grey = 0
-    for pair in pairs:
-        low, original = read_pair(pair, scale, border, args.grey)
-        try:
-            pictures, images[pair.name] = judge(low, original, methods, scale, texture)
-        except ShapeError as error:
-            error.inside(pair.name)
-            raise
-        scores = {method: images[pair.name][method] for method in methods}
-        print(table.block(pair.name, scores), flush=True)
-        digests.append(photo_digest(original))
-        grey += original.ndim == 2
-        for method, picture in pictures.items() if args.save_images else ():
-            write_image(args.save_images / method / f"{pair.name}.png", picture)
-        if args.figure and len(strips) < STRIPS:
-            strips.append(make_strip(pair.name, pictures | {"original": original}, scores))
-
+    images = found.scores
     averages = {method: average([scores[method] for scores in images.values()]) for method in (*methods, "original")}
-    recognised = recognise(digests)
+    recognised = recognise(found.digests)
     name = args.set or recognised
     paper = PAPER[name] if name and scale == 4 else {}
     scores = {method: averages[method] for method in methods}
@@ -117,21 +141,46 @@ def run(args: argparse.Namespace) -> None:
     print("", table.header(), *(table.block(*row) for row in (images | {"average": averages}).items()), sep="\n")
 
     lr = f"files in {args.lr or args.folder / f'LRx{scale}'}" if pairs[0].low else f"made by bicubic, border {border}"
-    print(f"\n{len(pairs)} photos, x{scale}, {scale} border pixels cropped. Low resolution: {lr}.")
-    if grey:
-        print(f"{grey} grey, taken as luminance as they are (--grey rgb turns them into RGB first).")
+    print(f"\n{len(images)} photos, x{scale}, {scale} border pixels cropped. Low resolution: {lr}.")
+    if found.grey:
+        print(f"{found.grey} grey, taken as luminance as they are (--grey rgb turns them into RGB first).")
     if name:
         known = "recognised by its pixels" if name == recognised else "as told by --set, not recognised"
         print(f"(paper): Ledig et al. 2017, table 2, {name} {known}; for x4 only.")
     for line in _missing(texture, [scores["original"] for scores in images.values()]):
         print(line)
+    if found.failed:
+        print(f"{len(found.failed)} failed, and are in no average: {', '.join(found.failed)}")
     if args.json:
         settings = {"set": name, "recognised": recognised, "scale": scale, "crop": scale, "grey": args.grey}
         numbers = settings | {"low_resolution": lr, "average": averages, "paper": paper, "images": images}
+        numbers |= {"failed": found.failed, "skipped": {str(path): why for path, why in skipped.items()}}
         with replacing(args.json) as temporary:
             temporary.write_text(json.dumps(numbers, indent=1, default=_plain), "utf-8")
     if args.figure:
-        save_figure(strips_figure(strips, f"PSNR / SSIM (daala) of the luminance, {scale} px cropped"), args.figure)
+        note = f"PSNR / SSIM (daala) of the luminance, {scale} px cropped"
+        save_figure(strips_figure(found.strips, note), args.figure)
+    return EXIT_SOME_FAILED if found.failed else 0
+
+
+def _measure(
+    args: argparse.Namespace, pair: Pair, methods: Mapping[str, Method], scale: int, texture: Texture, found: _Measured
+) -> dict[str, Score]:
+    """Measure a photograph, write its pictures, keep what the figure shows; return the scores of the methods."""
+    files = {method: args.save_images / method / f"{pair.name}.png" for method in methods if args.save_images}
+    for file in files.values():
+        require_new(file, args.overwrite)
+    low, original = read_pair(pair, scale, args.border or "replicate", args.grey)
+    pictures, all_scores = judge(low, original, methods, scale, texture)
+    scores = {method: all_scores[method] for method in methods}
+    for method, file in files.items():
+        write_image(file, pictures[method])
+    if args.figure and len(found.strips) < STRIPS:
+        found.strips.append(make_strip(pair.name, pictures | {"original": original}, scores))
+    found.scores[pair.name] = all_scores
+    found.digests.append(photo_digest(original))
+    found.grey += original.ndim == 2
+    return scores
 
 
 def _missing(texture: Texture, originals: Sequence[Score]) -> Iterator[str]:

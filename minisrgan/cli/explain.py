@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
+from minisrgan.cli.common import add_overwrite, require_new, to_path
 from minisrgan.explain import graph
 from minisrgan.images import replacing
 from minisrgan.models import Generator
@@ -48,14 +48,16 @@ def add_parser(commands: Any) -> None:
         "draws the graph.",
         epilog="example: minisrgan explain residual --svg residual.svg",
     )
-    parser.add_argument("example", nargs="?", choices=EXAMPLES, default="prelu", help="the graph to show (default "
-                        "prelu); each ends in the mean squared error to random images")  # fmt: skip
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw the graph into a file")
+    parser.add_argument("example", nargs="?", choices=tuple(EXAMPLES), default="prelu", help="the graph to show "
+                        "(default prelu); each ends in the mean squared error to random images")  # fmt: skip
+    parser.add_argument("--svg", type=to_path, metavar="FILE", help="also draw the graph into a file")
+    add_overwrite(parser, "FILE")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the steps, and draw."""
+    require_new(args.svg, args.overwrite)
     loss, names = EXAMPLES[args.example]()
     print(graph.explain(loss, names=names))
     if args.svg:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from minisrgan import ops
+from minisrgan.cli.common import to_path
 from minisrgan.show.correctness import check_operation, correctness_table, load_fixtures
 
 FIXTURES = Path("tests", "fixtures")
@@ -28,7 +29,7 @@ def add_parser(commands: Any) -> None:
         epilog="example: minisrgan gradcheck conv2d prelu",
     )
     parser.add_argument("ops", nargs="*", metavar="OP", help="operations to check (default: all)")
-    parser.add_argument("--fixtures", type=Path, metavar="DIR", help="folder with operations.npz, PyTorch's results "
+    parser.add_argument("--fixtures", type=to_path, metavar="DIR", help="folder with operations.npz, PyTorch's results "
                         f"(default: {FIXTURES.as_posix()} if it exists)")  # fmt: skip
     parser.add_argument("--markdown", action="store_true", help="print a page in Markdown: docs/correctness.md")
     parser.set_defaults(run=run)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from functools import cache
+from typing import Any
 
 from minisrgan import __version__
-from minisrgan.errors import ConfigError, MinisrganError
+from minisrgan.cli.common import report
+from minisrgan.errors import ImageWarning, MinisrganError
+from minisrgan.images.photo import READING
 
 from . import compare, demo, doctor, evaluate, explain, gradcheck, profile, runs, summary, train, upscale, weights
 
-EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141  # 128 and the signal's number, as shells count
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -23,29 +30,78 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Try `minisrgan demo` first. `minisrgan COMMAND --help` explains each command.",
     )
     parser.add_argument("--version", action="version", version=f"minisrgan {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(quiet=False, verbose=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     using, looking = (demo, train, runs, upscale, evaluate, compare, weights), (summary, gradcheck, explain, profile)
     for command in (*using, *looking, doctor):
         command.add_parser(commands)
+    _add_quiet(parser)
     return parser
 
 
+def _add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add -q and -v to a parser and to those of its commands, so that they may stand anywhere."""
+    add = parser.add_argument
+    add("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="print errors and warnings only")
+    add("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="also print the name of every "
+        "skipped file, and the traceback of an error")  # fmt: skip
+    for action in parser._actions:
+        for below in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+            _add_quiet(below)
+
+
+@contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Print warnings about pictures, ours and Pillow's, as one line each with the file's name, and none twice."""
+
+    @cache  # a training reads its photos again and again
+    def tell(line: str) -> None:
+        print(f"warning: {line}", file=sys.stderr)
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        ours = issubclass(category, ImageWarning) or not hasattr(READING, "path")
+        tell(str(message) if ours else f"{READING.path}: {message}")
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=ImageWarning)
+        warnings.filterwarnings("always", module="PIL")
+        warnings.showwarning = show
+        yield
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after SIGTERM."""
+    """Run a command; return its status.
+
+    0, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after SIGTERM, 141 if the output is no longer
+    read, as after `| head`.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may contain characters that this terminal cannot show
             stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # here and not at the end of Python, where nobody catches what goes wrong
+    except BrokenPipeError:
+        with suppress(OSError, ValueError):  # what is left to print goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Run a command, and report its errors."""
     args = build_parser().parse_args(argv)
     try:
-        return int(args.run(args) or 0)
-    except MinisrganError as error:
-        print(error.layout(width=100), file=sys.stderr)
-        return EXIT_ERROR
-    except OSError as error:  # a path that cannot be written, a full disk
-        fix = "check the path, its permissions and the space left"
-        told = ConfigError("the file system", expected="a file that can be opened", got=str(error), fix=fix)
-        print(told.layout(width=100), file=sys.stderr)
-        return EXIT_ERROR
+        with _short_warnings(), ExitStack() as stack:
+            if args.quiet:
+                stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w", encoding="utf-8"))))
+            return int(args.run(args) or 0)
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt as error:
         print(f"\n{error}" if str(error) else "\ninterrupted", file=sys.stderr)
         return getattr(error, "status", EXIT_INTERRUPTED)
+    except (MinisrganError, OSError, MemoryError) as error:
+        report(error, args.command, args.verbose)
+        return EXIT_ERROR

@@ -2,16 +2,17 @@
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minisrgan.autograd import Tensor, profile
+from minisrgan.cli.common import add_overwrite, require_new, to_path
 from minisrgan.inference import upscale
 from minisrgan.losses import MSEContent, VGGContent
 from minisrgan.models import VGG19, Discriminator, Generator
 from minisrgan.show import profile_figure, save_figure
+from minisrgan.show.style import require_figure
 from minisrgan.training import PRESETS, SRGANStage, SRResNetStage
 
 
@@ -27,16 +28,20 @@ def add_parser(commands: Any) -> None:
     )
     works = ("srresnet", "srgan", "upscale")
     parser.add_argument("work", nargs="?", choices=works, default=works[0], help="what to measure (default srresnet)")
-    parser.add_argument("--preset", choices=PRESETS, default="tiny", help="network sizes as in train (default tiny); "
-                        "with paper, srgan compares features of a VGG19 with random weights")  # fmt: skip
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="tiny", help="network sizes as in train (default "
+                        "tiny); with paper, srgan compares features of a VGG19 with random weights")  # fmt: skip
     parser.add_argument("--steps", type=int, default=3, metavar="N", help="number of steps (default 3), after one step "
                         "that is not recorded")  # fmt: skip
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the table into a .png, .svg or .pdf")
+    parser.add_argument("--plot", type=to_path, metavar="FILE", help="also draw the table into a .png, .svg or .pdf")
+    add_overwrite(parser, "FILE")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Warm up, record, show."""
+    if args.plot:
+        require_figure(args.plot)
+    require_new(args.plot, args.overwrite)
     config, rng = PRESETS[args.preset], np.random.default_rng(0)
     generator = Generator(config.scale, config.channels, config.blocks, rng=rng)
     sides = (config.crop // config.scale, config.crop)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from minisrgan.cli.common import add_overwrite, require_new, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.show.curves import runs_figure
 from minisrgan.show.style import require_figure, save_figure
@@ -21,16 +22,18 @@ def add_parser(commands: Any) -> None:
         description="Compare the logs in folders that minisrgan train has written.",
         epilog="example: minisrgan runs runs/first runs/second --stage srgan --out runs.png",
     )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a training")
+    parser.add_argument("runs", type=to_path, nargs="+", metavar="RUN", help="folder of a training")
     parser.add_argument("--stage", choices=("srresnet", "srgan"), default="srresnet", help="default srresnet")
-    parser.add_argument("--out", type=Path, default=Path("runs.png"), metavar="FILE", help="figure, .png, .pdf or .svg "
-                        "(default runs.png)")  # fmt: skip
+    parser.add_argument("--out", type=to_path, default=Path("runs.png"), metavar="FILE", help="figure, .png, .pdf or "
+                        ".svg (default runs.png)")  # fmt: skip
+    add_overwrite(parser, "FILE")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Read the logs, print the table, draw the figure."""
     require_figure(args.out)
+    require_new(args.out, args.overwrite)
     short = len({path.name for path in args.runs}) == len(args.runs)
     paths = {path.name if short else path.as_posix(): path for path in args.runs}
     logs = {name: read_log(path / f"{args.stage}.jsonl") for name, path in paths.items()}

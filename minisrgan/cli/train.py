@@ -3,10 +3,10 @@
 import argparse
 import json
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from minisrgan.backend import choose_device, tf32
+from minisrgan.cli.common import to_path
 from minisrgan.errors import ConfigError
 from minisrgan.show.curves import draw_run
 from minisrgan.training import PRESETS, Config, Options, Run
@@ -27,21 +27,21 @@ def add_parser(commands: Any) -> None:
         "--out runs/first",
     )
     parser.add_argument("--stage", choices=("srresnet", "srgan"), required=True, help="the stage to train")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with photographs")
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for weights, log and settings")
-    parser.add_argument("--preset", choices=PRESETS, help="network sizes and steps: tiny trains in minutes, "
+    parser.add_argument("--data", type=to_path, required=True, metavar="DIR", help="folder with photographs")
+    parser.add_argument("--out", type=to_path, required=True, metavar="RUN", help="folder of the training")
+    parser.add_argument("--preset", choices=tuple(PRESETS), help="network sizes and steps: tiny trains in minutes, "
                         "small in 40 minutes per stage, paper has the paper's settings (default tiny)")  # fmt: skip
     parser.add_argument("--content", help="what the content loss compares: mse (pixels, the default), vgg22 or vgg54 "
                         "(features phi 2,2 or 5,4 of VGG19), or features:FILE, the features of another network, such "
                         "as srgan_discriminator.safetensors of an earlier training")  # fmt: skip
-    parser.add_argument("--vgg", type=Path, metavar="FILE", help="weights of VGG19 for vgg22 and vgg54 (default: "
+    parser.add_argument("--vgg", type=to_path, metavar="FILE", help="weights of VGG19 for vgg22 and vgg54 (default: "
                         "those downloaded by minisrgan weights fetch vgg19)")  # fmt: skip
-    parser.add_argument("--init", type=Path, metavar="FILE", help="generator to start from: srresnet.safetensors of "
+    parser.add_argument("--init", type=to_path, metavar="FILE", help="generator to start from: srresnet.safetensors of "
                         "the first stage, or srresnet, the bundled model")  # fmt: skip
     parser.add_argument("--from-scratch", action="store_true", help="let stage srgan start from random weights")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in RUN, with the "
                         "settings of RUN, as if it had not been interrupted; --steps may be larger")  # fmt: skip
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML, such as RUN/srresnet.toml, "
+    parser.add_argument("--config", type=to_path, metavar="FILE", help="settings as TOML, such as RUN/srresnet.toml, "
                         "instead of a preset")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting, such as "
                         "blocks=8; may be repeated")  # fmt: skip
@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--seed", type=int, help="seed of all random numbers (default 0)")
     parser.add_argument("--save-every", type=int, default=1000, metavar="STEPS", help="steps between checkpoints "
                         "(default 1000); the last two are kept")  # fmt: skip
-    parser.add_argument("--validation", type=Path, metavar="DIR", help="folder with photographs for validation; the "
+    parser.add_argument("--validation", type=to_path, metavar="DIR", help="folder with photographs for validation; the "
                         "first three are used (default: three of --data, which are then not trained on)")  # fmt: skip
     parser.add_argument("--validate-every", type=int, default=1000, metavar="STEPS", help="steps between validations "
                         "(PSNR and images; default 1000)")  # fmt: skip
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """Train one stage and save it."""
     options = Options(
         args.data, args.validation, args.cache, args.vgg or downloaded("vgg19"), choose_device(args.device),
-        args.save_every, args.validate_every,
+        args.save_every, args.validate_every, args.quiet,
     )  # fmt: skip
     training = Run(args.out, args.stage, options, _draw)
     asked = _settings(args)

@@ -6,19 +6,29 @@ import argparse
 import re
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from tqdm import tqdm
-
 from minisrgan.backend import choose_device
-from minisrgan.errors import ImageError
+from minisrgan.cli.common import EXIT_SOME_FAILED, OF_ONE_FILE, Progress, report, report_file, require_folder, to_path
+from minisrgan.errors import ConfigError
+from minisrgan.images import describe_skipped
 from minisrgan.images.photo import Photo, read_photo, write_photo
 from minisrgan.inference import blend, find_jobs, upscale_photo
+from minisrgan.inference.folders import RECORD, Record, require_fits
+from minisrgan.models import Generator
 from minisrgan.weights import load_generator
+from minisrgan.weights.box import find
+from minisrgan.weights.store import digest
 
-EXIT_SOME_FAILED = 3
-_BAR = "{desc} {percentage:3.0f}% |{bar:30}| {remaining} left"
+# Options on which the pixels of a result do not depend.
+_HARMLESS = {"command", "run", "quiet", "verbose", "images", "out", "name", "dry_run", "overwrite", "memory", "device",
+             "max_megapixels"}  # fmt: skip
 
 
 def add_parser(commands: Any) -> None:
@@ -27,24 +37,40 @@ def add_parser(commands: Any) -> None:
         "upscale",
         help="enlarge photographs with a trained generator",
         description="Enlarge photographs with a generator that `minisrgan train` or `minisrgan demo` has saved. "
-        "A bad file is reported and skipped; the exit status is then 3. Ctrl-C leaves whole files only; the same "
-        "command then goes on where it was stopped.",
-        epilog="example: minisrgan upscale holiday/ portrait.jpg --model runs/demo/srgan.safetensors --out large",
+        "A file that fails is reported, the others are done, and the exit status is 3. After Ctrl-C all files are "
+        "complete, and the same command continues: DIR/.minisrgan.jsonl records what each result was made from, and a "
+        "result of the same photograph, model and options is kept.",
+        epilog="examples: minisrgan upscale holiday/ portrait.jpg --model runs/demo/srgan.safetensors --out large; "
+        "curl -s URL | minisrgan upscale - --model srgan > large.png",
     )
     add = parser.add_argument
     # fmt: off
-    add("images", nargs="+", metavar="IMAGE", help="files, folders with images in them, or patterns such as '*.jpg'")
-    add("--model", type=Path, required=True, metavar="FILE", help="a file of a generator, or srresnet or srgan: the "
+    add("images", nargs="+", metavar="IMAGE", help="files, folders with images in them, patterns such as '*.jpg', or - "
+        "for standard input")
+    add("--model", type=to_path, required=True, metavar="FILE", help="a file of a generator, or srresnet or srgan: the "
         "models in the box")
-    add("--out", type=Path, default=Path("upscaled"), metavar="DIR", help="folder for the results; a folder's tree is "
-        "kept (default: upscaled)")
-    add("--overwrite", action="store_true", help="replace results that exist; without it they are kept")
+    add("--out", type=to_path, metavar="DIR", help="folder for the results; a folder's tree is kept (default: "
+        "upscaled). - writes one result to standard output; this is the default if IMAGE is -")
+    add("--name", type=_template, metavar="TEMPLATE", help="names of the results without suffix, such as "
+        "'{stem}_x{scale}'; also {name}, {suffix}, {folder} and {model}. By default a.png becomes a_x4.png, and a.jpg "
+        "becomes a.jpg_x4.png, so that no result takes the place of another")
+    add("--dry-run", action="store_true", help="list what would be done; write nothing")
+    add("--overwrite", action="store_true", help="replace existing files. Without it, a result of the same photograph, "
+        "model and options is kept; any other file is left alone, and its photograph is counted as failed")
     add("--scale", type=float, metavar="X", help="how many times larger, 1 or more (default: the generator's scale). "
         "Below that its result is shrunk; above, the generator runs repeatedly and then its result is shrunk")
     add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png", help="of the results; same: "
         "that of each photograph (default: png)")
     add("--quality", type=_quality, default=95, metavar="N", help="of jpg and webp, 1 to 100 (default: 95)")
-    add("--keep-metadata", action="store_true", help="write the colour profile and EXIF of the photograph, too")
+    add("--subsampling", choices=("auto", "444", "422", "420"), default="auto", help="of the colours in a jpg: 444 "
+        "keeps those of each pixel, 422 and 420 of every second or fourth (default: auto, 444 from quality 95 on)")
+    about = parser.add_mutually_exclusive_group()
+    about.add_argument("--keep-metadata", action="store_true", help="write EXIF, XMP, text and comments, too; without "
+                       "it, the colour profile, gamma and resolution are kept")
+    about.add_argument("--strip-metadata", action="store_true", help="write none of that, and no profile: then colours "
+                       "look different where the photograph's are not sRGB")
+    add("--max-megapixels", type=_positive, default=300, metavar="N", help="refuse larger photographs, all pages or "
+        "frames of a file together: they may be made to exhaust the memory (default: 300)")
     add("--blend", type=_file_and_ratio, metavar="FILE:RATIO", help="mix in the weights of another generator: "
         "--model srgan.safetensors --blend srresnet.safetensors:0.3 takes 0.7 srgan + 0.3 srresnet, which is calmer")
     add("--self-ensemble", action="store_true", help="mean over eight turns and mirror images: better, 8 times slower")
@@ -59,50 +85,120 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Upscale every file, and say at the end how many were done, kept and failed."""
+    """Upscale what is given; standard input and output are files in a temporary folder meanwhile."""
+    words, out = list(args.images), args.out or Path("-" if args.images == ["-"] else "upscaled")
+    if "-" not in (*words, str(out)):
+        return _upscale(args, words, out)
+    with TemporaryDirectory() as temporary:
+        if "-" in words:
+            source = Path(temporary, f"stdin.{'png' if args.format == 'same' else args.format}")
+            source.write_bytes(sys.stdin.buffer.read())
+            words = [str(source) if word == "-" else word for word in words]
+        if str(out) != "-":
+            return _upscale(args, words, out)
+        out, stdout = Path(temporary, "stdout"), sys.__stdout__
+        count = len(find_jobs(words, out, "")[0])
+        if count > 1 or stdout is None or stdout.isatty():
+            got = f"{count} photographs" if count > 1 else "a terminal, which cannot show a picture"
+            fix = "--out DIR, or a file: minisrgan upscale - --model srgan < small.jpg > large.png"
+            raise ConfigError("upscale --out -", expected="one result, for a file or a pipe", got=got, fix=fix)
+        with redirect_stdout(sys.stdout if args.quiet else sys.stderr):
+            status = _upscale(args, words, out)
+        for result in (file for file in out.glob("*") if file.name != RECORD):
+            stdout.buffer.write(result.read_bytes())
+            stdout.flush()
+        return status
+
+
+def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
+    """Upscale every file, and say at the end how many were done, kept, skipped and failed."""
     generator = load_generator(args.model)
     if args.blend:
         other, ratio = args.blend
         generator.load_state_dict(blend(generator.state_dict(), load_generator(other).state_dict(), ratio))
     generator.to(choose_device(args.device))
-    ending = f"_x{args.scale or generator.scale:g}"
-    jobs, problems = find_jobs(args.images, args.out, ending, "same" if args.format == "same" else f".{args.format}")
+    scale = args.scale or generator.scale
+    record, settings, skipped = Record(out), _settings(args, scale), dict[Path, str]()
+    suffix = "same" if args.format == "same" else f".{args.format}"
+    name = partial(_fill, args.name, model=args.model.stem, scale=f"{scale:g}") if args.name else None
+    jobs, problems = find_jobs(words, out, f"_x{scale:g}", suffix, name, skipped)
+    for line in describe_skipped(skipped, args.verbose):
+        print(line, file=sys.stderr)
     for problem in problems:
-        print(problem.layout(width=100), file=sys.stderr)
-    options = {"tile": args.tile, "overlap": args.overlap, "memory": args.memory, "ensemble": args.self_ensemble}
-    done, kept, failed = 0, 0, len(problems)
+        report(problem, "upscale")
+    if jobs and not args.dry_run:
+        require_folder(out)
+    looks = {name: getattr(args, name) for name in ("quality", "subsampling", "keep_metadata", "strip_metadata")}
+    count = Counter(failed=len(problems))
     try:
         for number, (source, target) in enumerate(jobs.items(), 1):
-            if target.exists() and not args.overwrite:
-                print(f"{target} exists, kept (--overwrite replaces it)")
-                kept += 1
-                continue
             try:
-                start, photo = time.perf_counter(), read_photo(source)
-                name = f"{number}/{len(jobs)} {source.name}"
-                with tqdm(desc=name, bar_format=_BAR, leave=False, disable=None) as bar:  # None: not in a log file
-
-                    def show(pixels: int, total: int, bar: Any = bar) -> None:
-                        bar.total = total
-                        bar.update(pixels - bar.n)
-
-                    large = upscale_photo(generator, photo, args.scale, progress=show, **options)
-                write_photo(target, large, quality=args.quality, keep_metadata=args.keep_metadata)
-            except ImageError as error:
-                error.inside(str(source))
-                print(error.layout(width=100), file=sys.stderr)
-                failed += 1
-                continue
-            print(f"{source} {_size(photo)} -> {target} {_size(large)}, {time.perf_counter() - start:.1f} s")
-            done += 1
+                outcome, line = "upscaled", f"{source} -> {target}"
+                if record.holds(target, source, None if args.overwrite else settings):
+                    outcome, line = "kept", f"{target} exists, kept (--overwrite replaces it)"
+                elif args.dry_run:
+                    source.open("rb").close()  # what can be told without decoding it: whether it is there
+                else:
+                    start, photo = time.perf_counter(), read_photo(source, max_pixels=args.max_megapixels * 1e6)
+                    with Progress(f"{number}/{len(jobs)} {source.name}", args.quiet) as progress:
+                        large = _enlarge(args, generator, photo, target, progress)
+                    with record.making(target, source, settings):
+                        write_photo(target, large, **looks)
+                    took = f"{time.perf_counter() - start:.1f} s"
+                    line = f"{source} {_size(photo)} -> {target} {_size(large)}, {took}"
+            except OF_ONE_FILE as error:
+                outcome = "failed"
+                report_file(error, str(source), args)
+            else:
+                print(line, flush=True)
+            count[outcome] += 1
     finally:  # after Ctrl-C, too
-        left = len(jobs) + len(problems) - done - kept - failed
-        print(f"{done} upscaled, {kept} kept, {failed} failed" + (f", {left} not done" if left else ""))
-    return EXIT_SOME_FAILED if failed else 0
+        told = [f"{count[outcome]} {outcome}" for outcome in ("upscaled", "kept", "failed")]
+        told += [f"{len(skipped)} skipped"] if skipped else []
+        told += [f"{left} not done"] if (left := len(jobs) + len(problems) - count.total()) else []
+        print("dry run: " * args.dry_run + ", ".join(told))
+    return EXIT_SOME_FAILED if count["failed"] else 0
+
+
+def _enlarge(
+    args: argparse.Namespace, generator: Generator, photo: Photo, target: Path, progress: Progress
+) -> Photo:
+    """Enlarge a photograph as the options say."""
+    require_fits(target, photo, args.scale or generator.scale)
+    options = {"tile": args.tile, "overlap": args.overlap, "memory": args.memory, "ensemble": args.self_ensemble}
+    return upscale_photo(generator, photo, args.scale, progress=progress, **options)
+
+
+def _settings(args: argparse.Namespace, scale: float) -> dict[str, Any]:
+    """Return all that the pixels of a result depend on beside its photograph, as JSON can hold it."""
+    given = {key: value for key, value in vars(args).items() if value is not None and value is not False}
+    used = {key: value for key, value in given.items() if key not in _HARMLESS}
+    used |= {"scale": f"{scale:g}", "model": f"{find(args.model).stem} ({digest(find(args.model))[:12]})"}
+    if args.blend:
+        used["blend"] = f"{args.blend[1]:g} of {args.blend[0]} ({digest(find(args.blend[0]))[:12]})"
+    return used
+
+
+def _fill(template: str, source: Path, **words: str) -> str:
+    """Fill in a template for the name of a result."""
+    folder = source.absolute().parent.name
+    return template.format(stem=source.stem, name=source.name, suffix=source.suffix[1:], folder=folder, **words)
 
 
 def _size(photo: Photo) -> str:
     return f"{photo.pixels.shape[1]} x {photo.pixels.shape[0]}"
+
+
+def _template(text: str) -> str:
+    """Read a template for names of files."""
+    try:
+        name = _fill(text, Path("folder", "a.png"), model="model", scale="4")
+    except (LookupError, ValueError, AttributeError) as error:
+        told = f"names such as '{{stem}}_x{{scale}}', not {text!r} ({type(error).__name__}: {error})"
+        raise argparse.ArgumentTypeError(told) from None
+    if not name.strip(". ") or set(name) & set("/\\\0"):
+        raise argparse.ArgumentTypeError(f"names without folders in them, such as '{{stem}}_x{{scale}}', not {text!r}")
+    return text
 
 
 def _bytes(text: str) -> int:
@@ -118,6 +214,17 @@ def _quality(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"a quality from 1 to 100, not {text!r}")
     return int(text)
+
+
+def _positive(text: str) -> float:
+    """Read a number above 0, infinity too."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"a number above 0, not {text!r}")
+    return number
 
 
 def _file_and_ratio(text: str) -> tuple[Path, float]:

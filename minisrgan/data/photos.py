@@ -109,7 +109,7 @@ class PhotoFolder:
     """The photographs read from a folder, and the files that were skipped.
 
     photos   path below the folder -> uint8 (H, W, 3)
-    skipped  path -> reason, for files that cannot be read and photos smaller than a crop
+    skipped  path -> reason, for files that are no images or cannot be read, and photos smaller than a crop
     """
 
     photos: PhotoCache
@@ -133,8 +133,11 @@ def load_photos(folder: str | Path, crop: int, memory: int = 2 << 30) -> PhotoFo
     >>> list(found.photos), found.skipped
     (['large.png'], {'small.png': '8 x 8 pixels, smaller than a crop of 32'})
     """
+    left_out: dict[Path, str] = {}
+    names = [path.relative_to(folder).as_posix() for path in list_images(folder, left_out)]
     found = PhotoFolder(PhotoCache(folder, memory))
-    for name, photo in found.photos.read(path.relative_to(folder).as_posix() for path in list_images(folder)):
+    found.skipped |= {path.relative_to(folder).as_posix(): why for path, why in left_out.items()}
+    for name, photo in found.photos.read(names):
         if isinstance(photo, ImageError):
             found.skipped[name] = " ".join(photo.got.split())
         elif min(photo.shape[:2]) < crop:

@@ -3,7 +3,8 @@
 An image is a uint8 array, ``(H, W, 3)`` in RGB or ``(H, W)`` in grey; a `Photo` holds what a file says beside that.
 """
 
-from minisrgan.images.files import list_images, replacing
+from minisrgan.images.files import replacing
+from minisrgan.images.listing import describe_skipped, list_images
 from minisrgan.images.niqe import niqe, read_natural
 from minisrgan.images.photo import Photo, read_image, read_photo, write_image, write_photo
 from minisrgan.images.quality import psnr, rgb_to_y, ssim
@@ -11,7 +12,7 @@ from minisrgan.images.resize import imresize, nearest
 from minisrgan.images.texture import colour_shift, detail, grid, local_grid, top_octave
 
 __all__ = [
-    "Photo", "colour_shift", "detail", "grid", "imresize", "list_images", "local_grid", "nearest", "niqe", "psnr",
-    "read_image", "read_natural", "read_photo", "replacing", "rgb_to_y", "ssim", "top_octave", "write_image",
-    "write_photo",
+    "Photo", "colour_shift", "describe_skipped", "detail", "grid", "imresize", "list_images", "local_grid", "nearest",
+    "niqe", "psnr", "read_image", "read_natural", "read_photo", "replacing", "rgb_to_y", "ssim", "top_octave",
+    "write_image", "write_photo",
 ]  # fmt: skip

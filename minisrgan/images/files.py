@@ -1,4 +1,4 @@
-"""Which files are images, where they lie, and that one which is being written never exists by halves."""
+"""Which formats are written, and files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from minisrgan.errors import ImageError
-
 # Suffix of a file -> Pillow's name of the format.
 FORMATS = {
     ".bmp": "BMP", ".jpeg": "JPEG", ".jpg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
 }  # fmt: skip
+# What is opened, whatever a file is called: Pillow's names.
+RASTER = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 
 
 @contextmanager
@@ -52,32 +52,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def list_images(folder: str | Path) -> list[Path]:
-    """Every image below a folder, sorted by path; capitals in the suffix do not matter, hidden files are left out.
-
-    Errors  ImageError if the folder is missing or is a file, or if no image lies in it
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("b.PNG", "a/c.jpg", "notes.txt"):
-    ...         Path(folder, name).parent.mkdir(exist_ok=True); Path(folder, name).touch()
-    ...     [path.relative_to(folder).as_posix() for path in list_images(folder)]
-    ['a/c.jpg', 'b.PNG']
-    """
-    folder = Path(folder)
-    looked_for = f"a folder with images ({', '.join(FORMATS)})"
-    if folder.is_file():
-        fix = f"pass the folder {folder.parent}"
-        raise ImageError("list_images", expected=looked_for, got=f"{folder}, which is a file", fix=fix)
-    if not folder.is_dir():
-        fix = f"check the spelling; relative paths start at {Path.cwd()}"
-        raise ImageError("list_images", expected=looked_for, got=f"{folder}, which does not exist", fix=fix)
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in FORMATS and path.is_file())
-    # macOS leaves "._photo.jpg" beside photo.jpg on foreign drives: not an image
-    found = [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
-    if not found:
-        fix = "is it the right folder? Other formats have to be converted first"
-        raise ImageError("list_images", expected=looked_for, got=f"none in {folder}", fix=fix)
-    return sorted(found)

@@ -121,12 +121,17 @@ def _enlarge(generator: Generator, low: Array) -> Array:
     return upscale(generator, low) if low.ndim == 3 else upscale(generator, low[..., None])[..., 0]
 
 
-def find_pairs(folder: Path, scale: int, lr: Path | None = None, *, own: bool = False) -> list[Pair]:
+def find_pairs(
+    folder: Path, scale: int, lr: Path | None = None, *, own: bool = False,
+    skipped: dict[Path, str] | None = None, lacking: dict[str, DataError] | None = None,
+) -> list[Pair]:  # fmt: skip
     """Find the photographs of a folder, and their low-resolution files.
 
     folder   originals, in folders below it too; or the folder of a data set with HR and, say, LRx4 inside
     lr       low-resolution files of the same names, or with x4 or _x4 after them; any suffix
     own      leave LRx4 aside, for low-resolution photographs made here
+    skipped  gets the originals that are left out, path -> why: see `minisrgan.images.list_images`
+    lacking  gets the photographs without a file in lr, name -> error, instead of the error being raised
     Errors   ImageError for a folder that is missing or empty; DataError for a photograph without its file in lr
     """
     if (folder / "HR").is_dir():
@@ -138,19 +143,23 @@ def find_pairs(folder: Path, scale: int, lr: Path | None = None, *, own: bool = 
         for key in (whole, name, name.removesuffix(f"_x{scale}"), name.removesuffix(f"x{scale}")):
             lows.setdefault(key, path)
     pairs: dict[str, Pair] = {}
-    for path, whole, name in _named(folder):
+    for path, whole, name in _named(folder, skipped):
         low = lows.get(whole) or lows.get(name)
         if lr and not low:
             told, fix = f"a file named {name}, {name}x{scale} or {name}_x{scale} in {lr}", "rename or add it"
-            raise DataError("find_pairs", expected=told, got=f"none for {path}", fix=fix)
+            error = DataError("find_pairs", expected=told, got=f"none for {path}", fix=fix)
+            if lacking is None:
+                raise error
+            lacking[whole] = error
+            continue
         name = whole if name in pairs else name  # a.jpg beside a.png
         pairs[name] = Pair(name, path, low)
     return list(pairs.values())
 
 
-def _named(folder: Path) -> list[tuple[Path, str, str]]:
+def _named(folder: Path, skipped: dict[Path, str] | None = None) -> list[tuple[Path, str, str]]:
     """The images of a folder, each with its path inside the folder and that path without suffix."""
-    inside = [(path, path.relative_to(folder)) for path in list_images(folder)]
+    inside = [(path, path.relative_to(folder)) for path in list_images(folder, skipped)]
     return [(path, name.as_posix(), name.with_suffix("").as_posix()) for path, name in inside]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError
 from minisrgan.images import imresize
-from minisrgan.images.photo import Photo
+from minisrgan.images.pixels import Photo, continue_colours
 from minisrgan.inference.upscale import Progress, upscale
 from minisrgan.models import Generator
 
@@ -20,7 +20,9 @@ from minisrgan.models import Generator
 def upscale_photo(
     generator: Generator, photo: Photo, factor: float | None = None, *, progress: Progress | None = None, **options: Any
 ) -> Photo:
-    """Enlarge a photograph: the pixels with the generator, transparency with bicubic; profile and EXIF are kept.
+    """Enlarge a photograph: the pixels with the generator, transparency with bicubic; what else is known of it is kept.
+
+    All pages or frames are enlarged. Fully transparent pixels first get the colours around them.
 
     factor    by default the generator's scale. For any other factor, 1 or more, the generator runs repeatedly until its
               result is large enough, and bicubic shrinks it: x2 and x3 need one run of a x4 generator, x6 and x16 two.
@@ -36,17 +38,23 @@ def upscale_photo(
     if not 1 <= factor < math.inf:
         raise ArgumentError("upscale_photo", expected="a factor from 1 on", got=f"{factor:g}", fix="2 doubles the size")
     runs = next(count for count in itertools.count(1) if generator.scale**count >= factor)
-    area, pixels = photo.pixels.shape[0] * photo.pixels.shape[1], photo.pixels
-    areas = [area * generator.scale ** (2 * run) for run in range(runs)]
-    for run in range(runs):
+    pages = photo, *photo.more
+    areas = [page.pixels[..., 0].size * generator.scale ** (2 * run) for page in pages for run in range(runs)]
+    large, finished = list[Photo](), 0
+    for page in pages:
+        pixels, alpha = page.pixels, page.alpha
+        if alpha is not None:
+            pixels, alpha = continue_colours(pixels, alpha), _resize(alpha, factor)
+        for _ in range(runs):
 
-        def advance(done: int, _: int, before: int = sum(areas[:run])) -> None:
-            if progress:
-                progress(before + done, sum(areas))
+            def advance(done: int, _: int, before: int = finished) -> None:
+                if progress:
+                    progress(before + done, sum(areas))
 
-        pixels = upscale(generator, pixels, progress=advance, **options)
-    pixels = _resize(pixels, factor / generator.scale**runs)
-    return replace(photo, pixels=pixels, alpha=None if photo.alpha is None else _resize(photo.alpha, factor))
+            finished += pixels[..., 0].size
+            pixels = upscale(generator, pixels, progress=advance, **options)
+        large.append(replace(page, pixels=_resize(pixels, factor / generator.scale**runs), alpha=alpha, more=()))
+    return replace(large[0], more=tuple(large[1:]))
 
 
 def _resize(levels: Array, factor: float) -> Array:

@@ -1,6 +1,5 @@
 """A training in figures: its curves, from the records of a log, and how its pictures change with the steps."""
 
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, groupby
 from math import ceil, exp, isfinite
@@ -108,9 +107,12 @@ def curves_figure(
         if not axes.lines:
             axes.set_yticks([])
             empty = f"no values of {', '.join(keys)}"
-            axes.text(0.5, 0.5, empty, transform=axes.transAxes, fontsize=TEXT, ha="center", color="0.35")
+            axes.text(0.5, 0.5, empty, transform=axes.transAxes, fontsize=TEXT, ha="center", color="0.35",
+                      parse_math=False)  # fmt: skip
         elif len(keys) > 1:  # beside the plot, where it covers nothing
-            axes.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+            legend = axes.legend(fontsize=SMALL, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+            for text in legend.get_texts():
+                text.set_parse_math(False)  # a name may hold a dollar sign
         for (count, name), step in starts.items() if len(starts) > 1 else ():
             if count:
                 axes.axvline(step, color="0.35", linewidth=1, linestyle="--")
@@ -199,18 +201,14 @@ def draw_run(folder: Path, name: str, originals: Mapping[str, Array]) -> None:
     """Draw the curves of a stage so far, and what has become of its validation photos, into the folder of its run.
 
     name       of the stage; its log and pictures/ are in the folder
-    originals  the photos, in the order of the pictures' numbers; of a name that has no letters in the font, or that is
-               no text at all, as much is drawn as can be
+    originals  the photos, in the order of the pictures' numbers
     Errors     ConfigError if matplotlib is not installed, or for a log that somebody has changed
     """
-    titles = [title.encode(errors="replace").decode() for title in originals]
+    titles = list(originals)
     steps: dict[int, dict[str, Array]] = {}
     for path in sorted((folder / "pictures").glob(f"{name}-*.png")):
         step, number = (int(part) for part in path.stem.split("-")[1:])
         steps.setdefault(step, {})[titles[number]] = read_image(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of glyphs that are missing
-        save_figure(training_figure(read_log(folder / f"{name}.jsonl")), folder / f"{name}_curves.png")
-        if steps:
-            figure = progress_figure(steps, dict(zip(titles, originals.values(), strict=True)))
-            save_figure(figure, folder / f"{name}_pictures.png")
+    save_figure(training_figure(read_log(folder / f"{name}.jsonl")), folder / f"{name}_curves.png")
+    if steps:
+        save_figure(progress_figure(steps, originals), folder / f"{name}_pictures.png")

@@ -7,6 +7,7 @@ Figures are created directly, not with pyplot: there is no window, no global sta
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,7 +60,8 @@ def style_plot(axes: Axes) -> None:
 def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> None:
     """Save a figure in the format of the file's suffix; the file appears complete or not at all (`replacing`).
 
-    A missing folder is created. Raises ConfigError for another suffix.
+    A missing folder is created. Characters that the font lacks, and names that are no text, are drawn as far as can be.
+    Raises ConfigError for another suffix.
 
     >>> save_figure(new_figure(1, 1), "curves.doc")
     Traceback (most recent call last):
@@ -70,7 +72,11 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> None:
     """
     path = Path(path)
     require_figure(path, what="save_figure")
-    with replacing(path) as temporary:
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_text(text.get_text().encode(errors="replace").decode())
+    with replacing(path) as temporary, warnings.catch_warnings(action="ignore", category=UserWarning):  # of glyphs
         figure.savefig(temporary, format=path.suffix.lower().removeprefix("."), dpi=dpi)
 
 

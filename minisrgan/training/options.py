@@ -10,6 +10,7 @@ from tqdm import tqdm
 from minisrgan.backend import Array
 from minisrgan.data import load_photos
 from minisrgan.errors import ConfigError
+from minisrgan.images import describe_skipped
 from minisrgan.training.config import Config
 
 _VALIDATION = 3  # photographs for validation; if there are enough, they are not trained on
@@ -26,6 +27,7 @@ class Options:
     vgg             weights of VGG19, if the content loss needs them
     save_every, validate_every
                     steps between checkpoints, and between validations
+    quiet           show no progress
     Errors          ConfigError for numbers out of range
     """
 
@@ -36,6 +38,7 @@ class Options:
     device: str = "cpu"
     save_every: int = 1000
     validate_every: int = 1000
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         """Refuse invalid numbers of steps or amounts of memory."""
@@ -54,8 +57,8 @@ class Options:
             return self.data, {}, []
         found = load_photos(self.data, config.crop, round(self.cache * 1e9))
         photos, seen = found.photos, ""
-        for name, why in found.skipped.items():
-            tqdm.write(f"skipped {name}: {why}", file=sys.stderr)
+        for line in describe_skipped(found.skipped):
+            tqdm.write(line, file=sys.stderr)
         apart = [name for name in kept if name in photos]
         if not kept and len(photos) >= 4 * _VALIDATION:
             apart = list(photos)[-_VALIDATION:]

@@ -112,7 +112,7 @@ class Run:
             with (
                 Log(self.log_file) as log,
                 tqdm(total=steps * batch, initial=self.done * batch, desc=self.name, unit="img", mininterval=interval,
-                     dynamic_ncols=True) as bar,
+                     dynamic_ncols=True, disable=every.quiet) as bar,
             ):  # fmt: skip
                 while self.done < steps:
                     numbers, waited = self.step()

@@ -61,7 +61,11 @@ def test_page_from_the_original(photo: Path, model: Path, tmp_path: Path, capsys
     assert labels[2] == "original"
     assert f"bicubic: {psnr(expected[1], original):.2f} dB" in capsys.readouterr().out
     assert 'data-start="left=bicubic&amp;right=original"' in out.read_text("utf-8")
-    assert command("compare", photo, "--from-original", "--model", model, "--out", out) == 0
+    page = out.read_bytes()
+    assert command("compare", photo, "--from-original", "--model", model, "--out", out) == 2
+    assert "page.html, which is there" in " ".join(capsys.readouterr().err.split())
+    assert out.read_bytes() == page
+    assert command("compare", photo, "--from-original", "--model", model, "--out", out, "--overwrite") == 0
     assert 'data-start="left=bicubic&amp;right=model"' in out.read_text("utf-8")  # what one has come to see
 
 

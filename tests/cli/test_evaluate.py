@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ def test_names_give_way_to_columns(photos: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_niqe_where_it_is_at_hand(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """From the cache where it was fetched, and then small photos are left out and told; named, they are an error."""
+    """From the cache where it was fetched, and then small photos are left out and told; named, they count as failed."""
     write_image(photos / "large.png", np.random.default_rng(0).integers(0, 256, (96, 108, 3), dtype=np.uint8))
     parameters(tmp_path / "cache/niqe.npz")
     assert command("evaluate", photos, "--json", tmp_path / "a.json") == 0
@@ -125,8 +126,10 @@ def test_niqe_where_it_is_at_hand(photos: Path, tmp_path: Path, capsys: pytest.C
     original = scores["images"]["large"]["original"]["niqe"]
     assert original == scores["average"]["original"]["niqe"] > 0
     assert [line[-1] for line in cells(text, 1)[-3:]][-1] == f"{original:.2f}"
-    assert command("evaluate", photos, "--niqe", tmp_path / "cache/niqe.npz") == 2
-    told = " ".join(capsys.readouterr().err.split())
+    assert command("evaluate", photos, "--niqe", tmp_path / "cache/niqe.npz") == 3
+    captured = capsys.readouterr()
+    assert f"{original:.2f}" in captured.out
+    told = " ".join(captured.err.split())
     assert "ShapeError in niqe, at a_photo_with_quite_a_long_name_of_its_own_0042 expected at least 96 pixels" in told
 
 
@@ -234,7 +237,7 @@ def test_wrong_words(
     """Each mistake in four lines that name it, before an hour of work where that can be."""
     write_image(photos / "small.png", np.zeros((24, 60), np.uint8))
     monkeypatch.chdir(photos.parent)
-    assert command("evaluate", *words) == 2
+    assert command("evaluate", *words) == (3 if words[1:] in (["--lr", "photos"], ["--scale", "8"]) else 2)
     captured = capsys.readouterr()
     assert told in " ".join(captured.err.split())
     assert not {"--figure", "--vgg", "--niqe"}.intersection(words) or captured.out == ""
@@ -246,3 +249,89 @@ def test_border_beside_ready_files_is_a_contradiction(photos: Path, capsys: pyte
         command("evaluate", photos, "--lr", photos, "--border", "symmetric")
     assert end.value.code == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_photos_that_cannot_be_measured(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One bad or tiny photo ended the command: no average, no JSON, though an hour was spent on the others."""
+    assert command("evaluate", photos, "--json", tmp_path / "good.json") == 0
+    good = json.loads((tmp_path / "good.json").read_text())
+    write_image(photos / "aa_tiny.png", np.zeros((5, 60, 3), np.uint8))
+    whole = (photos / "grey.png").read_bytes()
+    (photos / "ab_cut.png").write_bytes(whole[: len(whole) // 2])
+    (photos / "page.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
+    (photos / "notes.txt").write_text("notes")
+    (photos / "self.png").symlink_to("self.png")
+    capsys.readouterr()
+    assert command("evaluate", photos, "--json", tmp_path / "bad.json") == 3
+    captured = capsys.readouterr()
+    bad = json.loads((tmp_path / "bad.json").read_text())
+    assert bad["average"]["bicubic"]["psnr"] == good["average"]["bicubic"]["psnr"]
+    assert list(bad["images"]) == list(good["images"])
+    assert set(bad["failed"]) == {"aa_tiny", "ab_cut", "page", "self"}
+    assert list(bad["skipped"]) == [str(photos / "notes.txt")]
+    assert "4 failed, and are in no average: aa_tiny, ab_cut, page, self" in captured.out
+    assert "ImageError in evaluate, at aa_tiny" in captured.err
+    assert "notes.txt: no image" in captured.err
+    for name in bad["images"]:
+        (photos / f"{name}.png").unlink()
+    assert command("evaluate", photos) == 3
+    assert "none of 4 photos could be measured" in capsys.readouterr().out
+
+
+def test_a_photo_without_its_low_file(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One file forgotten in LRx4 is that photo's failure."""
+    write_image(tmp_path / "low/grey.png", imresize(read_image(photos / "grey.png"), 1 / 4))
+    assert command("evaluate", photos, "--lr", tmp_path / "low", "--json", tmp_path / "a.json") == 3
+    assert "none for" in " ".join(capsys.readouterr().err.split())
+    scores = json.loads((tmp_path / "a.json").read_text())
+    assert (list(scores["images"]), len(scores["failed"])) == (["grey"], 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text are Linux's")
+def test_names_of_all_kinds(tmp_path: Path) -> None:
+    """Bytes that are no text, mathematics, a line break, 250 bytes: in tables, JSON and a figure."""
+    pytest.importorskip("matplotlib")
+    ramp = np.arange(0, 250, 10, dtype=np.uint8).reshape(1, 25).repeat(25, axis=0)
+    for name in ("caf\udce9", "a$^$b", "line\nbreak", "n" * 250):
+        write_image(tmp_path / f"in/{name}.png", ramp)
+    words = ("--json", tmp_path / "a.json", "--figure", tmp_path / "a.png", "--save-images", tmp_path / "images")
+    assert command("evaluate", tmp_path / "in", *words) == 0
+    assert len(json.loads((tmp_path / "a.json").read_text())["images"]) == 4
+    for out in ("page.html", "figure.png"):
+        assert command("compare", tmp_path / "in/caf\udce9.png", "--scale", 2, "--out", tmp_path / out) == 0
+    assert (tmp_path / "a.png").exists()
+
+
+def test_nothing_is_overwritten(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--json photo.jpg, or the scores of last night, were replaced without a word."""
+    mine = tmp_path / "mine.json"
+    mine.write_text("mine")
+    (tmp_path / "mine.png").write_text("mine")
+    monkeypatch.setattr("minisrgan.cli.evaluate.judge", None)  # refused before anything is measured
+    figure = ["--figure", tmp_path / "mine.png"]
+    for words in (["--json", mine], ["--json", mine / "a.json"], ["--json", photos], figure):
+        assert command("evaluate", photos, *words) == 2
+        assert "FileError" in capsys.readouterr().err
+    assert mine.read_text() == (tmp_path / "mine.png").read_text() == "mine"
+    monkeypatch.undo()
+    monkeypatch.setenv("MINISRGAN_CACHE", str(tmp_path / "cache"))
+    assert command("evaluate", photos, "--json", mine, "--overwrite") == 0
+    assert json.loads(mine.read_text())["scale"] == 4
+    (tmp_path / "images/nearest").mkdir(parents=True)
+    (tmp_path / "images/nearest/grey.png").write_text("mine")
+    assert command("evaluate", photos, "--save-images", tmp_path / "images") == 3
+    assert "grey.png, which is there" in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / "images/nearest/grey.png").read_text() == "mine"
+    assert (tmp_path / "images/bicubic/deep/flat.png").exists()
+
+
+def test_progress_in_a_pipe(photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log must show that something goes on, and how long it will take."""
+    monkeypatch.setattr("minisrgan.cli.common.EVERY", 0)
+    assert command("evaluate", photos) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:13] for line in lines] == ["evaluate: 33%", "evaluate: 67%", "evaluate: 100"]
+    assert command("evaluate", photos, "-q") == 0
+    assert capsys.readouterr() == ("", "")

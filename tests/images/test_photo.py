@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import threading
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minisrgan.errors import ArgumentError, DTypeError, ImageError, ShapeError
+from minisrgan.errors import ArgumentError, DTypeError, ImageError, ImageWarning, ShapeError
 from minisrgan.images import Photo, imresize, read_image, read_photo, write_photo
 from minisrgan.images.files import FORMATS
 
@@ -245,9 +246,8 @@ def test_bombs_are_refused(tmp_path: Path):
     header = bytearray(path.read_bytes())
     header[29:33] = struct.pack(">I", zlib.crc32(bytes(header[12:29])))
     path.write_bytes(header)
-    with pytest.raises(ImageError, match=r"bomb\.png: Image size \(3600000000 pixels\)") as caught:
+    with pytest.raises(ImageError, match=r"at most 300 mega.*\n.*bomb\.png with 3,600\.0 mega.*\n.*--max-mega"):
         read_photo(path)
-    assert "decompression bomb" in caught.value.expected
 
 
 def test_the_content_decides(tmp_path: Path):
@@ -308,14 +308,20 @@ def test_metadata_is_kept_on_request(tmp_path: Path, source: str, suffix: str):
         assert ORIENTATION not in image.getexif()
     write_photo(target, photo)
     copy = read_photo(target)
+    assert (copy.exif, copy.icc_profile) == (None, PROFILE)
+    assert b"Maker" not in target.read_bytes()
+    write_photo(target, photo, strip_metadata=True)
+    copy = read_photo(target)
     assert (copy.exif, copy.icc_profile) == (None, None)
     assert PROFILE not in target.read_bytes()
-    assert b"Maker" not in target.read_bytes()
 
 
 def test_metadata_of_a_bmp(tmp_path: Path):
-    """BMP holds none, which is no reason to refuse it."""
-    write_photo(tmp_path / "a.bmp", Photo(COLOURS, None, PROFILE, camera_exif().tobytes()), keep_metadata=True)
+    """BMP holds none, which is no reason to refuse it, but one to say so."""
+    photo = Photo(COLOURS, None, PROFILE, camera_exif().tobytes())
+    with pytest.warns(ImageWarning) as told:
+        write_photo(tmp_path / "a.bmp", photo, keep_metadata=True)
+    assert {"EXIF" in str(line.message) for line in told} == {True, False}  # the other: this profile is none
     copy = read_photo(tmp_path / "a.bmp")
     assert np.array_equal(copy.pixels, COLOURS)
     assert (copy.exif, copy.icc_profile) == (None, None)
@@ -324,13 +330,14 @@ def test_metadata_of_a_bmp(tmp_path: Path):
 def test_profiles_stay_with_their_colours(tmp_path: Path):
     """A profile of inks or of grey, attached to RGB, makes viewers show wrong colours or refuse the file."""
     MODES["CMYK"][0].save(tmp_path / "inks.tif", icc_profile=PROFILE.replace(b"RGB ", b"CMYK"))
-    assert read_photo(tmp_path / "inks.tif").icc_profile is None
+    with pytest.warns(ImageWarning, match="profile cannot be applied"):
+        assert read_photo(tmp_path / "inks.tif").icc_profile is None
     grey_profile = PROFILE.replace(b"RGB ", b"GRAY")
     for pixels, profile, kept in [
         (COLOURS, PROFILE, True), (COLOURS, grey_profile, False), (GREY[..., None], PROFILE, False),
         (GREY[..., None], grey_profile, True), (COLOURS, b"unknown", True),
     ]:  # fmt: skip
-        write_photo(tmp_path / "a.png", Photo(pixels, icc_profile=profile), keep_metadata=True)
+        write_photo(tmp_path / "a.png", Photo(pixels, icc_profile=profile))
         assert read_photo(tmp_path / "a.png").icc_profile == (profile if kept else None)
 
 
@@ -381,9 +388,11 @@ def test_every_format_reads_back(tmp_path: Path, suffix: str):
 def test_16_bits_there_and_back(tmp_path: Path, suffix: str):
     """Pillow would cut 16 bits to 8 by saturating: nearly the whole photo turns white."""
     levels = np.sort(LEVELS.ravel()).reshape(6, 9, 1).repeat(8, axis=0).repeat(8, axis=1)
-    write_photo(tmp_path / f"a{suffix}", Photo(levels))
+    keeps = suffix in (".png", ".tif", ".tiff")
+    with contextlib.nullcontext() if keeps else pytest.warns(ImageWarning, match="rounded to 8"):
+        write_photo(tmp_path / f"a{suffix}", Photo(levels))
     pixels = read_photo(tmp_path / f"a{suffix}").pixels
-    if suffix in (".png", ".tif", ".tiff"):
+    if keeps:
         assert pixels.dtype == np.uint16
         assert np.array_equal(pixels, levels)
     else:
@@ -394,15 +403,11 @@ def test_16_bits_there_and_back(tmp_path: Path, suffix: str):
     )
 
 
-def test_16_bits_with_alpha(tmp_path: Path):
-    """Pillow cannot write both: 8 bits with transparency are right, 16 bits without it are not what was asked."""
+def test_16_bits_over_white(tmp_path: Path):
+    """Rounded before they are laid over white, they would be rounded twice."""
     alpha = np.linspace(0, 65535, 54).astype(np.uint16).reshape(6, 9)
-    photo = Photo(LEVELS[..., None], alpha)
-    write_photo(tmp_path / "a.png", photo)
-    copy = read_photo(tmp_path / "a.png")
-    assert np.array_equal(copy.pixels[..., 0], np.round(LEVELS / 257))
-    assert np.array_equal(copy.alpha, np.round(alpha / 257))
-    write_photo(tmp_path / "a.bmp", photo)
+    with pytest.warns(ImageWarning, match=r"a\.bmp: its 16 bits a channel are rounded to 8"):
+        write_photo(tmp_path / "a.bmp", Photo(LEVELS[..., None], alpha))
     opacity = alpha / 65535
     white = np.round(LEVELS * opacity + 65535 * (1 - opacity))
     assert np.array_equal(read_photo(tmp_path / "a.bmp").pixels[..., 0], np.round(white / 257))
@@ -473,7 +478,7 @@ def test_refuses_what_cannot_be_written(tmp_path: Path):
 
 def test_a_photo_is_checked_when_it_is_made():
     """Alpha of the size before upscaling, or of another depth, would fail far away, inside Pillow."""
-    for pixels in (GREY, COLOURS[None], COLOURS[..., :2], COLOURS[:0], COLOURS.astype(np.uint16)):
+    for pixels in (GREY, COLOURS[None], COLOURS[..., :2], COLOURS[:0]):
         with pytest.raises(ShapeError):
             Photo(pixels)
     for alpha in (ALPHA[1:], ALPHA[..., None], ALPHA.astype(np.uint16)):

@@ -7,7 +7,7 @@ import pytest
 
 from minisrgan.errors import ArgumentError
 from minisrgan.images import imresize
-from minisrgan.images.photo import Photo
+from minisrgan.images.pixels import Photo, continue_colours
 from minisrgan.inference import upscale, upscale_photo
 from tests.inference.test_upscale import noise, trained_looking
 
@@ -32,6 +32,34 @@ def test_16_bits_stay_16_bits() -> None:
         assert len(np.unique(plane)) > 1000
     expected = imresize(levels[..., 0].astype(np.float64), 3).clip(0, 65535)
     np.testing.assert_allclose(large.alpha, expected, atol=0.6)
+
+
+def test_pages_are_enlarged_too() -> None:
+    """Each by itself, in its own size and bits, and the progress bar counts all."""
+    generator, image, steps = trained_looking(2), noise(12, 15), list[tuple[int, int]]()
+    second, third = Photo(image[:7].astype(np.uint16) * 257, info={"duration": 70}), Photo(image[..., :1])
+    large = upscale_photo(generator, Photo(image, more=(second, third)), progress=lambda *step: steps.append(step))
+    for one, page in zip([large, *large.more], [Photo(image), second, third], strict=True):
+        np.testing.assert_array_equal(one.pixels, upscale(generator, page.pixels))
+        assert one.info == page.info
+    assert steps == sorted(steps)
+    assert steps[-1] == (12 * 15 * 2 + 7 * 15,) * 2
+
+
+def test_colours_under_transparency_do_not_matter() -> None:
+    """Black there became a dark ring around a drawing; what is visible keeps its colours, down to the faintest."""
+    generator, image, alpha = trained_looking(2), noise(16, 16), np.zeros((16, 16), np.uint8)
+    alpha[5:11, 4:9], alpha[3, 3] = 255, 1
+    hidden = np.where(alpha[..., None] > 0, image, 0).astype(np.uint8)
+    large, other = (upscale_photo(generator, Photo(pixels, alpha)) for pixels in (image, hidden))
+    np.testing.assert_array_equal(large.pixels, other.pixels)
+    filled = continue_colours(image, alpha)
+    np.testing.assert_array_equal(filled[alpha > 0], image[alpha > 0])
+    np.testing.assert_array_equal(filled[6, 9], image[6:8, 8:9].mean(axis=(0, 1)).round())  # the others are not visible
+    np.testing.assert_array_equal(filled[0, 0], image[3, 3])
+    np.testing.assert_array_equal(continue_colours(image, 0 * alpha), image)
+    deep = continue_colours(image.astype(np.uint16) * 257, alpha)
+    assert (deep.dtype, np.abs(deep / 257 - filled).max() <= 0.5) == (np.uint16, True)
 
 
 @pytest.mark.parametrize("scale", [2, 4])

@@ -1,0 +1,267 @@
+"""From the bytes of a file to photographs.
+
+Pillow decodes; this file sees to what Pillow leaves to its caller: which formats are opened, how large a picture may
+be, the turn that a camera wrote down, transparency, pages and frames, and that what was decoded is what the file says.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from minisrgan.backend import Array
+from minisrgan.images import png, tiff
+from minisrgan.images.files import RASTER
+from minisrgan.images.pixels import Photo, to_8_bits, upright
+
+Tell: TypeAlias = Callable[[str], None]
+
+_ORIENTATION, _XMP, _PROFILE, _DPI, _DPI_UNIT, _EXIF_IFD, _GPS_IFD = 0x0112, 700, 34675, (282, 283), 296, 0x8769, 0x8825
+# What EXIF says of the photo, and not of how the file stores it: in a TIFF both stand in one table, and offsets or
+# a bit depth copied from one file would damage another. In this order: description, make, model; resolution (3);
+# software, date, artist, copyright; title, comment, author, keywords, subject.
+_DESCRIBING = {*range(0x010E, 0x0111), 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298, *range(0x9C9B, 0x9CA0)}
+# Width and height, untrue once the photo is turned or enlarged, and an offset that is untrue in any other file.
+_UNTRUE = {0xA002, 0xA003, 0xA005}
+_CONVERTED = ("CMYK", "LAB")  # the profile does not describe the RGB that they become
+_OPENING = threading.Lock()
+
+
+class TooManyPixels(ValueError):
+    """A picture is larger than was allowed."""
+
+
+def decode(data: bytes, tell: Tell, limit: float, every: bool = True) -> Photo:
+    """Decode a file: its first picture of full size, with the others in `Photo.more`.
+
+    tell    called with what was left out or changed, in a few words
+    limit   how many pixels the pictures may have together
+    every   decode all pages and frames
+    Errors  TooManyPixels; for damaged and foreign files errors of a dozen kinds, from SyntaxError to KeyError
+    """
+    first, *more = (_tiff_pages if tiff.is_tiff(data) else _frames)(data, tell, limit, every)
+    return replace(first, more=tuple(more))
+
+
+def open_raster(data: bytes, load: bool = False) -> Any:
+    """Open one of the raster formats. Others may make Pillow run a program, as PostScript does Ghostscript.
+
+    load   decode it as well: Pillow applies its limit of size to a TIFF then once more
+    """
+    Image.init()
+    formats = [name for name in RASTER if name in Image.OPEN]  # an older Pillow knows fewer
+    with _OPENING:  # Pillow's limit is one for all threads; ours is applied before anything is decoded
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(io.BytesIO(data), formats=formats)
+            if load:
+                image.load()
+            return image
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Photo]:
+    """Decode anything but TIFF."""
+    said: dict[str, Any] = {}
+    if data.startswith(png.SIGNATURE):
+        data, said = png.sound(data, tell)
+    image = open_raster(data)
+    count = getattr(image, "n_frames", 1)
+    if count > 1 and (image.format == "MPO" or not every):
+        tell(f"of its {count} pictures only the first is taken")
+        count = 1
+    _check_size(image.size[0] * image.size[1] * count, limit)
+    read_deep = _deep_reader(image, data, said) if count == 1 else None
+    depth = said.get("depth") or _depth(image, data)
+    if depth > 8 and not read_deep and not image.mode.startswith("I"):
+        tell(f"of its {depth} bits a channel 8 are read")
+    if said.get("kind") == 0 and "transparency" in image.info:
+        # Pillow stretches 2 and 4 bits to 8, but not the one level that is transparent.
+        image.info["transparency"] *= {2: 85, 4: 17}.get(depth, 1)
+    still = bool(count > 1 and image.info.get("default_image"))
+    if still:
+        tell("its still picture, for viewers that show no animation, is left out")
+    for number in range(still, count):
+        image.seek(number)
+        if read_deep:
+            pixels, alpha = _split(read_deep(), image.info.get("transparency"))
+        else:
+            image.load()
+            pixels, alpha = _planes(image, tell)
+        if pixels.shape != said.get("shape", pixels.shape):
+            raise ValueError(f"{said['shape']} levels by the header, but Pillow decodes {pixels.shape}")
+        found = {**image.info, "text": getattr(image, "text", {}), **said}
+        if image.mode in _CONVERTED:
+            found.pop("icc_profile", None)
+        if found.get("dpi") == (72, 72) and not found.get("jfif_unit"):  # what Pillow says of a JPEG that says nothing
+            del found["dpi"]
+        if count > 1:
+            # A GIF says how often it is repeated, the others how often it is played; 0 is without end.
+            repeated = image.format == "GIF" and found.get("loop", 0) > 0
+            found |= {"duration": found.get("duration", 0), "loop": found.get("loop", 1) + repeated}
+        else:
+            found = {key: value for key, value in found.items() if key not in ("duration", "loop")}
+        yield _photo(pixels, alpha, image.getexif, found)
+
+
+def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Photo]:
+    """Decode a TIFF: the pages that are photographs, not smaller copies of them."""
+    found = list(tiff.pages(data))
+    pages = [tags for tags in found if tiff.is_photo(tags)]
+    if data[8:10] == b"CR" or (not pages and any(tiff.SUB_FILES in tags for tags in found)):
+        raise ValueError("a camera's raw photograph, of which only a preview could be read; develop it first")
+    if pages and len(found) > len(pages):
+        tell(f"{len(found) - len(pages)} of its {len(found)} pages, smaller copies or masks of others, left out")
+    pages = pages or found
+    if len(pages) > 1 and not every:
+        tell(f"of its {len(pages)} pages only the first is taken")
+        pages = pages[:1]
+    _check_size(sum(tags[tiff.WIDTH] * tags[tiff.HEIGHT] for tags in pages), limit)
+    for tags in pages:
+        page, found_here = tiff.beginning_with(data, tags), {"icc_profile": tags.get(_PROFILE), "xmp": tags.get(_XMP)}
+        if turned := not tiff.pillow_cannot(tags):
+            try:
+                image = open_raster(page, load=True)  # which turns a TIFF, and no other format
+            except UnidentifiedImageError:
+                raise ValueError(tiff.describe(tags)) from None
+            tiff.check(image, tags)
+            pixels, alpha = _planes(image, tell)
+            if image.mode in _CONVERTED:
+                del found_here["icc_profile"]
+        else:
+            grey = (np.array(open_raster(plane, load=True)) for plane in tiff.as_grey(page, tags))
+            pixels, alpha = tiff.assemble(grey, tags)
+            if pixels.shape[2] == 4:
+                inks = Image.fromarray(to_8_bits(pixels), "CMYK")
+                tell("of its 16 bits a channel 8 are read") if pixels.dtype == np.uint16 else None
+                pixels = np.array(to_srgb(inks, found_here.pop("icc_profile"), tell))
+                alpha = None if alpha is None else to_8_bits(alpha)
+        unit = {2: 1, 3: 2.54}.get(tags.get(_DPI_UNIT, 2), 0)  # inches, centimetres, or nothing that is known
+        found_here["dpi"] = [float(tags.get(tag, 0)) * unit for tag in _DPI]
+        yield _photo(pixels, alpha, partial(_tiff_exif, data, tags, turned), found_here)
+
+
+def _tiff_exif(data: bytes, tags: tiff.Tags, turned: bool) -> Image.Exif:
+    """Return the EXIF of a page of a TIFF, without a turn that has been made."""
+    exif = Image.Exif()
+    exif.endian, exif.bigtiff = tiff.order(data), tiff.is_big(data)
+    exif.load_from_fp(io.BytesIO(data), tags.offset)
+    if turned:
+        exif[_ORIENTATION] = 1
+    return exif
+
+
+def _check_size(pixels: int, limit: float) -> None:
+    if pixels > limit:
+        raise TooManyPixels(f"{pixels / 1e6:,.1f} megapixels")
+
+
+def _depth(image: Any, data: bytes) -> int:
+    """Return the bits of a channel where Pillow does not tell them."""
+    if image.format == "PPM":
+        return 16 if image.tile[0][0].startswith("ppm") and image.tile[0][3][1] > 255 else 8
+    start, beyond = {"JPEG2000": (b"\xff\x4f\xff\x51", 42), "AVIF": (b"pixi", 9)}.get(image.format, (b"", 0))
+    at = data.find(start)
+    if not start or at < 0:
+        return 8
+    return (data[at + beyond] & 0x7F) + int(image.format == "JPEG2000")
+
+
+def _deep_reader(image: Any, data: bytes, said: Mapping[str, Any]) -> Callable[[], Array] | None:
+    """Return what reads 16 bits of colour, of which Pillow keeps 8: from a PNG or a PPM."""
+    if said.get("depth") == 16 and said["kind"] in (2, 4, 6):
+        return lambda: png.read_16_bits(image, lambda: open_raster(data), said["kind"])
+    if image.format == "PPM" and image.mode == "RGB" and image.tile[0][0] == "ppm" and image.tile[0][3][1] > 255:
+        (_, _, at, (_, white)), (width, height) = image.tile[0], image.size
+        levels = np.frombuffer(data, ">u2", width * height * 3, at).reshape(height, width, 3)
+        return lambda: np.minimum((levels * (65535 / white)).round(), 65535).astype(np.uint16)
+    return None
+
+
+def _split(planes: Array, clear: Any) -> tuple[Array, Array | None]:
+    """Split planes (H, W, 2, 3 or 4) into pixels and alpha. `clear`: the one colour that is transparent."""
+    if planes.shape[2] != 3:
+        return planes[..., :-1], planes[..., -1]
+    return planes, None if clear is None else np.where((planes == clear).all(axis=2), 0, 65535).astype(np.uint16)
+
+
+def _planes(image: Image.Image, tell: Tell) -> tuple[Array, Array | None]:
+    """Any of Pillow's modes as the pixels and alpha of a `Photo`."""
+    clear = image.info.get("transparency")  # the one level, colour or list of palette entries that is transparent
+    tags: Any = getattr(image, "tag_v2", {})
+    if image.mode == "F":
+        raise ValueError("floating-point pixels, of which nobody knows what is white; save them as 8 or 16 bits")
+    if image.mode.startswith("I"):  # whole numbers of 16 bits, or of 32, in which Pillow stores some 16-bit files
+        levels = np.asarray(image)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise ValueError(f"grey levels {levels.min()} to {levels.max()} do not fit into 16 bits")
+        levels = levels.astype(np.uint16)
+        if tags.get(tiff.BITS) in (12, (12,)):
+            levels = (levels * (65535 / 4095)).round().astype(np.uint16)
+        if tags.get(tiff.PHOTOMETRIC) == 0:  # a TIFF where 0 is white: Pillow inverts only 8 bits
+            levels = 65535 - levels
+        opaque = None if clear is None else np.where(levels == clear, 0, 65535).astype(np.uint16)
+        return levels[..., None], opaque
+    if image.mode in _CONVERTED:
+        image = to_srgb(image, image.info.get("icc_profile"), tell)
+    grey = image.mode in ("1", "L", "LA", "La")
+    transparent = clear is not None or image.mode[-1] in "Aa"  # "a": colours multiplied by alpha, which convert undoes
+    planes = np.atleast_3d(np.array(image.convert(("L" if grey else "RGB") + "A" * transparent)))  # (H, W, 1..4)
+    return (planes[..., :-1], planes[..., -1]) if transparent else (planes, None)
+
+
+def to_srgb(image: Image.Image, profile: bytes | None, tell: Tell) -> Image.Image:
+    """Turn grey, RGB, inks or LAB into sRGB (grey stays grey), by the profile where there is one."""
+    mode = "L" if image.mode == "L" else "RGB"
+    try:
+        if profile:
+            source, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            image = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB") or image
+    except (ImageCms.PyCMSError, OSError, ImportError):
+        tell("its colour profile cannot be applied: colours are not exact")
+    return image.convert(mode)
+
+
+def _photo(pixels: Array, alpha: Array | None, read_exif: Callable[[], Image.Exif], found: Mapping[str, Any]) -> Photo:
+    """Make a photo, the right way up, with what is kept of what Pillow found."""
+    turn, exif = _read_exif(read_exif)
+    info = {key: found[key] for key in ("colour", "duration", "loop") if found.get(key) not in (None, {})}
+    dpi = [float(value) for value in found.get("dpi", ())]
+    if len(dpi) == 2 and all(1 < value < 1e6 for value in dpi):  # NaN is not, and 1 is Pillow's for none
+        info["dpi"] = tuple(dpi[::-1] if turn in (5, 6, 7, 8) else dpi)
+    if isinstance(xmp := found.get("xmp"), bytes):
+        info["xmp"] = re.sub(rb"(tiff:Orientation\W{1,3})[2-8]", rb"\g<1>1", xmp)
+    text = {str(key): str(value) for key, value in found.get("text", {}).items()}
+    if isinstance(comment := found.get("comment"), bytes):
+        text["Comment"] = comment.rstrip(b"\0").decode("utf-8", "replace")
+    # XMP is above; raw profiles are copies of the EXIF and IPTC of another file, with its size and turn.
+    if text := {key: value for key, value in text.items() if not re.match("XML:com.adobe|Raw profile", key)}:
+        info["text"] = text
+    alpha = None if alpha is None else upright(alpha, turn)
+    profile = found.get("icc_profile")
+    return Photo(upright(pixels, turn), alpha, profile if isinstance(profile, bytes) and profile else None, exif, info)
+
+
+def _read_exif(read: Callable[[], Image.Exif]) -> tuple[Any, bytes | None]:
+    """The orientation that EXIF (or else XMP) gives, and what EXIF says of the photo."""
+    turn, kept = 1, Image.Exif()
+    try:
+        exif = read()
+        turn = exif.get(_ORIENTATION, 1)
+        kept.update({tag: exif[tag] for tag in exif if tag in _DESCRIBING})
+        for ifd in (_EXIF_IFD, _GPS_IFD):
+            inner = {tag: value for tag, value in exif.get_ifd(ifd).items() if tag not in _UNTRUE}
+            if inner:
+                kept[ifd] = inner
+        return turn, kept.tobytes() if len(kept) else None
+    except Exception:  # as many kinds as above, but the picture is whole
+        return turn, None

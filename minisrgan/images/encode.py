@@ -1,0 +1,137 @@
+"""From photographs to a file: Pillow encodes, and this file decides what goes into which format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from minisrgan.backend import Array
+from minisrgan.images import png, tiff
+from minisrgan.images.decode import Tell, to_srgb
+from minisrgan.images.pixels import Photo, over_white, to_8_bits
+
+Subsampling: TypeAlias = Literal["auto", "444", "422", "420"]
+Metadata: TypeAlias = Literal["none", "colours", "all"]
+
+_XMP, _JPEG_ROOM = 700, 65_500  # TIFF's tag; bytes in a part of a JPEG
+_GAMMA = 1 / 2.2  # of a picture that says nothing, as PNG writes it
+
+
+def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadata: Metadata, tell: Tell) -> None:
+    """Write a photograph, with its pages or frames where the format holds them.
+
+    kind      Pillow's name of the format
+    options   Pillow's, of the format
+    metadata  what is written beside the pixels; "colours": what says how they look, and the resolution
+    tell      called with what was left out or changed without being asked for
+    """
+    pages, moving = [photo, *photo.more], "duration" in photo.info
+    if len(pages) > 1 and not (kind == "TIFF" or (moving and kind in ("PNG", "WEBP"))):
+        frames, better = ("frames", "png and webp keep") if moving else ("pages", "tif keeps")
+        tell(f"only the first of {len(pages)} {frames}; --format {better} all")
+        pages = pages[:1]
+    if moving and kind == "TIFF":
+        tell("the frames became pages, and lost their times")
+    animation = len(pages) > 1 and kind != "TIFF"
+    deep = kind == "TIFF" or (kind == "PNG" and not animation)
+    pages = [_fit(page, kind, deep, metadata, tell) for page in pages]
+    planes = [page.pixels if page.alpha is None else np.dstack([page.pixels, page.alpha]) for page in pages]
+    options |= _beside(kind, pages[0], metadata, tell)
+    if animation:
+        planes = _alike(planes)
+        times = [min(round(page.info.get("duration", 0)), 65_535) for page in pages]  # ms; PNG has no longer ones
+        options |= {"duration": times, "loop": photo.info.get("loop", 0)}
+    wide = [plane.dtype == np.uint16 and plane.shape[2] > 1 for plane in planes]  # which Pillow cannot write
+    if kind == "PNG" and wide[0]:
+        path.write_bytes(png.write_16_bits(planes[0], **options))
+        return
+    first, *more = map(_image, planes, wide)
+    if more:
+        options |= {"save_all": True, "append_images": more}
+    for page, image in zip(pages[1:], more, strict=True):  # what a page says nothing of it would take from the first
+        silent: dict[str, Any] = {"icc_profile": None, "dpi": None, "exif": b""}
+        image.encoderinfo = {} if animation else silent | _beside(kind, page, metadata, tell)
+    first.save(path, kind, **options)
+    if any(wide):
+        path.write_bytes(tiff.say_16_bits(path.read_bytes(), wide))
+
+
+def _fit(photo: Photo, kind: str, deep: bool, metadata: Metadata, tell: Tell) -> Photo:
+    """Turn a photograph into one that the format can hold, with a profile only where that is to be written."""
+    pixels, alpha, profile = photo.pixels, photo.alpha, photo.icc_profile
+    if alpha is not None and kind in ("JPEG", "BMP"):
+        pixels, alpha = over_white(photo), None
+    if pixels.dtype == np.uint16 and not deep:
+        tell("its 16 bits a channel are rounded to 8")
+        pixels, alpha = to_8_bits(pixels), None if alpha is None else to_8_bits(alpha)
+    space = {b"GRAY": 1, b"RGB ": 3}.get((profile or b"")[16:20])  # the channels that the profile describes
+    if space not in (None, pixels.shape[2]) or metadata == "none":
+        profile = None
+    elif profile and (kind == "BMP" or (kind == "WEBP" and space == 1)):  # in a WebP grey becomes RGB
+        pixels, profile = np.atleast_3d(np.array(to_srgb(_image(pixels), profile, tell))), None
+    chunks = photo.info.get("colour", {})
+    if b"cICP" in chunks and kind != "PNG" and metadata != "none":
+        tell("its cICP, which says what its colours mean, is left out: colours may look different")
+    if b"gAMA" in chunks and kind != "PNG" and metadata != "none" and not (photo.icc_profile or b"sRGB" in chunks):
+        white, power = np.iinfo(pixels.dtype).max, _GAMMA / (int.from_bytes(chunks[b"gAMA"]) / 100_000 or _GAMMA)
+        table = ((np.arange(white + 1) / white) ** power * white).round().astype(pixels.dtype)
+        pixels = table[pixels] if abs(power - 1) > 0.01 else pixels
+    return replace(photo, pixels=pixels, alpha=alpha, icc_profile=profile)
+
+
+def _beside(kind: str, photo: Photo, metadata: Metadata, tell: Tell) -> dict[str, Any]:
+    """Return Pillow's options for what is written beside the pixels."""
+    options: dict[str, Any] = {"icc_profile": photo.icc_profile} if photo.icc_profile else {}
+    if metadata == "none":
+        return options
+    if "dpi" in photo.info:
+        options["dpi"] = photo.info["dpi"]
+    info = PngInfo()
+    for name, body in photo.info.get("colour", {}).items():
+        info.add(name, body)
+    if metadata == "all":
+        xmp, text, exif = photo.info.get("xmp"), photo.info.get("text", {}), photo.exif
+        lines = "\n".join(value if key == "Comment" else f"{key}: {value}" for key, value in text.items()).encode()
+        if kind == "PNG":
+            for key, value in text.items():
+                info.add_text(key, value)
+            if xmp:
+                info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        elif kind == "TIFF" and xmp:
+            tags = Image.Exif()
+            tags.load(exif or b"")
+            tags[_XMP] = xmp
+            exif = tags.tobytes()
+        lost = {
+            "EXIF": exif and kind == "BMP",
+            "XMP": xmp and (kind == "BMP" or (kind == "JPEG" and len(xmp) > _JPEG_ROOM)),
+            "text": text and kind != "PNG" and (kind != "JPEG" or len(lines) > _JPEG_ROOM),
+        }
+        for name in (name for name, is_lost in lost.items() if is_lost):
+            tell(f"its {name} is left out, for which the format has no place")
+        kept = {"exif": exif, "xmp": xmp} | ({"comment": lines} if kind == "JPEG" and not lost["text"] else {})
+        options |= {key: value for key, value in kept.items() if value and not lost.get(key.upper())}
+    return options | ({"pnginfo": info} if kind == "PNG" else {})
+
+
+def _image(planes: Array, wide: bool = False) -> Image.Image:
+    """Make one of Pillow's; `wide`: each 16 bits as two pixels of 8, lower ones first."""
+    if wide:
+        planes = planes.astype("<u2").view(np.uint8).reshape(len(planes), -1, planes.shape[2])
+    return Image.fromarray(planes[..., 0] if planes.shape[2] == 1 else np.ascontiguousarray(planes))
+
+
+def _alike(frames: Sequence[Array]) -> list[Array]:
+    """Give the frames of an animation the same channels: grey becomes RGB, and opaque RGBA, where others are."""
+    if len({frame.shape[2] for frame in frames}) == 1:
+        return list(frames)
+    colours = [frame[..., :1].repeat(3, axis=2) if frame.shape[2] < 3 else frame[..., :3] for frame in frames]
+    opaque = np.full(frames[0].shape[:2], 255, np.uint8)
+    alphas = [opaque if frame.shape[2] % 2 else frame[..., -1] for frame in frames]
+    return [np.dstack(pair) for pair in zip(colours, alphas, strict=True)]

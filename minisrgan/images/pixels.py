@@ -1,0 +1,113 @@
+"""A photograph as arrays, and what is done to its pixels when it is read, enlarged and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minisrgan.backend import Array
+from minisrgan.errors import ShapeError
+from minisrgan.images.checks import require_image
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A photograph with all that its file said of it.
+
+    pixels       (H, W, 3) RGB or (H, W, 1) grey, uint8 or uint16
+    alpha        (H, W) of the same dtype, 0 where transparent; None where the file has no transparency. The colours
+                 are those of the file, not multiplied by it.
+    icc_profile  the colour profile, which says what colours the numbers mean, or None
+    exif         EXIF as JPEG stores it, without orientation, size and thumbnail, or None
+    info         the rest: "dpi" (x, y); "colour", PNG's chunks such as gAMA; "xmp"; "text", comments by keyword; in an
+                 animation "duration" of the frame in ms, and "loop", how often all is played (0: without end)
+    more         the other pages of the file, or frames of the animation
+    Errors       ShapeError, DTypeError
+
+    >>> Photo(np.zeros((4, 6), np.uint8))
+    Traceback (most recent call last):
+    minisrgan.errors.ShapeError: ShapeError in Photo
+      expected  pixels (H, W, 3), or (H, W, 1) for grey
+      got       (4, 6) uint8
+      fix       grey pixels become (H, W, 1) with pixels[..., None]
+    """
+
+    pixels: Array
+    alpha: Array | None = None
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+    more: tuple[Photo, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse shapes and dtypes that no file can hold."""
+        pixels, alpha = self.pixels, self.alpha
+        require_image("Photo", pixels, dtypes=("uint8", "uint16"), rgb=False)
+        if pixels.shape[2:] not in ((1,), (3,)):
+            fix = "grey pixels become (H, W, 1) with pixels[..., None]"
+            expected, got = "pixels (H, W, 3), or (H, W, 1) for grey", f"{pixels.shape} {pixels.dtype}"
+            raise ShapeError("Photo", expected=expected, got=got, fix=fix)
+        if alpha is not None and (alpha.shape, alpha.dtype) != (pixels.shape[:2], pixels.dtype):
+            expected = f"alpha {pixels.shape[:2]} {pixels.dtype}, as the pixels are {pixels.shape} {pixels.dtype}"
+            fix = "enlarge alpha with the pixels; None says that nothing is transparent"
+            raise ShapeError("Photo", expected=expected, got=f"{alpha.shape} {alpha.dtype}", fix=fix)
+
+
+def upright(plane: Array, turn: object) -> Array:
+    """Turn (H, W, ...) by an EXIF orientation: 5 to 8 swap the axes first; then rows and columns may be reversed."""
+    if turn in (5, 6, 7, 8):
+        plane = plane.swapaxes(0, 1)
+    rows, columns = -1 if turn in (3, 4, 7, 8) else 1, -1 if turn in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(plane[::rows, ::columns])
+
+
+def over_white(photo: Photo) -> Array:
+    """Return the pixels as they look on white paper: (c * alpha + white * (white - alpha)) / white, rounded."""
+    if photo.alpha is None:
+        return photo.pixels
+    white = np.iinfo(photo.pixels.dtype).max
+    alpha = photo.alpha[..., None].astype(np.uint32)  # 65535^2 + 32767 just fits
+    blend = (photo.pixels * alpha + white * (white - alpha) + white // 2) // white
+    return blend.astype(photo.pixels.dtype)
+
+
+def to_8_bits(levels: Array) -> Array:
+    """Return 0..65535 as 0..255, rounded; 8 bits stay as they are."""
+    return levels if levels.dtype == np.uint8 else ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def continue_colours(pixels: Array, alpha: Array) -> Array:
+    """Give fully transparent pixels the colours around them, so that no enlarging mixes in what nobody was to see.
+
+    Each gets the mean of the visible pixels in the smallest square of 2x2, 4x4, 8x8 ... that holds any.
+
+    pixels, alpha   as in `Photo`
+
+    >>> continue_colours(np.array([[[200], [0], [0]]], np.uint8), np.array([[255, 0, 0]], np.uint8))[..., 0]
+    array([[200, 200, 200]], dtype=uint8)
+    """
+    visible = alpha > 0
+    if visible.all() or not visible.any():
+        return pixels
+    filled = _means(pixels * visible[..., None].astype(np.float32), visible.astype(np.float32)).round()
+    return np.where(visible[..., None], pixels, filled.astype(pixels.dtype))
+
+
+def _means(sums: Array, counts: Array) -> Array:
+    """Divide sums (h, w, C) by counts (h, w); where nothing was counted, take the mean of larger squares."""
+    height, width = counts.shape
+    means = sums / np.maximum(counts, 1)[..., None]
+    if counts.all():
+        return means
+    padding = (0, height % 2), (0, width % 2)
+    squares = [
+        np.pad(part, (*padding, *[(0, 0)] * (part.ndim - 2)))
+        .reshape(-(-height // 2), 2, -(-width // 2), 2, *part.shape[2:])
+        .sum(axis=(1, 3))
+        for part in (sums, counts)
+    ]
+    larger = _means(*squares).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return np.where(counts[..., None] > 0, means, larger)

@@ -1,0 +1,125 @@
+"""PNG where Pillow does not do: chunks that it stumbles over, and 16 bits of colour."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from minisrgan.backend import Array
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+COLOUR_CHUNKS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}  # which say what the numbers mean; their sizes
+_SIZES = {**COLOUR_CHUNKS, b"pHYs": 9, b"acTL": 8}
+_TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_MOST_TEXT, _MOST_PROFILE = 1 << 20, 1 << 24  # bytes; Pillow refuses the file beyond the first
+
+
+def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Walk over the chunks of a PNG: name, body, and the whole chunk."""
+    at = len(SIGNATURE)
+    while at < len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4])
+        yield data[at + 4 : at + 8], data[at + 8 : end - 4], data[at:end]
+        at = end
+
+
+def make_chunk(name: bytes, body: bytes) -> bytes:
+    """Return a chunk: its length, name, body and checksum."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))
+
+
+def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, Any]]:
+    """Leave out what is no part of the picture and would make Pillow refuse it.
+
+    Those are optional chunks with a wrong checksum or size, and more than 1 MB of text.
+
+    tell     called with what was left out
+    Returns  the PNG without that, and what it says: "depth", "kind", "shape", "colour" (chunks), "icc_profile"
+    """
+    kept, said, room = [SIGNATURE], dict[str, Any](colour={}), _MOST_TEXT
+    for name, body, whole in chunks(data):
+        if name == b"IHDR":
+            width, height, said["depth"], said["kind"] = struct.unpack(">LLBB", body[:10])
+            said["shape"] = height, width, 3 if said["kind"] & 2 else 1
+        if name[:1].islower() and len(whole) == len(body) + 12:
+            if whole != make_chunk(name, body) or len(body) != _SIZES.get(name, len(body)):
+                tell(f"its {name.decode('latin-1')} chunk is damaged and left out")
+                continue
+            if name in _TEXT:
+                room -= len(_text(name, body, room + 1))
+                if room < 0:
+                    tell(f"text of more than {_MOST_TEXT >> 20} MB is left out")
+                    room = 0
+                    continue
+            if name in COLOUR_CHUNKS:
+                said["colour"][name] = body
+            if name == b"iCCP":
+                said["icc_profile"] = _unpacked(body.partition(b"\0")[2][1:], _MOST_PROFILE)
+                if not said["icc_profile"]:
+                    tell("its colour profile is damaged and left out")
+                continue
+        kept.append(whole)
+    return b"".join(kept), said
+
+
+def _text(name: bytes, body: bytes, most: int) -> bytes:
+    """Return at most this many bytes of what a text chunk says."""
+    rest = body.partition(b"\0")[2]
+    if name == b"iTXt":
+        packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
+    else:
+        packed, rest = name == b"zTXt", rest[1:] if name == b"zTXt" else rest
+    return _unpacked(rest, most) if packed else rest[:most]
+
+
+def _unpacked(data: bytes, most: int) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(data, most)
+    except zlib.error:
+        return b""
+
+
+def read_16_bits(image: Any, again: Callable[[], Any], kind: int) -> Array:
+    """Return all 16 bits of a PNG with several channels, of which Pillow keeps the upper 8.
+
+    Pillow can unpack the lower 8 too, as if they came first: so it decodes the file twice. Grey with alpha is, byte by
+    byte, a picture of four channels.
+
+    image    the file as Pillow has opened it
+    again    opens it once more
+    kind     PNG's number: 2 RGB, 4 grey with alpha, 6 RGB with alpha
+    Returns  uint16 (H, W, 2, 3 or 4)
+    """
+    if kind == 4:
+        return np.array(_unpacked_as(image, "RGBA")).view(">u2").astype(np.uint16)
+    low = np.array(_unpacked_as(again(), "RGB;16L" if kind == 2 else "RGBA;16L"))
+    return np.array(image).astype(np.uint16) << 8 | low
+
+
+def _unpacked_as(image: Any, raw: str) -> Any:
+    image.tile = [(*image.tile[0][:3], raw)]
+    return image
+
+
+def write_16_bits(planes: Array, **options: Any) -> bytes:
+    """Return a PNG of uint16 (H, W, 2, 3 or 4), which Pillow cannot write.
+
+    Pillow writes one of a single pixel, with all that the options say; its header and pixels are exchanged for ours.
+    """
+    stream = io.BytesIO()
+    Image.new("L", (1, 1)).save(stream, "PNG", **options)
+    height, width, channels = planes.shape
+    packer, packed, above = zlib.compressobj(), [], np.zeros(2 * channels * width, np.uint8)
+    for row in planes.astype(">u2").view(np.uint8).reshape(height, -1):
+        packed.append(packer.compress(b"\2" + (row - above).tobytes()))  # filter 2: the difference from the row above
+        above = row
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    instead = {b"IHDR": header, b"IDAT": b"".join([*packed, packer.flush()])}
+    parts = (make_chunk(name, instead.get(name, body)) for name, body, _ in chunks(stream.getvalue()))
+    return SIGNATURE + b"".join(parts)

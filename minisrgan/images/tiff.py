@@ -1,0 +1,184 @@
+"""TIFF where Pillow does not do: planes one after another, 16 bits of colour, pages that are thumbnails."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from minisrgan.backend import Array
+
+Tags: TypeAlias = ImageFileDirectory_v2
+
+SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 255, 256, 257, 258, 259, 262, 266
+STRIPS, ORIENTATION, SAMPLES, STRIP_ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 274, 277, 278, 279, 284, 317
+TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SUB_FILES, EXTRA, FORMAT = 322, 323, 324, 325, 330, 338, 339
+_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}  # grey (white is 0, or black is 0), RGB, CMYK: how many samples are colours
+_BYTEWISE = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that know nothing of pixels
+
+
+def is_tiff(data: bytes) -> bool:
+    """Whether the first bytes of a file are those of a TIFF."""
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0")  # Pillow does not read a BigTIFF that begins with MM
+
+
+def is_big(data: bytes) -> bool:
+    """Whether a TIFF is a BigTIFF, with offsets of 8 bytes."""
+    return data[2:3] == b"+"
+
+
+def order(data: bytes) -> str:
+    """Return the order of bytes in a TIFF as `struct` writes it."""
+    return ">" if data[:1] == b"M" else "<"
+
+
+def pages(data: bytes) -> Iterator[Tags]:
+    """Walk over the tags of the pages."""
+    header, stream, seen = data[: 16 if is_big(data) else 8], io.BytesIO(data), set[int]()
+    at = ImageFileDirectory_v2(header).next
+    while at and at not in seen:
+        seen.add(at)
+        tags = ImageFileDirectory_v2(header)
+        stream.seek(at)
+        tags.load(stream)
+        yield tags
+        at = tags.next or 0
+
+
+def beginning_with(data: bytes, tags: Tags) -> bytes:
+    """Return a file of several pages with this one as the first."""
+    start, kind = (8, "Q") if is_big(data) else (4, "L")
+    at = struct.pack(order(data) + kind, tags.offset)
+    return data[:start] + at + data[start + len(at) :]
+
+
+def is_photo(tags: Tags) -> bool:
+    """Whether a page is what the file is about: neither a smaller copy of another page nor its mask."""
+    return not (tags.get(SUBFILE, 0) & 5 or tags.get(OLD_SUBFILE) == 2)
+
+
+def layout(tags: Tags) -> tuple[int, int, int, tuple[int, ...], tuple[int, ...]]:
+    """Return width, height, samples a pixel, bits of each, and what those are that are no colours."""
+    samples = tags.get(SAMPLES, 3 if tags.get(COMPRESSION) == 6 else 1)  # 6: an old form of JPEG
+    bits, extra = tags.get(BITS, (1,)), tags.get(EXTRA, ())
+    bits, extra = (value if isinstance(value, tuple) else (value,) for value in (bits, extra))
+    return tags[WIDTH], tags[HEIGHT], samples, bits, extra
+
+
+def describe(tags: Tags) -> str:
+    """Say what kind of TIFF is not read."""
+    _, _, samples, bits, _ = layout(tags)
+    names = {"photometric": PHOTOMETRIC, "compression": COMPRESSION, "sample format": FORMAT, "planes": PLANAR}
+    rest = ", ".join(f"{name} {tags[tag]}" for name, tag in names.items() if tag in tags)
+    return f"a TIFF of a kind that is not read: {samples} x {bits[0]} bits, {rest}"
+
+
+def are_apart(tags: Tags) -> bool:
+    """Whether planes are stored one after another. Of a single compressed one it does not matter what its tags say."""
+    return tags.get(PLANAR) == 2 and (layout(tags)[2] > 1 or tags.get(COMPRESSION, 1) == 1)
+
+
+def pillow_cannot(tags: Tags) -> bool:
+    """Whether Pillow misreads a page: stripes of planes stored apart, 8 bits of 16 with several samples a pixel."""
+    _, _, samples, bits, _ = layout(tags)
+    return (samples > 1) + (max(bits) != 8) + are_apart(tags) >= 2
+
+
+def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
+    """Turn a page that Pillow cannot read into pages of grey that it can: one for each plane, or one wider page.
+
+    The files have the same bytes, and a new directory at the end.
+
+    Errors  ValueError for what is stored in another way still
+    """
+    width, _, samples, bits, _ = layout(tags)
+    apart = are_apart(tags)
+    if (
+        tags[PHOTOMETRIC] not in _COLOURS
+        or tags.get(COMPRESSION, 1) not in _BYTEWISE
+        or set(bits) not in ({8}, {16})
+        or set(np.atleast_1d(tags.get(FORMAT, 1))) - {1, 4}
+    ):
+        raise ValueError(describe(tags))
+    where, how_long = (TILES, TILE_BYTES) if TILES in tags else (STRIPS, STRIP_BYTES)
+    starts, sizes = (tuple(np.atleast_1d(tags[tag]).tolist()) for tag in (where, how_long))
+    if max(map(sum, zip(starts, sizes, strict=True))) > len(data):
+        raise ValueError("the file is cut off")
+    wide = 1 if apart else samples
+    new = {WIDTH: width * wide, BITS: bits[0], PHOTOMETRIC: 1, SAMPLES: 1}
+    if TILE_WIDTH in tags:
+        new[TILE_WIDTH] = tags[TILE_WIDTH] * wide
+    same = (HEIGHT, COMPRESSION, FILL_ORDER, STRIP_ROWS, TILE_HEIGHT, *([PREDICTOR] if apart else []))
+    kept = {tag: (tags[tag],) for tag in same if tag in tags} | {tag: (value,) for tag, value in new.items()}
+    planes = samples if apart else 1
+    for plane in range(planes):
+        part = slice(plane * len(starts) // planes, (plane + 1) * len(starts) // planes)
+        kept |= {where: starts[part], how_long: sizes[part]}
+        end = len(data) + len(data) % 2
+        header = data[:2] + struct.pack(order(data) + "HL", 42, end)
+        yield header + data[8:].ljust(end - 8, b"\0") + _directory(data, kept, end)
+
+
+def _directory(data: bytes, tags: Mapping[int, Sequence[int]], at: int) -> bytes:
+    """Return a directory of whole numbers, for the place `at` in a file."""
+    entries, long = [struct.pack(order(data) + "H", len(tags))], b""
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"{order(data)}{len(values)}L", *values)
+        if len(values) > 1:
+            packed, long = struct.pack(order(data) + "L", at + 6 + 12 * len(tags) + len(long)), long + packed
+        entries.append(struct.pack(order(data) + "HHL", tag, 4, len(values)) + packed)
+    return b"".join(entries) + bytes(4) + long
+
+
+def assemble(grey: Iterable[Array], tags: Tags) -> tuple[Array, Array | None]:
+    """Turn what was read of `as_grey` into colours (H, W, 1, 3 or 4 inks) and alpha."""
+    width, height, samples, _, extra = layout(tags)
+    planes = np.dstack([plane.reshape(height, width, -1) for plane in grey])
+    planes = planes.astype(planes.dtype.newbyteorder("="))
+    if tags.get(PREDICTOR) == 2 and not are_apart(tags):  # each pixel stored as the difference from its left one
+        step = tags.get(TILE_WIDTH, width)
+        for left in range(0, width, step):
+            part = planes[:, left : left + step]
+            np.cumsum(part, axis=1, dtype=planes.dtype, out=part)
+    count, white = _COLOURS[tags[PHOTOMETRIC]], np.iinfo(planes.dtype).max
+    colours = planes[..., :count] if tags[PHOTOMETRIC] else white - planes[..., :count]
+    place = next((n for n, kind in enumerate(extra or (2,) * (samples - count)) if kind in (1, 2, 999)), None)
+    if place is None:
+        return colours, None
+    alpha = planes[..., count + place]
+    if extra[place : place + 1] == (1,):  # colours multiplied by alpha
+        divided = colours.astype(np.float32) * white / np.maximum(alpha, 1)[..., None]
+        colours = divided.round().clip(0, white).astype(planes.dtype)
+    return colours, alpha
+
+
+def check(image: Any, tags: Tags) -> None:
+    """Refuse a page that Pillow has decoded as something else than its tags say: another size, fewer planes or bits."""
+    width, height, samples, bits, extra = layout(tags)
+    signed = set(np.atleast_1d(tags.get(FORMAT, 1))) - {1, 4}
+    planes, deepest = len(image.getbands()), 32 if image.mode[0] in "IF" else 8
+    fits = samples - len(extra) <= planes <= samples and max(bits) <= deepest and not (signed and deepest == 8)
+    if not fits or sorted(image.size) != sorted((width, height)):
+        said = f"{width} x {height} pixels of {samples} x {max(bits)} bits, sample format {tags.get(FORMAT, 1)}"
+        raise ValueError(f"{said} by its tags, but Pillow decodes {image.size[0]} x {image.size[1]} of {image.mode}")
+
+
+def say_16_bits(data: bytes, which: Sequence[bool]) -> bytes:
+    """Change those pages of a TIFF that were written as bytes, twice as wide, into what they are: 16 bits.
+
+    Pillow writes no 16 bits of colour. But a row of them is, byte by byte, a row of twice as many pixels of 8 bits.
+    """
+    out = bytearray(data)
+    for tags, deep in zip(pages(data), which, strict=True):
+        at = tags.offset or 0
+        for entry in range(at + 2, at + 2 + 12 * len(tags) if deep else 0, 12):
+            tag, _, count, value = struct.unpack_from("<HHLL", data, entry)
+            if tag == WIDTH:
+                struct.pack_into("<L", out, entry + 8, value // 2)
+            if tag == BITS:
+                struct.pack_into(f"<{count}H", out, value if count > 2 else entry + 8, *[16] * count)
+    return bytes(out)
