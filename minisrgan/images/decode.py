@@ -4,8 +4,6 @@ Pillow decodes; this file sees to what Pillow leaves to its caller: which format
 be, the turn that a camera wrote down, transparency, pages and frames, and that what was decoded is what the file says.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import threading

@@ -1,7 +1,5 @@
 """From photographs to a file: Pillow encodes, and this file decides what goes into which format."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -4,8 +4,6 @@
 file holds; `read_image` and `write_image` are for code that wants nothing but 8-bit pixels.
 """
 
-from __future__ import annotations
-
 import threading
 import warnings
 from pathlib import Path

@@ -1,7 +1,5 @@
 """PNG where Pillow does not do: chunks that it stumbles over, and 16 bits of colour."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib

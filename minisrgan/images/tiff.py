@@ -1,7 +1,5 @@
 """TIFF where Pillow does not do: planes one after another, 16 bits of colour, pages that are thumbnails."""
 
-from __future__ import annotations
-
 import io
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
