@@ -61,6 +61,25 @@ def threads(count: int) -> contextlib.AbstractContextManager[None]:
     return setting(_threads, count)
 
 
+@functools.cache
+def can_start() -> bool:
+    """Tell whether this Python can start threads. In a web browser (Pyodide) it cannot."""
+    try:
+        threading.Thread(target=bool).start()
+    except RuntimeError:
+        return False
+    return True
+
+
+def progress_bar(*args: Any, **options: Any) -> Any:
+    """Return a bar of tqdm, without the thread that refreshes a stalled bar where none can be started."""
+    from tqdm import tqdm
+
+    if not can_start():
+        tqdm.monitor_interval = 0
+    return tqdm(*args, **options)
+
+
 def parallel(work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:
     """Divide items between the threads, consecutive items for each; return the results in order.
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from minisrgan.errors import FileError, ImageError, MinisrganError, translated
+from minisrgan.threads import progress_bar
 
 EXIT_SOME_FAILED = 3
 OF_ONE_FILE = (ImageError, FileError, OSError, MemoryError)  # errors after which the other files are done all the same
@@ -86,7 +87,7 @@ class Progress:
 
     def __init__(self, name: str, quiet: bool = False) -> None:
         self.name, self.start, self.last = name, time.monotonic(), time.monotonic()
-        self.bar = tqdm(desc=name, bar_format=_BAR, leave=False, disable=quiet or None)  # None: no bar in a file
+        self.bar = progress_bar(desc=name, bar_format=_BAR, leave=False, disable=quiet or None)  # None: no bar in a file
         self.lines = not quiet and self.bar.disable
 
     def __call__(self, done: int, total: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, DataError, ImageError
 from minisrgan.images import imresize, list_images, read_image
+from minisrgan.threads import can_start
 
 Fingerprint: TypeAlias = tuple[int, int, int]
 
@@ -44,7 +45,8 @@ class PhotoCache(Mapping[str, Array]):
         self.known: dict[str, Fingerprint] = {}
         self._kept: dict[str, Array] = {}
         self._coming: dict[str, Future[Array]] = {}
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="photos")  # Pillow releases Python's lock while decoding
+        # Pillow releases Python's lock while decoding. Without threads, each photo is decoded when it is needed.
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="photos") if can_start() else None
 
     def add(self, name: str, photo: Array) -> None:
         """Add a decoded photo."""
@@ -65,13 +67,13 @@ class PhotoCache(Mapping[str, Array]):
         names = list(names)
         for start in range(0, len(names), 32):  # at most this many are in memory at a time
             part = names[start : start + 32]
-            yield from zip(part, self._pool.map(one, part), strict=True)
+            yield from zip(part, self._pool.map(one, part) if self._pool else map(one, part), strict=True)
 
     def fetch(self, names: Iterable[str]) -> None:
         """Start to decode the photos among these that are not kept, for a later `__getitem__`."""
-        wanted = set(names) - self._kept.keys()
-        self._coming = {name: self._coming.get(name) or self._pool.submit(self._decode, name)
-                        for name in sorted(wanted)}  # fmt: skip
+        if pool := self._pool:
+            wanted = sorted(set(names) - self._kept.keys())
+            self._coming = {name: self._coming.get(name) or pool.submit(self._decode, name) for name in wanted}
 
     def take(self, name: str) -> Array:
         """Remove a photo that is used for validation, and return it."""

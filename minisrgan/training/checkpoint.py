@@ -148,15 +148,16 @@ def locked(folder: str | Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock an open file until it is closed, or raise OSError."""
+    """Lock an open file until it is closed, or raise OSError; do nothing where the system has no locks."""
     if os.name == "nt":
         import msvcrt
 
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     else:
-        import fcntl
+        with contextlib.suppress(ImportError):  # a web browser has no fcntl, and no other process
+            import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def state_of(stage: Stage, sampler: CropSampler) -> tuple[dict[str, Array], dict[str, Any]]:

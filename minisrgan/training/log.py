@@ -70,10 +70,10 @@ def peak_memory() -> float:
     >>> peak_memory() >= 0
     True
     """
-    if sys.platform == "win32":
+    try:
+        import resource
+    except ImportError:  # on Windows, in a web browser
         return 0.0
-    import resource
-
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 

@@ -14,6 +14,7 @@ from minisrgan.autograd import Tensor
 from minisrgan.backend import array_module, device_of, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import NonFiniteError
+from minisrgan.threads import progress_bar
 from minisrgan.training.config import Config
 from minisrgan.training.log import Log, peak_memory
 from minisrgan.training.stages import Stage
@@ -44,7 +45,7 @@ def run_stage(stage: Stage, sampler: CropSampler, batch: int, progress: bool = T
     """
     records = []
     with Log() as log:
-        for step in tqdm(range(1, stage.steps + 1), desc=stage.name, unit="step", disable=not progress):
+        for step in progress_bar(range(1, stage.steps + 1), desc=stage.name, unit="step", disable=not progress):
             for warning in log.add(step, stage.name, *take_step(stage, sampler, batch, step)):
                 tqdm.write(f"warning at step {step}: {warning}", file=sys.stderr)
             records.append(log.recent[-1])

@@ -19,6 +19,7 @@ from minisrgan.errors import CheckpointError, ConfigError
 from minisrgan.images import replacing, write_image
 from minisrgan.losses import VGGContent
 from minisrgan.models import Discriminator, Generator
+from minisrgan.threads import progress_bar
 from minisrgan.training.checkpoint import Checkpoints, locked, restore, state_of
 from minisrgan.training.config import Config, known_settings, read_settings, write_config
 from minisrgan.training.content import content_loss, extractor
@@ -111,8 +112,13 @@ class Run:
                 self._draw()
             with (
                 Log(self.log_file) as log,
+<<<<<<< HEAD
                 tqdm(total=steps * batch, initial=self.done * batch, desc=self.name, unit="img", mininterval=interval,
                      dynamic_ncols=True, disable=every.quiet) as bar,
+=======
+                progress_bar(total=steps * batch, initial=self.done * batch, desc=self.name, unit="img",
+                             mininterval=interval, dynamic_ncols=True) as bar,
+>>>>>>> 48a6571 (Training, upscaling and commands work where threads, fcntl and resource are missing)
             ):  # fmt: skip
                 while self.done < steps:
                     numbers, waited = self.step()
