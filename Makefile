@@ -5,12 +5,13 @@ RUN := $(VENV)/bin
 STAMP := $(VENV)/installed
 BENCH := .venv-bench
 PEERS := .venv-bench-peers
+LITE := .venv-lite
 # Options for installing PyTorch. The package index's own build for Linux brings CUDA, several GB; PyTorch's site names an
 # index of builds without it: make bench TORCH_OPTIONS="--index-url ...".
 TORCH_OPTIONS ?=
 ARGS ?=
 
-.PHONY: help demo test test-slow test-notebooks notebooks notebooks-build lint bench bench-gpu correctness clean
+.PHONY: help demo test test-slow test-notebooks notebooks notebooks-build lite lint bench bench-gpu correctness clean
 
 help:
 	@echo "make demo   set up .venv, upscale with the models in the box, train tiny ones (about 3 minutes), write runs/demo"
@@ -20,6 +21,7 @@ help:
 	@echo "make notebooks   open the course in JupyterLab (its own options in ARGS, as --allow-root in a container)"
 	@echo "make test-notebooks   run every notebook, as students get it and solved, with a table of times"
 	@echo "make notebooks-build   write the notebooks anew from notebooks/src (ARGS=03 for one)"
+	@echo "make lite   build the course as a web site that runs in the browser (JupyterLite), build/lite/site"
 	@echo "make lint   ruff and mypy only"
 	@echo "make bench  compare with PyTorch and with other libraries on NumPy (about 20 minutes on a quiet machine);"
 	@echo "            make bench ARGS='--quick' to see that it runs, ARGS='--help' for more"
@@ -50,6 +52,19 @@ notebooks: $(STAMP)
 
 notebooks-build: $(STAMP)
 	$(RUN)/python notebooks/build.py $(ARGS)
+
+# JupyterLite lives in an environment of its own. The site is build/lite/site, a static folder.
+$(LITE)/installed: pyproject.toml
+	test -x $(LITE)/bin/python || $(PYTHON) -m venv $(LITE)
+	$(LITE)/bin/python -m pip install --quiet jupyterlite-core jupyterlite-pyodide-kernel jupyter-server nbformat
+	@touch $@
+
+lite: $(LITE)/installed
+	rm -rf build/lite
+	$(LITE)/bin/python notebooks/lite.py build/lite/contents
+	$(LITE)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/lite/wheels .
+	cd build/lite && ../../$(LITE)/bin/jupyter lite build --contents contents --piplite-wheels wheels/*.whl --output-dir site
+	@echo "python -m http.server -d build/lite/site   # then open the address that it prints"
 
 test-notebooks: $(STAMP)
 	$(RUN)/python -m pytest tests/notebooks
