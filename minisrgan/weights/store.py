@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def save_state(
     state     as from `Module.state_dict`
     metadata  values that JSON can represent; `load_state` returns them
     half      store floats in 16 bits: half the size, with three significant digits; models convert them back
-    Errors    WeightsError if the file cannot be written
+    Errors    WeightsError if the file cannot be written, or a number is too large for 16 bits
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -36,12 +37,21 @@ def save_state(
     """
     from safetensors.numpy import save
 
-    kind = np.float16 if half else None
-    arrays = {name: np.ascontiguousarray(to_numpy(array), kind) for name, array in state.items()}
+    arrays = {name: np.ascontiguousarray(to_numpy(array)) for name, array in state.items()}
+    if half:
+        arrays = {name: halved(name, array) for name, array in arrays.items()}
     words = {key: json.dumps(value) for key, value in metadata.items()}
     full_disk = turned_into(WeightsError, "save_state", expected=f"to write {path}", fix="check the disk")
     with full_disk, replacing(path) as temporary:  # safetensors would write a file that nobody else may read
         temporary.write_bytes(save(arrays, words))
+
+
+def halved(name: str, array: Array) -> Array:
+    """Return an array in 16 bits; WeightsError if a number is too large for them, which would become infinite."""
+    if (largest := float(np.abs(array).max(initial=0))) > 65504:
+        got = f"{name}, which reaches {largest:g}"
+        raise WeightsError("16 bits", expected="numbers up to 65,504", got=got, fix="leave out --half (half=True)")
+    return array.astype(np.float16)
 
 
 def load_state(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -80,6 +90,13 @@ def digest(path: str | Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def need(package: str, extra: str, use: str) -> None:
+    """Raise a WeightsError that says how to install an optional package if it is missing."""
+    if find_spec(package) is None:
+        fix = f'pip install "minisrgan[{extra}]", or pip install {package}'
+        raise WeightsError(use, expected=f"the package {package}", got="it is not installed", fix=fix)
 
 
 @contextmanager

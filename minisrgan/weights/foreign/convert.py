@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minisrgan.backend import Array
+from minisrgan.backend import Array, to_numpy
 from minisrgan.errors import WeightsError
+from minisrgan.models import Generator
+from minisrgan.nn import Module
 from minisrgan.weights.foreign.archive import read_npz
 from minisrgan.weights.foreign.keras import read_keras
 from minisrgan.weights.foreign.kinds import family_of, kind_of
@@ -50,6 +52,8 @@ def read_weights(path: str | Path, sha256: str = "", key: str = "") -> Weights:
         else:
             arrays = {"torch": read_torch, "npz": read_npz, "h5": read_keras}[kind](path)
         if "model" in about and "settings" in about:
+            if about.pop("layout", "") == "OIHW":
+                arrays = _ours_again(arrays)
             if key:
                 raise WeightsError("read_weights", expected="no key", got=key, fix="this file holds one model only")
             return Weights(about.pop("model"), about.pop("settings"), arrays, about)
@@ -159,6 +163,26 @@ def ours(arrays: Mapping[str, Array], key: str = "") -> Weights:
         array = array.reshape(channels, side, side, -1).transpose(1, 2, 0, 3)
         state["head.1.weight"] = array.reshape(side * side * channels, -1)
     return Weights(naming.model, settings_of(naming.model, state) | settings, state, {"names": naming.title} | about)
+
+
+def torch_layout(model: Module) -> dict[str, Array]:
+    """Return a generator's arrays as PyTorch has them: a convolution (out, in, kh, kw), all else as it is.
+
+    Our names are those of a module in PyTorch, and a column of names.txt, by which `ours` leads back to equal bits.
+    """
+    if type(model) is not Generator:
+        fix = "`minisrgan weights list` shows the generators there are, `minisrgan weights info FILE` what a file holds"
+        raise WeightsError("export", expected="minisrgan's Generator", got=type(model).__name__, fix=fix)
+    arrays = {name: to_numpy(array) for name, array in model.state_dict().items()}
+    return {name: array.transpose(3, 2, 0, 1) if array.ndim == 4 else array for name, array in arrays.items()}
+
+
+def _ours_again(arrays: dict[str, Array]) -> dict[str, Array]:
+    """Undo `torch_layout`."""
+    if "bn_middle.weight" not in arrays:
+        fix = "export it again without --fold: what is folded into the convolutions cannot be taken out of them"
+        raise WeightsError("read_weights", expected="a generator with batch norms", got="one without", fix=fix)
+    return ours(arrays).state
 
 
 def _is_note(name: str, array: Array) -> bool:

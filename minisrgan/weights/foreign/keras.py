@@ -6,23 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from minisrgan.backend import Array
-from minisrgan.errors import WeightsError
+from minisrgan.weights.store import need
 
 _NUMBERED = ("conv2d", "batch_normalization", "p_re_lu", "dense")  # layers that Keras numbers
 
 
-def need_h5py() -> None:
-    """Raise a WeightsError that says how to install h5py if it is missing."""
-    try:
-        import h5py  # noqa: F401
-    except ImportError as error:
-        fix = 'pip install "minisrgan[weights]", or pip install h5py'
-        raise WeightsError("Keras's .h5", expected="h5py, which reads such files", got=str(error), fix=fix) from error
-
-
 def read_keras(path: str | Path) -> dict[str, Array]:
     """Return arrays named module.part; layers with numbers of a session (conv2d_37) are renumbered from 0."""
-    need_h5py()
+    need("h5py", "weights", "Keras's .h5")
     import h5py
 
     found: dict[str, dict[str, Array]] = {}

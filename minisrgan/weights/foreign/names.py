@@ -49,11 +49,11 @@ class Naming:
     def our_name(self, name: str) -> str:
         """Return our name of an array; "unused" if our model does not need it, "" if the scheme does not have it.
 
-        >>> NAMINGS[0].our_name("rb.12.c2.weight"), NAMINGS[0].our_name("other.weight")
-        ('blocks.12.conv2.weight', '')
+        >>> [NAMINGS[0].our_name(name) for name in ("rb.12.c2.weight", "bm.num_batches_tracked", "other.weight")]
+        ['blocks.12.conv2.weight', 'unused', '']
         """
         module, _, part = name.rpartition(".")
-        ours = self.table.get(module, "unused" if part == "num_batches_tracked" else "")
+        ours = "unused" if part == "num_batches_tracked" else self.table.get(module, "")
         return ours if ours in ("", "unused") else f"{ours}.{_PARTS.get(part, part)}"
 
 

@@ -1,0 +1,69 @@
+"""`minisrgan export`: a generator for other programs: as ONNX, for PyTorch, or as a web page that upscales."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+from minisrgan.cli.weights import about_target, add_target_options
+from minisrgan.errors import WeightsError
+from minisrgan.images import replacing
+from minisrgan.inference.fold import folded
+from minisrgan.models import Generator
+from minisrgan.show.site import runtime_command, site_page
+from minisrgan.weights.box import find
+from minisrgan.weights.foreign.onnx_file import save_onnx
+from minisrgan.weights.models import load_kind, save_model
+
+SUFFIXES = {"onnx": ".onnx", "torch": ".safetensors", "web": ""}  # a page is a folder, of any name
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "export",
+        help="a generator for other programs: ONNX, PyTorch, a web page",
+        description="Write a generator as ONNX, which upscaling programs and onnxruntime read; as .safetensors in "
+        "PyTorch's layout, which docs/export.md loads and `minisrgan weights convert` reads back; or as a folder with "
+        "a web page that upscales in the browser.",
+        epilog="example: minisrgan export srgan -o srgan.onnx --fold",
+    )
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL", help="a file with a generator, or srresnet or srgan, in the box")
+    add("-o", "--out", type=Path, required=True, metavar="FILE", help="FILE.onnx, FILE.safetensors for PyTorch, or "
+        "with --format web a folder")  # fmt: skip
+    add("--format", choices=tuple(SUFFIXES), help="by default what the name of the file says")
+    add_target_options(parser)
+    add("--fold", action="store_true", help="fold batch norms into the convolutions: the same result with less to "
+        "compute, but it cannot be trained on, or brought back")  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Load, fold, write."""
+    source, out = find(args.model), args.out
+    kind = args.format or {suffix: name for name, suffix in SUFFIXES.items() if suffix}.get(out.suffix)
+    fits = kind == "web" or (kind and out.suffix == SUFFIXES[kind])
+    if not fits or (out.exists() and source.exists() and out.samefile(source)):
+        expected = "a new file whose name ends with .onnx, or .safetensors for PyTorch; or a folder and --format web"
+        fix = "for example `minisrgan export srgan -o srgan.onnx`"
+        raise WeightsError("export", expected=expected, got=str(out), fix=fix)
+    told = about_target(out / "index.html" if kind == "web" else out, args)
+    generator, about = load_kind(source, Generator)
+    about = {"name": source.stem} | about | told
+    if args.fold:
+        generator = folded(generator)
+    if kind == "torch":
+        save_model(out, generator, half=args.half, layout="OIHW", **about)
+    else:
+        model = out / "model.onnx" if kind == "web" else out
+        save_onnx(model, generator, half=args.half, clip=kind == "onnx", **about)
+    print(f"{source} -> {out}: {generator.describe()}")
+    if kind == "web":
+        words = ", ".join([generator.describe(), *(f"licence {about[key]}" for key in about.keys() & {"licence"})])
+        page = site_page(about["name"], generator.scale, math.ceil(generator.receptive_radius), words)
+        with replacing(out / "index.html") as temporary:
+            temporary.write_text(page, "utf-8")
+        print(f"now onnxruntime-web:\n{runtime_command(str(out))}\npython -m http.server -d {out}")
