@@ -53,14 +53,13 @@ def save_model(
     ...     load_generator(Path(folder, "g.safetensors")).describe()
     'x2, 4 channels, 1 blocks'
     """
+    arrays = torch_layout(model) if layout == "OIHW" else model.state_dict()
     kind = type(model).__name__
     conventions = {"input": CONVENTIONS[model.convention]} if isinstance(model, VGG19) else _CONVENTIONS.get(kind, {})
     settings: dict[str, Any] = {name: getattr(model, where) for name, where in _SETTINGS.get(type(model), {}).items()}
     settings = settings or {"layers": [_layer(layer) for layer in model.children().values()]}
-    told, arrays = {"model": kind, "settings": settings, **conventions, **about}, model.state_dict()
-    if layout == "OIHW":
-        arrays, told = torch_layout(model), told | {"layout": layout}
-    save_state(path, arrays, told, half=half)
+    told = {"model": kind, "settings": settings, **conventions, **about}
+    save_state(path, arrays, told | ({"layout": layout} if layout == "OIHW" else {}), half=half)
 
 
 def _layer(layer: Module) -> list[Any]:
