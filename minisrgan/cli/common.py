@@ -87,7 +87,7 @@ class Progress:
 
     def __init__(self, name: str, quiet: bool = False) -> None:
         self.name, self.start, self.last = name, time.monotonic(), time.monotonic()
-        self.bar = progress_bar(desc=name, bar_format=_BAR, leave=False, disable=quiet or None)  # None: no bar in a file
+        self.bar = progress_bar(desc=name, bar_format=_BAR, leave=False, disable=quiet or None)  # None: none in a file
         self.lines = not quiet and self.bar.disable
 
     def __call__(self, done: int, total: int) -> None:

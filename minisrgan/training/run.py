@@ -112,13 +112,8 @@ class Run:
                 self._draw()
             with (
                 Log(self.log_file) as log,
-<<<<<<< HEAD
-                tqdm(total=steps * batch, initial=self.done * batch, desc=self.name, unit="img", mininterval=interval,
-                     dynamic_ncols=True, disable=every.quiet) as bar,
-=======
                 progress_bar(total=steps * batch, initial=self.done * batch, desc=self.name, unit="img",
-                             mininterval=interval, dynamic_ncols=True) as bar,
->>>>>>> 48a6571 (Training, upscaling and commands work where threads, fcntl and resource are missing)
+                             mininterval=interval, dynamic_ncols=True, disable=every.quiet) as bar,
             ):  # fmt: skip
                 while self.done < steps:
                     numbers, waited = self.step()
