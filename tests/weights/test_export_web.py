@@ -168,7 +168,8 @@ def test_the_picture_is_that_of_minisrgan_upscale(
     exif[0x0112] = 6
     Image.fromarray(smooth).save("turned.jpg", quality=95, exif=exif)
     for name in ("colour.png", "grey.png", "photo.jpg", "grey.jpg", "turned.jpg"):
-        assert command("upscale", name, "--model", "model.safetensors", "--out", "large", "--overwrite") == 0
+        words = ("--model", "model.safetensors", "--out", "large", "--format", "png", "--overwrite")
+        assert command("upscale", name, *words) == 0
         kind, data = browse(*served, name, 300)
         assert kind == f"{Path(name).stem}_x2.png", data
         Path("page.png").write_bytes(data)
