@@ -37,6 +37,12 @@ needs_nvrtc = pytest.mark.skipif(LIBRARY is None, reason="no NVRTC: pip install 
 
 def compile_cuda(code: str, *options: str) -> tuple[int, str]:
     """Compile; return the status, 0 if all is well, and what the compiler says."""
+    assert LIBRARY is not None
+    # NVRTC opens this library by its name alone. Some wheels of CUDA 13 (13.0.48) do not make the loader look beside
+    # NVRTC, but what has been loaded already it finds by name.
+    for builtins in LIBRARY.parent.glob("*nvrtc-builtins*"):
+        if ".alt." not in builtins.name:
+            ctypes.CDLL(str(builtins))
     nvrtc = ctypes.CDLL(str(LIBRARY))
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), code.encode(), b"kernels.cu", 0, None, None) == 0
