@@ -83,7 +83,7 @@ def to_device(array: Array, device: str) -> Array:
     """Return an array on a device; an array that is there already is returned itself.
 
     device   ``cpu``, ``cuda`` (the first GPU) or ``cuda:N``
-    Errors   DeviceError if CuPy or the GPU is missing; ArgumentError for another name.
+    Errors   DeviceError if CuPy or the GPU is missing; ArgumentError for another name, or as `tf32`.
 
     >>> x = np.ones(3)
     >>> to_device(x, "cpu") is x
@@ -136,8 +136,16 @@ def to_floats(scalars: Sequence[Array]) -> list[float]:
 
 
 def tf32() -> bool:
-    """Whether a GPU's products of float32 keep 10 bits of each factor, for speed: CuPy's switch CUPY_TF32=1."""
-    return os.environ.get("CUPY_TF32", "0") not in ("", "0")
+    """Whether a GPU's products of float32 keep 10 bits of each factor, for speed: CuPy's switch CUPY_TF32=1.
+
+    Errors  ArgumentError where CuPy, which reads the switch as a whole number, would fail at its first product.
+    """
+    switch = os.environ.get("CUPY_TF32", "0")
+    try:
+        return int(switch) > 0
+    except ValueError:
+        fix = "unset it, or set CUPY_TF32=1 for TF32"
+        raise ArgumentError("CUPY_TF32", expected="0 or 1", got=repr(switch), fix=fix) from None
 
 
 def retried(work: Callable[[], R], advice: str) -> R:
@@ -172,6 +180,7 @@ def _import_cupy(device: str) -> Any:
     if number >= count:
         expected = f"a number below {count}, for {count} GPUs"
         raise DeviceError(f"device {device}", expected=expected, got=str(number), fix="use cuda:0, or device cpu")
+    tf32()  # a switch that CuPy cannot read ends a training here, not at its first product
     return cupy
 
 

@@ -100,6 +100,9 @@ def test_a_gpu(gpu: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         assert fact in text
     monkeypatch.setenv("CUPY_TF32", "1")
     assert "TF32, differs from the CPU" in shown(capsys, 0)
+    for unreadable in ("", "true"):  # CuPy fails at its first product
+        monkeypatch.setenv("CUPY_TF32", unreadable)
+        assert "to mend it:   unset CUPY_TF32" in shown(capsys, 1)
     monkeypatch.delenv("CUPY_TF32")
     wrong = gpu.matmul
     gpu.matmul = lambda a, b, out: wrong(a * 1.01, b, out=out)

@@ -19,7 +19,7 @@ import pytest
 from benchmarks import jobs as benchmark_jobs
 from benchmarks import worker_minisrgan
 from minisrgan import Tensor, backend, kernels, ops
-from minisrgan.errors import DeviceError
+from minisrgan.errors import ArgumentError, DeviceError
 from minisrgan.inference import upscale
 from minisrgan.kernels import cuda
 from minisrgan.kernels.cuda import launch
@@ -381,6 +381,32 @@ def test_choosing_a_device(cupy: Any, capsys: pytest.CaptureFixture[str], monkey
     assert capsys.readouterr().err.count("\n") == 1
     with pytest.raises(DeviceError, match="no usable cupy"):
         backend.choose_device("cuda")
+
+
+def cupys_reading(switch: str) -> bool:
+    """Return what CuPy's get_compute_type makes of CUPY_TF32, at its first product of float32."""
+    return int(switch) > 0
+
+
+@pytest.mark.parametrize("switch", ["0", "1", "2", " 1 ", "00", "-1", "", " ", "true", "True", "on", "1.0", "0x1"])
+def test_the_switch_of_tf32_is_read_as_cupy_reads_it(
+    switch: str, cupy: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CuPy fails at its first product for CUPY_TF32=true, when the photographs are loaded and the weights drawn."""
+    monkeypatch.setenv("CUPY_TF32", switch)
+    try:
+        expected_tf32 = cupys_reading(switch)
+    except ValueError:
+        for name in ("auto", "cuda"):
+            with pytest.raises(ArgumentError, match="CUPY_TF32"):
+                backend.choose_device(name)
+        with pytest.raises(ArgumentError, match="unset it"):
+            backend.tf32()
+    else:
+        backend.choose_device("auto")
+        assert backend.tf32() is expected_tf32
+    assert backend.choose_device("cpu") == "cpu"
+    assert capsys.readouterr().err == ""
 
 
 def test_out_of_memory(cupy: Any) -> None:

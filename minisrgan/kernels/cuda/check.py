@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from minisrgan.backend import tf32
+from minisrgan.errors import ArgumentError
 from minisrgan.kernels.cuda import launch
 
 
@@ -58,6 +60,11 @@ def findings() -> Iterator[Finding]:
     ((package, version),) = found.items()
     old = int(version.partition(".")[0]) < 13
     yield Finding("CuPy", f"{package} {version}", f"pip install --upgrade {package}" if old else "")
+    try:
+        tf32()
+    except ArgumentError as error:
+        yield Finding("CUPY_TF32", f"{error.got}, where CuPy expects {error.expected}", "unset CUPY_TF32")
+        return
     try:
         import cupy
 
