@@ -34,6 +34,18 @@ UNKNOWN = {"where", "casting", "subok", "signature", "initial", "order", "like"}
 KERNELS: dict[str, Any] = {name: value for name, value in vars(package).items() if hasattr(value, "__wrapped__")}
 TWINS: dict[str, Any] = {name: getattr(cuda, name) for name in KERNELS}
 waits = [0]
+
+
+def perform(
+    name: str, work: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], owner: Any = None
+) -> Any:
+    """Do what a GPU is asked to do: everything but views. `tests.gpu.count` puts a ledger in its place.
+
+    args, options  of NumPy; owner is the array whose method the work is
+    """
+    return work(*args, **options)
+
+
 marks = itertools.count(1_000_003, 7)  # in the guards around arrays, for each another
 
 
@@ -107,12 +119,14 @@ class ndarray:
     def __getitem__(self, index: Any) -> Any:
         parts = index if isinstance(index, tuple) else (index,)  # arrays of NumPy are taken as positions
         plain = tuple(part._array if isinstance(part, ndarray) else part for part in parts)
-        return wrap(self._array[plain if isinstance(index, tuple) else plain[0]], self)
+        taken = plain if isinstance(index, tuple) else plain[0]
+        return wrap(perform("getitem", operator.getitem, (self._array, taken), {}), self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         parts = index if isinstance(index, tuple) else (index,)
         plain = tuple(part._array if isinstance(part, ndarray) else part for part in parts)
-        self._array[plain if isinstance(index, tuple) else plain[0]] = unwrap(value)
+        taken = plain if isinstance(index, tuple) else plain[0]
+        perform("setitem", operator.setitem, (self._array, taken, unwrap(value)), {})
 
     def __len__(self) -> int:
         return len(self._array)
@@ -141,21 +155,21 @@ def _operators() -> None:
     def binary(work: Callable[[Any, Any], Any], turned: bool) -> Callable[[Any, Any], Any]:
         def method(self: ndarray, other: Any) -> Any:
             a, b = unwrap(self), unwrap(other)
-            return wrap(work(b, a) if turned else work(a, b))
+            return wrap(perform(work.__name__, work, (b, a) if turned else (a, b), {}))
 
         return method
 
     def in_place(work: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         def method(self: ndarray, other: Any) -> ndarray:
             before = self._array
-            self._array = work(self._array, unwrap(other))
+            self._array = perform(work.__name__, work, (self._array, unwrap(other)), {})
             assert self._array is before
             return self
 
         return method
 
     def unary(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        return lambda self: wrap(work(self._array))
+        return lambda self: wrap(perform(work.__name__, work, (self._array,), {}))
 
     for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_", "xor", "matmul"):
         plain = name.rstrip("_")
@@ -180,12 +194,11 @@ def _guarded(function: Callable[..., Any], *sources: Any) -> Callable[..., Any]:
         unknown = UNKNOWN & options.keys() - ({"order"} if function.__name__ == "copy" else set())
         if unknown:
             raise TypeError(f"CuPy's {function.__name__} has no keyword {', '.join(unknown)}")
-        if isinstance(options.get("out"), ndarray):
-            out = options["out"]
-            function(*map(unwrap, args), **{key: unwrap(value) for key, value in options.items()})
-            return out
-        result = function(*map(unwrap, args), **{key: unwrap(value) for key, value in options.items()})
-        return wrap(result, *sources, *args)
+        plain = {key: unwrap(value) for key, value in options.items()}
+        owner = sources[0]._array if sources else None
+        result = perform(function.__name__, function, tuple(map(unwrap, args)), plain, owner)
+        out = options.get("out")
+        return out if isinstance(out, ndarray) else wrap(result, *sources, *args)
 
     return call
 
@@ -204,7 +217,7 @@ class Ufunc:
         if f"ufunc.{name}" not in NAMES:
             raise AttributeError(f"CuPy's ufunc has no {name}")
         if name == "at":  # as an index, an array of NumPy's is welcome
-            return lambda a, index, value: self.plain.at(a._array, index, unwrap(value))
+            return lambda a, index, value: perform("at", self.plain.at, (a._array, index, unwrap(value)), {})
         return _guarded(getattr(self.plain, name))
 
 
@@ -267,7 +280,7 @@ def _empty(shape: Any, dtype: Any = float) -> ndarray:
 def _filled(value: Any) -> Callable[..., ndarray]:
     def make(shape: Any, dtype: Any = float) -> ndarray:
         array = _empty(shape, dtype)
-        array._array[...] = value
+        perform("fill", np.ndarray.fill, (array._array, value), {})
         return array
 
     return make
@@ -278,7 +291,7 @@ def _asarray(value: Any, dtype: Any = None) -> ndarray:
         return value
     plain = np.asarray(value._array if isinstance(value, ndarray) else value, dtype=dtype)
     array = _empty(plain.shape, plain.dtype)
-    array._array[...] = plain
+    perform("copyto" if isinstance(value, ndarray) else "upload", np.copyto, (array._array, plain), {})
     return array
 
 
@@ -287,7 +300,11 @@ def _like(make: Callable[..., ndarray]) -> Callable[..., ndarray]:
 
 
 def _ascontiguous(array: ndarray) -> ndarray:
-    return array if array._array.flags.c_contiguous else _asarray(ndarray(np.ascontiguousarray(array._array)), None)
+    if array._array.flags.c_contiguous:
+        return array
+    copy = _empty(array._array.shape, array._array.dtype)
+    perform("copyto", np.copyto, (copy._array, array._array), {})
+    return copy
 
 
 def module() -> Any:
