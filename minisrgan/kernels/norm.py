@@ -52,6 +52,20 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
     return mean + rest, np.maximum(variance, 0)
 
 
+def batch_statistics(x: Array, running: tuple[Array, Array] | None, momentum: float, eps: float) -> tuple[Array, Array]:
+    """Return mean and 1 / sqrt(variance + eps) of each channel, and let the running statistics follow, in place.
+
+    running <- (1 - momentum) * running + momentum * batch, with the variance divided by M - 1: see `ops.batch_norm`.
+    """
+    mean, variance = channel_moments(x)
+    if running is not None:
+        count = x.size // x.shape[-1]
+        for kept, new in zip(running, (mean, variance * (count / (count - 1))), strict=True):
+            kept *= 1 - momentum
+            kept += momentum * new
+    return mean, 1 / (variance + eps) ** 0.5
+
+
 def _less(part: Array, shift: Array | None) -> Array:
     return part if shift is None else part - shift
 

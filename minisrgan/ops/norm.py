@@ -18,14 +18,9 @@ class BatchNormTraining(Function):
     def forward(
         self, x: Array, weight: Array, bias: Array, running: tuple[Array, Array] | None, momentum: float, eps: float
     ) -> Array:
-        mean, var = kernels.channel_moments(x)
-        if running is not None:
-            count = math.prod(x.shape[:-1])
-            for kept, new in zip(running, (mean, var * (count / (count - 1))), strict=True):  # n - 1: see batch_norm
-                kept *= 1 - momentum
-                kept += momentum * new
-                mark_changed(kept)
-        inv_std = 1 / (var + eps) ** 0.5
+        mean, inv_std = kernels.batch_statistics(x, running, momentum, eps)
+        for kept in running or ():
+            mark_changed(kept)
         self.eps = eps
         self.save_inputs(0, 1)
         self.save(mean, inv_std)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from minisrgan import kernels
@@ -49,9 +50,10 @@ class Adam(Optimizer):
         self.weight_decay = setting("Adam", "weight_decay", weight_decay)
         self.mean, self.square = self.running.values()
 
-    def update(self, position: int, parameter: Array, grad: Array) -> None:
-        """Take one step of the formula."""
+    def update(self, gradients: Mapping[int, Array]) -> None:
+        """Take one step of the formula, for all parameters together."""
+        groups = [(self.parameters[i].data, self.mean[i], self.square[i], grad) for i, grad in gradients.items()]
         if self.weight_decay:
-            parameter *= 1 - self.lr * self.weight_decay
-        mean, square = self.mean[position], self.square[position]
-        kernels.adam(parameter, grad, mean, square, self.lr, self.betas, self.eps, self.counts[position])
+            for parameter, *_ in groups:
+                parameter *= 1 - self.lr * self.weight_decay
+        kernels.adam_all(groups, [self.counts[i] for i in gradients], self.lr, self.betas, self.eps)

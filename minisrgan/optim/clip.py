@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from minisrgan import kernels
-from minisrgan.backend import to_floats
+from minisrgan.backend import Array, array_module, to_floats
 from minisrgan.errors import ArgumentError
 from minisrgan.optim.optimizer import parameters_of
 
@@ -20,8 +20,14 @@ def grad_norm(parameters: Any) -> float:
     >>> grad_norm([p])
     5.0
     """
-    flat = [p.grad.data.reshape(-1) for p in parameters_of("grad_norm", parameters) if p.grad is not None]
-    return math.sqrt(sum(to_floats([kernels.matmul(g[None], g[:, None]) for g in flat])))
+    return math.sqrt(to_floats([squared_norm(parameters)])[0])
+
+
+def squared_norm(parameters: Any) -> Array:
+    """Return the square of `grad_norm` as an array without axes, for which Python does not wait yet."""
+    parameters = parameters_of("grad_norm", parameters)
+    grads = [(p.grad.data,) for p in parameters if p.grad is not None]
+    return kernels.square_sum(grads) if grads else array_module(parameters[0].data).zeros((), parameters[0].dtype)
 
 
 def clip_grad_norm(parameters: Any, max_norm: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minisrgan import kernels
 from minisrgan.autograd import mark_changed
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError
@@ -36,6 +37,7 @@ class EMA:
         """Take what the module holds now into the average."""
         self.steps += 1
         keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for name, value in self.module.state_dict().items():
-            self.average[name] += (1 - keep) * (value - self.average[name])
-            mark_changed(self.average[name])
+        pairs = [(self.average[name], value) for name, value in self.module.state_dict().items()]
+        kernels.follow(pairs, 1 - keep)
+        for average, _ in pairs:
+            mark_changed(average)

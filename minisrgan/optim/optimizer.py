@@ -41,6 +41,7 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter by its gradient."""
         self.lr = setting(self.name, "lr", self.lr)
+        gradients = {}
         for position, parameter in enumerate(self.parameters):
             grad = parameter.grad
             if grad is None:
@@ -49,12 +50,16 @@ class Optimizer:
                 expected = f"a .grad like parameter {position}, {parameter.shape}, {parameter.dtype}"
                 got = f"{getattr(grad, 'shape', type(grad).__name__)}, {getattr(grad, 'dtype', '')}"
                 raise GradientError(f"{self.name}.step", expected=expected, got=got, fix="let backward() fill it")
+            gradients[position] = grad.data
+        for position in gradients:
             self.counts[position] += 1
-            self.update(position, parameter.data, grad.data)
-            mark_changed(parameter.data)
+        if gradients:
+            self.update(gradients)
+        for position in gradients:
+            mark_changed(self.parameters[position].data)
 
-    def update(self, position: int, parameter: Array, grad: Array) -> None:
-        """Change one parameter in place."""
+    def update(self, gradients: Mapping[int, Array]) -> None:
+        """Change the parameters at these positions in place, by their gradients."""
         raise NotImplementedError(f"{self.name} has no update method")
 
     def zero_grad(self) -> None:

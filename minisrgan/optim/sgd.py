@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from minisrgan.backend import Array
@@ -32,9 +33,10 @@ class SGD(Optimizer):
         super().__init__(parameters, lr, ("velocity",))
         self.momentum = setting("SGD", "momentum", momentum, 1)
 
-    def update(self, position: int, parameter: Array, grad: Array) -> None:
+    def update(self, gradients: Mapping[int, Array]) -> None:
         """Take one step of the formula."""
-        velocity = self.running["velocity"][position]
-        velocity *= self.momentum
-        velocity += grad
-        parameter -= self.lr * velocity
+        for i, grad in gradients.items():
+            velocity = self.running["velocity"][i]
+            velocity *= self.momentum
+            velocity += grad
+            self.parameters[i].data -= self.lr * velocity

@@ -5,7 +5,7 @@ from itertools import count
 from typing import TypeVar
 
 from minisrgan.autograd import Tensor
-from minisrgan.backend import retried
+from minisrgan.backend import array_module, retried
 from minisrgan.nn import Module
 
 R = TypeVar("R")
@@ -19,12 +19,16 @@ def repeatable(work: Callable[[], R], low: Tensor, *networks: Module) -> R:
 
     Errors  DeviceError with advice if the memory is full again
     """
-    noted = [(array, array.copy()) for network in networks for _, array in network.named_buffers()]
+    buffers = [array for network in networks for _, array in network.named_buffers()]
+    flat = [array.reshape(-1) for array in buffers]
+    before = array_module(low.data).concatenate(flat) if flat else low.data
     attempts = count()
 
     def attempt() -> R:
-        for array, before in noted if next(attempts) else ():
-            array[...] = before
+        start = 0
+        for array in buffers if next(attempts) else ():
+            array[...] = before[start : start + array.size].reshape(array.shape)
+            start += array.size
         return work()
 
     return retried(attempt, f"--batch {max(1, len(low) // 2)} in place of {len(low)}, or a smaller --crop")

@@ -1,5 +1,6 @@
 """Monitoring of a training: the numbers of a step for the log, and warnings."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.backend import to_floats
 from minisrgan.nn import Module
-from minisrgan.optim import grad_norm
+from minisrgan.optim.clip import squared_norm
 
 Tensors = Mapping[str, Tensor]
 WINDOW = 50  # number of consecutive bad steps before a warning
@@ -47,11 +48,11 @@ def measured(
     values |= {name: ops.sigmoid(judged[name].detach()).mean().data for name in ("d_real", "d_fake") if name in judged}
     values |= {"outside": (abs(y) > 1.05).mean(), "contrast": y.std() / (high.data.std() + 1e-6)}
     squares = {f"grad_{name}": (gradient.data * gradient.data).sum() for name, gradient in gradients.items()}
+    keys = {"generator": "grad", "discriminator": "d_grad"}
+    squares |= {keys[name]: squared_norm(network) for name, network in learned.items()}
     values |= squares
     numbers = dict(zip(values, to_floats([*values.values()]), strict=True))  # one transfer: Python waits once
-    numbers |= {name: numbers[name] ** 0.5 for name in squares}
-    keys = {"generator": "grad", "discriminator": "d_grad"}
-    return numbers | {keys[name]: grad_norm(network.parameters()) for name, network in learned.items()}
+    return numbers | {name: math.sqrt(numbers[name]) for name in squares}
 
 
 def plain_words(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -81,7 +81,10 @@ class Ledger:
         if result is None:
             result = self._result(name, work, args, options, given)
         self.products += name == "matmul"
-        self.note(name, [*given, *([result] if _is_array(result) else [])], REDUCTIONS.get(name, 1))
+        times = REDUCTIONS.get(name, 1)
+        if name in ("concatenate", "stack"):  # CuPy joins more than eight arrays at once, and copies fewer one by one
+            times = 1 if len(given) > 8 else len(given)
+        self.note(name, [*given, *([result] if _is_array(result) else [])], times)
         return result
 
     def _result(self, name: str, work: Callable[..., Any], args: Any, options: Any, given: list[np.ndarray]) -> Any:

@@ -23,7 +23,7 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler to r
 
 GUARD = 16  # elements before and behind every array, which no kernel may touch
 SCALARS = {"int": np.int32, "long long": np.int64, "double": np.float64}
-ELEMENTS = {"float": np.float32, "double": np.float64, "float4": None}
+ELEMENTS = {"float": np.float32, "double": np.float64, "float4": None, "long long": np.int64}
 
 
 @functools.cache

@@ -96,27 +96,24 @@ def test_a_bad_kernel_is_noticed(cupy: Any, code: str, says: str) -> None:
 
 
 @needs_compiler
-def test_a_missing_barrier_is_noticed(cupy: Any) -> None:
-    """Threads that read what others have not written yet are right on most days, and on some GPUs."""
-    code, x = launch.source(), np.random.default_rng(0).standard_normal((40, 3))
-    for missing in (
-        code.replace("    __syncthreads();\n    if", "    if"),
-        code.replace("    __syncthreads();  //", "    //"),
-    ):
-        assert missing.count("__syncthreads") == code.count("__syncthreads") - 1
-        wrong = []
-        for text in (code, missing):
-            module = cupy.RawModule(code=text, options=("-DReal=double", "-DIndex=int"))
-            mean, one = cupy.zeros((3,), float), cupy.ones((3,), float)
-            results = []
-            for _ in range(2):
-                sums = cupy.empty((1, 6), float)
-                args = sums, cupy.asarray(x), cupy.asarray(x), mean, one, np.int32(40), np.int32(3)
-                module.get_function("gradient_sums")((1, 1), (3, 85), args)
-                results.append(np.allclose(sums.get()[0], [*x.sum(axis=0), *(x * x).sum(axis=0)]))
-            wrong.append(results)
-        assert wrong[0] == [True, True]
-        assert not all(wrong[1])
+@pytest.mark.parametrize("which", [None, 0, 1, 3])
+def test_a_missing_barrier_is_noticed(which: int | None, cupy: Any) -> None:
+    """Threads that read what others have not written yet are right on most days, and on some GPUs.
+
+    Not noticed is the third, for which a block that is the last waits for the others: here blocks take turns.
+    """
+    before, *after = launch.source().split("__syncthreads();")
+    assert len(after) == 4
+    code = before + "".join(("" if i == which else "__syncthreads();") + part for i, part in enumerate(after))
+    module = cupy.RawModule(code=code, options=("-DReal=double", "-DIndex=int"))
+    x, mean, one = np.random.default_rng(0).standard_normal((40, 3)), cupy.zeros((3,), float), cupy.ones((3,), float)
+    right = []
+    for _ in range(2):
+        *results, memory = (cupy.zeros(shape, float) for shape in ((3,), (3,), (1, 2, 3)))
+        args = *results, memory, cupy.asarray(x), cupy.asarray(x), mean, one, np.int32(40), np.int32(3)
+        module.get_function("gradient_sums")((1, 1), (3, 85), args)
+        right.append(np.allclose([result.get() for result in results], [x.sum(axis=0), (x * x).sum(axis=0)]))
+    assert all(right) == (which is None)
 
 
 # Operations
@@ -260,7 +257,7 @@ def test_every_kernel_has_a_twin() -> None:
         assert [*inspect.signature(cpu).parameters] == [*inspect.signature(gpu).parameters], name
         assert name == "matmul" or gpu.__module__.startswith("minisrgan.kernels.cuda."), name
     left_out = {name for name, value in vars(kernels).items() if inspect.isfunction(value)} - {*standin.KERNELS}
-    assert {name for name in left_out if not name.startswith("_")} == {"adam_cpu", "output_size"}
+    assert {name for name in left_out if not name.startswith("_")} == {"output_size"}
 
 
 def test_mixed_devices_are_named(cupy: Any) -> None:
@@ -333,7 +330,7 @@ def test_a_step_waits_for_the_gpu_only_for_its_log(cupy: Any) -> None:
     training.step()
     standin.waits[0] = 0
     training.step()
-    assert standin.waits[0] <= 3  # the norms of two gradients, and the log
+    assert standin.waits[0] == 1
 
 
 @pytest.mark.parametrize("cupy", WAYS, indirect=True)

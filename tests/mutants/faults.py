@@ -542,7 +542,7 @@ CONVOLUTION = [
 NORMALISATION = [
     Fault(
         "eps stands outside the root",
-        "BatchNormTraining.forward", "(var + eps) ** 0.5", "(var**0.5 + eps)",
+        "kernels.batch_statistics", "(variance + eps) ** 0.5", "(variance**0.5 + eps)",
         "batch_norm",
     ),
     Fault(
@@ -581,12 +581,12 @@ NORMALISATION = [
     ),
     Fault(
         "the running variance is biased: divided by n",
-        "BatchNormTraining.forward", "(mean, var * (count / (count - 1)))", "(mean, var)",
+        "kernels.batch_statistics", "(mean, variance * (count / (count - 1)))", "(mean, variance)",
         TABLE + "test_running_statistics",
     ),
     Fault(
         "momentum is reversed: the statistics forget 90 % a step",
-        "BatchNormTraining.forward", "kept *= 1 - momentum; kept += momentum * new",
+        "kernels.batch_statistics", "kept *= 1 - momentum; kept += momentum * new",
         "kept *= momentum; kept += (1 - momentum) * new",
         TABLE + "test_running_statistics",
     ),
@@ -1052,7 +1052,8 @@ STUDENTS = [
     ),
     Fault(
         "Adam's weight decay is divided by the gradient's size",
-        "Adam.update", "parameter *= _1", "grad = grad + self.weight_decay * parameter",
+        "Adam.update", "parameter *= _1",
+        "groups = [(p, m, v, g + self.weight_decay * p) for p, m, v, g in groups]",
         OPTIM + "test_weight_decay_is_decoupled",
     ),
     Fault(

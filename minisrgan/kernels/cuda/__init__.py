@@ -10,6 +10,6 @@ from operator import matmul  # by cuBLAS
 
 from minisrgan.kernels.cuda.conv import conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
 from minisrgan.kernels.cuda.elementwise import (
-    adam, channel_moments, channel_sums, leaky_relu, leaky_relu_gradient, max_pool, normalize, normalize_gradient,
-    pixel_shuffle, pixel_unshuffle, prelu, prelu_gradient, to_first_maximum,
+    adam_all, batch_statistics, channel_moments, channel_sums, follow, leaky_relu, leaky_relu_gradient, max_pool,
+    normalize, normalize_gradient, pixel_shuffle, pixel_unshuffle, prelu, prelu_gradient, square_sum, to_first_maximum,
 )  # fmt: skip

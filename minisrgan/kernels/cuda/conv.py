@@ -113,10 +113,14 @@ def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int
     corner = (kh - 1 - padding, kw - 1 - padding) if exchanged else (padding, padding)
     source, other = (grad_y, x) if exchanged else (x, grad_y)
     xp, flat = array_module(x), contiguous(other)[0].reshape(-1, other.shape[3])
-    total = xp.zeros((kh * kw * source.shape[3], other.shape[3]), x.dtype)
+    weight = xp.empty((kh, kw, source.shape[3], other.shape[3]), x.dtype)
+    total = weight.reshape(-1, other.shape[3])
     for first, columns in _columns(source, (kh, kw), stride, corner, other.shape[1:3]):
-        total += xp.matmul(columns.T, flat[first : first + len(columns)])  # (kh*kw*C, pixels) @ (pixels, O)
-    weight = total.reshape(kh, kw, source.shape[3], other.shape[3])
+        part = flat[first : first + len(columns)]
+        if first:
+            total += xp.matmul(columns.T, part)  # (kh*kw*C, pixels) @ (pixels, O)
+        else:
+            xp.matmul(columns.T, part, out=total)
     return _turned(weight) if exchanged else weight
 
 

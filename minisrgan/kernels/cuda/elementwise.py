@@ -7,10 +7,16 @@ Bytes moved: every array once, but for the batch whose moments are taken, twice.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from minisrgan.backend import Array, array_module
-from minisrgan.kernels.cuda.launch import column_sums, contiguous, each
+from minisrgan.kernels.cuda.launch import contiguous, each, over_arrays, over_rows
+
+Pair: TypeAlias = tuple[Array, Array]
+Groups: TypeAlias = Sequence[tuple[Array, ...]]
 
 
 def _result(name: str, shape: tuple[int, ...], inputs: tuple[Array, ...], *numbers: Any) -> Array:
@@ -26,17 +32,36 @@ def _result(name: str, shape: tuple[int, ...], inputs: tuple[Array, ...], *numbe
 def channel_sums(x: Array) -> Array:
     """Sum (..., C) over all axes but the last, to (C,)."""
     (x,) = contiguous(x)
-    return column_sums("sums", x.size // x.shape[-1], x.shape[-1], 1, x)[0]
+    (result,) = _one_a_channel(x, 1)
+    over_rows("channel_sums", [result], [x])
+    return result
+
+
+def _one_a_channel(x: Array, count: int) -> list[Array]:
+    return [array_module(x).empty(x.shape[-1:], x.dtype) for _ in range(count)]
 
 
 def channel_moments(x: Array) -> tuple[Array, Array]:
     """Return mean and variance (divided by M) of (..., C) over all axes but the last."""
-    (x,), xp = contiguous(x), array_module(x)
-    channels, count = x.shape[-1], x.size // x.shape[-1]
-    total, mean, variance = channel_sums(x), xp.empty((channels,), x.dtype), xp.empty((channels,), x.dtype)
-    sums = column_sums("centred_sums", count, channels, 2, x, total)
-    each("moments", channels, mean, variance, total, sums, channels, count)
+    mean, variance, _ = _statistics(x, None, 0.0, 0.0)
     return mean, variance
+
+
+def batch_statistics(x: Array, running: Pair | None, momentum: float, eps: float) -> tuple[Array, Array]:
+    """Return mean and 1 / sqrt(variance + eps), and let running statistics follow; see `minisrgan.kernels.norm`."""
+    mean, _, inv_std = _statistics(x, running, momentum, eps)
+    return mean, inv_std
+
+
+def _statistics(x: Array, running: Pair | None, momentum: float, eps: float) -> list[Array]:
+    (x,), results = contiguous(x), _one_a_channel(x, 3)
+    kept = contiguous(*running) if running else results[:2]
+    numbers = int(running is not None), float(momentum), float(eps)
+    over_rows("statistics", [*results, *kept], [x, channel_sums(x)], *numbers, sums=2)
+    for array, new in zip(running or (), kept, strict=False):
+        if array is not new:  # then it is a copy
+            array[...] = new
+    return results
 
 
 def normalize(x: Array, mean: Array, inv_std: Array, weight: Array, bias: Array) -> Array:
@@ -49,9 +74,10 @@ def normalize_gradient(
 ) -> tuple[Array, Array, Array]:
     """Return grad_x, grad_weight and grad_bias; see `minisrgan.kernels.norm`."""
     arrays = grad_y, x, mean, inv_std = contiguous(grad_y, x, mean, inv_std)
-    channels, count = x.shape[-1], x.size // x.shape[-1]
-    grad_bias, grad_weight = column_sums("gradient_sums", count, channels, 2, *arrays)
-    grad_x = _result("normalize_gradient", x.shape, (*arrays, weight, grad_bias, grad_weight), channels, count)
+    grad_bias, grad_weight = sums = _one_a_channel(x, 2)
+    over_rows("gradient_sums", sums, arrays, sums=2)
+    sizes = x.shape[-1], x.size // x.shape[-1]
+    grad_x = _result("normalize_gradient", x.shape, (*arrays, weight, grad_bias, grad_weight), *sizes)
     return grad_x, grad_weight, grad_bias
 
 
@@ -62,8 +88,8 @@ def prelu(x: Array, slope: Array) -> Array:
 
 def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]:
     """Return grad_x and grad_slope from one walk over grad_y and x."""
-    arrays, grad_x, channels = contiguous(grad_y, x, slope), array_module(x).empty(x.shape, x.dtype), x.shape[-1]
-    (sums,) = column_sums("prelu_gradient", x.size // channels, channels, 1, grad_x, *arrays, int(slope.size > 1))
+    grad_x, (sums,) = array_module(x).empty(x.shape, x.dtype), _one_a_channel(x, 1)
+    over_rows("prelu_gradient", [grad_x, sums], contiguous(grad_y, x, slope), int(slope.size > 1))
     return grad_x, sums if slope.shape == sums.shape else sums.sum(keepdims=True)
 
 
@@ -77,7 +103,7 @@ def leaky_relu_gradient(grad_y: Array, y: Array, slope: float) -> Array:
     return _result("leaky_relu_gradient", y.shape, (grad_y, y), float(slope))
 
 
-# What moves numbers, and Adam
+# What moves numbers
 
 
 def pixel_shuffle(x: Array, factor: int) -> Array:
@@ -108,14 +134,32 @@ def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
     return result
 
 
-def adam(
-    parameter: Array, grad: Array, mean: Array, square: Array,
-    lr: float, betas: tuple[float, float], eps: float, step: int,
-) -> None:  # fmt: skip
-    """Update parameter, mean and square in place; formula at `minisrgan.optim.Adam`."""
-    root = math.sqrt(1 - betas[1] ** step)
-    numbers = *betas, lr * root / (1 - betas[0] ** step), eps * root
-    flat, grad = contiguous(parameter, grad)
-    each("adam", flat.size, flat, mean, square, grad, flat.size, *map(float, numbers))
-    if flat is not parameter:  # then it is a copy
-        parameter[...] = flat
+# What is done to a whole network: to arrays of one type at a time, should there be several
+
+
+def adam_all(groups: Groups, steps: Sequence[int], lr: float, betas: tuple[float, float], eps: float) -> None:
+    """Update parameters, means and squares in place; formula at `minisrgan.optim.Adam`."""
+    for which in _alike(groups):
+        roots = [(math.sqrt(1 - betas[1] ** steps[i]), 1 - betas[0] ** steps[i]) for i in which]
+        numbers = np.array([[lr * root / rest, eps * root] for root, rest in roots])
+        same = [groups[i] for i in which]
+        over_arrays("adam", same, array_module(same[0][0]).asarray(numbers), *map(float, betas))
+
+
+def follow(groups: Groups, part: float) -> None:
+    """Let averages follow values, in place; see `minisrgan.kernels.network`."""
+    for which in _alike(groups):
+        over_arrays("follow", [groups[i] for i in which], float(part))
+
+
+def square_sum(groups: Groups) -> Array:
+    """Return the sum of the squares of all elements, an array of one."""
+    parts = [over_arrays("squares", [groups[i] for i in which], sums=True) for which in _alike(groups)]
+    first, *others = (channel_sums(part.reshape(-1, 1)) for part in parts)
+    return sum(others, first)
+
+
+def _alike(groups: Groups) -> list[list[int]]:
+    """Return the positions of arrays of each type."""
+    dtypes = [group[0].dtype for group in groups]
+    return [[i for i, other in enumerate(dtypes) if other == dtype] for dtype in dict.fromkeys(dtypes)]

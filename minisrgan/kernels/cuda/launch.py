@@ -7,6 +7,7 @@ for double: by NVRTC, through CuPy, which keeps what came out on the disk for th
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from minisrgan.backend import Array, array_module
 
 Pair = tuple[int, int]
 
-SOURCES = ("common", "sums", "norm", "rectify", "columns", "moves", "adam")
-_THREADS, _STRIP = 256, 32  # of a block; channels that a block sums
+SOURCES = ("common", "sums", "norm", "rectify", "columns", "moves", "network")
+_THREADS, _STRIP, _BLOCKS = 256, 32, 512  # of a block; channels that a block sums; blocks that sum (see sums.cu)
+_ACROSS = 256  # blocks for each of many arrays, most of which are small
 MANY = 1 << 30  # elements beyond which 32 bits might not count them
 
 
@@ -46,31 +48,52 @@ def _kernel(name: str, dtype: str, wide: bool) -> Any:
     return _module(real, "long long" if wide else "int").get_function(name)
 
 
-def launch(name: str, grid: Pair, block: Pair, count: int, *args: Any) -> None:
-    """Start a kernel: whole numbers as its Index, others as double; the first argument tells Real."""
+def launch(name: str, like: Array, grid: Pair, block: Pair, count: int, *args: Any) -> None:
+    """Start a kernel: whole numbers as its Index, others as double; the array that is like its own tells Real."""
     wide = count >= MANY
     index = np.int64 if wide else np.int32
     values = tuple(index(value) if isinstance(value, int) else value for value in args)
-    _kernel(name, args[0].dtype.name, wide)(grid, block, values)
+    _kernel(name, like.dtype.name, wide)(grid, block, values)
 
 
 def each(name: str, count: int, *args: Any) -> None:
     """Start a kernel with a thread for each of its elements, or for every so many where there are very many."""
     if count:
-        launch(name, (min(-(-count // _THREADS), 1 << 16), 1), (_THREADS, 1), count, *args)
+        launch(name, args[0], (min(-(-count // _THREADS), 1 << 16), 1), (_THREADS, 1), count, *args)
 
 
-def column_sums(name: str, rows: int, channels: int, outputs: int, *args: Any, blocks: int = 512) -> Array:
-    """Return sums over rows (outputs, C): those of each block of threads first, then their sum."""
-    width = min(channels, _STRIP)
+def over_rows(name: str, results: Sequence[Array], arrays: Sequence[Array], *numbers: Any, sums: int = 1) -> None:
+    """Start a kernel that reads arrays, the first of them (..., C), and takes so many sums over its rows.
+
+    It has several blocks of threads for a strip of channels where rows are many, and memory for the sums of each.
+    """
+    channels = arrays[0].shape[-1]
+    rows, width = arrays[0].size // channels, min(channels, _STRIP)
     height, strips = _THREADS // width, -(-channels // width)
-    blocks = max(1, min(rows // (16 * height), blocks // strips))
-    xp, dtype = array_module(args[0]), args[0].dtype
-    sums = xp.empty((blocks, outputs * channels), dtype)
-    launch(name, (strips, blocks), (width, height), rows * channels, sums, *args, rows, channels)
-    if blocks > 1:
-        sums = column_sums("sums", blocks, outputs * channels, 1, sums, blocks=1)
-    return sums.reshape(outputs, channels)
+    blocks = max(1, min(rows // (16 * height), _BLOCKS // strips))
+    memory = array_module(arrays[0]).empty((blocks, sums, channels), arrays[0].dtype)
+    args = (*results, memory, *arrays, rows, channels, *numbers)
+    launch(name, arrays[0], (strips, blocks), (width, height), rows * channels, *args)
+
+
+def over_arrays(name: str, groups: Sequence[Sequence[Array]], *numbers: Any, sums: bool = False) -> Array:
+    """Start a kernel once for many groups of arrays, all of one type; see ``sources/network.cu``.
+
+    groups   of arrays of one size, as the kernel takes them: the last one it reads, the others it changes
+    sums     whether each block of threads leaves one; returned are those, (groups, blocks)
+    """
+    like, flat = groups[0][0], [contiguous(*group) for group in groups]
+    table = np.array([[*(array.data.ptr for array in group), group[0].size] for group in flat], np.int64)
+    most, xp = int(table[:, -1].max()), array_module(like)
+    grid = max(1, min(-(-most // _THREADS), _ACROSS)), len(groups)
+    memory = xp.empty(grid[::-1], like.dtype)
+    args = (*([memory] if sums else []), xp.asarray(table), *numbers)
+    launch(name, like, grid, (1, _THREADS) if sums else (_THREADS, 1), most, *args)
+    for group, copies in zip(groups, flat, strict=True):
+        for array, copy in zip(group[:-1], copies, strict=False):
+            if copy is not array:
+                array[...] = copy.reshape(array.shape)
+    return memory
 
 
 def contiguous(*arrays: Array) -> tuple[Array, ...]:

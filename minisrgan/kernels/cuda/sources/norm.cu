@@ -1,35 +1,35 @@
 // Batch normalisation over (rows, C); formulas at minisrgan.ops.batch_norm.
 
-// sums[block, 0, c] = sum of x - mean, sums[block, 1, c] = sum of (x - mean)^2, with mean = total / rows. From a mean
-// that is known, since E[x^2] - E[x]^2 would cancel.
-KERNEL centred_sums(Real *sums, const Real *x, const Real *total, Index rows, Index C)
+// Mean, variance and 1 / sqrt(variance + eps) of each channel, from its sum. The variance is taken from the mean,
+// since E[x^2] - E[x]^2 would cancel; and the mean is corrected by what its rounding left, which in a channel of constants
+// is all that x - mean consists of. Running statistics follow where keeps is 1, the variance as divided by rows - 1.
+KERNEL statistics(Real *mean, Real *variance, Real *inv_std, Real *running_mean, Real *running_var, Real *sums,
+                  const Real *x, const Real *plain, Index rows, Index C, Index keeps, double momentum, double eps)
 {
     Index c = CHANNEL;
-    Real sum = 0, squares = 0;
-    if (c < C) {
-        const Real mean = total[c] / rows;
+    Real sum = 0, squares = 0, centre = c < C ? plain[c] / rows : 0;
+    if (c < C)
         ROWS(r, rows) {
-            Real centred = x[(size_t)r * C + c] - mean;
+            Real centred = x[(size_t)r * C + c] - centre;
             sum += centred;
             squares += centred * centred;
         }
-    }
-    sum = add_up(sum);
-    squares = add_up(squares);
-    if (threadIdx.y == 0 && c < C) {
-        sums[2 * blockIdx.y * C + c] = sum;
-        sums[(2 * blockIdx.y + 1) * C + c] = squares;
-    }
-}
-
-// Mean and variance from these sums: the mean is corrected by what its rounding left, which in a channel of constants
-// is all that x - mean consists of.
-KERNEL moments(Real *mean, Real *variance, const Real *total, const Real *sums, Index C, Index rows)
-{
-    EACH(c, C) {
-        Real rest = sums[c] / rows, value = sums[C + c] / rows - rest * rest;
-        mean[c] = total[c] / rows + rest;
-        variance[c] = value < 0 ? 0 : value;
+    keep(sums, 0, 2, C, sum);
+    keep(sums, 1, 2, C, squares);
+    if (is_last()) {
+        sum = total(sums, 0, 2, C);
+        squares = total(sums, 1, 2, C);
+        if (threadIdx.y == 0 && c < C) {
+            const Real rest = sum / rows, value = squares / rows - rest * rest, part = momentum, least = eps;
+            mean[c] = centre + rest;
+            variance[c] = value < 0 ? 0 : value;
+            inv_std[c] = 1 / sqrt(variance[c] + least);
+            if (keeps) {
+                const Real unbiased = variance[c] * ((Real)rows / (rows - 1));
+                running_mean[c] = (1 - part) * running_mean[c] + part * mean[c];
+                running_var[c] = (1 - part) * running_var[c] + part * unbiased;
+            }
+        }
     }
 }
 
@@ -43,8 +43,9 @@ KERNEL normalize(Real *y, const Real *x, const Real *mean, const Real *inv_std, 
     }
 }
 
-// sums[block, 0, c] = sum of g, sums[block, 1, c] = sum of g * x_hat; g is grad_y and x_hat = (x - mean) * inv_std
-KERNEL gradient_sums(Real *sums, const Real *g, const Real *x, const Real *mean, const Real *inv_std, Index rows, Index C)
+// grad_bias = sum of g, grad_weight = sum of g * x_hat; g is grad_y and x_hat = (x - mean) * inv_std
+KERNEL gradient_sums(Real *grad_bias, Real *grad_weight, Real *sums, const Real *g, const Real *x, const Real *mean,
+                     const Real *inv_std, Index rows, Index C)
 {
     Index c = CHANNEL;
     Real sum = 0, weighted = 0;
@@ -54,11 +55,15 @@ KERNEL gradient_sums(Real *sums, const Real *g, const Real *x, const Real *mean,
             sum += g[k];
             weighted += g[k] * ((x[k] - mean[c]) * inv_std[c]);
         }
-    sum = add_up(sum);
-    weighted = add_up(weighted);
-    if (threadIdx.y == 0 && c < C) {
-        sums[2 * blockIdx.y * C + c] = sum;
-        sums[(2 * blockIdx.y + 1) * C + c] = weighted;
+    keep(sums, 0, 2, C, sum);
+    keep(sums, 1, 2, C, weighted);
+    if (is_last()) {
+        sum = total(sums, 0, 2, C);
+        weighted = total(sums, 1, 2, C);
+        if (threadIdx.y == 0 && c < C) {
+            grad_bias[c] = sum;
+            grad_weight[c] = weighted;
+        }
     }
 }
 

@@ -6,9 +6,9 @@ KERNEL prelu(Real *y, const Real *x, const Real *slope, Index n, Index C, Index 
     EACH(k, n) y[k] = x[k] > 0 ? x[k] : slope[k % C * each] * x[k];
 }
 
-// grad_x = g where x > 0, else a g; sums[block, c] = sum of g * min(x, 0); g is grad_y
-KERNEL prelu_gradient(Real *sums, Real *grad_x, const Real *g, const Real *x, const Real *slope, Index each,
-                      Index rows, Index C)
+// grad_x = g where x > 0, else a g; grad_slope[c] = sum of g * min(x, 0); g is grad_y
+KERNEL prelu_gradient(Real *grad_x, Real *grad_slope, Real *sums, const Real *g, const Real *x, const Real *slope,
+                      Index rows, Index C, Index each)
 {
     Index c = CHANNEL;
     Real sum = 0;
@@ -18,9 +18,12 @@ KERNEL prelu_gradient(Real *sums, Real *grad_x, const Real *g, const Real *x, co
             grad_x[k] = x[k] > 0 ? g[k] : slope[c * each] * g[k];
             sum += x[k] > 0 ? 0 : g[k] * x[k];
         }
-    sum = add_up(sum);
-    if (threadIdx.y == 0 && c < C)
-        sums[blockIdx.y * C + c] = sum;
+    keep(sums, 0, 1, C, sum);
+    if (is_last()) {
+        sum = total(sums, 0, 1, C);
+        if (threadIdx.y == 0 && c < C)
+            grad_slope[c] = sum;
+    }
 }
 
 // y = x where x > 0, else a x; 0 for a = 0 even where x is infinite, and NaN where x is

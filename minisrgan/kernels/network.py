@@ -1,4 +1,6 @@
-"""Adam over flat blocks: about twelve operations an element on 512 KB that stay in cache.
+"""What is done to the arrays of a whole network, where a GPU needs a single launch for all of them.
+
+Adam goes over flat blocks: about twelve operations an element on 512 KB that stay in cache.
 
 Bytes moved: parameter, gradient and two running means are read once, all but the gradient written once. Written array
 by array the same formula would go through memory a dozen times.
@@ -7,11 +9,13 @@ by array the same formula would go through memory a dozen times.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from minisrgan.backend import Array
 from minisrgan.kernels.blocks import map_blocks
+from minisrgan.kernels.matrix import matmul
 
 
 def adam(
@@ -48,3 +52,23 @@ def adam(
     map_blocks(update, *flat)
     if not parameter.flags.c_contiguous:  # then the flat one is a copy
         parameter[...] = flat[0].reshape(parameter.shape)
+
+
+def adam_all(
+    groups: Sequence[tuple[Array, ...]], steps: Sequence[int], lr: float, betas: tuple[float, float], eps: float
+) -> None:
+    """Update many parameters: for each parameter, mean, square and gradient, and the number of its steps."""
+    for (parameter, mean, square, grad), step in zip(groups, steps, strict=True):
+        adam(parameter, grad, mean, square, lr, betas, eps, step)
+
+
+def follow(groups: Sequence[tuple[Array, ...]], part: float) -> None:
+    """Let averages follow values, for each pair of them: average <- average + part * (value - average)."""
+    for average, value in groups:
+        average += part * (value - average)
+
+
+def square_sum(groups: Sequence[tuple[Array, ...]]) -> Array:
+    """Return the sum of the squares of all elements of arrays, each the only one of its group."""
+    flat = [array.reshape(-1) for (array,) in groups]
+    return np.array(sum(matmul(x[None], x[:, None]).item() for x in flat), flat[0].dtype)
