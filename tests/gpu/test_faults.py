@@ -85,7 +85,7 @@ def several_types() -> None:
     averages = [np.zeros_like(value) for value in values]
     device = [[backend.to_device(array, DEVICE) for array in arrays] for arrays in (averages, values)]
     square = kernels.square_sum([(value,) for value in device[1]])
-    agree(square.get().item(), kernels.square_sum([(value,) for value in values]), 1e-5)
+    agree(square.get().reshape(()), kernels.square_sum([(value,) for value in values]), 1e-5)
     for pairs in ((averages, values), device):
         kernels.follow([*zip(*pairs, strict=True)], 0.25)
     for ours, theirs in zip(averages, device[0], strict=True):

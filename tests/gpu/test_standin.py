@@ -106,12 +106,12 @@ def test_a_missing_barrier_is_noticed(which: int | None, cupy: Any) -> None:
     assert len(after) == 4
     code = before + "".join(("" if i == which else "__syncthreads();") + part for i, part in enumerate(after))
     module = cupy.RawModule(code=code, options=("-DReal=double", "-DIndex=int"))
-    x, mean, one = np.random.default_rng(0).standard_normal((40, 3)), cupy.zeros((3,), float), cupy.ones((3,), float)
+    x, mean, one = np.random.default_rng(0).standard_normal((300, 3)), cupy.zeros((3,), float), cupy.ones((3,), float)
     right = []
     for _ in range(2):
-        *results, memory = (cupy.zeros(shape, float) for shape in ((3,), (3,), (1, 2, 3)))
-        args = *results, memory, cupy.asarray(x), cupy.asarray(x), mean, one, np.int32(40), np.int32(3)
-        module.get_function("gradient_sums")((1, 1), (3, 85), args)
+        *results, memory = (cupy.zeros(shape, float) for shape in ((3,), (3,), (2, 2, 3)))
+        args = *results, memory, cupy.asarray(x), cupy.asarray(x), mean, one, np.int32(300), np.int32(3)
+        module.get_function("gradient_sums")((1, 2), (3, 85), args)
         right.append(np.allclose([result.get() for result in results], [x.sum(axis=0), (x * x).sum(axis=0)]))
     assert all(right) == (which is None)
 
