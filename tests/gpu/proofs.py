@@ -1,0 +1,165 @@
+"""What `tests.gpu.prove` asks of a device, one question a process: ``python -m tests.gpu.proofs agree --device cuda``.
+
+Each prints lines for a reader, and last a line ``RESULT {...}``. With --small the sizes are those of a laptop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minisrgan import Tensor, kernels
+from minisrgan.backend import array_module, choose_device, to_device, to_numpy
+from minisrgan.losses import MSEContent, VGGContent
+from minisrgan.models import VGG19, Discriminator, Generator
+from minisrgan.training import Config, SRGANStage, SRResNetStage
+
+
+def stage_of(name: str, device: str, small: bool, dtype: Any = np.float32, batch: int = 0) -> tuple[Any, list[Tensor]]:
+    """Return a stage at the paper's size, or a small one, with a batch of noise: low in [0, 1], high in [-1, 1]."""
+    rng = np.random.default_rng(0)
+    size: dict[str, Any] = {"channels": 8, "blocks": 1, "d_channels": 4, "crop": 16} if small else {}
+    config = Config(**size, batch=batch or (2 if small else 16))
+    generator = Generator(config.scale, config.channels, config.blocks, rng=rng).astype(dtype).to(device)
+    if name == "srresnet":
+        stage: Any = SRResNetStage(generator, MSEContent(), config)
+    else:
+        vgg = VGG19("2,2" if small else "5,4", rng=rng).astype(dtype).to(device)
+        discriminator = Discriminator(config.crop, config.d_channels, rng=rng).astype(dtype).to(device)
+        stage = SRGANStage(generator, discriminator, VGGContent(vgg, scale=1e-3), config)
+    low, high = (rng.random((config.batch, n, n, 3), np.float32) for n in (config.crop // config.scale, config.crop))
+    return stage, [Tensor(to_device(array.astype(dtype), device)) for array in (low, 2 * high - 1)]
+
+
+def one_step(device: str, small: bool, dtype: Any = np.float32) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Take a step of SRGAN; return its log, and gradients and weights by name."""
+    stage, batch = stage_of("srgan", device, small, dtype, batch=2)
+    log, arrays = stage.step(0, *batch), {}
+    for network, module in stage.modules().items():
+        arrays |= {f"{network}.{name}": to_numpy(array) for name, array in module.state_dict().items()}
+        arrays |= {
+            f"grad {network}.{name}": to_numpy(p.grad.data)
+            for name, p in module.named_parameters()
+            if p.grad is not None
+        }
+    return log, arrays
+
+
+def difference(ours: tuple[Any, Any], right: tuple[Any, Any]) -> dict[str, Any]:
+    """Return how far a step is from another: gradients by their norms, and numbers of the log.
+
+    Left out are biases before a batch norm: their gradient is 0, and what is computed is rounding.
+    """
+    away = {}
+    for name, array in right[1].items():
+        before_norm = name.endswith("bias") and ("conv" in name or "features" in name) and "conv_" not in name
+        if name.startswith("grad") and not before_norm and "conv_middle" not in name:
+            norm = float(np.linalg.norm(array))
+            away[name] = float(np.linalg.norm(ours[1][name] - array)) / norm if norm else 0.0
+    logs = max(abs(ours[0][name] - value) / (abs(value) + 1e-9) for name, value in right[0].items())
+    worst = max(away, key=lambda name: away[name])
+    return {"median": statistics.median(away.values()), "largest": away[worst], "at": worst, "log": logs}
+
+
+def agree(device: str, small: bool) -> dict[str, Any]:
+    """One step of SRGAN against float64 on the CPU; two runs must be equal to the last bit."""
+    right, cpu, first, again = (one_step(*how) for how in (
+        ("cpu", small, np.float64), ("cpu", small), (device, small), (device, small)))  # fmt: skip
+    same = first[0] == again[0] and all(np.array_equal(array, again[1][name]) for name, array in first[1].items())
+    return {"cpu": difference(cpu, right), "device": difference(first, right), "repeats": same}
+
+
+def tf32(device: str, small: bool) -> dict[str, Any]:
+    """The error of a step with CUPY_TF32=1, which `prove` sets."""
+    return {"device": difference(one_step(device, small), one_step(device, small, np.float64))}
+
+
+def timed(work: Callable[[], Any], seconds: float, wait: Callable[[], Any]) -> dict[str, float]:
+    """Return microseconds a call: until Python is back, and until the device is done."""
+    work()
+    wait()
+    calls, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        work()
+        calls += 1
+    back = time.perf_counter() - began
+    wait()
+    return {"python_us": 1e6 * back / calls, "done_us": 1e6 * (time.perf_counter() - began) / calls}
+
+
+def probe(device: str, small: bool) -> dict[str, Any]:
+    """What a launch costs, what memory and products give, and what convolutions make of it."""
+    rng, n, seconds = np.random.default_rng(0), 1 if small else 16, 0.02 if small else 0.3
+
+    def random(*shape: int) -> Any:
+        return to_device(rng.standard_normal(shape, dtype=np.float32), device)
+
+    few, many = random(64), random(1 << (16 if small else 27))
+    xp, side = array_module(few), 128 if small else 8192
+    wait = (lambda: None) if xp is np else (lambda: xp.cuda.get_current_stream().synchronize())
+    square = random(side, side)
+    copy, result, maps = xp.empty_like(many), xp.empty_like(square), random(n, 24, 24, 64)
+    jobs: dict[str, tuple[Callable[[], Any], float, str]] = {
+        "launch a + b": (lambda: few + few, 0, ""),
+        "copy": (lambda: xp.copyto(copy, many), 2 * many.nbytes, "GB/s"),
+        "product": (lambda: xp.matmul(square, square, out=result), 2 * side**3, "GFLOP/s"),
+        "channel sums": (lambda: kernels.channel_sums(maps), maps.nbytes, "GB/s"),
+    }
+    for width, kernel, inputs, outputs in ((24, 3, 64, 64), (48, 3, 64, 256), (96, 9, 64, 3), (24, 3, 256, 256)):
+        x, weight = random(n, width, width, inputs), random(kernel, kernel, inputs, outputs)
+        flops = 2 * n * width**2 * weight.size
+        jobs[f"conv {kernel}x{kernel} {inputs}-{outputs} @{width}"] = (
+            lambda x=x, w=weight, p=kernel // 2: kernels.conv2d(x, w, padding=p), flops, "GFLOP/s")  # fmt: skip
+    found: dict[str, Any] = {}
+    for name, (work, amount, unit) in jobs.items():
+        found[name] = timed(work, seconds, wait)
+        if amount:
+            found[name][unit] = amount / found[name]["done_us"] / 1e3
+        print(f"{name:24}", *(f"{key} {value:,.1f}" for key, value in found[name].items()))
+    return found
+
+
+def profile(device: str, small: bool) -> dict[str, Any]:
+    """Kernels of one step of each stage, as a Chrome trace; PyTorch's profiler sees those of CuPy too."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as record
+
+    kind, found = ProfilerActivity.CPU if device == "cpu" else ProfilerActivity.CUDA, {}
+    for name in ("srresnet", "srgan"):
+        stage, batch = stage_of(name, device, small)
+        stage.step(0, *batch)
+        with record(activities=[kind]) as seen:
+            stage.step(1, *batch)
+        events = [(e.self_device_time_total, e.count, e.key[:80]) for e in seen.key_averages()]
+        events.sort(reverse=True)
+        busy, launches = sum(e[0] for e in events) / 1e3, sum(e[1] for e in events if e[0])
+        found[name] = {"busy_ms": busy, "launches": launches, "largest": events[:5]}
+        seen.export_chrome_trace(str(Path(os.environ.get("PROVE_OUT", "."), f"{name}.trace.json")))
+    return found
+
+
+QUESTIONS = {"agree": agree, "tf32": tf32, "probe": probe, "profile": profile}
+
+
+def main() -> None:
+    """Ask one of them."""
+    parser = argparse.ArgumentParser(prog="python -m tests.gpu.proofs", description=__doc__)
+    parser.add_argument("question", choices=QUESTIONS)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--small", action="store_true")
+    options = parser.parse_args()
+    choose_device(options.device)
+    found = QUESTIONS[options.question](options.device, options.small)
+    print("RESULT " + json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
