@@ -43,8 +43,11 @@ class Proof:
         return self.ends - time.monotonic()
 
     def run(self, name: str, words: Sequence[str], limit: float, **environment: str) -> str:
-        """Run Python for a limited time; keep how it ended, and what it found or said last."""
-        limit, began = max(1.0, min(limit, self.left() - self.kept)), time.monotonic()
+        """Run Python for a limited time; keep how it ended, and what it found or said last.
+
+        limit  in seconds where there are nine minutes in all
+        """
+        limit, began = max(1.0, min(limit * self.options.minutes / 9, self.left() - self.kept)), time.monotonic()
         print(f"\n== {name}: at most {limit:.0f} of {self.left():.0f} s", flush=True)
         process = self.start(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **environment)
         try:
@@ -143,7 +146,7 @@ class Proof:
         seconds = next((float(line.split()[0]) for line in pace.splitlines() if " s a step" in line), 1.0)
         steps = 3 if dry else max(10, int(0.8 * (self.left() - 30) / seconds))
         every = ["--save-every", str(max(1, steps // 4)), "--validate-every", str(max(1, steps // 4))]
-        self.run("train", [*words, "--out", str(run), "--steps", str(steps), *every], self.left())
+        self.run("train", [*words, "--out", str(run), "--steps", str(steps), *every], 60 * 9)
 
     def photos(self) -> Path:
         """Return the folder of photographs: the one that was named, or noise in the place of some."""

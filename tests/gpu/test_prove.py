@@ -11,7 +11,7 @@ import pytest
 from tests.gpu import proofs, prove
 
 
-def proof(out: Path, minutes: float = 1.0) -> prove.Proof:
+def proof(out: Path, minutes: float = 9.0) -> prove.Proof:
     options = {"minutes": minutes, "out": out, "dry": True, "data": None, "vgg": None, "init": None}
     return prove.Proof(argparse.Namespace(**options, torch_python="python"))
 
