@@ -59,10 +59,9 @@ def test_what_is_left_of_the_time_is_kept_for_the_training(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_every_phase_runs_small_on_the_cpu(tmp_path: Path) -> None:
     """What has never run before the day does not run on it."""
-    prove.main(["--dry", "--minutes", "3", "--out", str(tmp_path)])
+    assert prove.main(["--dry", "--minutes", "3", "--out", str(tmp_path)]) == 0
     phases = json.loads((tmp_path / "report.json").read_text())
-    without_torch = {"profile", "benchmarks float32", "benchmarks tf32"}
-    assert {name for name, phase in phases.items() if not phase["well"]} <= without_torch
+    assert [name for name, phase in phases.items() if not phase["well"]] == []
     assert phases["resumes to the last bit"]["found"]["arrays"] > 0
     assert (tmp_path / "srgan/srgan.safetensors").exists()
     assert (tmp_path / "gpu.md").read_text().count("\n") > 10
