@@ -13,7 +13,7 @@ from minisrgan import autograd
 from minisrgan.autograd import Operand, Tensor
 from minisrgan.nn import Module
 
-__all__ = ["explain_layers", "graph", "summarize", "summary_table", "tree"]
+__all__ = ["explain_layers", "graph", "inspect", "summarize", "summary_table", "tree"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,10 +22,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import minisrgan.explain.graph  # noqa: F401
     from minisrgan.explain.layers import explain_layers, tree
+    from minisrgan.explain.page import inspect
     from minisrgan.explain.summary import summarize, summary_table
 
-    names = {"explain_layers": explain_layers, "tree": tree, "summarize": summarize, "summary_table": summary_table}
-    globals().update(names)
+    found = (explain_layers, inspect, summarize, summary_table, tree)
+    globals().update({function.__name__: function for function in found})
     return globals()[name]
 
 

@@ -96,16 +96,26 @@ def gradient_formula(function: type[Function]) -> str:
     module = sys.modules[function.__module__]
     public = [name for name, value in vars(module).items() if inspect.isfunction(value)]
     owner = max((name for name in public if f"{function.name}_".startswith(f"{name}_")), key=len, default="")
-    lines = f"{inspect.getdoc(function)}\n{inspect.getdoc(getattr(module, owner, function))}".splitlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith("Gradient ")), len(lines))
-    part = takewhile(lambda line: line.startswith((" ", "Gradient ")), lines[start:])
-    return textwrap.dedent("\n".join(line.replace("Gradient ", " " * 9) for line in part))
+    return section(f"{inspect.getdoc(function)}\n{inspect.getdoc(getattr(module, owner, function))}", "Gradient")
+
+
+def section(text: str, title: str) -> str:
+    """Return the part of a docstring that begins with a title, without it.
+
+    >>> section("Twice.\\n\\nFormula   y = 2 x\\n          or x + x\\nGradient  2", "Formula")
+    'y = 2 x\\nor x + x'
+    """
+    lines = text.splitlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith(f"{title} ")), len(lines))
+    part = takewhile(lambda line: line.startswith((" ", f"{title} ")), lines[start:])
+    return textwrap.dedent("\n".join(line.replace(title, " " * len(title), 1) for line in part))
 
 
 def names_of(names: Names | None, nodes: Sequence[Function]) -> dict[int, str]:
-    """Say what each leaf and named result is called; without a name a leaf is called as the operation calls it."""
+    """Say what each leaf and named result is called; without a name a parameter is called
+    by its path, and another leaf as the operation calls it."""
     inputs = [(parent, node.argument(i)) for node in nodes for i, parent in enumerate(node.parents)]
-    called = {id(parent): argument for parent, argument in inputs if isinstance(parent, Tensor)}
+    called = {id(parent): parent.name or argument for parent, argument in inputs if isinstance(parent, Tensor)}
     return called | {id(vertex_of(tensor)): name for name, tensor in (names or {}).items()}
 
 

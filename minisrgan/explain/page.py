@@ -1,0 +1,196 @@
+"""The page on which the mathematics of a recorded pass can be clicked: one file, which needs no network."""
+
+from __future__ import annotations
+
+import base64
+import inspect as inspect_code
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from minisrgan import ops
+from minisrgan.autograd import Tensor
+from minisrgan.backend import Array, is_array, to_numpy
+from minisrgan.errors import ArgumentError
+from minisrgan.explain.record import Loss, Step, record
+from minisrgan.explain.steps import section
+from minisrgan.nn import Module
+
+_SCRIPTS = ("arrays.js", "layers.js", "network.js", "draw.js", "page.js")
+_FILES = Path(__file__).with_name("page")
+_SMALL = 6e6  # bytes of a page up to which it holds every map; a larger one computes those that it can
+
+# What the page computes itself where it does not hold the numbers: layers.js.
+COMPUTED = frozenset(
+    "absolute add batch_norm_evaluation batch_norm_training broadcast_to concatenate conv2d divide exp getitem "
+    "leaky_relu linear log max_pool2d multiply negative pixel_shuffle pixel_unshuffle power prelu relu reshape scatter "
+    "sigmoid softplus sqrt subtract sum tanh transpose".split()
+)
+# They move numbers in a way that the page is told: for every element, which one of the inputs it was.
+_LISTED = frozenset(["broadcast_to", "concatenate", "getitem", "pixel_unshuffle", "scatter", "transpose"])
+
+
+@dataclass(repr=False)
+class Inspection:
+    """A page: the HTML, shown by a notebook in a frame of its own, and written by `save`."""
+
+    html: str
+
+    def save(self, path: str | Path) -> None:
+        """Write the page into a file."""
+        Path(path).write_text(self.html, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        frame = 'style="width: 100%; height: 56rem; border: 1px solid #999" sandbox="allow-scripts"'
+        return f'<iframe title="The mathematics of a network, to be clicked" srcdoc="{escape(self.html)}" {frame}></iframe>'
+
+
+def inspect(
+    model: Module,
+    x: Tensor | Array,
+    loss: Loss | None = None,
+    *,
+    other: Module | None = None,
+    names: Sequence[str] = ("before", "after"),
+    title: str = "",
+    max_megabytes: float = 40.0,
+) -> Inspection:
+    """Record a pass and return a page on which every number of it can be clicked, forward and backward.
+
+    x       a batch for the model: (N, H, W, C), or whatever it takes
+    loss    from the model's result to a scalar; with it the page shows gradients as well
+    other   a second model of the same layers, whose numbers are shown in the same places, and names of the two
+    Errors  ArgumentError for a page larger than max_megabytes, or another model of other layers.
+
+    A page above 6 MB does not hold the maps that it can compute from the weights: it computes them when it is opened,
+    and says how far they are from the library's. Modules and operations that it does not know show their maps only.
+
+    >>> from minisrgan import nn
+    >>> page = inspect(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), np.zeros((1, 5, 5, 3), np.float32))
+    >>> page.html.count("<script"), "http" in page.html.split("<script")[0]
+    (2, False)
+    """
+    models = [model] if other is None else [model, other]
+    passes = [record(m, x, loss=loss) for m in models]
+    if len({tuple((step.name, step.op, step.value.shape) for step in steps) for steps in passes}) > 1:
+        got = " and ".join(f"{len(steps)} steps, {type(m).__name__} {m.describe()}" for m, steps in zip(models, passes, strict=True))
+        raise ArgumentError("inspect", expected="two models of the same layers", got=got, fix="give each a page of its own")
+    for whole, folded, most in ((True, False, _SMALL), (False, False, 1e6 * max_megabytes), (False, True, math.inf)):
+        arrays: list[Array] = []
+        networks = [_network(steps, whole, folded, arrays) for steps in passes]
+        size = sum(array.nbytes for array in arrays) * 4 / 3
+        if size <= most:
+            break
+    if size > 1e6 * max_megabytes:
+        weights = sum(parameter.size for m in models for parameter in m.parameters())
+        got = f"{size / 1e6:.1f} MB, for {weights:,} weights and an input of {tuple(x.shape)}"
+        fix = f"take a smaller crop or network, or set it to {math.ceil(size / 1e6)}"
+        raise ArgumentError("inspect", expected=f"at most max_megabytes = {max_megabytes:g}", got=got, fix=fix)
+    told = {
+        "title": title or f"{type(model).__name__} {model.describe()}".strip(),
+        "networks": [{"name": name, "steps": steps} for name, steps in zip(names, networks, strict=False)],
+        "arrays": [_encoded(array) for array in arrays],
+        "groups": {path: f"{type(m).__name__} {m.describe()}".strip() for path, m in model.named_modules() if m.children()},
+        "operations": {step.op: _told(step.op) for step in passes[0]},
+        "radius": getattr(model, "receptive_radius", None),
+    }
+    parts = {name: (_FILES / name).read_text("utf-8") for name in _SCRIPTS}
+    return Inspection(Template((_FILES / "page.html").read_text("utf-8")).substitute(
+        title=escape(told["title"]), style=(_FILES / "page.css").read_text("utf-8"), script="\n".join(parts.values()),
+        record=json.dumps(told, separators=(",", ":")).replace("</", "<\\/"),
+    ))
+
+
+def _network(steps: list[Step], whole: bool, folded: bool, arrays: list[Array]) -> list[dict[str, Any]]:
+    """Describe the steps, and put what the page must hold into the list of arrays.
+
+    whole   with all maps
+    folded  the loss as one step without an explanation, as it is a network of its own
+    """
+    if folded and steps[-1].path == "loss":
+        loss, steps = steps[-1], [step for step in steps if step.path != "loss"]
+        steps = [*steps, Step("loss", "loss", None, {"x": steps[-1]}, loss.value, alone=True, grad=loss.grad)]
+    place, known = {step: i for i, step in enumerate(steps)}, {id(array): i for i, array in enumerate(arrays)}
+
+    def put(array: Array) -> int:
+        if id(array) not in known:
+            known[id(array)] = len(arrays)
+            arrays.append(_packed(array))
+        return known[id(array)]
+
+    def tell(step: Step) -> dict[str, Any]:
+        users = [user for user in steps if step in user.inputs.values()]
+        computed = bool(users) and all(user.op in COMPUTED for user in users)
+        inputs: dict[str, Any] = {}
+        for name, x in step.inputs.items():
+            if isinstance(x, Step):
+                inputs[name] = {"step": place[x]}
+            elif is_array(x):
+                inputs[name] = {"array": put(x), "name": step.names.get(name, "")}
+            elif x is not None:
+                inputs[name] = {"number": x}
+        options = {name: value for name, value in step.options.items() if np.asarray(value).dtype.kind in "iuf"}
+        if step.op in _LISTED:
+            options = {"source": put(_source(step))}
+        at = np.linspace(0, step.value.size - 1, min(step.value.size, 16)).astype(int).tolist()
+        return {
+            "path": step.path, "op": step.op, "alone": step.alone, "shape": step.value.shape, "inputs": inputs,
+            "title": step.title, "options": options, "flows": step.grad is not None,
+            "group": step.path.rpartition(".")[0] if step.alone else step.path,
+            "value": put(step.value) if whole or step.op not in COMPUTED else None,
+            "gradient": put(step.grad) if step.grad is not None and (whole or not computed) else None,
+            "probe": {"at": at, "value": _numbers(step.value, at), "grad": _numbers(step.grad, at)},
+        }  # fmt: skip
+
+    return [tell(step) for step in steps]
+
+
+def _numbers(array: Array | None, at: list[int]) -> list[float | None] | None:
+    if array is None:
+        return None
+    return [float(f"{v:.8g}") if np.isfinite(v) else None for v in to_numpy(array).ravel()[at]]
+
+
+def _packed(array: Array) -> Array:
+    """Convert to what the page reads: 16 bits where they are exact, as the weights in the box are, else 32."""
+    array = np.ascontiguousarray(to_numpy(array))
+    if array.dtype.kind != "f":
+        return array.astype("<i4")
+    with np.errstate(over="ignore"):
+        half = array.astype("<f2")
+    return half if np.array_equal(half, array, equal_nan=True) else array.astype("<f4")
+
+
+def _encoded(array: Array) -> dict[str, Any]:
+    return {"kind": array.dtype.str[1:], "shape": array.shape, "data": base64.b64encode(array.tobytes()).decode()}
+
+
+def _source(step: Step) -> Array:
+    """Tell for every element which of the inputs' it was, counted through all of them; -1 for a zero put in."""
+    indices, count = [], 1
+    for x in step.inputs.values():
+        shape = x.value.shape if isinstance(x, Step) else x.shape
+        indices.append(Tensor(np.arange(count, count := count + math.prod(shape), dtype=float).reshape(shape)))
+    given = indices if step.op == "concatenate" else indices[0]
+    return getattr(ops, step.op)(given, **step.options).data.astype(np.int64) - 1
+
+
+def _told(op: str) -> dict[str, str] | None:
+    """Return the formula and the gradient in the docstring of an operation, and where it stands."""
+    function = getattr(ops, re.sub("_(training|evaluation)$", "", op), None)
+    if function is None:
+        return None
+    path = Path(*function.__module__.split(".")).with_suffix(".py").as_posix()
+    text = inspect_code.getdoc(function)
+    return {
+        "formula": section(text, "Formula"), "gradient": section(text, "Gradient"), "summary": text.splitlines()[0],
+        "where": f"{path}:{inspect_code.getsourcelines(function)[1]}, {function.__name__}",
+    }  # fmt: skip
