@@ -118,16 +118,19 @@ def _network(steps: list[Step], whole: bool, folded: bool, arrays: list[Array]) 
     if folded and steps[-1].path == "loss":
         loss, steps = steps[-1], [step for step in steps if step.path != "loss"]
         steps = [*steps, Step("loss", "loss", None, {"x": steps[-1]}, loss.value, alone=True, grad=loss.grad)]
-    place, known = {step: i for i, step in enumerate(steps)}, {id(array): i for i, array in enumerate(arrays)}
+    place = {step: i for i, step in enumerate(steps)}
+    known = {(array.shape, array.tobytes()): i for i, array in enumerate(arrays)}
 
     def put(array: Array) -> int:
-        if id(array) not in known:
-            known[id(array)] = len(arrays)
-            arrays.append(_packed(array))
-        return known[id(array)]
+        packed = _packed(array)
+        key = (packed.shape, packed.tobytes())
+        if key not in known:
+            known[key] = len(arrays)
+            arrays.append(packed)
+        return known[key]
 
     def tell(step: Step) -> dict[str, Any]:
-        users = [user for user in steps if step in user.inputs.values()]
+        users = [user for user in steps if any(x is step for x in user.inputs.values())]
         computed = bool(users) and all(user.op in COMPUTED for user in users)
         inputs: dict[str, Any] = {}
         for name, x in step.inputs.items():
@@ -137,7 +140,7 @@ def _network(steps: list[Step], whole: bool, folded: bool, arrays: list[Array]) 
                 inputs[name] = {"array": put(x), "name": step.names.get(name, "")}
             elif x is not None:
                 inputs[name] = {"number": x}
-        options = {name: value for name, value in step.options.items() if np.asarray(value).dtype.kind in "iuf"}
+        options = {k: v for k, v in step.options.items() if np.ndim(v) < 2 and np.asarray(v).dtype.kind in "iuf"}
         if step.op in _LISTED:
             options = {"source": put(_source(step))}
         at = np.linspace(0, step.value.size - 1, min(step.value.size, 16)).astype(int).tolist()

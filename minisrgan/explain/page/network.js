@@ -100,8 +100,17 @@ class Network {
     return [...needed].sort((a, b) => b.index - a.index);
   }
 
-  ready(step, gradient) { return Boolean(step.y && (!gradient || !step.flows || step.grad) && step.sources.every(s => s.y)
-    && (!gradient || !step.flows || step.users.every(([user]) => !user.flows || (user.grad && user.sources.every(s => s.y))))); }
+  // What a click on a step needs, too: the numbers of its inputs or, for its gradient, those of what it went into.
+  *prepareClick(step, gradient) {
+    yield* this.prepare(step, gradient);
+    if (gradient && step.flows) for (const [user] of step.users) if (user.flows) yield* this.prepare(user, true);
+  }
+
+  ready(step, gradient) {
+    const computed = s => s.y && s.sources.every(source => source.y);
+    if (!gradient || !step.flows) return Boolean(computed(step));
+    return Boolean(step.y && step.grad && step.users.every(([user]) => !user.flows || (user.grad && computed(user))));
+  }
 
   // The largest difference between what was computed here and what the library computed, at the positions it told.
   compare(step) {

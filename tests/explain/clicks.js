@@ -1,0 +1,26 @@
+// What a click tells, without a browser: reads a record and a list of clicks, writes the totals.
+const { record: told, clicks } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const record = new Record(told);
+
+function click({ network, step, view, at: index, name }) {
+  const pass = record.networks[network ?? 0], s = pass.steps[step];
+  for (const _ of pass.prepareClick(s, view !== "value"));
+  const found = view === "value" ? explainValue(s, index) : view === "weight" ? explainWeight(s, name, index) : explainGradient(s, index);
+  return { total: found.total, shown: show(found.total), lines: found.lines ?? found.parts.map(part => part.lines),
+    products: found.terms ? found.terms.total : null };
+}
+
+function all({ network }) {  // every map and gradient that the page has or computes, against the library's numbers
+  return record.networks[network ?? 0].steps.map(s => {
+    for (const _ of record.networks[network ?? 0].prepare(s, true));
+    return record.networks[network ?? 0].compare(s);
+  });
+}
+
+function field({ step, box, direction }) {
+  const steps = record.networks[0].steps;
+  return [...record.networks[0].follow(steps[step], box, direction)].map(([s, found]) => [s.index, found]);
+}
+
+const answer = { click, all, field, kinds: () => Object.keys(KINDS) };
+console.log(JSON.stringify(clicks.map(question => answer[question.ask ?? "click"](question))));
