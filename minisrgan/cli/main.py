@@ -17,10 +17,10 @@ from minisrgan.cli.common import report
 from minisrgan.errors import ImageWarning, MinisrganError
 from minisrgan.images.photo import READING
 
-from . import compare, demo, doctor, evaluate, explain, export, gradcheck
-
-# isort: split
-from . import profile, runs, summary, train, upscale, weights
+from . import (  # isort: skip
+    compare, demo, doctor, evaluate, explain, export, gradcheck, inspect, profile, runs, summary, train, upscale,
+    weights,
+)  # fmt: skip
 
 EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141  # 128 and the signal's number, as shells count
 
@@ -35,8 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"minisrgan {__version__}")
     parser.set_defaults(quiet=False, verbose=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
-    using, looking = (demo, train, runs, upscale, evaluate, compare), (summary, gradcheck, explain, profile)
-    for command in (*using, weights, export, *looking, doctor):
+    using = (demo, train, runs, upscale, evaluate, compare, weights, export)
+    for command in (*using, summary, gradcheck, explain, inspect, profile, doctor):
         command.add_parser(commands)
     _add_quiet(parser)
     return parser

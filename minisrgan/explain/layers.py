@@ -9,6 +9,7 @@ from typing import Any
 
 from minisrgan.autograd import Tensor, no_grad
 from minisrgan.backend import to_numpy
+from minisrgan.explain.record import title_of
 from minisrgan.explain.worked import WORKED
 from minisrgan.nn import Module, Parameter
 
@@ -56,16 +57,12 @@ def _explained(layer: Module, x: Tensor, y: Tensor, at: tuple[int, ...] | None) 
         settings = SimpleNamespace(**{"training": layer.training} | vars(layer) | arrays)
         steps = worked(to_numpy(x.data), at or (0, *(size // 2 for size in y.shape[1:])), settings)
         lines = [f"{inspect.getdoc(worked)}", *lines, *steps]
-    return "\n  ".join([_title(layer), *lines])
+    return "\n  ".join([title_of(layer), *lines])
 
 
 def tree(module: Module) -> str:
     """Return the tree of modules with shapes and counts, as print(module) shows it; equal neighbours are shown once."""
     return "\n".join(_tree(module))
-
-
-def _title(module: Module) -> str:
-    return f"{type(module).__name__} {module.describe()}".strip()
 
 
 def _own(module: Module) -> list[str]:
@@ -75,7 +72,7 @@ def _own(module: Module) -> list[str]:
 def _tree(module: Module) -> list[str]:
     count = module.parameter_count()
     facts = _own(module) + ([f"{count:,} parameters"] if count else [])
-    lines = [_title(module) + (": " + ", ".join(facts) if facts else "")]
+    lines = [title_of(module) + (": " + ", ".join(facts) if facts else "")]
     groups: list[tuple[list[str], list[str]]] = []
     for name, child in module.children().items():
         below = _tree(child)

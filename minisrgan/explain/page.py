@@ -20,7 +20,7 @@ from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.backend import Array, is_array, to_numpy
 from minisrgan.errors import ArgumentError
-from minisrgan.explain.record import Loss, Step, record
+from minisrgan.explain.record import Loss, Step, record, title_of
 from minisrgan.explain.steps import section
 from minisrgan.nn import Module
 
@@ -29,11 +29,12 @@ _FILES = Path(__file__).with_name("page")
 _SMALL = 6e6  # bytes of a page up to which it holds every map; a larger one computes those that it can
 
 # What the page computes itself where it does not hold the numbers: layers.js.
-COMPUTED = frozenset(
-    "absolute add batch_norm_evaluation batch_norm_training broadcast_to concatenate conv2d divide exp getitem "
-    "leaky_relu linear log max_pool2d multiply negative pixel_shuffle pixel_unshuffle power prelu relu reshape scatter "
-    "sigmoid softplus sqrt subtract sum tanh transpose".split()
-)
+COMPUTED = frozenset([
+    "absolute", "add", "batch_norm_evaluation", "batch_norm_training", "broadcast_to", "concatenate", "conv2d",
+    "divide", "exp", "getitem", "leaky_relu", "linear", "log", "max_pool2d", "multiply", "negative", "pixel_shuffle",
+    "pixel_unshuffle", "power", "prelu", "relu", "reshape", "scatter", "sigmoid", "softplus", "sqrt", "subtract", "sum",
+    "tanh", "transpose",
+])  # fmt: skip
 # They move numbers in a way that the page is told: for every element, which one of the inputs it was.
 _LISTED = frozenset(["broadcast_to", "concatenate", "getitem", "pixel_unshuffle", "scatter", "transpose"])
 
@@ -49,8 +50,8 @@ class Inspection:
         Path(path).write_text(self.html, encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        frame = 'style="width: 100%; height: 56rem; border: 1px solid #999" sandbox="allow-scripts"'
-        return f'<iframe title="The mathematics of a network, to be clicked" srcdoc="{escape(self.html)}" {frame}></iframe>'
+        frame = 'title="A network to be clicked" style="width: 100%; height: 56rem; border: 0" sandbox="allow-scripts"'
+        return f'<iframe {frame} srcdoc="{escape(self.html)}"></iframe>'
 
 
 def inspect(
@@ -71,7 +72,9 @@ def inspect(
     Errors  ArgumentError for a page larger than max_megabytes, or another model of other layers.
 
     A page above 6 MB does not hold the maps that it can compute from the weights: it computes them when it is opened,
-    and says how far they are from the library's. Modules and operations that it does not know show their maps only.
+    and says how far they are from the library's. If it is still larger because the loss is a network, such as VGG19, it
+    shows the gradients that the loss gives, but not the layers of the loss. Modules and operations that it does not
+    know show their maps only.
 
     >>> from minisrgan import nn
     >>> page = inspect(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), np.zeros((1, 5, 5, 3), np.float32))
@@ -81,32 +84,39 @@ def inspect(
     models = [model] if other is None else [model, other]
     passes = [record(m, x, loss=loss) for m in models]
     if len({tuple((step.name, step.op, step.value.shape) for step in steps) for steps in passes}) > 1:
-        got = " and ".join(f"{len(steps)} steps, {type(m).__name__} {m.describe()}" for m, steps in zip(models, passes, strict=True))
-        raise ArgumentError("inspect", expected="two models of the same layers", got=got, fix="give each a page of its own")
-    for whole, folded, most in ((True, False, _SMALL), (False, False, 1e6 * max_megabytes), (False, True, math.inf)):
-        arrays: list[Array] = []
-        networks = [_network(steps, whole, folded, arrays) for steps in passes]
-        size = sum(array.nbytes for array in arrays) * 4 / 3
-        if size <= most:
-            break
+        got = " and ".join(f"{title_of(m)}, {len(steps)} steps" for m, steps in zip(models, passes, strict=True))
+        raise ArgumentError("inspect", expected="two models of the same layers", got=got, fix="make a page of each")
+    size, networks, arrays = _fitting(passes)
     if size > 1e6 * max_megabytes:
         weights = sum(parameter.size for m in models for parameter in m.parameters())
         got = f"{size / 1e6:.1f} MB, for {weights:,} weights and an input of {tuple(x.shape)}"
         fix = f"take a smaller crop or network, or set it to {math.ceil(size / 1e6)}"
         raise ArgumentError("inspect", expected=f"at most max_megabytes = {max_megabytes:g}", got=got, fix=fix)
     told = {
-        "title": title or f"{type(model).__name__} {model.describe()}".strip(),
         "networks": [{"name": name, "steps": steps} for name, steps in zip(names, networks, strict=False)],
         "arrays": [_encoded(array) for array in arrays],
-        "groups": {path: f"{type(m).__name__} {m.describe()}".strip() for path, m in model.named_modules() if m.children()},
+        "groups": {path: title_of(m) for path, m in model.named_modules() if m.children()},
         "operations": {step.op: _told(step.op) for step in passes[0]},
         "radius": getattr(model, "receptive_radius", None),
     }
-    parts = {name: (_FILES / name).read_text("utf-8") for name in _SCRIPTS}
-    return Inspection(Template((_FILES / "page.html").read_text("utf-8")).substitute(
-        title=escape(told["title"]), style=(_FILES / "page.css").read_text("utf-8"), script="\n".join(parts.values()),
-        record=json.dumps(told, separators=(",", ":")).replace("</", "<\\/"),
-    ))
+    files = {name: (_FILES / name).read_text("utf-8") for name in ("page.html", "page.css", *_SCRIPTS)}
+    parts = {"title": escape(title or title_of(model)), "style": files["page.css"]}
+    parts["script"] = "\n".join(files[name] for name in _SCRIPTS)
+    parts["record"] = json.dumps(told, separators=(",", ":")).replace("</", "<\\/")
+    return Inspection(Template(files["page.html"]).substitute(parts))
+
+
+def _fitting(passes: list[list[Step]]) -> tuple[float, list[list[dict[str, Any]]], list[Array]]:
+    """Return the bytes of a page, its steps and its arrays: as much as fits into 6 MB, and never less than it needs."""
+    found = []
+    for whole, folded in ((True, False), (False, True), (False, False)):
+        arrays: list[Array] = []
+        networks = [_network(steps, whole, folded, arrays) for steps in passes]
+        found.append((sum(array.nbytes for array in arrays) * 4 / 3, networks, arrays))
+        if whole and found[0][0] <= _SMALL:
+            return found[0]
+    _, least, opened = found  # a loss that is a network of its own is left to a page of its own
+    return opened if opened[0] <= max(_SMALL, 1.1 * least[0]) else least
 
 
 def _network(steps: list[Step], whole: bool, folded: bool, arrays: list[Array]) -> list[dict[str, Any]]:
@@ -192,7 +202,7 @@ def _told(op: str) -> dict[str, str] | None:
     if function is None:
         return None
     path = Path(*function.__module__.split(".")).with_suffix(".py").as_posix()
-    text = inspect_code.getdoc(function)
+    text = inspect_code.getdoc(function) or ""
     return {
         "formula": section(text, "Formula"), "gradient": section(text, "Gradient"), "summary": text.splitlines()[0],
         "where": f"{path}:{inspect_code.getsourcelines(function)[1]}, {function.__name__}",

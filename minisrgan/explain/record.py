@@ -48,12 +48,21 @@ class Step:
     @property
     def title(self) -> str:
         """The layer with its settings or, for an operation inside a larger module, its name."""
-        return f"{type(self.module).__name__} {self.module.describe()}".strip() if self.module and self.alone else self.op
+        return title_of(self.module) if self.module and self.alone else self.op
 
     @property
     def name(self) -> str:
         """The path and, for an operation inside a larger module, its name."""
         return self.path if self.alone else f"{self.path} {self.op}".strip()
+
+
+def title_of(module: Module) -> str:
+    """Return a module's kind and settings.
+
+    >>> title_of(MaxPool2d(2))
+    'MaxPool2d 2x2'
+    """
+    return f"{type(module).__name__} {module.describe()}".strip()
 
 
 def record(model: Module, *inputs: Any, loss: Loss | None = None) -> list[Step]:
@@ -157,12 +166,13 @@ class _Recorder(Profile):
             self.note(self.step(path, op, module, {"x": given[0], **parameters}, y.data), vertex_of(y))
             self.steps[id(y.data)].options = options
         elif self.step_of(y) is None:  # computed where it cannot be seen
-            given = {f"x{i}": x for i, x in enumerate(given) if self.step_of(x)}
-            self.note(self.step(path, type(module).__name__, module, given, y.data), vertex_of(y))
+            inputs = {f"x{i}": x for i, x in enumerate(given) if self.step_of(x)}
+            self.note(self.step(path, type(module).__name__, module, inputs, y.data), vertex_of(y))
 
 
 def _convolution(layer: Conv2d) -> tuple[str, dict[str, Any]]:
-    strides, ((top, _), (left, _)) = frame_of(layer.weight.shape[:2], layer.stride, layer.padding)
+    height, width, *_ = layer.weight.shape
+    strides, ((top, _), (left, _)) = frame_of((height, width), layer.stride, layer.padding)
     return "conv2d", {"stride": strides, "padding": (top, left)}
 
 

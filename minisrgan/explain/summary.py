@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan.autograd import Tensor, no_grad
+from minisrgan.explain.record import title_of
 from minisrgan.nn import Conv2d, Linear, MaxPool2d, Module, PixelShuffle
 from minisrgan.ops.conv import frame_of
 
@@ -64,8 +65,7 @@ def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
             reach, step = reach + (module.size - 1) / 2 * step, step * module.stride
         elif isinstance(module, PixelShuffle):
             step /= module.factor
-        title = f"{type(module).__name__} {module.describe()}".strip()
-        rows.append(Row(path, title, y.shape, module.parameter_count(), multiply_adds, 2 * reach + 1))
+        rows.append(Row(path, title_of(module), y.shape, module.parameter_count(), multiply_adds, 2 * reach + 1))
 
     with no_grad(), ExitStack() as afterwards:
         for path, module in model.named_modules():
@@ -93,9 +93,8 @@ def summary_table(model: Module, input_shape: tuple[int, ...]) -> str:
         sees = "all" if math.isinf(row.receptive_field) else f"{row.receptive_field:g}"
         table.append([row.path, row.layer, " x ".join(map(str, row.output_shape[1:])), *counts, sees])
     total = sum(row.multiply_adds for row in rows)
-    title = f"{type(model).__name__} {model.describe()}"
     sums = f"{model.parameter_count():,} parameters, {total:,} multiply-adds ({total / 1e9:.2f} G)"
-    return "\n".join([*text_table(table, words=2), "", f"{title}, for a batch {input_shape}:", sums])
+    return "\n".join([*text_table(table, words=2), "", f"{title_of(model)}, for a batch {input_shape}:", sums])
 
 
 def text_table(table: Sequence[Sequence[str]], words: int | None = None, markdown: bool = False) -> list[str]:

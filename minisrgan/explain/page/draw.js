@@ -23,7 +23,12 @@ function colour(value, limit) {
 }
 
 const css = (value, limit) => `rgb(${colour(value, limit).join(" ")})`;
-const ink = (value, limit) => value < -0.55 * limit ? "#fff" : "#000";
+
+// The colour of letters on it: black, or white where that has more contrast (WCAG 2.2: relative luminance).
+function ink(value, limit) {
+  const [r, g, b] = colour(value, limit).map(v => v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.179 ? "#fff" : "#000";
+}
 
 // Draw one channel of a map into a canvas, a pixel a number; channel "rgb" draws three as a photograph.
 function drawMap(canvas, values, picture, image, channel) {

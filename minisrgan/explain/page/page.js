@@ -134,7 +134,7 @@ function rowsOf(node) {
     const canvas = h("canvas", { role: "img", "aria-label": `Strongest channel of ${last.name}`, width: 1, height: 1 });
     const row = h("button", { type: "button", class: "row", click: () => go({ step: last.index }) }, canvas,
       h("span", { class: "words" }, h("span", { class: "path" }, part.path),
-        h("span", { class: "facts" }, `${told.groups[part.path] ?? ""}: ${inside.length} steps, ${sizeOf(last.shape)}, ${count.toLocaleString("en")} parameters`)));
+        h("span", { class: "facts" }, [told.groups[part.path], `${inside.length} steps`, sizeOf(last.shape), count ? `${count.toLocaleString("en")} parameters` : ""].filter(Boolean).join(", "))));
     if (!isOpen) {
       for (const s of inside) rows.set(s.index, row);
       thumbs.set(last.index, canvas);

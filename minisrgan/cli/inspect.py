@@ -1,0 +1,122 @@
+"""`minisrgan inspect`: a page on which the mathematics of every layer can be clicked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minisrgan import ops
+from minisrgan.autograd import Tensor
+from minisrgan.errors import ConfigError
+from minisrgan.explain import inspect
+from minisrgan.images import imresize, read_image, replacing
+from minisrgan.losses import MSEContent, VGGContent, generator_loss
+from minisrgan.models import Discriminator
+from minisrgan.nn import Module
+from minisrgan.weights import load_discriminator, load_generator, load_vgg19
+from minisrgan.weights.box import downloaded
+
+_LOSSES = {"generator": ("mse", "adversarial", "vgg54"), "discriminator": ("adversarial",), "vgg19": ("vgg54",)}
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "inspect",
+        help="write a page on which the mathematics of every layer can be clicked",
+        description="Run a small part of a photograph through a network and write one HTML page, which needs no "
+        "network connection: every map of every layer, and for each number how it was computed and, with a loss, where "
+        "its gradient comes from.",
+        epilog="example: minisrgan inspect photo.jpg --model srgan --loss mse --out page.html",
+    )
+    add = parser.add_argument
+    # fmt: off
+    add("photo", type=Path, metavar="PHOTO", help="with --loss mse or vgg54 the original: the generator gets it "
+        "shrunk, and VGG19 shrunk and enlarged again")
+    add("--network", choices=tuple(_LOSSES), default="generator", help="(default: generator)")
+    add("--model", action="append", metavar="FILE", help="its weights, a file or a name such as srgan (default: srgan; "
+        "a discriminator has first weights, VGG19 those that were fetched). Given twice, both are on the page")
+    add("--loss", choices=_LOSSES["generator"], help="show its gradients as well: mse, the distance to the original; "
+        "adversarial, -ln D of the result; or vgg54, the distance of features of VGG19")
+    add("--loss-model", metavar="FILE", help="the discriminator or VGG19 of the generator's loss (default: as above)")
+    add("--phi", default="5,4", help="vgg19: up to which feature map (default 5,4)")
+    add("--crop", metavar="X,Y,SIZE", help="the square that the network gets, in pixels of its input (default: 24 x 24 "
+        "in the middle, for the other networks 96 x 96)")
+    add("--out", type=Path, default=Path("inspect.html"), metavar="FILE", help="(default: inspect.html)")
+    add("--max-megabytes", type=float, default=40.0, metavar="N", help="refuse to write a larger page (default: 40)")
+    # fmt: on
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the page."""
+    if args.loss and args.loss not in _LOSSES[args.network]:
+        expected = f"for the {args.network} {' or '.join(_LOSSES[args.network])}"
+        raise ConfigError("--loss", expected=expected, got=args.loss, fix="choose one of these, or leave it out")
+    if len(files := args.model or [None]) > 2:
+        raise ConfigError("--model", expected="one or two", got=str(len(files)), fix="leave some out")
+    photo = read_image(args.photo)
+    photo = np.repeat(photo[..., None], 3, axis=-1) if photo.ndim == 2 else photo
+    models: list[Module] = []
+    if args.network == "generator":
+        models = [load_generator(file or "srgan") for file in files]
+    scale = getattr(models[0], "scale", 1) if models and args.loss in ("mse", "vgg54") else 1
+    height, width = (n // scale for n in photo.shape[:2])
+    left, top, size = _square(args.crop, width, height, 24 if args.network == "generator" else 96)
+    photo = photo[top * scale : (top + size) * scale, left * scale : (left + size) * scale]
+    models = models or [_judge(args.network, file, size, args.phi) for file in files]
+    original = Tensor(photo[None].astype(np.float32) / 127.5 - 1)
+    if args.network == "generator":
+        x = imresize(photo, 1 / scale)[None].astype(np.float32) / 255
+    elif args.loss == "vgg54":
+        x = imresize(imresize(photo, 0.25), 4)[None, :size, :size].astype(np.float32) / 127.5 - 1
+    else:
+        x = original.numpy()
+    names = [Path(file or ("srgan" if args.network == "generator" else "first weights")).stem for file in files]
+    page = inspect(
+        models[0], x, _loss(args, models[0], original),
+        other=models[1] if models[1:] else None, names=names, max_megabytes=args.max_megabytes,
+        title=f"{args.network} {' and '.join(names)}, {args.photo.name} at {left},{top},{size}"
+        + (f", loss {args.loss}" if args.loss else ""),
+    )  # fmt: skip
+    with replacing(args.out) as temporary:
+        page.save(temporary)
+    print(f"wrote {args.out}, {args.out.stat().st_size / 1e6:.1f} MB: open it in a browser")
+
+
+def _square(text: str | None, width: int, height: int, usual: int) -> tuple[int, int, int]:
+    size = min(usual, width, height)
+    parts = text.split(",") if text else [str((width - size) // 2), str((height - size) // 2), str(size)]
+    numbers = [int(part) for part in parts if part.strip().isdigit()]
+    if len(parts) != 3 or len(numbers) != 3 or not 0 < numbers[2] <= min(width - numbers[0], height - numbers[1]):
+        expected = f"X,Y,SIZE, a square inside the {width} x {height} pixels that the network could get"
+        raise ConfigError("--crop", expected=expected, got=text or "", fix=f"such as {(width - size) // 2},0,{size}")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _judge(network: str, file: str | None, size: int, phi: str) -> Module:
+    """Return a discriminator or VGG19."""
+    if network == "vgg19":
+        return load_vgg19(file or downloaded("vgg19") or "vgg19", phi)
+    return load_discriminator(file) if file else Discriminator(size, channels=16).eval()
+
+
+def _loss(args: argparse.Namespace, model: Module, original: Tensor) -> Callable[[Tensor], Tensor] | None:
+    if args.loss == "mse":
+        return lambda y: MSEContent()(y, original)
+    if args.loss == "adversarial" and args.network == "discriminator":
+        return generator_loss
+    if args.loss == "adversarial":
+        judge = _judge("discriminator", args.loss_model, original.shape[1] * getattr(model, "scale", 1), "")
+        return lambda y: generator_loss(judge(y))
+    if args.loss == "vgg54" and args.network == "generator":
+        content = VGGContent(_judge("vgg19", args.loss_model, 0, "5,4"))
+        return lambda y: content(y, original)
+    if args.loss == "vgg54":
+        target, scale = model(original).detach(), VGGContent(model).scale
+        return lambda y: ops.mse(y, target) * (y.shape[3] * scale**2)
+    return None
