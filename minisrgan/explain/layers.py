@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
-from minisrgan.autograd import Tensor, no_grad
-from minisrgan.backend import to_numpy
-from minisrgan.explain.record import title_of
+from minisrgan.backend import is_array, to_numpy
+from minisrgan.explain.record import Step, record, title_of
 from minisrgan.explain.worked import WORKED
 from minisrgan.nn import Module, Parameter
 
@@ -27,37 +25,33 @@ def explain_layers(module: Module, *inputs: Any, at: tuple[int, ...] | None = No
 
     at  the element, a position in the layer's output; by default one in the middle of the first image
 
-    Also called ``module.explain(x)``. Nothing is changed: what batch norm notes of the batch is taken back.
+    Also called ``module.explain(x)``. Layers, and the operations between them such as the addition of a skip, are named
+    by their paths, and so is where their inputs come from. Nothing is changed, as by `minisrgan.explain.record.record`.
 
-    >>> from minisrgan import nn
+    >>> from minisrgan import Tensor, nn
     >>> nn.PReLU(1).explain(Tensor([[-4.0]]))
     PReLU
-      y = x where x > 0, else a x; PReLU learns a = weight[c], leaky ReLU has a fixed one, ReLU has a = 0
-      x (1, 1), weight (1,) -> y (1, 1)
+      y = x where x > 0, else a x; PReLU learns a = slope[c], leaky ReLU has a fixed one, ReLU has a = 0
+      x (1, 1), slope (1,) -> y (1, 1)
       x[0, 0] = -4 is not above 0: the slope is a = 0.25
       y[0, 0] = 0.25 * -4 = -1
     """
-    texts: list[str] = []
-    with ExitStack() as afterwards, no_grad():
-        for _, layer in module.named_modules():
-            for name in layer.buffer_names:
-                array = getattr(layer, name)
-                afterwards.callback(array.__setitem__, ..., array.copy())
-            if not layer.children():
-                hook = lambda layer, x, y: texts.append(_explained(layer, Tensor(x[0]), y, at))  # noqa: E731
-                afterwards.callback(layer.register_forward_hook(hook))
-        module(*inputs)
-    return Text("\n\n".join(texts))
+    return Text("\n\n".join(_explained(step, at) for step in record(module, *inputs) if step.op != "input"))
 
 
-def _explained(layer: Module, x: Tensor, y: Tensor, at: tuple[int, ...] | None) -> str:
-    lines = [", ".join([f"x {x.shape}", *_own(layer)]) + f" -> y {y.shape}"]
-    if worked := WORKED.get(type(layer).__name__):
-        arrays = {name: to_numpy(array) for name, array in layer.state_dict().items()}
-        settings = SimpleNamespace(**{"training": layer.training} | vars(layer) | arrays)
-        steps = worked(to_numpy(x.data), at or (0, *(size // 2 for size in y.shape[1:])), settings)
-        lines = [f"{inspect.getdoc(worked)}", *lines, *steps]
-    return "\n  ".join([title_of(layer), *lines])
+def _explained(step: Step, at: tuple[int, ...] | None) -> str:
+    title = f"{step.path}: {step.title}" if step.path else step.title
+    given, shapes = {}, []
+    for name, x in step.inputs.items():
+        value = given[name] = x.value if isinstance(x, Step) else x
+        source = f" of {x.name or x.op}" if isinstance(x, Step) and x.op != "input" else ""
+        shapes += [f"{name} {value.shape}{source}" if is_array(value) else f"{name} = {value}"]
+    lines = [f"{', '.join(shapes)} -> y {step.value.shape}"]
+    if worked := WORKED.get(step.op):
+        arrays = {name: to_numpy(value) if is_array(value) else value for name, value in given.items()}
+        at = at or (0, *(size // 2 for size in step.value.shape[1:]))
+        lines = [f"{inspect.getdoc(worked)}", *lines, *worked(SimpleNamespace(op=step.op, **arrays, **step.options), at)]
+    return "\n  ".join([title, *lines])
 
 
 def tree(module: Module) -> str:

@@ -7,7 +7,7 @@ function click({ network, step, view, at: index, name }) {
   for (const _ of pass.prepareClick(s, view !== "value"));
   const found = view === "value" ? explainValue(s, index) : view === "weight" ? explainWeight(s, name, index) : explainGradient(s, index);
   return { total: found.total, shown: show(found.total), lines: found.lines ?? found.parts.map(part => part.lines),
-    products: found.terms ? found.terms.total : null };
+    size: (found.parts ?? [found]).reduce((sum, { terms }) => sum + (terms ? terms.a.reduce((s, a, k) => s + Math.abs(a * terms.b[k]), 0) : 0), 0) };
 }
 
 function all({ network }) {  // every map and gradient that the page has or computes, against the library's numbers
@@ -17,9 +17,9 @@ function all({ network }) {  // every map and gradient that the page has or comp
   });
 }
 
-function field({ step, box, direction }) {
+function field({ step, box, direction, beyond }) {
   const steps = record.networks[0].steps;
-  return [...record.networks[0].follow(steps[step], box, direction)].map(([s, found]) => [s.index, found]);
+  return [...record.networks[0].follow(steps[step], box, direction, beyond)].map(([s, found]) => [s.index, found]);
 }
 
 const answer = { click, all, field, kinds: () => Object.keys(KINDS) };

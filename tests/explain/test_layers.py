@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minisrgan import Tensor, models, nn
+from minisrgan.explain.record import record
 from minisrgan.explain.worked import WORKED
 
 RNG = np.random.default_rng(7)
@@ -60,7 +61,10 @@ def test_every_layer_is_worked_out():
     """A new layer that explains nothing but its shapes is an omission nobody sees."""
     leaves = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
     leaves -= {"Module", "Parameter", "ModuleList", "Sequential", "Flatten"}
-    assert leaves == set(WORKED)
+    layers = [layer for layer, _ in CASES.values()]
+    assert leaves == {type(layer).__name__ for layer in layers}
+    told = {step.op for layer, x in CASES.values() for step in record(layer, x)[1:]}
+    assert told | {"add"} == set(WORKED)
 
 
 def test_text_of_a_convolution():
@@ -70,16 +74,41 @@ def test_text_of_a_convolution():
     text = layer.explain(np.ones((1, 2, 2, 1), np.float32), at=(0, 0, 0, 0))
     assert "x (1, 2, 2, 1), weight (3, 3, 1, 1), bias (1,) -> y (1, 2, 2, 1)" in text
     assert "x[0, 1, 1, 0] * weight[2, 2, 0, 0]" in text
-    assert "these are the 4 largest of 9 products, 5 of them with zeros of the padding; together 28" in text
-    assert text.endswith("y[0, 0, 0, 0] = 28 + 0 (bias) = 28")
+    assert "these are the 4 largest of 9 products, 5 of them with zeros of the padding; the others together 0" in text
+    assert "0         0         0\n           0         5         6\n           0         8         9\n" in text
+    assert text.endswith("y[0, 0, 0, 0] = 28 (all products) + 0 (bias) = 28")
     assert repr(text) == str(text), "a notebook shows the lines, not one string with signs in it"
+
+
+def test_all_products_are_summed():
+    """Four of many products with their sum would leave the reader with a number that he cannot check."""
+    layer, x = nn.Conv2d(6, 2, 3, padding=1, rng=RNG), batch(1, 5, 5, 6)
+    text = layer.explain(x, at=(0, 2, 2, 1))
+    place = [float(number) for line in text.splitlines()[-4:-1] for number in line.split()]
+    largest = [float(number) for number in re.findall(r"= +(\S+) +x\[", text)]
+    others = float(re.findall(r"the others together (\S+)", text)[0])
+    y = float(layer(x).numpy()[0, 2, 2, 1])
+    assert len(place) == 9
+    assert sum(place) == pytest.approx(y, abs=2e-3)
+    assert sum(largest) + others == pytest.approx(y, abs=2e-3)
 
 
 def test_a_model_tells_of_all_its_layers_in_order():
     """Layers that run in another order than they were assigned must be told in the order of the numbers."""
     block = models.generator.ResidualBlock(2, RNG)
     text = block.explain(batch(1, 4, 4, 2))
-    assert re.findall(r"^(\w+)", text, re.MULTILINE) == ["Conv2d", "BatchNorm2d", "PReLU", "Conv2d", "BatchNorm2d"]
+    assert re.findall(r"^(\S.*)", text, re.MULTILINE) == [
+        "conv1: Conv2d 2 -> 2, kernel 3x3, padding 1", "bn1: BatchNorm2d 2", "prelu: PReLU",
+        "conv2: Conv2d 2 -> 2, kernel 3x3, padding 1", "bn2: BatchNorm2d 2", "add",
+    ]  # fmt: skip
+
+
+def test_skips_are_named_by_their_paths():
+    """Where sixteen blocks are told one after the other, a sum without names could be of anything."""
+    text = models.Generator(2, 4, 2, rng=RNG).eval().explain(batch(1, 4, 4, 3))
+    assert "blocks.1: add\n  y = a + b\n  a (1, 4, 4, 4) of blocks.0 add, b (1, 4, 4, 4) of blocks.1.bn2" in text
+    assert "\nadd\n  y = a + b\n  a (1, 4, 4, 4) of prelu_first, b (1, 4, 4, 4) of bn_middle" in text
+    assert "upsample.0.shuffle: PixelShuffle x2" in text
 
 
 def test_nothing_is_changed():
@@ -99,10 +128,17 @@ def test_nothing_is_changed():
 
 
 def test_other_layers_tell_their_shapes():
-    """A layer of one's own has no worked example, but must not fail."""
+    """A layer of one's own has no worked example, but must not fail: also where it computes what cannot be seen."""
 
     class Twice(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x * 2.0
 
-    assert Twice().explain(batch(2, 3)) == "Twice\n  x (2, 3) -> y (2, 3)"
+    class Hidden(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return Tensor(x.numpy() * 2)
+
+    assert Twice().explain(batch(2, 3)) == "Twice\n  a (2, 3), b = 2.0 -> y (2, 3)"
+    text = nn.Sequential(Hidden(), nn.ReLU()).explain(batch(2, 3))
+    assert text.startswith("0: Hidden\n  x0 (2, 3) -> y (2, 3)\n\n1: ReLU\n")
+    assert "x (2, 3) of 0 -> y (2, 3)" in text

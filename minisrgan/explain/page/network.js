@@ -119,9 +119,9 @@ class Network {
     return { value: worst(step.y, value), grad: worst(step.grad, grad), count: places.length };
   }
 
-  // Follow rectangles of pixels [top, left, bottom, right] upwards to what they need (-1) or downwards to what they
-  // change (1); beyond the border too, as a layer sees zeros there. Returns a rectangle for each step it reaches.
-  follow(step, box, direction) {
+  // Follow a rectangle of pixels [top, left, bottom, right] up to what it needs (-1), or down to what it changes (1).
+  // Returns a rectangle for each step that it reaches; with `beyond`, as if there were pixels beyond the border.
+  follow(step, box, direction, beyond = false) {
     const boxes = new Map([[step, box]]);
     const steps = direction < 0 ? this.steps.slice(0, step.index + 1).reverse() : this.steps.slice(step.index);
     for (const s of steps) {
@@ -131,13 +131,18 @@ class Network {
         if (!from || (direction > 0 && !boxes.has(from))) continue;
         const start = boxes.get(direction < 0 ? s : from);
         const rule = s.kind && (direction < 0 ? s.kind.window : s.kind.reach);
-        const found = rule ? rule.call(s.kind, s, start, name) : wholeOf((direction < 0 ? from : s).shape);
         const target = direction < 0 ? from : s, old = boxes.get(target);
+        let found = rule ? rule.call(s.kind, s, start, name) : wholeOf(target.shape);
+        if (found && !beyond) found = clip(found, pictureOf(target.shape));
         if (found) boxes.set(target, old && target !== step ? [Math.min(old[0], found[0]), Math.min(old[1], found[1]), Math.max(old[2], found[2]), Math.max(old[3], found[3])] : found);
       }
     }
     return boxes;
   }
+}
+
+function clip(box, picture) {
+  return [Math.max(0, box[0]), Math.max(0, box[1]), Math.min(picture.rows - 1, box[2]), Math.min(picture.columns - 1, box[3])];
 }
 
 // Work out a click: element i of a step, or the gradient that arrived there.

@@ -192,8 +192,6 @@ function followed() {
   return network().follow(network().steps[index], box, direction);
 }
 
-function clip(box, picture) { return [Math.max(0, box[0]), Math.max(0, box[1]), Math.min(picture.rows - 1, box[2]), Math.min(picture.columns - 1, box[3])]; }
-
 function showLayer() {
   const s = step(), picture = pictureOf(s.shape), p = pixelOf(picture, chosen.index), gradient = gradientView();
   const values = gradient ? s.grad : s.y, what = gradient ? "gradient" : "map";
@@ -375,10 +373,10 @@ function tellFollow(s) {
     chosen.follow ? h("button", { type: "button", click: () => go({ follow: null }) }, "stop") : null));
   if (!chosen.follow) return out;
   const boxes = followed(), first = network().steps[chosen.follow.step], list = [...boxes].sort((a, b) => chosen.follow.direction * (a[0].index - b[0].index));
-  const size = b => `${b[2] - b[0] + 1} \u00d7 ${b[3] - b[1] + 1}`;
-  const [input] = network().steps, reach = boxes.get(input);
-  out.append(h("p", { class: "note" }, `From ${first.name || first.op}, row ${chosen.follow.box[0]}, column ${chosen.follow.box[1]}; the dashed frame in each layer's map. Sizes count what lies beyond the border, where layers see zeros.`
-    + (chosen.follow.direction < 0 && reach ? ` Receptive field in the input: ${size(reach)} pixels.` : "")
+  const size = b => `${b[2] - b[0] + 1} \u00d7 ${b[3] - b[1] + 1}`, [input] = network().steps;
+  const reach = network().follow(first, chosen.follow.box, chosen.follow.direction, true).get(input);
+  out.append(h("p", { class: "note" }, `From ${first.name || first.op}, row ${chosen.follow.box[0]}, column ${chosen.follow.box[1]}; the dashed frame in each layer's map.`
+    + (chosen.follow.direction < 0 && reach ? ` Receptive field in the input: ${size(reach)} pixels, those beyond the border counted.` : "")
     + (told.radius && chosen.follow.direction < 0 ? ` The model's receptive_radius is ${show(told.radius)}: an input pixel at most so far away can have an effect.` : "")
     + (list.some(([t]) => t.op === "batch_norm_training") ? " In training, batch norm's mean and variance depend on every pixel as well; that is not counted here." : "")));
   out.append(h("ol", { class: "steps" }, list.slice(0, 200).map(([t, b]) => h("li", {}, ...links([t]), `: ${size(b)}, rows ${b[0]} to ${b[2]}, columns ${b[1]} to ${b[3]}`))));
