@@ -92,7 +92,7 @@ def record(model: Module, *inputs: Any, loss: Loss | None = None) -> list[Step]:
             total = None if loss is None else loss(y)
         finally:
             profiler.reset(token)
-        if total is not None:
+        if total is not None and total.requires_grad:
             vertices = {id(vertex): (vertex, step) for vertex, step in recorder.vertices}
             for vertex, grad, _ in propagate([total], [None], [v for v, _ in vertices.values()], False, True):
                 vertices[id(vertex)][1].grad = to_numpy(grad.data)

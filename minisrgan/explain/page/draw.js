@@ -53,6 +53,13 @@ function drawMap(canvas, values, picture, image, channel) {
   context.putImageData(pixels, 0, 0);
 }
 
+// Three channels in the range of a photograph are drawn as one.
+function isPhoto(values, picture) {
+  if (picture.channels !== 3) return false;
+  const { low, high } = rangeOf(values);
+  return low > -2 && high < 2;
+}
+
 // The channels of a map, the most varied first.
 function strongest(values, picture, image, count) {
   const { channels, size } = picture, start = image * size;
@@ -126,7 +133,7 @@ function termsList(terms, places, go) {
     for (const button of head.querySelectorAll("button")) button.setAttribute("aria-pressed", button.dataset.key === key);
   }
   const title = (text, key) => h("th", { scope: "col" }, h("button", { type: "button", "data-key": key, title: "sort by it", click: () => sort(key) }, text));
-  const head = h("tr", {}, title("product", "product"), title(terms.nameA, "a"), title("in order", "order"), title(terms.nameB, "b"), h("th", {}, ""));
+  const head = h("tr", {}, title("product", "product"), title(terms.nameA, "a"), title("place", "order"), title(terms.nameB, "b"), h("th", {}, ""));
   box.append(h("table", { class: "terms" }, h("thead", {}, head), body));
   box.addEventListener("scroll", () => { if (box.scrollTop + box.clientHeight > box.scrollHeight - 200) more(200); });
   sort("product");

@@ -48,9 +48,9 @@ async function compute() {
   busy = true;
   later ??= everything();
   for (let wanted = null, work = null, end = performance.now() + 12; ;) {
-    const key = `${chosen.network} ${chosen.step} ${chosen.view}`;
-    if (!network().ready(step(), gradientView())) {
-      if (wanted !== key) { wanted = key; work = network().prepareClick(step(), gradientView()); }
+    const key = `${chosen.network} ${chosen.step} ${chosen.view} ${Boolean(chosen.weight)}`;
+    if (!isReady()) {
+      if (wanted !== key) { wanted = key; work = network().prepareClick(step(), gradientView() || Boolean(chosen.weight)); }
     } else if (wanted !== null) { wanted = null; work = null; showLayer(); showExplanation(); }
     const { value, done } = (work ?? later).next();
     if (value instanceof Step) showRow(value);
@@ -64,6 +64,8 @@ async function compute() {
   busy = false;
   showState();
 }
+
+function isReady() { return network().ready(step(), gradientView()) && (!chosen.weight || Boolean(step().grad)); }
 
 function showState() {
   const steps = record.networks.flatMap(n => n.steps), has = steps.filter(s => s.y).length, grads = steps.filter(s => s.flows && s.grad).length;
@@ -150,7 +152,7 @@ function showRow(s) {
   const canvas = thumbs.get(s.index);
   if (!canvas || s.network !== network()) return;
   const values = chosen.view === "gradient" && s.flows ? s.grad : s.y, picture = pictureOf(s.shape);
-  if (values) drawMap(canvas, values, picture, 0, picture.channels === 3 && chosen.view === "value" ? "rgb" : strongest(values, picture, 0, 1)[0]);
+  if (values) drawMap(canvas, values, picture, 0, isPhoto(values, picture) && chosen.view === "value" ? "rgb" : strongest(values, picture, 0, 1)[0]);
 }
 
 // Arcs from a step to one that uses it later than the next: what the layers between are skipped by.
@@ -202,7 +204,7 @@ function showLayer() {
   const head = [h("h2", {}, s.name || s.op), h("p", { class: "note", style: "margin: 0" }, s.title + (s.alone && s.title !== s.op ? ` \u2014 operation ${s.op}` : "")), facts];
   if (chosen.view === "gradient" && !s.flows) head.push(h("p", { class: "note" }, "No gradient arrives here: the loss does not depend on it, or not in a way that is recorded. The values are shown."));
   if (!values) { panel("layer").replaceChildren(...head, h("p", {}, "This map is being computed \u2026")); return; }
-  const rgb = picture.channels === 3 && !gradient, channel = rgb && chosen.colours ? "rgb" : p.channel;
+  const rgb = !gradient && isPhoto(values, picture), channel = rgb && chosen.colours ? "rgb" : p.channel;
   const select = c => go({ index: indexIn(picture, p.image, p.row, p.column, c), colours: false }, false);
   const thumb = (c, text) => {
     const canvas = h("canvas", { role: "img", "aria-label": `Channel ${text} of ${s.name}` });
@@ -261,7 +263,7 @@ function jump(s, name, index) {
 
 function showExplanation() {
   const s = step(), gradient = gradientView();
-  if (!network().ready(s, gradient)) { panel("explanation").replaceChildren(h("p", {}, "The numbers it comes from are being computed \u2026")); return; }
+  if (!isReady()) { panel("explanation").replaceChildren(h("p", {}, "The numbers it comes from are being computed \u2026")); return; }
   const content = chosen.weight ? tellWeight(s) : gradient ? tellGradient(s) : tellValue(s);
   panel("explanation").replaceChildren(...content.filter(Boolean));
 }
@@ -348,7 +350,7 @@ function tellGradient(s) {
   for (const part of t.parts) {
     out.push(h("h3", {}, "Through ", ...links([part.user]), `, as its input ${part.name}`));
     if (part.unknown) { out.push(h("p", {}, `This page has no explanation for ${part.user.title}; the gradient that arrives is the library's.`)); continue; }
-    out.push(...formula(part.user.op, "gradient"), h("pre", { class: "numbers gradient" }, [...part.lines, `sum of ${part.terms.count} ${part.terms.count === 1 ? "product" : "products"} grad_y * ${part.terms.nameB}${part.terms.names ? " (three parts, each times weight / std)" : ""} = ${show(part.total)}`].join("\n")));
+    out.push(...formula(part.user.op, "gradient"), h("pre", { class: "numbers gradient" }, [...part.lines, `${part.terms.names ? "the three, each times weight / std," : `sum of ${part.terms.count} ${part.terms.count === 1 ? "product" : "products"} grad_y * ${part.terms.nameB}`} = ${show(part.total)}`].join("\n")));
     if (part.places) out.push(h("h3", {}, "Summed over the output channels, at each place of the kernel"), cells([...part.places], part.kernel[1], { digits: part.kernel[1] <= 5 }));
     if (part.terms.count) out.push(termsList(part.terms, places(part.user), goTerm(part.user)));
   }
