@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from minisrgan.explain import inspect, page
 from minisrgan.explain.record import Step, record
 
 FOLDER = Path(page.__file__).with_name("page")
-CLICKS = Path(__file__).with_name("clicks.js")
+CLICKS, BROWSING = (Path(__file__).with_name(name) for name in ("clicks.js", "browser.js"))
 NODE = shutil.which("node")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 needs_node = pytest.mark.skipif(NODE is None, reason="needs node in the path")
@@ -198,3 +197,124 @@ def test_the_receptive_field():
     nudged[0, 9, 9] += 1
     rows, columns = np.nonzero(np.abs(record(model, nudged)[-1].value - steps[-1].value).sum(axis=(0, 3)))
     assert down[-1] == [out, [rows.min(), columns.min(), rows.max(), columns.max()]]
+
+
+# In a real browser
+
+def in_browser(made: page.Inspection, script: str, folder: Path) -> Any:
+    """Open a page with a script of ours at its end, and return what it writes."""
+    (folder / "page.html").write_text(made.html.replace("</body>", f"<script>{script}</script></body>"), "utf-8")
+    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    command += ["--window-size=1500,1000", "--dump-dom", (folder / "page.html").as_uri()]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    found = re.search(r'<pre id="answers">(.*?)</pre>', run.stdout, re.DOTALL)
+    assert found, run.stderr[-2000:]
+    return json.loads(html.unescape(found[1]))
+
+
+@needs_browser
+@pytest.mark.slow
+def test_200_clicks_in_a_browser(net, x, steps, tmp_path: Path):
+    """Numbers that are right, and then shown beside another pixel, teach a wrong formula too."""
+    clicks, numbers = random_clicks(steps, 200)
+    answers = in_browser(inspect(net, x, loss), f"const CLICKS = {json.dumps(clicks)};{BROWSING.read_text('utf-8')}", tmp_path)
+    assert answers.get("resources") == 0, answers.get("error")
+    for answer, (number, size), click in zip(answers["clicks"], numbers, clicks, strict=True):
+        array = steps[click["step"]].value
+        position = ", ".join(str(int(i)) for i in np.unravel_index(click["at"], array.shape))
+        assert f"[{position}] = " in answer["title"]
+        told = [answer["title"], *answer["numbers"][-1:]]
+        if click["view"] == "gradient" and not answer["numbers"]:
+            continue  # the loss: nothing was done with it
+        for text in told:
+            assert float(text.split("=")[-1]) == pytest.approx(number, rel=5.1e-5, abs=1e-5 * size), (click, text)
+    assert answers["keys"] == [
+        ["ArrowRight", 1, "value", 0, 3, 4, 1], ["ArrowDown", 1, "value", 0, 4, 4, 1], ["]", 1, "value", 0, 4, 4, 2],
+        ["PageDown", 2, "value", 0, 4, 4, 2], ["g", 2, "gradient", 0, 4, 4, 2], ["PageUp", 1, "gradient", 0, 4, 4, 2],
+        ["Escape", 2, "gradient", 0, 4, 4, 2], ["Escape", 1, "value", 0, 4, 4, 2],
+    ]  # fmt: skip
+    assert answers["mouse"] == [1, "value", 0, 4, 2, 2]
+    assert answers["unlabelled"] == []
+
+
+# What a page holds
+
+
+def test_nothing_is_fetched(net, x):
+    """A page that asks a network for a font does not open on a train, and tells who reads it."""
+    text = inspect(net, x, loss).html
+    assert "default-src 'none'" in text
+    assert re.findall(r"""(?:src|href)\s*=|@import|url\(|fetch\(|XMLHttp|import\(|WebSocket|sendBeacon""", text) == []
+    assert re.findall(r"https?://[^\s\"']+", text) == ["http://www.w3.org/2000/svg"]
+
+
+def test_a_notebook_shows_it_in_a_frame(net, x, tmp_path: Path):
+    """A quote in the page that is not escaped ends the frame in the middle."""
+    made = inspect(net, x, title="<it> \"said\" 'so' </script>")
+    frame = made._repr_html_()
+    assert html.unescape(re.search(r'srcdoc="([^"]*)"', frame)[1]) == made.html  # type: ignore[index]
+    assert "<title>&lt;it&gt; &quot;said&quot; &#x27;so&#x27; &lt;/script&gt;</title>" in made.html
+    made.save(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text("utf-8") == made.html
+
+
+def test_arrays_come_back_exactly(net, x):
+    """Weights in 16 bits only where that loses nothing; what repeats is stored once."""
+    made = record_of(inspect(nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU()), x))
+    conv = made["networks"][0]["steps"][1]["inputs"]
+    kinds = {name: made["arrays"][conv[name]["array"]]["kind"] for name in ("weight", "bias")}
+    assert kinds == {"weight": "f4", "bias": "f2"}
+    assert len(made["arrays"]) == 5  # input, weight, bias and two results
+    twice = nn.Conv2d(3, 3, 1)
+    assert len(record_of(inspect(nn.Sequential(twice, twice), x))["arrays"]) == 5
+
+
+def test_layers_that_it_does_not_know(x):
+    """A module of one's own must not end the page, and must not be explained as another of the same name."""
+
+    class Tanh(Function):
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            return np.sin(x)
+
+        def backward(self, grad_y: Tensor) -> Tensor:
+            return grad_y
+
+    class Mine(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return Tanh.apply(x)
+
+    class Hidden(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return Tensor(np.sort(x.numpy(), axis=1))
+
+    made = record_of(inspect(nn.Sequential(Mine(), Hidden(), nn.PReLU(3)), x, lambda y: y.sum()))
+    steps = made["networks"][0]["steps"]
+    assert [step["op"] for step in steps] == ["input", "Tanh", "Hidden", "prelu", "sum"]
+    assert all(step["value"] is not None for step in steps[:3])
+    assert steps[2]["inputs"] == {"x0": {"step": 1}}
+
+
+def test_two_models_in_the_same_places(x):
+    """Where two networks part can be seen only if a step of one is a step of the other."""
+    pair = [nn.Sequential(nn.Conv2d(3, 2, 3, rng=np.random.default_rng(seed)), nn.ReLU()) for seed in (1, 2)]
+    made = record_of(inspect(pair[0], x, other=pair[1], names=("one", "two")))
+    assert [network["name"] for network in made["networks"]] == ["one", "two"]
+    first, second = (network["steps"][1]["value"] for network in made["networks"])
+    assert first != second
+    with pytest.raises(ArgumentError, match=r"Sequential, 3 steps and Conv2d .*, 2 steps"):
+        inspect(pair[0], x, other=pair[1][0])
+
+
+def test_a_page_that_is_too_large(net, x):
+    """A browser that takes a minute to open a page is a worse answer than an error with the numbers."""
+    with pytest.raises(ArgumentError, match=r"at most max_megabytes = 0.01[\s\S]*0.\d MB, for [\d,]+ weights"):
+        inspect(net, x, loss, max_megabytes=0.01)
+
+
+def test_a_large_loss_is_left_out(x, monkeypatch):
+    """VGG19 as a loss would make a page of 100 MB; the gradient that it gives is all that the generator gets of it."""
+    judge, model = nn.Conv2d(3, 64, 5, rng=np.random.default_rng(0)), nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())
+    monkeypatch.setattr(page, "_SMALL", 2e4)
+    steps = record_of(inspect(model, x, lambda y: judge(y).mean()))["networks"][0]["steps"]
+    assert [step["op"] for step in steps] == ["input", "conv2d", "relu", "loss"]
+    assert [step["gradient"] is None for step in steps] == [True, True, False, False]

@@ -46,7 +46,7 @@ function broadcast(small, shape) {
 // Return a number with five digits, as short as it can be: 0.25, 1.2346e-7, -3.
 function show(value) {
   if (value === 0 || !isFinite(value)) return String(value);
-  const text = value.toPrecision(5), [digits, power] = text.split("e");
+  const text = Math.abs(value) < 1e-4 ? value.toExponential(4) : value.toPrecision(5), [digits, power] = text.split("e");
   const short = digits.includes(".") ? digits.replace(/0+$/, "").replace(/\.$/, "") : digits;
   return power === undefined ? short : short + "e" + Number(power);
 }

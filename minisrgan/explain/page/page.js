@@ -200,7 +200,7 @@ function showLayer() {
   const parameters = s.parameters.map(name => [s.inputs[name].name, s.inputs[name].shape.join(" \u00d7 ")]);
   const used = s.users.map(([user]) => user);
   const facts = h("dl", {}, pairs([["shape", `(${s.shape.join(", ")})`], ["from", links(s.sources)], ["to", links(used)],
-    ...parameters.map(([name, shape]) => [name, shape]), ...Object.entries(s.options).filter(([name]) => name !== "source").map(([name, v]) => [name, Array.isArray(v) ? v.join(", ") : show(v)])]));
+    ...parameters.map(([name, shape]) => [name, shape]), ...Object.entries(s.options).filter(([name]) => name !== "source").map(([name, v]) => [name, typeof v === "number" ? show(v) : Array.isArray(v) ? `(${v.join(", ")})` : String(v)])]));
   const head = [h("h2", {}, s.name || s.op), h("p", { class: "note", style: "margin: 0" }, s.title + (s.alone && s.title !== s.op ? ` \u2014 operation ${s.op}` : "")), facts];
   if (chosen.view === "gradient" && !s.flows) head.push(h("p", { class: "note" }, "No gradient arrives here: the loss does not depend on it, or not in a way that is recorded. The values are shown."));
   if (!values) { panel("layer").replaceChildren(...head, h("p", {}, "This map is being computed \u2026")); return; }
