@@ -240,3 +240,12 @@ def test_deep_graphs():
         y = y * 1.0
     assert "2961 earlier steps" in [title for title, *_ in boxes(graph.to_svg(y.sum()))]
     assert "3001 steps" in graph.explain(y.sum(), names={"x": x})
+
+
+def test_parameters_are_named_by_their_paths(capsys: pytest.CaptureFixture[str]):
+    """In a network of sixteen blocks every other leaf is called weight."""
+    model = Generator(2, 4, 1)
+    model(np.zeros((1, 4, 4, 3), np.float32)).sum().explain()
+    told = capsys.readouterr().out
+    assert "leaf generator.blocks.0.conv1.weight " in told
+    assert "to leaf generator.conv_first.bias" in told
