@@ -417,7 +417,7 @@ function batchNorm(training) {
         `x_hat = (${show(x[i])} - ${bracket(t.mean)}) / sqrt(${show(t.variance)} + ${show(s.options.eps)}) = ${show(x[i] - t.mean)} / ${show(t.std)} = ${show(hat)}`,
         `${at("y", i, s.shape)} = weight[${c}] * x_hat + bias[${c}] = ${show(t.weight)} * ${bracket(hat)} + ${bracket(t.bias)} = ${show(total)}`] };
       if (training) {
-        result.terms = new Terms("x", "1 / n", "the pixels that made the mean");
+        result.terms = new Terms("x", "1 / n", "The pixels that made the mean");
         for (let k = c; k < x.length; k += t.C) result.terms.add(x[k], k, 1 / t.n);
       }
       return result;

@@ -206,13 +206,13 @@ function showLayer() {
   if (!values) { panel("layer").replaceChildren(...head, h("p", {}, "This map is being computed \u2026")); return; }
   const rgb = !gradient && isPhoto(values, picture), channel = rgb && chosen.colours ? "rgb" : p.channel;
   const select = c => go({ index: indexIn(picture, p.image, p.row, p.column, c), colours: false }, false);
+  const kept = s.memory[`drawn ${gradient} ${p.image}`] ??= { best: strongest(values, picture, p.image, 10), canvases: {} };
   const thumb = (c, text) => {
-    const canvas = h("canvas", { role: "img", "aria-label": `Channel ${text} of ${s.name}` });
-    drawMap(canvas, values, picture, p.image, c);
+    const canvas = kept.canvases[text] ??= h("canvas", { role: "img", "aria-label": `Channel ${text} of ${s.name}` });
+    if (canvas.width === 300) drawMap(canvas, values, picture, p.image, c);  // 300: as it is made, not drawn yet
     return h("button", { type: "button", class: "thumb", "aria-pressed": c === channel, click: () => c === "rgb" ? go({ colours: true }, false) : select(c) }, canvas, text);
   };
-  const best = strongest(values, picture, p.image, 10);
-  const shown = [rgb ? thumb("rgb", "RGB") : null, ...best.map(c => thumb(c, String(c)))];
+  const shown = [rgb ? thumb("rgb", "RGB") : null, ...kept.best.map(c => thumb(c, String(c)))];
   const field = (label, value, most, change) => h("label", {}, label + " ", h("input", { type: "number", min: 0, max: most - 1, value, change: event => {
     const v = Math.round(Number(event.target.value));
     if (v >= 0 && v < most) change(v); else event.target.value = value;
@@ -231,18 +231,17 @@ function showLayer() {
   const thin = Math.max(picture.columns, picture.rows) / 130, box = followed()?.get(s);
   const frame = (b, colour, dash) => overlay.append(...[["#fff", 2 * thin], [colour, thin]].map(([c, w]) => h("rect", { x: b[1], y: b[0], width: b[3] - b[1] + 1, height: b[2] - b[0] + 1, fill: "none", stroke: c, "stroke-width": w, "stroke-dasharray": dash && c !== "#fff" ? `${3 * thin} ${2 * thin}` : null })));
   if (box) frame(clip(box, picture), "#009E73", true);
-  if (s.kind?.window && !gradient && !chosen.follow) { /* the pixel only */ }
   frame([p.row, p.column, p.row, p.column], "#000", false);
   const size = picture.columns >= picture.rows ? "" : `max-width: ${24 * picture.columns / picture.rows}rem`;
   const start = p.image * picture.size, range = rangeOf(values, start + p.channel, start + picture.size, picture.channels), limit = Math.max(-range.low, range.high);
-  panel("layer").replaceChildren(...head, h("h3", {}, `${gradient ? "Gradients" : "Maps"}, the most varied first`), h("div", { class: "thumbs" }, shown),
+  panel("layer").replaceChildren(...[...head, h("h3", {}, `${gradient ? "Gradients" : "Maps"}, the most varied first`), h("div", { class: "thumbs" }, shown),
     h("div", { class: "fields" }, picture.images > 1 ? field("image", p.image, picture.images, v => go({ index: indexIn(picture, v, p.row, p.column, p.channel) }, false)) : null,
       picture.channels > 1 ? field("channel", p.channel, picture.channels, select) : null,
       field("row", p.row, picture.rows, v => go({ index: Math.max(0, indexIn(picture, p.image, v, p.column, p.channel)) }, false)),
       field("column", p.column, picture.columns, v => go({ index: Math.max(0, indexIn(picture, p.image, p.row, v, p.channel)) }, false))),
     h("div", { class: "picture", style: size }, canvas, overlay), hover,
     channel === "rgb" ? null : h("div", { class: "scale" }, show(-limit), h("i"), show(limit)),
-    histogram(values, start + (channel === "rgb" ? 0 : p.channel), start + picture.size, channel === "rgb" ? 1 : picture.channels), agreement(s, gradient));
+    histogram(values, start + (channel === "rgb" ? 0 : p.channel), start + picture.size, channel === "rgb" ? 1 : picture.channels), agreement(s, gradient)].filter(Boolean));
 }
 
 const pairs = list => list.filter(([, value]) => value && value.length !== 0).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
@@ -449,7 +448,7 @@ record.networks.forEach((n, k) => panel("model").add(new Option(n.name, k)));
 panel("modelChoice").hidden = record.networks.length < 2;
 panel("model").addEventListener("change", event => go({ network: Number(event.target.value) }, false));
 panel("back").addEventListener("click", back);
-window.addEventListener("hashchange", () => { readAddress(); showAll(); });
+window.addEventListener("hashchange", () => { readAddress(); unfold(step()); showAll(); });
 readAddress();
 tree = treeOf(network().steps);
 for (const node of tree.parts) if (!(node instanceof Step) && network().steps.length > 12) open.add(keyOf(node)); else if (!(node instanceof Step)) stepsIn(node).forEach(unfold);
