@@ -87,7 +87,7 @@ function cells(numbers, columns, { digits = true, go = null, mark = -1, label = 
     rows.push(h("tr", {}, numbers.slice(r, r + columns).map((v, c) => {
       const k = r + c;
       if (v === null) return h("td", { class: "zero", title: "a zero of the padding" }, digits ? "0" : "");
-      const text = digits ? Number(v.toPrecision(3)).toString() : "", style = `background: ${css(v, most)}; color: ${ink(v, most)}`
+      const text = digits ? show(Number(v.toPrecision(3))) : "", style = `background: ${css(v, most)}; color: ${ink(v, most)}`
         + (k === mark ? "; outline: 3px solid #009E73; outline-offset: -3px" : "");
       return h("td", { style, title: show(v) }, go ? h("button", { type: "button", click: () => go(k), "aria-label": `${label} ${show(v)}` }, text) : text);
     })));
@@ -126,10 +126,11 @@ function termsList(terms, places, go) {
     shown = Math.min(order.length, shown + count);
   }
   function sort(key) {
-    if (keys[key]) order.sort((p, q) => keys[key](p) - keys[key](q)); else order.sort((p, q) => p - q);
+    const by = keys[key] && Float64Array.from(terms.a, (_, k) => keys[key](k));
+    order.sort(by ? (p, q) => by[p] - by[q] : (p, q) => p - q);
     body.replaceChildren();
     shown = 0;
-    more(60);
+    more(40);
     for (const button of head.querySelectorAll("button")) button.setAttribute("aria-pressed", button.dataset.key === key);
   }
   const title = (text, key) => h("th", { scope: "col" }, h("button", { type: "button", "data-key": key, title: "sort by it", click: () => sort(key) }, text));

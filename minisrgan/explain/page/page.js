@@ -183,7 +183,8 @@ function markRows() {
     row.setAttribute("aria-current", row === current);
     row.classList.toggle("followed", Boolean(boxes?.has(network().steps[index])));
   }
-  current?.scrollIntoView({ block: "nearest" });
+  const map = panel("map"), outer = map.getBoundingClientRect(), inner = current?.getBoundingClientRect();
+  if (inner && (inner.top < outer.top || inner.bottom > outer.bottom)) map.scrollTop += inner.top - outer.top - outer.height / 3;
 }
 
 // The layer
@@ -241,7 +242,17 @@ function showLayer() {
       field("column", p.column, picture.columns, v => go({ index: Math.max(0, indexIn(picture, p.image, p.row, v, p.channel)) }, false))),
     h("div", { class: "picture", style: size }, canvas, overlay), hover,
     channel === "rgb" ? null : h("div", { class: "scale" }, show(-limit), h("i"), show(limit)),
-    histogram(values, start + (channel === "rgb" ? 0 : p.channel), start + picture.size, channel === "rgb" ? 1 : picture.channels), agreement(s, gradient)].filter(Boolean));
+    histogram(values, start + (channel === "rgb" ? 0 : p.channel), start + picture.size, channel === "rgb" ? 1 : picture.channels), agreement(s, gradient), parting(s)].filter(Boolean));
+}
+
+// How far the maps of two sets of weights lie apart.
+function parting(s) {
+  const [a, b] = record.networks.map(n => n.steps[s.index].y);
+  if (!b || !a) return null;
+  let apart = 0, size = 0;
+  for (let i = 0; i < a.length; i++) { apart += (a[i] - b[i]) ** 2; size += a[i] ** 2 + b[i] ** 2; }
+  const [one, two] = record.networks;
+  return h("p", { class: "note" }, `${one.name} and ${two.name} differ here by ${show(100 * Math.sqrt(2 * apart / (size || 1)))} % (root mean square of the difference, over that of the maps).`);
 }
 
 const pairs = list => list.filter(([, value]) => value && value.length !== 0).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
@@ -269,7 +280,7 @@ function showExplanation() {
 
 function formula(op, part) {
   const about = told.operations[op];
-  return about ? [h("pre", { class: "formula" }, about[part]), h("p", { class: "note", style: "margin: 0" }, `${about.summary} Source: ${about.where}`)] : [];
+  return about ? [h("pre", { class: "formula" }, about[part].replaceAll("`", "")), h("p", { class: "note", style: "margin: 0" }, `${about.summary.replaceAll("`", "")} Source: ${about.where}`)] : [];
 }
 
 function places(s) {
@@ -353,7 +364,7 @@ function tellGradient(s) {
     if (part.places) out.push(h("h3", {}, "Summed over the output channels, at each place of the kernel"), cells([...part.places], part.kernel[1], { digits: part.kernel[1] <= 5 }));
     if (part.terms.count) out.push(termsList(part.terms, places(part.user), goTerm(part.user)));
   }
-  if (t.known && t.parts.length > 1) out.push(h("pre", { class: "numbers gradient" }, `It was used ${t.parts.length} times, and its gradients add up:\n${t.parts.map(part => show(part.total)).join(" + ")} = ${show(t.total)}`));
+  if (t.known && t.parts.length > 1) out.push(h("pre", { class: "numbers gradient" }, `It was used ${t.parts.length} times, and its gradients add up:\n${t.parts.map(part => bracket(part.total)).join(" + ")} = ${show(t.total)}`));
   if (t.known && t.parts.length) out.push(check(s, i, t.total, true));
   return [...out, tellFollow(s)];
 }
