@@ -1,4 +1,4 @@
-"""The recorded graph, drawn: `to_svg` and `to_dot`.
+"""The recorded graph, drawn: `to_svg`.
 
 A drawing runs downwards, from the leaves to the result: operations are rounded boxes, leaves square ones, what gets no
 gradient is dashed. The layout is a simple form of that by Sugiyama, Tagawa and Toda (1981): give every box a row, lead
@@ -17,7 +17,7 @@ from minisrgan.autograd import Function, Tensor
 from minisrgan.autograd.engine import topological_order, vertex_of
 from minisrgan.explain.steps import Names, explain, gradient_formula, names_of
 
-__all__ = ["Drawing", "explain", "gradient_formula", "to_dot", "to_svg"]
+__all__ = ["Drawing", "explain", "gradient_formula", "to_svg"]
 
 Point: TypeAlias = tuple[int, int]  # (box, row): the box itself or, in a row below it, a line on its way from it
 Lines: TypeAlias = Counter[tuple[Point, Point]]
@@ -52,27 +52,6 @@ class _Box:
     def width(self) -> float:
         """The pixels that its text and a margin need."""
         return 0.6 * max(14 * len(self.title), 12 * len(self.detail)) + 24
-
-
-def to_dot(tensor: Tensor, names: Names | None = None, limit: int = 40) -> str:
-    """Return the graph in the language of Graphviz; arguments as `to_svg`.
-
-    >>> x = Tensor([1.0, 2.0], requires_grad=True)
-    >>> print(to_dot(x.sum(), names={"x": x}))
-    digraph {
-      node [shape=box]
-      0 [label="x (2,)", style=solid]
-      1 [label="sum", style=rounded]
-      0 -> 1 [label="(2,)"]
-    }
-    """
-    boxes = _boxes(tensor, names, limit)
-    styles, lines = {"op": "rounded", "leaf": "solid", "constant": "dashed"}, ["digraph {", "  node [shape=box]"]
-    for i, box in enumerate(boxes):
-        label = f"{box.title} {box.detail}".strip().replace("\\", r"\\").replace('"', r"\"")
-        lines.append(f'  {i} [label="{label}", style={styles[box.kind]}]')
-        lines += [f'  {j} -> {i} [label="{boxes[j].shape}"]' for j in box.inputs]
-    return "\n".join([*lines, "}"])
 
 
 def to_svg(tensor: Tensor, names: Names | None = None, limit: int = 40) -> Drawing:

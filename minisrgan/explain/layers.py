@@ -50,7 +50,8 @@ def _explained(step: Step, at: tuple[int, ...] | None) -> str:
     if worked := WORKED.get(step.op):
         arrays = {name: to_numpy(value) if is_array(value) else value for name, value in given.items()}
         at = at or (0, *(size // 2 for size in step.value.shape[1:]))
-        lines = [f"{inspect.getdoc(worked)}", *lines, *worked(SimpleNamespace(op=step.op, **arrays, **step.options), at)]
+        told = worked(SimpleNamespace(op=step.op, **arrays, **step.options), at)
+        lines = [f"{inspect.getdoc(worked)}", *lines, *told]
     return "\n  ".join([title, *lines])
 
 

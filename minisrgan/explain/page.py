@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import inspect as inspect_code
-import json
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -50,6 +46,8 @@ class Inspection:
         Path(path).write_text(self.html, encoding="utf-8")
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         frame = 'title="A network to be clicked" style="width: 100%; height: 56rem; border: 0" sandbox="allow-scripts"'
         return f'<iframe {frame} srcdoc="{escape(self.html)}"></iframe>'
 
@@ -81,6 +79,11 @@ def inspect(
     >>> page.html[:15], " src=" in page.html
     ('<!doctype html>', False)
     """
+    import json  # here, as these four would make ``import minisrgan`` wait
+    from base64 import b64encode
+    from html import escape
+    from string import Template
+
     models = [model] if other is None else [model, other]
     passes = [record(m, x, loss=loss) for m in models]
     if len({tuple((step.name, step.op, step.value.shape) for step in steps) for steps in passes}) > 1:
@@ -94,7 +97,10 @@ def inspect(
         raise ArgumentError("inspect", expected=f"at most max_megabytes = {max_megabytes:g}", got=got, fix=fix)
     told = {
         "networks": [{"name": name, "steps": steps} for name, steps in zip(names, networks, strict=False)],
-        "arrays": [_encoded(array) for array in arrays],
+        "arrays": [
+            {"kind": array.dtype.str[1:], "shape": array.shape, "data": b64encode(array.tobytes()).decode()}
+            for array in arrays
+        ],
         "groups": {path: title_of(m) for path, m in model.named_modules() if m.children()},
         "operations": {step.op: _told(step.op) for step in passes[0]},
         "radius": getattr(model, "receptive_radius", None),
@@ -184,10 +190,6 @@ def _packed(array: Array) -> Array:
     with np.errstate(over="ignore"):
         half = array.astype("<f2")
     return half if np.array_equal(half, array, equal_nan=True) else array.astype("<f4")
-
-
-def _encoded(array: Array) -> dict[str, Any]:
-    return {"kind": array.dtype.str[1:], "shape": array.shape, "data": base64.b64encode(array.tobytes()).decode()}
 
 
 def _source(step: Step) -> Array:

@@ -110,10 +110,12 @@ class _Recorder(Profile):
         self.outside = ""  # the path of what no module is given
 
     def note(self, step: Step, vertex: Vertex) -> None:
+        """Add a step and what stands for its result in the graph."""
         self.steps[id(step.value)] = step
         self.vertices.append((vertex, step))
 
     def step_of(self, x: Any) -> Step | None:
+        """Return the step that made a Tensor, None for what came from elsewhere."""
         return self.steps.get(id(x.data)) if isinstance(x, Tensor) else None
 
     def step(self, path: str, op: str, module: Module | None, given: Mapping[str, Any], value: Array) -> Step:

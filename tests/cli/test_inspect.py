@@ -24,18 +24,19 @@ def photo(tmp_path: Path) -> Path:
 
 def written(path: Path) -> dict[str, Any]:
     """Return the record of a page."""
-    return json.loads(re.search(r'id="record">(.*?)</script>', path.read_text("utf-8"), re.DOTALL)[1])  # type: ignore[index]
+    return json.loads(re.search(r'id="record">(.*?)</script>', path.read_text("utf-8"), re.DOTALL)[1])
 
 
 def test_a_generator_and_its_loss(photo: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """With a loss the photograph is the original: the crop is of the small one, and the result has the original's size."""
+    """With a loss the photograph is the original: the crop is of the small one, and the result has its size."""
     out = tmp_path / "new" / "page.html"
     assert command("inspect", photo, "--model", model, "--loss", "mse", "--crop", "3,5,12", "--out", out) == 0
     assert f"wrote {out}, 0." in capsys.readouterr().out
     (network,) = written(out)["networks"]
     assert network["name"] == "model"
     assert network["steps"][0]["shape"] == [1, 12, 12, 3]
-    assert [step["shape"] for step in network["steps"] if step["path"] in ("conv_last", "loss")][:2] == [[1, 48, 48, 3]] * 2
+    shapes = {step["path"]: step["shape"] for step in reversed(network["steps"])}
+    assert shapes["conv_last"] == shapes["loss"] == [1, 48, 48, 3]
     assert all(step["flows"] for step in network["steps"])
     assert "model, photo.png at 3,5,12, loss mse" in out.read_text("utf-8")
 

@@ -139,7 +139,8 @@ def test_200_clicks_tell_the_numbers_of_the_library(small, net, x, steps, monkey
     """An explanation that ends in another number than the layer teaches a wrong formula."""
     monkeypatch.setattr(page, "_SMALL", small)
     made = inspect(net, x, loss)
-    assert sum(step["value"] is None for step in record_of(made)["networks"][0]["steps"]) == (0 if small else len(steps) - 1)
+    missing = [step["value"] is None for step in record_of(made)["networks"][0]["steps"]]
+    assert sum(missing) == (0 if small else len(steps) - 1)
     clicks, numbers = random_clicks(steps, 200)
     more, gradients = weight_clicks(net, steps, x)
     assert_told(asked(made, clicks + more), numbers + gradients, clicks + more)
@@ -183,7 +184,8 @@ def test_the_receptive_field():
     x = np.random.default_rng(0).random((1, 32, 32, 3)).astype(np.float32)
     made, steps = inspect(model, x), record(model, x)
     out, start = len(steps) - 1, [(30, 33), (3, 60)]  # one whose field is inside the image, one at the border
-    questions = [{"ask": "field", "step": out, "box": [*at, *at], "direction": -1, "beyond": b} for b in (0, 1) for at in start]
+    question = {"ask": "field", "step": out, "direction": -1}
+    questions = [question | {"box": [*at, *at], "beyond": beyond} for beyond in (0, 1) for at in start]
     fields = [answer[-1][1] for answer in asked(made, questions)]
     for (row, column), field in zip(start, fields, strict=False):
         grad = record(model, x, loss=lambda y, at=(0, row, column): y[at].sum())[0].grad
@@ -217,7 +219,8 @@ def in_browser(made: page.Inspection, script: str, folder: Path) -> Any:
 def test_200_clicks_in_a_browser(net, x, steps, tmp_path: Path):
     """Numbers that are right, and then shown beside another pixel, teach a wrong formula too."""
     clicks, numbers = random_clicks(steps, 200)
-    answers = in_browser(inspect(net, x, loss), f"const CLICKS = {json.dumps(clicks)};{BROWSING.read_text('utf-8')}", tmp_path)
+    script = f"const CLICKS = {json.dumps(clicks)};{BROWSING.read_text('utf-8')}"
+    answers = in_browser(inspect(net, x, loss), script, tmp_path)
     assert answers.get("resources") == 0, answers.get("error")
     for answer, (number, size), click in zip(answers["clicks"], numbers, clicks, strict=True):
         array = steps[click["step"]].value

@@ -130,7 +130,7 @@ function termsList(terms, places, go) {
     order.sort(by ? (p, q) => by[p] - by[q] : (p, q) => p - q);
     body.replaceChildren();
     shown = 0;
-    more(40);
+    more(24);
     for (const button of head.querySelectorAll("button")) button.setAttribute("aria-pressed", button.dataset.key === key);
   }
   const title = (text, key) => h("th", { scope: "col" }, h("button", { type: "button", "data-key": key, title: "sort by it", click: () => sort(key) }, text));

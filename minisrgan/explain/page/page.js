@@ -337,7 +337,9 @@ function convolution(s, t) {
       h("span", { class: "operator" }, "="), figure(cells(ps, kw, { digits }), `products, sum ${show(t.channels[c])}`));
     for (const button of bars.children) button.setAttribute("aria-pressed", Number(button.dataset.channel) === c);
   }
-  const bars = h("div", { class: "thumbs", style: "max-height: 9rem; overflow: auto" }, order.map(c => h("button", { type: "button", class: "thumb", "data-channel": c, title: `the products of input channel ${c}`, style: `border-bottom: 0.35rem solid ${css(t.channels[c], most)}`, click: () => pick(c) }, `${c}: ${show(Number(t.channels[c].toPrecision(3)))}`)));
+  const bar = c => h("button", { type: "button", class: "thumb", "data-channel": c, title: `the products of input channel ${c}`, style: `border-bottom: 0.35rem solid ${css(t.channels[c], most)}`, click: () => pick(c) }, `${c}: ${show(Number(t.channels[c].toPrecision(3)))}`);
+  const rest = order.length > 24 && h("button", { type: "button", class: "thumb", click: () => rest.replaceWith(...order.slice(24).map(bar)) }, `all ${order.length}`);
+  const bars = h("div", { class: "thumbs" }, order.slice(0, 24).map(bar), rest);
   pick(order[0]);
   return [h("h3", {}, `Sum for each of the ${C} input channels, the largest first; choose one to see its window`), bars, box,
     h("h3", {}, "Products summed over the channels, at each place of the kernel"), cells([...t.places], kw, { digits: kw <= 5 })];
