@@ -22,6 +22,7 @@ from minisrgan.nn import Module
 
 _SCRIPTS = ("arrays.js", "layers.js", "network.js", "draw.js", "page.js")
 _FILES = Path(__file__).with_name("page")
+_OPTIONS = ("axes", "eps", "factor", "keepdims", "negative_slope", "padding", "size", "stride")  # in a formula
 _SMALL = 6e6  # bytes of a page up to which it holds every map; a larger one computes those that it can
 
 # What the page computes itself where it does not hold the numbers: layers.js.
@@ -156,7 +157,7 @@ def _network(steps: list[Step], whole: bool, folded: bool, arrays: list[Array]) 
                 inputs[name] = {"array": put(x), "name": step.names.get(name, "")}
             elif x is not None:
                 inputs[name] = {"number": x}
-        options = {k: v for k, v in step.options.items() if _is_plain(v)}
+        options = {name: step.options[name] for name in _OPTIONS if name in step.options}
         if step.op in _LISTED:
             options = {"source": put(_source(step))}
         at = np.linspace(0, step.value.size - 1, min(step.value.size, 16)).astype(int).tolist()
@@ -170,10 +171,6 @@ def _network(steps: list[Step], whole: bool, folded: bool, arrays: list[Array]) 
         }  # fmt: skip
 
     return [tell(step) for step in steps]
-
-
-def _is_plain(option: Any) -> bool:
-    return all(isinstance(n, int | float) for n in (option if isinstance(option, tuple) else (option,)))
 
 
 def _numbers(array: Array | None, at: list[int]) -> list[float | None] | None:

@@ -55,7 +55,7 @@ def test_two_generators_without_a_loss(photo: Path, model: Path, tmp_path: Path)
 
 
 def test_the_other_networks(photo: Path, model: Path, tmp_path: Path):
-    """A discriminator of the crop's size with first weights, VGG19 on a shrunk and enlarged copy, both as judges too."""
+    """A discriminator of the crop's size with first weights, VGG19 on a shrunk and enlarged copy, and a judge."""
     save_model(tmp_path / "vgg.safetensors", VGG19("1,2"))
     save_model(tmp_path / "d.safetensors", Discriminator(32, channels=4))
     out, vgg = tmp_path / "page.html", tmp_path / "vgg.safetensors"
