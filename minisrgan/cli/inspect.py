@@ -64,11 +64,14 @@ def run(args: argparse.Namespace) -> None:
     models: list[Module] = []
     if args.network == "generator":
         models = [load_generator(file or "srgan") for file in files]
+    elif args.network == "vgg19" or args.model:
+        models = [_judge(args.network, file, 0, args.phi) for file in files]
     scale = getattr(models[0], "scale", 1) if models and args.loss in ("mse", "vgg54") else 1
+    usual = 24 if args.network == "generator" else getattr(models[0], "crop", 96) if models else 96
     height, width = (n // scale for n in photo.shape[:2])
-    left, top, size = _square(args.crop, width, height, 24 if args.network == "generator" else 96)
+    left, top, size = _square(args.crop, width, height, usual)
     photo = photo[top * scale : (top + size) * scale, left * scale : (left + size) * scale]
-    models = models or [_judge(args.network, file, size, args.phi) for file in files]
+    models = models or [_judge(args.network, None, size, "")]
     original = Tensor(photo[None].astype(np.float32) / 127.5 - 1)
     if args.network == "generator":
         x = imresize(photo, 1 / scale)[None].astype(np.float32) / 255
@@ -76,7 +79,8 @@ def run(args: argparse.Namespace) -> None:
         x = imresize(imresize(photo, 0.25), 4)[None, :size, :size].astype(np.float32) / 127.5 - 1
     else:
         x = original.numpy()
-    names = [Path(file or ("srgan" if args.network == "generator" else "first weights")).stem for file in files]
+    usual_name = {"generator": "srgan", "vgg19": "vgg19"}.get(args.network, "first weights")
+    names = [Path(file or usual_name).stem for file in files]
     page = inspect(
         models[0], x, _loss(args, models[0], original),
         other=models[1] if models[1:] else None, names=names, max_megabytes=args.max_megabytes,

@@ -61,6 +61,9 @@ def test_the_other_networks(photo: Path, model: Path, tmp_path: Path):
     out, vgg = tmp_path / "page.html", tmp_path / "vgg.safetensors"
     assert command("inspect", photo, "--network", "discriminator", "--loss", "adversarial", "--out", out) == 0
     assert written(out)["networks"][0]["steps"][0]["shape"] == [1, 80, 80, 3]  # the photo is smaller than 96 x 96
+    judge = ("--network", "discriminator", "--model", tmp_path / "d.safetensors")
+    assert command("inspect", photo, *judge, "--out", out) == 0
+    assert written(out)["networks"][0]["steps"][0]["shape"] == [1, 32, 32, 3]  # the size that it is made for
     words = ("--network", "vgg19", "--model", vgg, "--phi", "1,2", "--loss", "vgg54", "--crop", "1,2,30")
     assert command("inspect", photo, *words, "--out", out) == 0
     steps = written(out)["networks"][0]["steps"]

@@ -203,6 +203,7 @@ def test_the_receptive_field():
 
 # In a real browser
 
+
 def in_browser(made: page.Inspection, script: str, folder: Path) -> Any:
     """Open a page with a script of ours at its end, and return what it writes."""
     (folder / "page.html").write_text(made.html.replace("</body>", f"<script>{script}</script></body>"), "utf-8")
