@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from minisrgan.autograd import Function
 from minisrgan.errors import ArgumentError
 from minisrgan.explain import inspect, page
 from minisrgan.explain.record import Step, record
+from minisrgan.weights import load_generator
 
 FOLDER = Path(page.__file__).with_name("page")
 CLICKS, BROWSING = (Path(__file__).with_name(name) for name in ("clicks.js", "browser.js"))
@@ -322,3 +324,19 @@ def test_a_large_loss_is_left_out(x, monkeypatch):
     steps = record_of(inspect(model, x, lambda y: judge(y).mean()))["networks"][0]["steps"]
     assert [step["op"] for step in steps] == ["input", "conv2d", "relu", "loss"]
     assert [step["gradient"] is None for step in steps] == [True, True, False, False]
+
+
+@needs_node
+@pytest.mark.slow
+def test_the_generator_of_the_paper():
+    """What is small and right on four channels must be both on 1.5 million weights, whose maps the page computes."""
+    x = np.random.default_rng(0).random((1, 24, 24, 3)).astype(np.float32)
+    model, start = load_generator("srgan"), time.process_time()
+    made = inspect(model, x, loss)
+    assert time.process_time() - start < 10
+    assert len(made.html) < 6e6
+    (differences,) = asked(made, [{"ask": "all"}])
+    for step, found in zip(record(model, x, loss=loss), differences, strict=True):
+        if step.value.size > 1:
+            assert found["value"] <= 1e-5 * np.abs(step.value).max(), step.name
+            assert found["grad"] <= 1e-5 * np.abs(step.grad).max(), step.name
