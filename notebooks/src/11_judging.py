@@ -229,14 +229,14 @@ figure
 
 # %% [markdown]
 # **Figure 3.** PSNR, better to the right, against the distance of pixel differences, better downwards. From srresnet
-# to srgan the distance falls by a third, and PSNR falls with it. The curve of the trick is above: at the same PSNR
+# to srgan the distance falls by half, and PSNR by more than a decibel. The curve of the trick is above: at the same PSNR
 # its pixel differences are less like those of photos.
 #
 # <details><summary>The answer</summary>
 #
-# Above. The network adds texture where there was texture; sharpening amplifies everything. But its last point has the
-# smallest distance of all, although it looks worst: a method made for a measure can deceive that measure. In the end
-# people must judge the images, without knowing the methods.
+# Above. The network adds texture where there was texture; sharpening amplifies everything. But sharpening lowers the
+# distance, too, and its last point looks worst of all: a simple method can deceive a measure. In the end people must
+# judge the images, without knowing the methods.
 # </details>
 #
 # ## When not to trust the picture
