@@ -1,4 +1,4 @@
-"""What several commands share: paths as options, results that must not replace anything, progress."""
+"""What several commands share: their help, paths as options, results that must not replace anything, progress."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -19,6 +20,21 @@ EXIT_SOME_FAILED = 3
 OF_ONE_FILE = (ImageError, FileError, OSError, MemoryError)  # errors after which the other files are done all the same
 EVERY = 10.0  # seconds between two lines of progress in a file or pipe
 _BAR = "{desc} {percentage:3.0f}% |{bar:30}| {remaining} left"
+
+
+def add_command(commands: Any, file: str) -> argparse.ArgumentParser:
+    """Add the command of a file of this folder, given by its ``__name__``; its docstring is the help.
+
+    The first paragraph is `minisrgan NAME`, a colon, and a line for the list of commands; the second describes the
+    command; a third, if there is one, stands below the options. The function ``run`` of the file runs it.
+    """
+    module, name = sys.modules[file], file.rpartition(".")[2]
+    text = (module.__doc__ or "").split("\n\n")  # python -OO keeps no docstrings
+    line, description, epilog = (" ".join(part.split()) for part in [*text, "", ""][:3])
+    told = {"help": line.partition(": ")[2].rstrip("."), "description": description, "epilog": epilog}
+    parser: argparse.ArgumentParser = commands.add_parser(name, **told)
+    parser.set_defaults(run=module.run)
+    return parser
 
 
 def to_path(text: str) -> Path:

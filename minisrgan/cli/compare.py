@@ -1,4 +1,11 @@
-"""`minisrgan compare`: one photograph under several methods, as a figure or as a page with a slider."""
+"""`minisrgan compare`: compare methods on one photograph: a figure, or a page with a before/after slider.
+
+Enlarge a photograph with nearest, bicubic and each model. Show the results and a detail as a figure, or as a page that
+works offline, with a slider between any two of them. In the page's address, #split=25&left=bicubic&right=original sets
+the slider and the two sides.
+
+example: minisrgan compare portrait.jpg --from-original --model srgan.safetensors --out page.html
+"""
 
 from __future__ import annotations
 
@@ -7,7 +14,7 @@ import re
 from typing import Any
 
 from minisrgan.backend import choose_device
-from minisrgan.cli.common import add_overwrite, require_new, to_path
+from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
 from minisrgan.cli.evaluate import add_method_options
 from minisrgan.errors import ConfigError
 from minisrgan.images import imresize, read_image, replacing
@@ -19,14 +26,7 @@ from minisrgan.show.style import require_figure, save_figure
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "compare",
-        help="compare methods on one photograph: a figure, or a page with a before/after slider",
-        description="Enlarge a photograph with nearest, bicubic and each model. Show the results and a detail as a "
-        "figure, or as a page that works offline, with a slider between any two of them. In the page's address, "
-        "#split=25&left=bicubic&right=original sets the slider and the two sides.",
-        epilog="example: minisrgan compare portrait.jpg --from-original --model srgan.safetensors --out page.html",
-    )
+    parser = add_command(commands, __name__)
     add, source = parser.add_argument, parser.add_mutually_exclusive_group()
     add("photo", type=to_path, metavar="PHOTO", help="an image file")
     source.add_argument("--lr", action="store_true", help="PHOTO is the small image, to be enlarged (the default)")
@@ -37,7 +37,6 @@ def add_parser(commands: Any) -> None:
     add_overwrite(parser, "FILE")
     add("--detail", metavar="X,Y,W,H", help="the detail to enlarge: left, top, width, height in pixels of PHOTO "
         "(default: the square with most fine structure, by the spread of luminance in blocks of 4 x 4)")  # fmt: skip
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

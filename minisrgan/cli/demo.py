@@ -1,4 +1,9 @@
-"""`minisrgan demo`: train SRResNet and SRGAN on sample photographs in a few minutes."""
+"""`minisrgan demo`: upscale a photograph with the bundled models, then train a tiny SRGAN (about 4 minutes).
+
+Upscale a photograph with the bundled models and write box.png. Then train a tiny SRResNet, and a tiny SRGAN starting
+from it, on photographs that come with scikit-image. Upscale the photograph that was held out, and write comparison.png
+and curves.png.
+"""
 
 import argparse
 import shutil
@@ -11,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan.backend import Array
-from minisrgan.cli.common import require_folder, to_path
+from minisrgan.cli.common import add_command, require_folder, to_path
 from minisrgan.data import sample_photos
 from minisrgan.errors import FileError
 from minisrgan.images import detail, imresize, nearest, psnr, ssim, write_image
@@ -29,18 +34,11 @@ DETAIL = (60, 80, 160, 160)  # top, left, height, width of the part shown enlarg
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "demo",
-        help="upscale a photograph with the bundled models, then train a tiny SRGAN (about 4 minutes)",
-        description="Upscale a photograph with the bundled models and write box.png. Then train a tiny SRResNet, and a "
-        "tiny SRGAN starting from it, on photographs that come with scikit-image. Upscale the photograph that was held "
-        "out, and write comparison.png and curves.png.",
-    )
+    parser = add_command(commands, __name__)
     parser.add_argument("--out", type=to_path, default=Path("runs/demo"), metavar="DIR", help="default: runs/demo")
     parser.add_argument("--steps", type=int, nargs=2, metavar=("SRRESNET", "SRGAN"), help="numbers of steps; "
                         f"default {PRESETS['tiny'].srresnet_steps} and {PRESETS['tiny'].srgan_steps}")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and crops (default 0)")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

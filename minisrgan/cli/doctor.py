@@ -1,4 +1,9 @@
-"""`minisrgan doctor`: check processor, libraries and GPU, and print a command that fixes each problem."""
+"""`minisrgan doctor`: check processor and GPU: what is installed, what is missing, how fast they are.
+
+Check versions and threads, and for a GPU its driver, CuPy, CUDA's libraries and memory; then compute a convolution for
+a second on each device and compare the results. Below each problem is a command that fixes it. The exit status is 1 if
+there is a problem.
+"""
 
 import argparse
 import platform
@@ -10,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan import __version__, backend, kernels
+from minisrgan.cli.common import add_command
 from minisrgan.kernels.cuda.check import Finding, findings
 
 SECONDS, MOST = 1.0, 1e-4  # of a measurement; largest difference of two devices, relative to the largest number
@@ -18,14 +24,7 @@ SHAPES = (4, 96, 96, 64), (3, 3, 64, 64)  # images and weight, as in the middle 
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "doctor",
-        help="check processor and GPU: what is installed, what is missing, how fast they are",
-        description="Check versions and threads, and for a GPU its driver, CuPy, CUDA's libraries and memory; then "
-        "compute a convolution for a second on each device and compare the results. Below each problem is a command "
-        "that fixes it. The exit status is 1 if there is a problem.",
-    )  # fmt: skip
-    parser.set_defaults(run=run)
+    add_command(commands, __name__)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,17 @@
-"""`minisrgan evaluate`: models over a folder of photographs, by closeness, beside the paper's, and by texture."""
+"""`minisrgan evaluate`: measure models on a folder of photographs: PSNR and SSIM, beside the paper's, and texture.
+
+Enlarge photographs with nearest, bicubic and each model; print PSNR and SSIM against the originals by the protocol of
+the SRGAN paper: cropped to a multiple of the scale, as many border pixels as the scale left out, luminance Y of BT.601.
+SSIM is Daala's, which is the paper's, and Wang's. s/MP is seconds for a megapixel of output. Set5 and Set14 at x4 are
+recognised by their pixels, and the numbers of the paper stand below their average. A second table measures texture.
+Over the original's, so that 1 is right: detail, the RMS of the Laplacian, and octave, the energy from 0.25 to 0.5
+cycles a pixel. Over the neighbourhood in the spectrum, 1 being none: grid and grid2, the line of a grid of 4 and of 2
+pixels; local and local2, the same in smooth areas. shift: mean difference of the channel that is furthest off, in
+levels of 255. VGG: distance of the features 5,4. NIQE: how unnatural it looks, less is better. Formulas:
+docs/measures.md. A photo that cannot be measured is reported and left out of the averages; the exit status is then 3.
+
+example: minisrgan evaluate Set5 --model runs/first/srgan.safetensors --figure strips.png
+"""
 
 from __future__ import annotations
 
@@ -16,6 +29,7 @@ from minisrgan.cli.common import (
     EXIT_SOME_FAILED,
     OF_ONE_FILE,
     Progress,
+    add_command,
     add_overwrite,
     report_file,
     require_new,
@@ -38,21 +52,7 @@ STRIPS = 16  # photographs in a figure: Set14 whole, and a page that can still b
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="measure models on a folder of photographs: PSNR and SSIM, beside the paper's, and texture",
-        description="Enlarge photographs with nearest, bicubic and each model; print PSNR and SSIM against the "
-        "originals by the protocol of the SRGAN paper: cropped to a multiple of the scale, as many border pixels as "
-        "the scale left out, luminance Y of BT.601. SSIM is Daala's, which is the paper's, and Wang's. s/MP is seconds "
-        "for a megapixel of output. Set5 and Set14 at x4 are recognised by their pixels, and the numbers of the paper "
-        "stand below their average. A second table measures texture. Over the original's, so that 1 is right: detail, "
-        "the RMS of the Laplacian, and octave, the energy from 0.25 to 0.5 cycles a pixel. Over the neighbourhood in "
-        "the spectrum, 1 being none: grid and grid2, the line of a grid of 4 and of 2 pixels; local and local2, the "
-        "same in smooth areas. shift: mean difference of the channel that is furthest off, in levels of 255. VGG: "
-        "distance of the features 5,4. NIQE: how unnatural it looks, less is better. Formulas: docs/measures.md. "
-        "A photo that cannot be measured is reported and left out of the averages; the exit status is then 3.",
-        epilog="example: minisrgan evaluate Set5 --model runs/first/srgan.safetensors --figure strips.png",
-    )
+    parser = add_command(commands, __name__)
     add, made = parser.add_argument, parser.add_mutually_exclusive_group()
     add("folder", type=to_path, metavar="HR_FOLDER", help="originals, in folders below it too; or the folder of a data "
         "set with HR and LRx4 inside, whose low-resolution files are then used")  # fmt: skip
@@ -74,7 +74,6 @@ def add_parser(commands: Any) -> None:
     add("--figure", type=to_path, metavar="FILE", help="draw a .png, .svg or .pdf as in the paper: each photo with a "
         f"box, and what is in the box under each method; the first {STRIPS} photos")  # fmt: skip
     add_overwrite(parser, "FILE or a picture in DIR")
-    parser.set_defaults(run=run)
 
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,10 @@
-"""`minisrgan explain`: the backward pass of a small graph, step by step, and its drawing."""
+"""`minisrgan explain`: show the backward pass of a small graph step by step.
+
+Show the backward pass of an example step by step: operation, formula, and the norm of each gradient. In Python,
+loss.explain() prints it for any graph, and minisrgan.explain.graph.to_svg(loss) draws the graph.
+
+example: minisrgan explain residual --svg residual.svg
+"""
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
-from minisrgan.cli.common import add_overwrite, require_new, to_path
+from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
 from minisrgan.explain import graph
 from minisrgan.images import replacing
 from minisrgan.models import Generator
@@ -40,19 +46,11 @@ EXAMPLES: Mapping[str, Callable[[], Example]] = {
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "explain",
-        help="show the backward pass of a small graph step by step",
-        description="Show the backward pass of an example step by step: operation, formula, and the norm of each "
-        "gradient. In Python, loss.explain() prints it for any graph, and minisrgan.explain.graph.to_svg(loss) "
-        "draws the graph.",
-        epilog="example: minisrgan explain residual --svg residual.svg",
-    )
+    parser = add_command(commands, __name__)
     parser.add_argument("example", nargs="?", choices=tuple(EXAMPLES), default="prelu", help="the graph to show "
                         "(default prelu); each ends in the mean squared error to random images")  # fmt: skip
     parser.add_argument("--svg", type=to_path, metavar="FILE", help="also draw the graph into a file")
     add_overwrite(parser, "FILE")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

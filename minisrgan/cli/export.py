@@ -1,4 +1,11 @@
-"""`minisrgan export`: a generator for other programs: as ONNX, for PyTorch, or as a web page that upscales."""
+"""`minisrgan export`: a generator for other programs: ONNX, PyTorch, a web page.
+
+Write a generator as ONNX, which upscaling programs and onnxruntime read; as .safetensors in PyTorch's layout, which
+docs/export.md loads and `minisrgan weights convert` reads back; or as a folder with a web page that upscales in the
+browser.
+
+example: minisrgan export srgan -o srgan.onnx --fold
+"""
 
 from __future__ import annotations
 
@@ -7,6 +14,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from minisrgan.cli.common import add_command
 from minisrgan.cli.weights import about_target, add_target_options
 from minisrgan.errors import WeightsError
 from minisrgan.images import replacing
@@ -22,14 +30,7 @@ SUFFIXES = {"onnx": ".onnx", "torch": ".safetensors", "web": ""}  # a page is a 
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "export",
-        help="a generator for other programs: ONNX, PyTorch, a web page",
-        description="Write a generator as ONNX, which upscaling programs and onnxruntime read; as .safetensors in "
-        "PyTorch's layout, which docs/export.md loads and `minisrgan weights convert` reads back; or as a folder with "
-        "a web page that upscales in the browser.",
-        epilog="example: minisrgan export srgan -o srgan.onnx --fold",
-    )
+    parser = add_command(commands, __name__)
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="a file with a generator, or srresnet or srgan, in the box")
     add("-o", "--out", type=Path, required=True, metavar="FILE", help="FILE.onnx, FILE.safetensors for PyTorch, or "
@@ -38,7 +39,6 @@ def add_parser(commands: Any) -> None:
     add_target_options(parser)
     add("--fold", action="store_true", help="fold batch norms into the convolutions: the same result with less to "
         "compute, but it cannot be trained on, or brought back")  # fmt: skip
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,10 @@
-"""`minisrgan gradcheck`: check every operation, its gradient and its second derivative."""
+"""`minisrgan gradcheck`: check every operation: formula, gradient, second derivative.
+
+Compare every operation with a reference in plain loops, its gradient and second derivative with finite differences, and
+all of them with stored results of PyTorch, if they are available. The exit status is 1 if one of them fails.
+
+example: minisrgan gradcheck conv2d prelu
+"""
 
 import argparse
 import sys
@@ -6,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minisrgan import ops
-from minisrgan.cli.common import to_path
+from minisrgan.cli.common import add_command, to_path
 from minisrgan.show.correctness import check_operation, correctness_table, load_fixtures
 
 FIXTURES = Path("tests", "fixtures")
@@ -20,19 +26,11 @@ held against others that share no line with it. A number is the largest differen
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "gradcheck",
-        help="check every operation: formula, gradient, second derivative",
-        description="Compare every operation with a reference in plain loops, its gradient and second derivative with "
-        "finite differences, and all of them with stored results of PyTorch, if they are available. The exit status is "
-        "1 if one of them fails.",
-        epilog="example: minisrgan gradcheck conv2d prelu",
-    )
+    parser = add_command(commands, __name__)
     parser.add_argument("ops", nargs="*", metavar="OP", help="operations to check (default: all)")
     parser.add_argument("--fixtures", type=to_path, metavar="DIR", help="folder with operations.npz, PyTorch's results "
                         f"(default: {FIXTURES.as_posix()} if it exists)")  # fmt: skip
     parser.add_argument("--markdown", action="store_true", help="print a page in Markdown: docs/correctness.md")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

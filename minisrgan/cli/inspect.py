@@ -1,4 +1,10 @@
-"""`minisrgan inspect`: a page on which the mathematics of every layer can be clicked."""
+"""`minisrgan inspect`: write a page on which the mathematics of every layer can be clicked.
+
+Run a small part of a photograph through a network and write one HTML page, which needs no network connection: every map
+of every layer, and for each number how it was computed and, with a loss, where its gradient comes from.
+
+example: minisrgan inspect photo.jpg --model srgan --loss mse --out page.html
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,7 @@ import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
+from minisrgan.cli.common import add_command
 from minisrgan.errors import ConfigError
 from minisrgan.explain import inspect
 from minisrgan.images import imresize, read_image, replacing
@@ -25,14 +32,7 @@ _LOSSES = {"generator": ("mse", "adversarial", "vgg54"), "discriminator": ("adve
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "inspect",
-        help="write a page on which the mathematics of every layer can be clicked",
-        description="Run a small part of a photograph through a network and write one HTML page, which needs no "
-        "network connection: every map of every layer, and for each number how it was computed and, with a loss, where "
-        "its gradient comes from.",
-        epilog="example: minisrgan inspect photo.jpg --model srgan --loss mse --out page.html",
-    )
+    parser = add_command(commands, __name__)
     add = parser.add_argument
     # fmt: off
     add("photo", type=Path, metavar="PHOTO", help="with --loss mse or vgg54 the original: the generator gets it "
@@ -49,7 +49,6 @@ def add_parser(commands: Any) -> None:
     add("--out", type=Path, default=Path("inspect.html"), metavar="FILE", help="(default: inspect.html)")
     add("--max-megabytes", type=float, default=40.0, metavar="N", help="refuse to write a larger page (default: 40)")
     # fmt: on
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,11 @@
-"""`minisrgan profile`: time and memory of each operation in a training step or in upscaling."""
+"""`minisrgan profile`: show the time and memory of each operation in a training step or in upscaling.
+
+Run training steps, or upscale 128 x 128 pixels, on random numbers. Show for each operation its calls, milliseconds
+forward and backward, share of the total, and size of its results. In Python, `with minisrgan.profile() as costs:`
+records any code, and print(costs) shows the table.
+
+example: minisrgan profile srgan --preset paper --steps 1 --plot profile.png
+"""
 
 import argparse
 from functools import partial
@@ -7,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan.autograd import Tensor, profile
-from minisrgan.cli.common import add_overwrite, require_new, to_path
+from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
 from minisrgan.inference import upscale
 from minisrgan.losses import MSEContent, VGGContent
 from minisrgan.models import VGG19, Discriminator, Generator
@@ -18,14 +25,7 @@ from minisrgan.training import PRESETS, SRGANStage, SRResNetStage
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "profile",
-        help="show the time and memory of each operation in a training step or in upscaling",
-        description="Run training steps, or upscale 128 x 128 pixels, on random numbers. Show for each operation its "
-        "calls, milliseconds forward and backward, share of the total, and size of its results. In Python, "
-        "`with minisrgan.profile() as costs:` records any code, and print(costs) shows the table.",
-        epilog="example: minisrgan profile srgan --preset paper --steps 1 --plot profile.png",
-    )
+    parser = add_command(commands, __name__)
     works = ("srresnet", "srgan", "upscale")
     parser.add_argument("work", nargs="?", choices=works, default=works[0], help="what to measure (default srresnet)")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="tiny", help="network sizes as in train (default "
@@ -34,7 +34,6 @@ def add_parser(commands: Any) -> None:
                         "that is not recorded")  # fmt: skip
     parser.add_argument("--plot", type=to_path, metavar="FILE", help="also draw the table into a .png, .svg or .pdf")
     add_overwrite(parser, "FILE")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,9 @@
-"""`minisrgan runs`: compare trainings by their logs."""
+"""`minisrgan runs`: compare trainings: one figure, and a table of results and of the settings that differ.
+
+Compare the logs in folders that minisrgan train has written.
+
+example: minisrgan runs runs/first runs/second --stage srgan --out runs.png
+"""
 
 import argparse
 import statistics
@@ -7,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from minisrgan.cli.common import add_overwrite, require_new, to_path
+from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.show.curves import runs_figure
 from minisrgan.show.style import require_figure, save_figure
@@ -16,18 +21,12 @@ from minisrgan.training.log import read_log
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "runs",
-        help="compare trainings: one figure, and a table of results and of the settings that differ",
-        description="Compare the logs in folders that minisrgan train has written.",
-        epilog="example: minisrgan runs runs/first runs/second --stage srgan --out runs.png",
-    )
+    parser = add_command(commands, __name__)
     parser.add_argument("runs", type=to_path, nargs="+", metavar="RUN", help="folder of a training")
     parser.add_argument("--stage", choices=("srresnet", "srgan"), default="srresnet", help="default srresnet")
     parser.add_argument("--out", type=to_path, default=Path("runs.png"), metavar="FILE", help="figure, .png, .pdf or "
                         ".svg (default runs.png)")  # fmt: skip
     add_overwrite(parser, "FILE")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:

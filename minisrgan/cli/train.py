@@ -1,4 +1,11 @@
-"""`minisrgan train`: train SRResNet, or SRGAN starting from it, on a folder of photographs."""
+"""`minisrgan train`: train SRResNet, or SRGAN starting from it, on a folder of photographs.
+
+Train on a folder of photographs. Stage srresnet comes first and uses only the content loss; stage srgan starts from its
+weights (--init) and adds the discriminator.
+
+example: minisrgan train --stage srresnet --preset tiny --data photos --out runs/first; then: minisrgan train --stage
+srgan --preset tiny --data photos --init runs/first/srresnet.safetensors --out runs/first
+"""
 
 import argparse
 import json
@@ -6,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from minisrgan.backend import choose_device, tf32
-from minisrgan.cli.common import to_path
+from minisrgan.cli.common import add_command, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.show.curves import draw_run
 from minisrgan.training import PRESETS, Config, Options, Run
@@ -17,15 +24,7 @@ from minisrgan.weights.download import downloaded
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "train",
-        help="train SRResNet, or SRGAN starting from it, on a folder of photographs",
-        description="Train on a folder of photographs. Stage srresnet comes first and uses only the content loss; "
-        "stage srgan starts from its weights (--init) and adds the discriminator.",
-        epilog="example: minisrgan train --stage srresnet --preset tiny --data photos --out runs/first; "
-        "then: minisrgan train --stage srgan --preset tiny --data photos --init runs/first/srresnet.safetensors "
-        "--out runs/first",
-    )
+    parser = add_command(commands, __name__)
     parser.add_argument("--stage", choices=("srresnet", "srgan"), required=True, help="the stage to train")
     parser.add_argument("--data", type=to_path, required=True, metavar="DIR", help="folder with photographs")
     parser.add_argument("--out", type=to_path, required=True, metavar="RUN", help="folder of the training")
@@ -61,7 +60,6 @@ def add_parser(commands: Any) -> None:
                         "whole training; write nothing")  # fmt: skip
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU if there is one (default "
                         "cpu)")  # fmt: skip
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

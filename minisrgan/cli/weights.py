@@ -1,10 +1,15 @@
-"""`minisrgan weights`: list, verify, convert and download weights."""
+"""`minisrgan weights`: list, verify, convert and download weights.
+
+Weights are stored in .safetensors files, which also describe their model and its input.
+
+example: minisrgan weights convert gan_generator.h5 -o srgan.safetensors --about licence=Apache-2.0
+"""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-from minisrgan.cli.common import add_overwrite, require_new, to_path
+from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
 from minisrgan.errors import WeightsError
 from minisrgan.models.vgg import CONVENTIONS
 from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
@@ -16,17 +21,12 @@ from minisrgan.weights.store import digest, load_state
 
 def add_parser(commands: Any) -> None:
     """Describe the command and those below it."""
-    parser = commands.add_parser(
-        "weights",
-        help="list, verify, convert and download weights",
-        description="Weights are stored in .safetensors files, which also describe their model and its input.",
-        epilog="example: minisrgan weights convert gan_generator.h5 -o srgan.safetensors --about licence=Apache-2.0",
-    )
+    parser = add_command(commands, __name__)
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    def add(name: str, act: Any, text: str) -> argparse.ArgumentParser:
         command: argparse.ArgumentParser = below.add_parser(name, help=text, description=text)
-        command.set_defaults(run=run)
+        command.set_defaults(act=act)
         return command
 
     add("list", _list, "list the bundled models and the downloaded files")
@@ -51,6 +51,11 @@ def add_parser(commands: Any) -> None:
     add_target_options(converting)
     converting.add_argument("--convention", default="", choices=tuple(CONVENTIONS), help="input convention of VGG19, "
                             "if the source does not show it: Caffe's weights under PyTorch's names")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command below it."""
+    return int(args.act(args))
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:

@@ -34,6 +34,21 @@ def test_options_of_every_command() -> None:
     assert done.stdout.startswith(b"minisrgan ")
 
 
+def test_help_of_every_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The help is the docstring of the command's file: one that lacks a paragraph would leave a command undescribed."""
+    monkeypatch.setenv("COLUMNS", "200")
+    listed = build_parser().format_help()
+    for name in [*COMMANDS, "export", "inspect"]:
+        line = next(line for line in listed.splitlines() if line.split()[:1] == [name])
+        assert len(line.split()) > 4
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        usage, description, *_ = capsys.readouterr().out.split("\n\n")
+        assert usage.startswith(f"usage: minisrgan {name} ")
+        assert description[0].isupper()
+        assert len(description) > 50
+
+
 def test_quiet_and_verbose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """-q leaves errors, -v adds where in the program they arose."""
     assert command("-q", "explain", "prelu") == 0
