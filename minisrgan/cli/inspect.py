@@ -59,7 +59,6 @@ def run(args: argparse.Namespace) -> None:
     if len(files := args.model or [None]) > 2:
         raise ConfigError("--model", expected="one or two", got=str(len(files)), fix="leave some out")
     photo = read_image(args.photo)
-    photo = np.repeat(photo[..., None], 3, axis=-1) if photo.ndim == 2 else photo
     models: list[Module] = []
     if args.network == "generator":
         models = [load_generator(file or "srgan") for file in files]

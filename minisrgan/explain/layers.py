@@ -60,13 +60,10 @@ def tree(module: Module) -> str:
     return "\n".join(_tree(module))
 
 
-def _own(module: Module) -> list[str]:
-    return [f"{name} {part.shape}" for name, part in module.parts() if isinstance(part, Parameter)]
-
-
 def _tree(module: Module) -> list[str]:
     count = module.parameter_count()
-    facts = _own(module) + ([f"{count:,} parameters"] if count else [])
+    facts = [f"{name} {part.shape}" for name, part in module.parts() if isinstance(part, Parameter)]
+    facts += [f"{count:,} parameters"] if count else []
     lines = [title_of(module) + (": " + ", ".join(facts) if facts else "")]
     groups: list[tuple[list[str], list[str]]] = []
     for name, child in module.children().items():
