@@ -166,7 +166,7 @@ def _check_size(pixels: int, limit: float) -> None:
 def _depth(image: Any, data: bytes) -> int:
     """Return the bits of a channel where Pillow does not tell them."""
     if image.format == "PPM":
-        return 16 if image.tile[0][0].startswith("ppm") and image.tile[0][3][1] > 255 else 8
+        return 16 if image.mode != "1" and image.tile[0][0].startswith("ppm") and image.tile[0][3][1] > 255 else 8
     start, beyond = {"JPEG2000": (b"\xff\x4f\xff\x51", 42), "AVIF": (b"pixi", 9)}.get(image.format, (b"", 0))
     at = data.find(start)
     if not start or at < 0:
@@ -205,8 +205,6 @@ def _planes(image: Image.Image, tell: Tell) -> tuple[Array, Array | None]:
         levels = levels.astype(np.uint16)
         if tags.get(tiff.BITS) in (12, (12,)):
             levels = (levels * (65535 / 4095)).round().astype(np.uint16)
-        if tags.get(tiff.PHOTOMETRIC) == 0:  # a TIFF where 0 is white: Pillow inverts only 8 bits
-            levels = 65535 - levels
         opaque = None if clear is None else np.where(levels == clear, 0, 65535).astype(np.uint16)
         return levels[..., None], opaque
     if image.mode in _CONVERTED:

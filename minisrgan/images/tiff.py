@@ -81,9 +81,10 @@ def are_apart(tags: Tags) -> bool:
 
 
 def pillow_cannot(tags: Tags) -> bool:
-    """Whether Pillow misreads a page: stripes of planes stored apart, 8 bits of 16 with several samples a pixel."""
+    """Whether Pillow misreads a page: two of several samples a pixel, not 8 bits, planes apart, and 0 as white."""
     _, _, samples, bits, _ = layout(tags)
-    return (samples > 1) + (max(bits) != 8) + are_apart(tags) >= 2
+    negative = tags.get(PHOTOMETRIC) == 0 and max(bits) in (8, 16)
+    return (samples > 1) + (max(bits) != 8) + are_apart(tags) + negative >= 2
 
 
 def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:

@@ -75,11 +75,10 @@ def test_every_layout_of_a_tiff(tmp_path: Path, levels: Array, apart: bool, orde
     assert np.abs(photo.pixels.astype(int) - white // 2).max() <= 1 + (white == 255)
     single = Page(levels[..., :1], 1, apart, pack=DEFLATE)  # it does not matter what else it is said to be
     assert_same(read_photo(write_tiff(tmp_path / "a.tif", single, order=order)), levels[..., :1])
-    negative = write_tiff(tmp_path / "a.tif", Page(white - levels[..., :2], 0, apart, extra=(2,)), order=order)
-    if apart or levels is WORDS:
-        assert_same(read_photo(negative), levels[..., :1], white - levels[..., 1])
-    else:
-        assert "2 x 8 bits, photometric 0" in refusal(negative)
+    for samples in (1, 2):  # of one plane said to be apart Pillow makes a negative; of 16 bits in the other order nothing
+        negative = Page(white - levels[..., :samples], 0, apart, extra=(2,) * (samples - 1))
+        alpha = white - levels[..., 1] if samples == 2 else None
+        assert_same(read_photo(write_tiff(tmp_path / "a.tif", negative, order=order)), levels[..., :1], alpha)
 
 
 @pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
@@ -99,6 +98,13 @@ def test_inks(tmp_path: Path, apart: bool):
     with pytest.warns(ImageWarning, match=r"a\.tif: of its 16 bits a channel 8 are read"):
         photo = read_photo(write_tiff(tmp_path / "a.tif", Page(inks.astype(np.uint16) * 257, 5, apart)))
     assert_same(photo, COLOURS)
+
+
+def test_bits_as_text(tmp_path: Path):
+    """A PBM has no largest level, for which it was refused."""
+    path = tmp_path / "a.pbm"
+    path.write_bytes(b"P1\n4 2\n1010\n0 1 0 1\n")
+    assert read_photo(path).pixels[..., 0].tolist() == [[0, 255, 0, 255], [255, 0, 255, 0]]
 
 
 def test_12_bits_of_grey(tmp_path: Path):
