@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import re
 import sys
 import time
@@ -16,7 +18,7 @@ from typing import Any
 
 from minisrgan.backend import choose_device
 from minisrgan.cli.common import EXIT_SOME_FAILED, OF_ONE_FILE, Progress, report, report_file, require_folder, to_path
-from minisrgan.errors import ConfigError
+from minisrgan.errors import ConfigError, ImageError
 from minisrgan.images import describe_skipped
 from minisrgan.images.photo import Photo, read_photo, write_photo
 from minisrgan.inference import blend, find_jobs, upscale_photo
@@ -57,7 +59,7 @@ def add_parser(commands: Any) -> None:
     add("--dry-run", action="store_true", help="list what would be done; write nothing")
     add("--overwrite", action="store_true", help="replace existing files. Without it, a result of the same photograph, "
         "model and options is kept; any other file is left alone, and its photograph is counted as failed")
-    add("--scale", type=float, metavar="X", help="how many times larger, 1 or more (default: the generator's scale). "
+    add("--scale", type=_factor, metavar="X", help="how many times larger, 1 or more (default: the generator's scale). "
         "Below that its result is shrunk; above, the generator runs repeatedly and then its result is shrunk")
     add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png", help="of the results; same: "
         "that of each photograph (default: png)")
@@ -129,11 +131,14 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
     if jobs and not args.dry_run:
         require_folder(out)
     looks = {name: getattr(args, name) for name in ("quality", "subsampling", "keep_metadata", "strip_metadata")}
-    count = Counter(failed=len(problems))
+    count, originals = Counter(failed=len(problems)), {os.path.realpath(source) for source in jobs}
     try:
         for number, (source, target) in enumerate(jobs.items(), 1):
             try:
                 outcome, line = "upscaled", f"{source} -> {target}"
+                if os.path.realpath(target) in originals:
+                    expected, fix = "a result that takes the place of no photograph", "give another --name or --out"
+                    raise ImageError("upscale", expected=expected, got=f"{target}, which is one of them", fix=fix)
                 if record.holds(target, source, None if args.overwrite else settings):
                     outcome, line = "kept", f"{target} exists, kept (--overwrite replaces it)"
                 elif args.dry_run:
@@ -224,6 +229,13 @@ def _positive(text: str) -> float:
         number = 0
     if not number > 0:
         raise argparse.ArgumentTypeError(f"a number above 0, not {text!r}")
+    return number
+
+
+def _factor(text: str) -> float:
+    """Read a number from 1 on."""
+    if not 1 <= (number := _positive(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"a number from 1 on, not {text!r}")
     return number
 
 

@@ -181,7 +181,7 @@ def find_jobs(
         results = Path(os.path.realpath(out))
         around = os.path.isdir(place) and Path(os.path.realpath(base)) in results.parents
         for source in sources:
-            if source in record or source in taken or (around and results in Path(os.path.realpath(source)).parents):
+            if source in record or (around and results in Path(os.path.realpath(source)).parents):
                 left_out[source] = f"a result in {out}"
             elif (absolute := os.path.abspath(source)) not in seen:
                 seen.add(absolute)

@@ -173,7 +173,9 @@ def test_options_of_the_network(place: Path) -> None:
     ("words", "status", "told"),
     [
         (["--tile", "0"], 2, "tile >= 1"),
-        (["--scale", "0.5"], 2, "a factor from 1 on"),
+        (["--scale", "0.5"], 2, "a number from 1 on, not '0.5'"),
+        (["--scale", "inf"], 2, "a number from 1 on, not 'inf'"),
+        (["--scale", "nan"], 2, "a number above 0, not 'nan'"),
         (["--quality", "101", "--model", "missing.safetensors"], 2, "a quality from 1 to 100"),  # before any work
         (["--memory", "much"], 2, "a size such as 800MB or 1.5GB, not 'much'"),
         (["--memory", "10 kb"], 3, "ImageError in upscale, at a.png"),
@@ -197,6 +199,17 @@ def test_wrong_words(words: list[str], status: int, told: str, place: Path, caps
         sys.exit(command("a.png", *words))
     assert end.value.code == status
     assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_photographs_are_no_targets(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--overwrite` is for results: a photograph that was given was replaced by what was made from it."""
+    write_image(place / "a.png", noise(3, 3))
+    write_image(place / "b.png", noise(4, 3))
+    for words in (["b.png", "a.png", "--name", "a"], ["a.png", "--name", "{stem}"]):
+        before = [(place / name).read_bytes() for name in ("a.png", "b.png")]
+        assert command(*words, "--out", ".", "--overwrite") == 3
+        assert [(place / name).read_bytes() for name in ("a.png", "b.png")] == before
+        assert "a.png, which is one of them" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
