@@ -75,7 +75,7 @@ def test_every_layout_of_a_tiff(tmp_path: Path, levels: Array, apart: bool, orde
     assert np.abs(photo.pixels.astype(int) - white // 2).max() <= 1 + (white == 255)
     single = Page(levels[..., :1], 1, apart, pack=DEFLATE)  # it does not matter what else it is said to be
     assert_same(read_photo(write_tiff(tmp_path / "a.tif", single, order=order)), levels[..., :1])
-    for samples in (1, 2):  # of one plane said to be apart Pillow makes a negative; of 16 bits in the other order nothing
+    for samples in (1, 2):  # of one plane said to be apart Pillow makes a negative
         negative = Page(white - levels[..., :samples], 0, apart, extra=(2,) * (samples - 1))
         alpha = white - levels[..., 1] if samples == 2 else None
         assert_same(read_photo(write_tiff(tmp_path / "a.tif", negative, order=order)), levels[..., :1], alpha)
