@@ -17,7 +17,7 @@ import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
-from minisrgan.cli.common import add_command
+from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.explain import inspect
 from minisrgan.images import imresize, read_image, replacing
@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(commands, __name__)
     add = parser.add_argument
     # fmt: off
-    add("photo", type=Path, metavar="PHOTO", help="with --loss mse or vgg54 the original: the generator gets it "
+    add("photo", type=to_path, metavar="PHOTO", help="with --loss mse or vgg54 the original: the generator gets it "
         "shrunk, and VGG19 shrunk and enlarged again")
     add("--network", choices=tuple(_LOSSES), default="generator", help="(default: generator)")
     add("--model", action="append", metavar="FILE", help="its weights, a file or a name such as srgan (default: srgan; "
@@ -46,7 +46,8 @@ def add_parser(commands: Any) -> None:
     add("--phi", default="5,4", help="vgg19: up to which feature map (default 5,4)")
     add("--crop", metavar="X,Y,SIZE", help="the square that the network gets, in pixels of its input (default: 24 x 24 "
         "in the middle, for the other networks 96 x 96)")
-    add("--out", type=Path, default=Path("inspect.html"), metavar="FILE", help="(default: inspect.html)")
+    add("--out", type=to_path, default=Path("inspect.html"), metavar="FILE", help="(default: inspect.html)")
+    add_overwrite(parser, "FILE")
     add("--max-megabytes", type=float, default=40.0, metavar="N", help="refuse to write a larger page (default: 40)")
     # fmt: on
 
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError("--loss", expected=expected, got=args.loss, fix="choose one of these, or leave it out")
     if len(files := args.model or [None]) > 2:
         raise ConfigError("--model", expected="one or two", got=str(len(files)), fix="leave some out")
+    require_new(args.out, args.overwrite)
     photo = read_image(args.photo)
     models: list[Module] = []
     if args.network == "generator":

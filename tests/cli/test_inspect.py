@@ -62,16 +62,24 @@ def test_the_other_networks(photo: Path, model: Path, tmp_path: Path):
     assert command("inspect", photo, "--network", "discriminator", "--loss", "adversarial", "--out", out) == 0
     assert written(out)["networks"][0]["steps"][0]["shape"] == [1, 80, 80, 3]  # the photo is smaller than 96 x 96
     judge = ("--network", "discriminator", "--model", tmp_path / "d.safetensors")
-    assert command("inspect", photo, *judge, "--out", out) == 0
+    assert command("inspect", photo, *judge, "--out", out, "--overwrite") == 0
     assert written(out)["networks"][0]["steps"][0]["shape"] == [1, 32, 32, 3]  # the size that it is made for
     words = ("--network", "vgg19", "--model", vgg, "--phi", "1,2", "--loss", "vgg54", "--crop", "1,2,30")
-    assert command("inspect", photo, *words, "--out", out) == 0
+    assert command("inspect", photo, *words, "--out", out, "--overwrite") == 0
     steps = written(out)["networks"][0]["steps"]
     assert [step["path"] for step in steps if step["op"] == "conv2d"] == ["block1_conv1", "block1_conv2"]
     assert steps[-1]["probe"]["value"][0] > 0  # the copy is not the original
     judged = ("--model", model, "--loss", "adversarial", "--loss-model", tmp_path / "d.safetensors", "--crop", "0,0,8")
-    assert command("inspect", photo, *judged, "--out", out) == 0
+    assert command("inspect", photo, *judged, "--out", out, "--overwrite") == 0
     assert written(out)["networks"][0]["steps"][0]["flows"]
+
+
+def test_nothing_is_replaced(photo: Path, model: Path):
+    """The page took the place of the photograph or of the model where `--out` named one."""
+    for file in (photo, model):
+        before = file.read_bytes()
+        assert command("inspect", photo, "--model", model, "--crop", "0,0,8", "--out", file) == 2
+        assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize(
