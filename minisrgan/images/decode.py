@@ -97,6 +97,8 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
             pixels, alpha = _planes(image, tell)
         if pixels.shape != said.get("shape", pixels.shape):
             raise ValueError(f"{said['shape']} levels by the header, but Pillow decodes {pixels.shape}")
+        if said and (said["laced"] or said["kind"] == 3 or not pixels[-1].any()):  # kind 3: a palette
+            png.require_rows(data, said)
         found = {**image.info, "text": getattr(image, "text", {}), **said}
         if image.mode in _CONVERTED:
             found.pop("icc_profile", None)

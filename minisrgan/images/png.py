@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from minisrgan.backend import Array
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_CHUNKS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}  # which say what the numbers mean; their sizes
 _SIZES = {**COLOUR_CHUNKS, b"pHYs": 9, b"acTL": 8}
+# Of an interlaced PNG: first row and column, and the steps from one to the next.
+_PASSES = (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _MOST_TEXT, _MOST_PROFILE = 1 << 20, 1 << 24  # bytes; Pillow refuses the file beyond the first
 
@@ -38,13 +41,13 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
     Those are optional chunks with a wrong checksum or size, and more than 1 MB of text.
 
     tell     called with what was left out
-    Returns  the PNG without that, and what it says: "depth", "kind", "shape", "colour" (chunks), "icc_profile"
+    Returns  the PNG without that, and what it says: "depth", "kind", "shape", "laced", "colour" (chunks), "icc_profile"
     """
     kept, said, room = [SIGNATURE], dict[str, Any](colour={}), _MOST_TEXT
     for name, body, whole in chunks(data):
         if name == b"IHDR":
             width, height, said["depth"], said["kind"] = struct.unpack(">LLBB", body[:10])
-            said["shape"] = height, width, 3 if said["kind"] & 2 else 1
+            said["shape"], said["laced"] = (height, width, 3 if said["kind"] & 2 else 1), body[12]
         if name[:1].islower() and len(whole) == len(body) + 12:
             if whole != make_chunk(name, body) or len(body) != _SIZES.get(name, len(body)):
                 tell(f"its {name.decode('latin-1')} chunk is damaged and left out")
@@ -64,6 +67,20 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
                 continue
         kept.append(whole)
     return b"".join(kept), said
+
+
+def require_rows(data: bytes, said: dict[str, Any]) -> None:
+    """Refuse a PNG whose pixels end before its last row: Pillow leaves the rest black, without a word."""
+    (height, width, _), bits = said["shape"], said["depth"] * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[said["kind"]]
+    sizes = [(len(range(top, height, down)), len(range(left, width, right))) for top, left, down, right in
+             (_PASSES if said["laced"] else ((0, 0, 1, 1),))]  # fmt: skip
+    needed = sum(rows * (1 + (columns * bits + 7) // 8) for rows, columns in sizes if columns)
+    unpacker, there = zlib.decompressobj(), 0
+    with suppress(zlib.error):  # Pillow will say so
+        for body in (body for name, body, _ in chunks(data) if name == b"IDAT"):
+            there += len(unpacker.decompress(body, needed))
+        if there < needed:
+            raise ValueError(f"the pixels end after {there:,} of {needed:,} bytes")
 
 
 def _text(name: bytes, body: bytes, most: int) -> bytes:

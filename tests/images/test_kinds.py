@@ -430,6 +430,23 @@ def test_damaged_pixels_of_a_png(tmp_path: Path):
     refusal(path)
 
 
+@pytest.mark.parametrize("laced", [False, True])
+def test_pixels_of_a_png_that_end_early(tmp_path: Path, laced: bool):
+    """A whole stream of too few rows: Pillow leaves the others black, or in the first colour of a palette."""
+    palette = chunk(b"PLTE", bytes(768))
+    for planes, kind in ((COLOURS, 2), (WORDS, 6), (WORDS[..., :1], 0), (BYTES[..., :1], 3)):
+        path = write_png(tmp_path / "a.png", planes, kind, laced=laced, before=palette * (kind == 3))
+        read_photo(path)
+        data = path.read_bytes()
+        start = data.index(b"IDAT") - 4
+        end = start + 12 + int.from_bytes(data[start : start + 4])
+        rows = zlib.decompress(data[start + 8 : end - 4])
+        short = rows[:-1]
+        path.write_bytes(data[:start] + chunk(b"IDAT", zlib.compress(short)) + data[end:])
+        said = refusal(path)
+        assert f"the pixels end after {len(short):,} of {len(rows):,} bytes" in said or "truncated" in said
+
+
 def test_what_pillow_decodes_is_compared_with_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As of a TIFF: should a new Pillow read grey for colour, or another size, nobody would notice."""
     path = write_png(tmp_path / "a.png", COLOURS, 2)
