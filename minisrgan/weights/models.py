@@ -97,6 +97,10 @@ def load_model(path: str | Path, sha256: str = "", key: str = "") -> tuple[Modul
         least, count = _least_size(name, settings), sum(array.size for array in state.values())
         if count < least:  # forged settings, found before a model is built that fills the memory
             raise ValueError(f"settings of a model with more than {least:,} weights, and only {count:,} are there")
+        if type(settings.get("tanh", False)) is not bool or not 0 <= settings.get("eps", 0) < 1:
+            raise ValueError(f"settings {settings}, where tanh is true or false, and eps a number from 0 to 1")
+        if negative := [key for key, array in state.items() if key.endswith("running_var") and (array < 0).any()]:
+            raise ValueError(f"{negative[0]}, a variance, below 0")
         model = _MODELS[name](**settings) if name in _MODELS else _stack(state, settings["layers"])
         model.load_state_dict(state)
     return model.eval(), about

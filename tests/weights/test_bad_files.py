@@ -275,6 +275,30 @@ def settings_that_are_none(path: Path) -> None:
 
 
 @kind
+def settings_without_names(path: Path) -> None:
+    save_state(path, small_generator().state_dict(), {"model": "Generator", "settings": []})
+
+
+@kind
+def settings_of_another_kind(path: Path) -> None:
+    settings = {"scale": 4, "channels": 4, "blocks": 2, "tanh": "no"}  # which Python takes for true
+    save_state(path, small_generator().state_dict(), {"model": "Generator", "settings": settings})
+
+
+@kind
+def settings_that_give_no_numbers(path: Path) -> None:
+    settings = {"scale": 4, "channels": 4, "blocks": 2, "eps": -1}  # a black picture
+    save_state(path, small_generator().state_dict(), {"model": "Generator", "settings": settings})
+
+
+@kind
+def a_variance_below_0(path: Path) -> None:
+    state = small_generator().state_dict()
+    state["bn_middle.running_var"] = -1 - state["bn_middle.running_var"]
+    save_state(path, state, {"model": "Generator", "settings": {"scale": 4, "channels": 4, "blocks": 2}})
+
+
+@kind
 def deeply_nested_metadata(path: Path) -> None:
     write_safetensors(path, {"__metadata__": {"model": "[" * 100_000}})
 

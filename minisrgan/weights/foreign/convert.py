@@ -52,6 +52,8 @@ def read_weights(path: str | Path, sha256: str = "", key: str = "") -> Weights:
         else:
             arrays = {"torch": read_torch, "npz": read_npz, "h5": read_keras}[kind](path)
         if "model" in about and "settings" in about:
+            if not isinstance(about["settings"], dict):
+                raise ValueError(f"settings {about['settings']!r}, which name none")
             if about.pop("layout", "") == "OIHW":
                 arrays = _ours_again(arrays)
             if key:
