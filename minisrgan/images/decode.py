@@ -127,6 +127,8 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
         pages = pages[:1]
     _check_size(sum(tags[tiff.WIDTH] * tags[tiff.HEIGHT] for tags in pages), limit)
     for tags in pages:
+        if tags.get(tiff.COMPRESSION) == 32771:  # of one bit a pixel: libtiff returns other pixels, without an error
+            raise ValueError(tiff.describe(tags))
         page, found_here = tiff.beginning_with(data, tags), {"icc_profile": tags.get(_PROFILE), "xmp": tags.get(_XMP)}
         if turned := not tiff.pillow_cannot(tags):
             try:

@@ -81,7 +81,7 @@ def _read(what: str, path: Path, limit: float, every: bool = True) -> Photo:
     try:
         photo = decode(path.read_bytes(), notes.setdefault, limit, every)
     except TooManyPixels as error:
-        expected, fix = f"at most {limit / 1e6:,g} megapixels", "--max-megapixels allows more, if you trust the file"
+        expected, fix = f"at most {limit / 1e6:,g} megapixels", "--max-megapixels allows more, in upscale"
         raise ImageError(what, expected=expected, got=f"{path} with {error}", fix=fix) from error
     except UnidentifiedImageError as error:
         got, fix = f"{path}, which is none of them, or of a kind that Pillow does not read", "save it as PNG elsewhere"

@@ -135,6 +135,8 @@ def test_kinds_that_are_not_read(tmp_path: Path):
         write_tiff(tmp_path / "a.tif", Page(bits, 0, True, tags={256: WIDTH, 258: 1}))
     )
     assert "3 x 8 bits, photometric 8" in refusal(write_tiff(tmp_path / "a.tif", Page(COLOURS, 8, apart=True)))
+    Image.fromarray(ROWS % 3 == 0).save(tmp_path / "b.tif", compression="tiff_raw_16")
+    assert "1 x 1 bits, photometric 1, compression 32771" in refusal(tmp_path / "b.tif")
 
 
 def test_what_pillow_decodes_is_compared_with_the_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
