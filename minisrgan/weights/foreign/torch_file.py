@@ -168,13 +168,12 @@ def interpret(program: BinaryIO, kinds: dict[str, str] | None = None) -> Any:
         "REDUCE": lambda _: push(_called(arguments=pop(), name=pop())),
         "NEWOBJ": lambda _: push(_called(arguments=pop(), name=pop(), new=True)),
     }
+    steps = {code: (instructions[name], value) for code, (name, value) in _OPCODES.items() if name in instructions}
     while (code := program.read(1)) != b".":
-        if not code:
-            raise ValueError("it ends too early")
-        name, value = _OPCODES.get(code, ("", None))
-        if name not in instructions:
-            raise _runs(f"it is more than tensors: instruction {code!r}")
-        instructions[name](value.reader(program) if value else None)
+        if code not in steps:
+            raise _runs(f"it is more than tensors: instruction {code!r}") if code else ValueError("it ends too early")
+        step, value = steps[code]
+        step(value.reader(program) if value else None)
     return pop()
 
 
