@@ -1,4 +1,13 @@
-"""`minisrgan upscale`: enlarge photographs with a trained generator."""
+"""`minisrgan upscale`: enlarge photographs with a trained generator.
+
+Enlarge photographs with a generator that `minisrgan train` or `minisrgan demo` has saved. A file that fails is
+reported, the others are done, and the exit status is 3. After Ctrl-C all files are complete, and the same command
+continues: DIR/.minisrgan.jsonl records what each result was made from, and a result of the same photograph, model and
+options is kept.
+
+examples: minisrgan upscale holiday/ portrait.jpg --model runs/demo/srgan.safetensors --out large; curl -s URL |
+minisrgan upscale - --model srgan > large.png
+"""
 
 from __future__ import annotations
 
@@ -9,15 +18,18 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 from minisrgan.backend import choose_device
-from minisrgan.cli.common import EXIT_SOME_FAILED, OF_ONE_FILE, Progress, report, report_file, require_folder, to_path
+from minisrgan.cli.common import (
+    EXIT_SOME_FAILED, OF_ONE_FILE, Progress, add_command, report, report_file, require_folder, to_path,
+)  # fmt: skip
 from minisrgan.errors import ConfigError, ImageError
 from minisrgan.images import describe_skipped
 from minisrgan.images.photo import Photo, read_photo, write_photo
@@ -35,16 +47,7 @@ _HARMLESS = {"command", "run", "quiet", "verbose", "images", "out", "name", "dry
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
-    parser = commands.add_parser(
-        "upscale",
-        help="enlarge photographs with a trained generator",
-        description="Enlarge photographs with a generator that `minisrgan train` or `minisrgan demo` has saved. "
-        "A file that fails is reported, the others are done, and the exit status is 3. After Ctrl-C all files are "
-        "complete, and the same command continues: DIR/.minisrgan.jsonl records what each result was made from, and a "
-        "result of the same photograph, model and options is kept.",
-        epilog="examples: minisrgan upscale holiday/ portrait.jpg --model runs/demo/srgan.safetensors --out large; "
-        "curl -s URL | minisrgan upscale - --model srgan > large.png",
-    )
+    parser = add_command(commands, __name__)
     add = parser.add_argument
     # fmt: off
     add("images", nargs="+", metavar="IMAGE", help="files, folders with images in them, patterns such as '*.jpg', or - "
@@ -83,7 +86,6 @@ def add_parser(commands: Any) -> None:
         "for the same picture); fewer are quicker and leave seams")
     add("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU if there is one (default: cpu)")
     # fmt: on
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,12 +94,13 @@ def run(args: argparse.Namespace) -> int:
     if "-" not in (*words, str(out)):
         return _upscale(args, words, out)
     with TemporaryDirectory() as temporary:
+        said = {Path(temporary): "standard input", Path(temporary, "stdout"): "standard output"}
         if "-" in words:
             source = Path(temporary, f"stdin.{'png' if args.format == 'same' else args.format}")
             source.write_bytes(sys.stdin.buffer.read())
             words = [str(source) if word == "-" else word for word in words]
         if str(out) != "-":
-            return _upscale(args, words, out)
+            return _upscale(args, words, out, said)
         out, stdout = Path(temporary, "stdout"), sys.__stdout__
         count = len(find_jobs(words, out, "")[0])
         if count > 1 or stdout is None or stdout.isatty():
@@ -105,15 +108,20 @@ def run(args: argparse.Namespace) -> int:
             fix = "--out DIR, or a file: minisrgan upscale - --model srgan < small.jpg > large.png"
             raise ConfigError("upscale --out -", expected="one result, for a file or a pipe", got=got, fix=fix)
         with redirect_stdout(sys.stdout if args.quiet else sys.stderr):
-            status = _upscale(args, words, out)
+            status = _upscale(args, words, out, said)
         for result in (file for file in out.glob("*") if file.name != RECORD):
             stdout.buffer.write(result.read_bytes())
             stdout.flush()
         return status
 
 
-def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
-    """Upscale every file, and say at the end how many were done, kept, skipped and failed."""
+def _upscale(
+    args: argparse.Namespace, words: Sequence[str], out: Path, said: Mapping[Path, str] = MappingProxyType({})
+) -> int:
+    """Upscale every file, and say at the end how many were done, kept, skipped and failed.
+
+    said  folder -> what the messages call the file in it, instead of its path
+    """
     generator = load_generator(args.model)
     if args.blend:
         other, ratio = args.blend
@@ -135,7 +143,8 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
     try:
         for number, (source, target) in enumerate(jobs.items(), 1):
             try:
-                outcome, line = "upscaled", f"{source} -> {target}"
+                given, result = (said.get(path.parent, str(path)) for path in (source, target))
+                outcome, line = "upscaled", f"{given} -> {result}"
                 if os.path.realpath(target) in originals:
                     expected, fix = "a result that takes the place of no photograph", "give another --name or --out"
                     raise ImageError("upscale", expected=expected, got=f"{target}, which is one of them", fix=fix)
@@ -150,7 +159,7 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
                     with record.making(target, source, settings):
                         write_photo(target, large, **looks)
                     took = f"{time.perf_counter() - start:.1f} s"
-                    line = f"{source} {_size(photo)} -> {target} {_size(large)}, {took}"
+                    line = f"{given} {_size(photo)} -> {result} {_size(large)}, {took}"
             except OF_ONE_FILE as error:
                 outcome = "failed"
                 report_file(error, str(source), args)

@@ -91,7 +91,7 @@ def inspect(
         got = " and ".join(f"{title_of(m)}, {len(steps)} steps" for m, steps in zip(models, passes, strict=True))
         raise ArgumentError("inspect", expected="two models of the same layers", got=got, fix="make a page of each")
     size, networks, arrays = _fitting(passes)
-    if size > 1e6 * max_megabytes:
+    if not size <= 1e6 * max_megabytes:
         weights = sum(parameter.size for m in models for parameter in m.parameters())
         got = f"{size / 1e6:.1f} MB, for {weights:,} weights and an input of {tuple(x.shape)}"
         fix = f"take a smaller crop or network, or set it to {math.ceil(size / 1e6)}"

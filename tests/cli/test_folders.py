@@ -221,6 +221,7 @@ def test_standard_input_and_output(
     Path("b.png").write_bytes(out)
     np.testing.assert_array_equal(read_image("b.png"), upscale(trained_looking(), noise(3, 4)))
     assert (status, b"1 upscaled" in err) == (0, True)
+    assert b"standard input 4 x 3 -> standard output 16 x 12" in err
     status, out, err = run("a.png", "--out", "-", "-q", "--format", "bmp")
     assert (status, out[:2], err) == (0, b"BM", b"")
     assert run("-", "--out", "large")[0] == 0

@@ -93,6 +93,7 @@ def test_nothing_is_replaced(photo: Path, model: Path):
         (["--network", "vgg19", "--loss", "mse"], ["for the vgg19 vgg54"]),
         (["--model", "a", "--model", "b", "--model", "c"], ["one or two", "3"]),
         (["--max-megabytes", "0.001"], ["max_megabytes = 0.001", "MB", "weights", "set it to 2"]),
+        (["--max-megabytes", "nan"], ["max_megabytes = nan"]),
         (["--model", "nothing-of-this-name"], ["nothing-of-this-name"]),
     ],
 )
