@@ -27,7 +27,7 @@ from types import MappingProxyType
 from typing import Any
 
 from minisrgan.backend import choose_device
-from minisrgan.cli.common import (
+from minisrgan.cli.common import (  # isort: skip
     EXIT_SOME_FAILED, OF_ONE_FILE, Progress, add_command, report, report_file, require_folder, to_path,
 )  # fmt: skip
 from minisrgan.errors import ConfigError, ImageError
