@@ -27,9 +27,8 @@ from types import MappingProxyType
 from typing import Any
 
 from minisrgan.backend import choose_device
-from minisrgan.cli.common import (  # isort: skip
-    EXIT_SOME_FAILED, OF_ONE_FILE, Progress, add_command, report, report_file, require_folder, to_path,
-)  # fmt: skip
+from minisrgan.cli import common
+from minisrgan.cli.common import OF_ONE_FILE, Progress, add_command, report, report_file, require_folder, to_path
 from minisrgan.errors import ConfigError, ImageError
 from minisrgan.images import describe_skipped
 from minisrgan.images.photo import Photo, read_photo, write_photo
@@ -171,7 +170,7 @@ def _upscale(
         told += [f"{len(skipped)} skipped"] if skipped else []
         told += [f"{left} not done"] if (left := len(jobs) + len(problems) - count.total()) else []
         print("dry run: " * args.dry_run + ", ".join(told))
-    return EXIT_SOME_FAILED if count["failed"] else 0
+    return common.EXIT_SOME_FAILED if count["failed"] else 0
 
 
 def _enlarge(
