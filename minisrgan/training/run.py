@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from minisrgan.training.content import content_loss, extractor
 from minisrgan.training.log import Log
 from minisrgan.training.loop import rehearse, take_step
 from minisrgan.training.options import Options
+from minisrgan.training.parallel import require_same
 from minisrgan.training.publish import Validation, published, recalibrate
 from minisrgan.training.stages import SRGANStage, SRResNetStage, Stage
 from minisrgan.training.stop import Stopped, stop_signals
@@ -38,6 +40,8 @@ class Run:
     `start` or `resume` prepares it, `train` takes the remaining steps. The folder contains files named after the stage:
     settings (.toml), log (.jsonl), published weights (.safetensors); the folder checkpoints/, whose first one is
     written before the first step; and pictures/, the output for the validation photos.
+
+    Of several ranks (`Options.ranks`), all call the same methods, and only rank 0 reads and writes in the folder.
 
     draw  called after each save that follows a validation, when there are new images
 
@@ -55,6 +59,7 @@ class Run:
         self, folder: str | Path, name: str, options: Options, draw: Callable[[Run], None] = lambda run: None
     ) -> None:
         self.folder, self.name, self.options, self.draw = Path(folder), name, options, draw
+        self.ranks = options.ranks
         self.checkpoints = Checkpoints(self.folder / "checkpoints", name)
         self.settings_file, self.log_file = (self.folder / f"{name}{suffix}" for suffix in (".toml", ".jsonl"))
         self.done = self.saved = self.lost = 0  # steps taken, steps saved, photographs lost so far
@@ -69,7 +74,9 @@ class Run:
         init    the generator to start from; it determines channels, blocks, tanh and eps
         Errors  ConfigError for a generator of another scale; as for `load_photos` and `content_loss`
         """
-        self._prepare(config, init, ())
+        self._prepare(self.ranks.same(lambda: config), init, ())
+        if self.ranks.size > 1:  # the file of ``init`` may differ from machine to machine
+            self._restore(*self.ranks.same(self._state))
 
     def resume(self, asked: Mapping[str, Any] | None = None) -> None:
         """Prepare to continue from the last checkpoint, as if the training had not been interrupted.
@@ -78,22 +85,27 @@ class Run:
         Errors  ConfigError for other settings; CheckpointError if there is no undamaged checkpoint, or the photographs
                 or the feature extractor are not those that the training began with
         """
+        config, self.done, arrays, state = self.ranks.same(lambda: self._found(asked or {}))
+        self._prepare(config, None, state.get("validation", ()))
+        self._require_same(state)
+        self._restore(arrays, state)
+        self.resumed, self.saved, self.lost = True, self.done, len(self.sampler.lost)
+        tqdm.write(f"goes on after step {self.done} of {self.stage.steps}")
+        if (before := state.get("ranks", 1)) != self.ranks.size:
+            tqdm.write(f"on {self.ranks.size} ranks in place of {before}: sums have another order, and batch norm sees "
+                       "other parts of a batch, so the result is not that of an uninterrupted run")  # fmt: skip
+
+    def _found(self, asked: Mapping[str, Any]) -> tuple[Config, int, dict[str, Array], dict[str, Any]]:
+        """Return the settings to resume with, and the last checkpoint."""
         found = self.checkpoints.load()
         if found is None:
             told, fix = f"checkpoints of stage {self.name}", "start a training in it, without --resume"
             raise CheckpointError(f"run {self.folder}", expected=told, got="none", fix=fix)
-        self.done, arrays, state = found
-        began = Config().changed(known_settings(state["config"]), f"checkpoint of step {self.done}")
+        done, arrays, state = found
+        began = Config().changed(known_settings(state["config"]), f"checkpoint of step {done}")
         written = read_settings(self.settings_file) if self.settings_file.is_file() else {}
         edited = {name: value for name, value in written.items() if getattr(began, name, None) != value}
-        config = began.go_on(edited | dict(asked or {}), f"{self.name}_steps")
-        self._prepare(config, None, state.get("validation", ()))
-        self._require_same(state)
-        restore(self.stage, self.sampler, arrays, state)
-        if isinstance(content := self.stage.loss.content, VGGContent):
-            content.scale = state.get("content_scale", content.scale)  # as calibrated when the training began
-        self.resumed, self.saved, self.lost = True, self.done, len(self.sampler.lost)
-        tqdm.write(f"goes on after step {self.done} of {self.stage.steps}")
+        return began.go_on(edited | dict(asked), f"{self.name}_steps"), done, arrays, state
 
     def train(self) -> None:
         """Take the remaining steps; the folder is locked meanwhile.
@@ -105,29 +117,33 @@ class Run:
         batch, every, steps = self.config.batch, self.options, self.stage.steps
         # On a terminal the bar moves all the time; in a file, a line every ten seconds is enough.
         interval = 0.2 if sys.stderr.isatty() else 10.0
-        with locked(self.folder), stop_signals() as self.asked:
-            self._open()
+        first = self.ranks.first
+        with locked(self.folder) if first else nullcontext(), stop_signals(first) as self.asked:
+            if first:
+                self._open()
+            if not self.resumed:
+                self._checkpoint()  # it contains the weights of --init, so that a training killed early can resume
             if self.done == steps:  # it may have been killed between its last checkpoint and this
                 self.publish()
                 self._draw()
             with (
-                Log(self.log_file) as log,
+                Log(self.log_file if first else None) as log,
                 progress_bar(total=steps * batch, initial=self.done * batch, desc=self.name, unit="img",
-                             mininterval=interval, dynamic_ncols=True, disable=every.quiet) as bar,
+                             mininterval=interval, dynamic_ncols=True, disable=every.quiet or not first) as bar,
             ):  # fmt: skip
                 while self.done < steps:
                     numbers, waited = self.step()
-                    ends = self.done == steps
+                    ends, came = self.done == steps, max(self.ranks.all(self.asked()))
                     if ends or self.done % every.validate_every == 0:
                         numbers |= self.validate()
                     for warning in log.add(self.done, self.name, numbers, waited):
                         bar.write(f"warning at step {self.done}: {warning}", file=sys.stderr)
                     bar.set_postfix_str(log.line(), refresh=False)
                     bar.update(batch)
-                    if self.asked() or ends or self.done % every.save_every == 0 or len(self.sampler.lost) > self.lost:
+                    if came or ends or self.done % every.save_every == 0 or len(self.sampler.lost) > self.lost:
                         self.save()
-                    if self.asked() and not ends:
-                        raise Stopped(self.asked())
+                    if came and not ends:
+                        raise Stopped(came)
 
     def rehearse(self) -> str:
         """Take a few steps without saving; return an estimate of time and memory, and more (`rehearse`)."""
@@ -137,11 +153,15 @@ class Run:
         """Take one step; return its numbers, and the seconds spent on the batch."""
         numbers, waited = take_step(self.stage, self.sampler, self.config.batch, self.done + 1, self.saved)
         self.done += 1
+        if self.done % self.options.check_every == 0:
+            arrays, state = self._state()
+            fix = "go on with --resume; if it happens again, use machines of one kind with the same versions of all"
+            require_same(self.ranks, f"step {self.done} of stage {self.name}", lambda: arrays | state, fix)
         return numbers, waited
 
     def validate(self) -> dict[str, float]:
         """Evaluate the generator on the validation photos, if there are any, and write its output for them."""
-        if not self.validation.originals:
+        if not self.validation.originals or not self.ranks.first:
             return {}
         numbers, made = self.validation(self.stage, self.options.device)
         self.scores[self.done] = -numbers["content_validation"]
@@ -163,7 +183,7 @@ class Run:
         it at once with Stopped; the files published before remain.
         """
         config, came = self.config, self.asked()
-        crops = self._crops(1)
+        crops = self._crops(1, self.sampler.part)
 
         def lows() -> Iterator[Array]:
             for _ in range(config.bn_batches):
@@ -173,6 +193,10 @@ class Run:
 
         generator = published(self.stage)
         recalibrate(generator, lows())
+        if config.bn_batches:
+            self.ranks.average(buffer for _, buffer in generator.named_buffers())
+        if not self.ranks.first:
+            return
         about: dict[str, Any] = {"stage": self.name, "content": config.content, "extractor": self.extractor}
         save_model(self.folder / f"{self.name}.safetensors", generator, **about)
         if isinstance(self.stage, SRGANStage):
@@ -191,10 +215,17 @@ class Run:
             generator.start_as_nearest()
         network = {"channels": generator.width, "blocks": generator.depth, "tanh": generator.tanh, "eps": generator.eps}
         self.config = config = config.changed(network, "--init")
+        if config.batch % (size := self.ranks.size):
+            told, fix = f"a multiple of {size}, the number of ranks", f"--batch {-(-config.batch // size) * size}"
+            raise ConfigError("batch", expected=told, got=str(config.batch), fix=fix)
         photos, chosen, self.kept = options.photographs(config, kept)
-        self.sampler = CropSampler(photos, config.crop, config.scale, rng)
+        self.sampler = self._joined(CropSampler(photos, config.crop, config.scale, rng))
+        self.sampler.part = self.ranks.rank, size
+        fix = "give all ranks the same folder, on a file system that all machines share"
+        require_same(self.ranks, "the photographs", self.sampler.fingerprints if size > 1 else dict, fix)
         self.validation = Validation(chosen, config.scale)
-        originals = (self._crops(2).batch(config.batch)[1] for _ in range(config.calibrate))
+        crops = (self._crops(2).batch(config.batch)[1] for _ in range(config.calibrate))
+        originals = (part for batch in crops for part in np.split(batch, size))  # no larger than in a step
         content = content_loss(config.content, options.vgg, originals, options.device)
         self.extractor = extractor(config.content, options.vgg)
         generator.to(options.device)
@@ -203,13 +234,29 @@ class Run:
         else:
             discriminator = Discriminator(config.crop, config.d_channels, rng=rng).to(options.device)
             self.stage = SRGANStage(generator, discriminator, content, config)
+        self.stage.ranks = self.ranks
 
-    def _crops(self, number: int) -> CropSampler:
+    def _joined(self, crops: CropSampler) -> CropSampler:
+        """Let the crops leave out what any rank has lost."""
+        crops.agree = lambda lost: {name: why for every in self.ranks.all(lost) for name, why in every.items()}
+        return crops
+
+    def _state(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return all that the next steps depend on."""
+        arrays, numbers = state_of(self.stage, self.sampler)
+        return arrays, numbers | {"content_scale": getattr(self.stage.loss.content, "scale", None)}
+
+    def _restore(self, arrays: Mapping[str, Array], state: Mapping[str, Any]) -> None:
+        restore(self.stage, self.sampler, arrays, state)
+        if isinstance(content := self.stage.loss.content, VGGContent):
+            content.scale = state.get("content_scale", content.scale)  # as calibrated when the training began
+
+    def _crops(self, number: int, part: tuple[int, int] = (0, 1)) -> CropSampler:
         """Return another source of crops, independent of the training's, which depends only on the seed."""
         rng = np.random.default_rng([self.config.seed, number])
         crops = CropSampler(self.sampler.photos, self.config.crop, self.config.scale, rng)
-        crops.names = list(self.sampler.names)  # without the lost photographs
-        return crops
+        crops.names, crops.part = list(self.sampler.names), part  # without the lost photographs
+        return self._joined(crops)
 
     def _require_same(self, state: Mapping[str, Any]) -> None:
         """Refuse other photographs or features: they would change the training without any sign."""
@@ -232,7 +279,7 @@ class Run:
             raise CheckpointError("train --resume", expected=f"{told} that the training began with", got=got, fix=fix)
 
     def _open(self) -> None:
-        """Prepare the folder: remove leftovers of a killed process, write the settings and the first checkpoint."""
+        """Prepare the folder: remove leftovers of a killed process, write the settings, shorten the log."""
         self.checkpoints.clean()
         for path in self.folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
@@ -241,8 +288,6 @@ class Run:
             fix = "go on with it by --resume, or give another folder"
             raise ConfigError(f"train --out {self.folder}", expected=told, got=got, fix=fix)
         write_config(self.settings_file, self.config)
-        if not self.resumed:
-            self._checkpoint()  # it contains the weights of --init, so that a training killed early can resume
         if self.log_file.is_file():  # keep the lines up to the checkpoint; the later steps are taken again
             lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
             with replacing(self.log_file) as temporary:
@@ -253,15 +298,18 @@ class Run:
         for name, why in list(self.sampler.lost.items())[self.lost :]:
             tqdm.write(f"warning: {name} is left out from now on: {why}", file=sys.stderr)
         self.lost = len(self.sampler.lost)
-        arrays, numbers = state_of(self.stage, self.sampler)
+        if not self.ranks.first:
+            return
+        arrays, numbers = self._state()
         numbers |= {"config": asdict(self.config), "versions": {"minisrgan": __version__, "numpy": np.__version__}}
         numbers |= {"photos": self.sampler.fingerprints(), "lost": self.sampler.lost, "validation": self.kept}
-        numbers |= {"extractor": self.extractor, "content_scale": getattr(self.stage.loss.content, "scale", None)}
+        numbers |= {"extractor": self.extractor, "ranks": self.ranks.size}
         self.checkpoints.save(self.done, arrays, numbers, self.scores.get(self.done))
         self.saved = self.done
 
     def _draw(self) -> None:
         try:
-            self.draw(self)
+            if self.ranks.first:
+                self.draw(self)
         except Exception as error:  # a figure that cannot be drawn must not end the training
             tqdm.write(f"no figures: {type(error).__name__}: {error}", file=sys.stderr)

@@ -15,6 +15,7 @@ from minisrgan.models import Discriminator, Generator
 from minisrgan.nn import Module
 from minisrgan.optim import EMA, Adam, piecewise
 from minisrgan.training.config import Config
+from minisrgan.training.parallel import ALONE, Ranks, found
 from minisrgan.training.repeat import repeatable
 from minisrgan.training.watch import measured
 
@@ -29,6 +30,7 @@ class SRResNetStage:
     """
 
     name = "srresnet"
+    ranks: Ranks = ALONE
     balance: AdversarialBalance | None = None
 
     def __init__(self, generator: Generator, content: Content, config: Config) -> None:
@@ -51,6 +53,7 @@ class SRResNetStage:
         generated, terms, gradients = repeatable(compare, low, generator)
         self.optimizer.zero_grad()
         generated.backward(_sum(gradients))
+        self.ranks.average(found(generator, self.modules()))
         self.optimizer.lr = self.lr(step)
         self.optimizer.step()
         if self.average:
@@ -73,6 +76,7 @@ class SRGANStage:
     """
 
     name = "srgan"
+    ranks: Ranks = ALONE
 
     def __init__(self, generator: Generator, discriminator: Discriminator, content: Content, config: Config) -> None:
         self.generator, self.discriminator = generator, discriminator
@@ -112,6 +116,7 @@ class SRGANStage:
             return generated, real_logits, fake_logits, d_loss
 
         generated, real_logits, fake_logits, d_loss = repeatable(judge, low, generator, discriminator)
+        self.ranks.average(found(discriminator, self.modules()))
         self.d_optimizer.lr = self.d_lr(step)
         self.d_optimizer.step()
         judged = {"d_loss": d_loss, "d_real": real_logits, "d_fake": fake_logits}
@@ -125,12 +130,13 @@ class SRGANStage:
 
         terms, gradients = repeatable(compare, low, discriminator)
         if self.balance:
-            weight = self.balance.weight(gradients["content"], gradients["adversarial"])
+            weight = self.balance.weight(gradients["content"], gradients["adversarial"], self.ranks.average)
             for part in terms, gradients:
                 part["adversarial"] = part["adversarial"] * weight
             judged["adversarial_weight"] = weight
         self.g_optimizer.zero_grad()
         generated.backward(_sum(gradients))
+        self.ranks.average(found(generator, self.modules()))
         self.g_optimizer.lr = self.g_lr(step)
         self.g_optimizer.step()
         if self.average:
