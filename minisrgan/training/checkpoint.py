@@ -202,3 +202,17 @@ def restore(stage: Stage, sampler: CropSampler, arrays: Arrays, state: Mapping[s
             xp = array_module(stage.generator.parameters()[0].data)
             stage.balance.ratio = xp.asarray(arrays["balance.ratio"])
         sampler.rng.bit_generator.state = state["rng"]
+
+
+def changed_photos(sampler: CropSampler, state: Mapping[str, Any]) -> list[str]:
+    """Return how a sampler's photos differ from those of a saved state; let it leave out those lost before."""
+    began, now, lost = state["photos"], sampler.fingerprints(), state.get("lost", {})
+    if isinstance(began, str):  # version 0.1 stored a checksum of names and sizes
+        sizes = sorted((name, (height, width, 3)) for name, (height, width, _) in now.items())
+        same = hashlib.sha256(repr(sizes).encode()).hexdigest() == began
+        return [] if same else ["other names or sizes"]
+    changed = [f"{name} is gone" for name in began if name not in now]
+    changed += [f"{name} is another picture" for name in now if now[name] != tuple(began.get(name, now[name]))]
+    changed += [f"{name} is new" for name in now if name not in began and name not in lost]
+    sampler.names, sampler.lost = list(began), dict(lost)
+    return changed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -21,7 +21,7 @@ from minisrgan.images import replacing, write_image
 from minisrgan.losses import VGGContent
 from minisrgan.models import Discriminator, Generator
 from minisrgan.threads import progress_bar
-from minisrgan.training.checkpoint import Checkpoints, locked, restore, state_of
+from minisrgan.training.checkpoint import Checkpoints, changed_photos, locked, restore, state_of
 from minisrgan.training.config import Config, known_settings, read_settings, write_config
 from minisrgan.training.content import content_loss, extractor
 from minisrgan.training.log import Log
@@ -92,8 +92,7 @@ class Run:
         self.resumed, self.saved, self.lost = True, self.done, len(self.sampler.lost)
         tqdm.write(f"goes on after step {self.done} of {self.stage.steps}")
         if (before := state.get("ranks", 1)) != self.ranks.size:
-            tqdm.write(f"on {self.ranks.size} ranks in place of {before}: sums have another order, and batch norm sees "
-                       "other parts of a batch, so the result is not that of an uninterrupted run")  # fmt: skip
+            tqdm.write(f"{self.ranks.size} ranks, before {before}: sums have another order, so the result differs")
 
     def _found(self, asked: Mapping[str, Any]) -> tuple[Config, int, dict[str, Array], dict[str, Any]]:
         """Return the settings to resume with, and the last checkpoint."""
@@ -119,10 +118,7 @@ class Run:
         interval = 0.2 if sys.stderr.isatty() else 10.0
         first = self.ranks.first
         with locked(self.folder) if first else nullcontext(), stop_signals(first) as self.asked:
-            if first:
-                self._open()
-            if not self.resumed:
-                self._checkpoint()  # it contains the weights of --init, so that a training killed early can resume
+            self._open()
             if self.done == steps:  # it may have been killed between its last checkpoint and this
                 self.publish()
                 self._draw()
@@ -155,7 +151,7 @@ class Run:
         self.done += 1
         if self.done % self.options.check_every == 0:
             arrays, state = self._state()
-            fix = "go on with --resume; if it happens again, use machines of one kind with the same versions of all"
+            fix = "go on with --resume; if it happens again, use machines of one kind, and one version of everything"
             require_same(self.ranks, f"step {self.done} of stage {self.name}", lambda: arrays | state, fix)
         return numbers, waited
 
@@ -219,8 +215,9 @@ class Run:
             told, fix = f"a multiple of {size}, the number of ranks", f"--batch {-(-config.batch // size) * size}"
             raise ConfigError("batch", expected=told, got=str(config.batch), fix=fix)
         photos, chosen, self.kept = options.photographs(config, kept)
-        self.sampler = self._joined(CropSampler(photos, config.crop, config.scale, rng))
+        self.sampler = CropSampler(photos, config.crop, config.scale, rng)
         self.sampler.part = self.ranks.rank, size
+        self.sampler.agree = lambda lost: {name: why for part in self.ranks.all(lost) for name, why in part.items()}
         fix = "give all ranks the same folder, on a file system that all machines share"
         require_same(self.ranks, "the photographs", self.sampler.fingerprints if size > 1 else dict, fix)
         self.validation = Validation(chosen, config.scale)
@@ -236,11 +233,6 @@ class Run:
             self.stage = SRGANStage(generator, discriminator, content, config)
         self.stage.ranks = self.ranks
 
-    def _joined(self, crops: CropSampler) -> CropSampler:
-        """Let the crops leave out what any rank has lost."""
-        crops.agree = lambda lost: {name: why for every in self.ranks.all(lost) for name, why in every.items()}
-        return crops
-
     def _state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return all that the next steps depend on."""
         arrays, numbers = state_of(self.stage, self.sampler)
@@ -253,23 +245,13 @@ class Run:
 
     def _crops(self, number: int, part: tuple[int, int] = (0, 1)) -> CropSampler:
         """Return another source of crops, independent of the training's, which depends only on the seed."""
-        rng = np.random.default_rng([self.config.seed, number])
-        crops = CropSampler(self.sampler.photos, self.config.crop, self.config.scale, rng)
-        crops.names, crops.part = list(self.sampler.names), part  # without the lost photographs
-        return self._joined(crops)
+        crops = copy.copy(self.sampler)  # without the lost photographs
+        crops.rng, crops.part, crops.lost = np.random.default_rng([self.config.seed, number]), part, {}
+        return crops
 
     def _require_same(self, state: Mapping[str, Any]) -> None:
         """Refuse other photographs or features: they would change the training without any sign."""
-        began, now, lost = state["photos"], self.sampler.fingerprints(), state.get("lost", {})
-        if isinstance(began, str):  # version 0.1 stored a checksum of names and sizes
-            sizes = sorted((name, (height, width, 3)) for name, (height, width, _) in now.items())
-            same = hashlib.sha256(repr(sizes).encode()).hexdigest() == began
-            changed = [] if same else ["other names or sizes"]
-        else:
-            changed = [f"{name} is gone" for name in began if name not in now]
-            changed += [f"{name} is another picture" for name in now if now[name] != tuple(began.get(name, now[name]))]
-            changed += [f"{name} is new" for name in now if name not in began and name not in lost]
-            self.sampler.names, self.sampler.lost = list(began), dict(lost)
+        changed = changed_photos(self.sampler, state)
         told, fix = "the photographs", "put them back; give the same --data and --validation"
         if not changed and state["extractor"] != self.extractor:
             told, changed = f"the extractor {state['extractor']}", [self.extractor or "none"]
@@ -279,16 +261,19 @@ class Run:
             raise CheckpointError("train --resume", expected=f"{told} that the training began with", got=got, fix=fix)
 
     def _open(self) -> None:
-        """Prepare the folder: remove leftovers of a killed process, write the settings, shorten the log."""
-        self.checkpoints.clean()
-        for path in self.folder.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
-        if not self.resumed and (steps := self.checkpoints.steps()):
-            told, got = f"a folder without a training of stage {self.name}", f"checkpoints up to step {steps[-1]}"
-            fix = "go on with it by --resume, or give another folder"
-            raise ConfigError(f"train --out {self.folder}", expected=told, got=got, fix=fix)
-        write_config(self.settings_file, self.config)
-        if self.log_file.is_file():  # keep the lines up to the checkpoint; the later steps are taken again
+        """Prepare the folder: remove leftovers of a killed process, write the settings and the first checkpoint."""
+        if self.ranks.first:
+            self.checkpoints.clean()
+            for path in self.folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
+            if not self.resumed and (steps := self.checkpoints.steps()):
+                told, got = f"a folder without a training of stage {self.name}", f"checkpoints up to step {steps[-1]}"
+                fix = "go on with it by --resume, or give another folder"
+                raise ConfigError(f"train --out {self.folder}", expected=told, got=got, fix=fix)
+            write_config(self.settings_file, self.config)
+        if not self.resumed:
+            self._checkpoint()  # it contains the weights of --init, so that a training killed early can resume
+        if self.ranks.first and self.log_file.is_file():  # keep what the checkpoint has; the later steps come again
             lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
             with replacing(self.log_file) as temporary:
                 temporary.write_text("".join(lines[: self.done]), encoding="utf-8")
