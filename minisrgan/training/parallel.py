@@ -100,7 +100,7 @@ class MPIRanks(Ranks):
         Formula  rank r adds the r-th part of all ranks' buffers, in the order of the ranks; then all get all parts.
                  MPI's own sum has an order that depends on the library and on where the ranks run.
         """
-        arrays = list(arrays)
+        arrays = [np.asarray(array) if isinstance(array, np.generic) else array for array in arrays]
         self._meet()
         xp, edges = array_module(arrays[0]), [0, *accumulate(array.size for array in arrays)]
         padding = xp.zeros(-edges[-1] % self.size, arrays[0].dtype)
@@ -113,8 +113,7 @@ class MPIRanks(Ranks):
         flat = xp.asarray(flat)
         means = [flat[a:b].reshape(array.shape) for array, (a, b) in zip(arrays, pairwise(edges), strict=True)]
         for array, average in zip(arrays, means, strict=True):
-            if array.ndim:
-                array[...] = average
+            array[...] = average
         return means
 
     def same(self, work: Callable[[], T]) -> T:
