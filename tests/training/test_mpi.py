@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.numpy import load_file
 
 from minisrgan.images import write_image
 from minisrgan.training import Checkpoints, Config, Options, Run
@@ -89,8 +90,9 @@ def final(folder: Path) -> tuple[Any, ...]:
     found = Checkpoints(folder / "checkpoints", "srgan").load()
     assert found is not None
     step, arrays, state = found
-    published = [(folder / f"srgan{part}.safetensors").read_bytes() for part in ("", "_discriminator")]
-    return step, {name: array.tobytes() for name, array in arrays.items()}, state["rng"], state["adam_steps"], published
+    for part in "", "_discriminator":
+        arrays |= {f"published{part}.{k}": v for k, v in load_file(folder / f"srgan{part}.safetensors").items()}
+    return step, {name: array.tobytes() for name, array in arrays.items()}, state["rng"], state["adam_steps"]
 
 
 MOMENTS = [(2, 1, 18)]
