@@ -72,7 +72,7 @@ def test_three_ranks_and_twice() -> None:
 
 
 def three(ranks: Ranks) -> list[State]:
-    return steps(ranks, NOWHERE, 3, replace(CONFIG, batch=3))
+    return steps(ranks, NOWHERE, 3, replace(CONFIG, batch=6))
 
 
 def gradients(ranks: Ranks, low: Array, high: Array) -> list[Array]:
@@ -306,12 +306,12 @@ def test_a_signal_to_one_rank_stops_all_at_the_same_step(tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("_no_redirection")
 def test_ranks_that_have_come_apart_are_named(tmp_path: Path) -> None:
-    """One bit, from a machine of another kind: the mean of the gradients of two networks is that of neither."""
+    """A machine of another kind rounds otherwise: the mean of the gradients of two networks is that of neither."""
 
-    def bit(training: Run) -> None:
-        training.stage.generator.conv_last.bias.data.view(np.int32)[0] ^= 1
+    def drift(training: Run) -> None:
+        training.stage.generator.conv_last.bias.data += np.float32(1e-4)
 
-    ends = on_ranks(2, lambda ranks: failing(ranks, tmp_path, on(1, 3, bit), check_every=2))
+    ends = on_ranks(2, lambda ranks: failing(ranks, tmp_path, on(1, 3, drift), check_every=2))
     assert isinstance(ends[0], RanksError)
     assert "step 4 of stage srgan" in str(ends[0])
     assert "generator.conv_last.bias differs between rank 0 and rank 1" in str(ends[0])
