@@ -10,13 +10,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout
-from hashlib import sha256
 from itertools import accumulate, count, pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
-from minisrgan.backend import Array, array_module, is_array, threads, to_numpy
+from minisrgan.backend import Array, array_module, threads, to_numpy
 from minisrgan.errors import MinisrganError, RanksError
 from minisrgan.nn import Module
 
@@ -196,17 +195,3 @@ def started() -> Ranks:
     mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     sharing = sum(not mine.isdisjoint(theirs) for theirs in machine.allgather(mine))
     return MPIRanks(world, machine.rank, max(1, len(mine) // sharing))
-
-
-def require_same(ranks: Ranks, where: str, what: Callable[[], dict[str, Any]], fix: str) -> None:
-    """Raise RanksError with the first part of something that is not the same on all ranks; arrays by their hash."""
-    if ranks.size == 1:
-        return
-    found = what()
-    parts = found | {name: sha256(to_numpy(array)).digest() for name, array in found.items() if is_array(array)}
-    first, *others = ranks.all(parts)
-    for rank, theirs in enumerate(others, 1):
-        if different := [name for name in {**first, **theirs} if first.get(name) != theirs.get(name)]:
-            more = f", and {len(different) - 1} more" * (len(different) > 1)
-            got = f"{different[0]} differs between rank 0 and rank {rank}{more}"
-            raise RanksError(where, "the same on all ranks", got, fix)

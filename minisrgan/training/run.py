@@ -21,13 +21,12 @@ from minisrgan.images import replacing, write_image
 from minisrgan.losses import VGGContent
 from minisrgan.models import Discriminator, Generator
 from minisrgan.threads import progress_bar
-from minisrgan.training.checkpoint import Checkpoints, changed_photos, locked, restore, state_of
+from minisrgan.training.checkpoint import Checkpoints, changed_photos, locked, require_same, restore, state_of
 from minisrgan.training.config import Config, known_settings, read_settings, write_config
 from minisrgan.training.content import content_loss, extractor
 from minisrgan.training.log import Log
 from minisrgan.training.loop import rehearse, take_step
 from minisrgan.training.options import Options
-from minisrgan.training.parallel import require_same
 from minisrgan.training.publish import Validation, published, recalibrate
 from minisrgan.training.stages import SRGANStage, SRResNetStage, Stage
 from minisrgan.training.stop import Stopped, stop_signals

@@ -21,8 +21,9 @@ from minisrgan.images import write_image
 from minisrgan.models import Generator
 from minisrgan.ops import mse
 from minisrgan.training import Config, Options, Run, state_of
+from minisrgan.training.checkpoint import require_same
 from minisrgan.training.loop import take_step
-from minisrgan.training.parallel import ALONE, Left, MPIRanks, Ranks, found, require_same, started
+from minisrgan.training.parallel import ALONE, Left, MPIRanks, Ranks, found, started
 from tests.training.ranks import on_ranks
 from tests.training.test_resume import SMALL, State, differences, photo
 
