@@ -6,6 +6,7 @@ import copy
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +20,8 @@ T = TypeVar("T")
 class World:
     """What the threads share."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, info: dict[str, str]) -> None:
+        self.info = info  # the answers of the MPI library
         self.size, self.slots, self.barrier = size, [None] * size, threading.Barrier(size, timeout=60)
 
 
@@ -48,28 +50,27 @@ class Comm:
 
     def Alltoall(self, send: Array, receive: Array) -> None:
         share = len(send) // self.size
-        receive[...] = np.concatenate([other[self.rank * share :][:share] for other in self.allgather(send)])
+        parts = [other[self.rank * share :][:share] for other in self.allgather(memory(send))]
+        memory(receive)[...] = np.concatenate(parts)
 
     def Allgather(self, send: Array, receive: Array) -> None:
-        receive[...] = np.concatenate(self.allgather(send))
+        memory(receive)[...] = np.concatenate(self.allgather(memory(send)))
 
-    def Get_info(self) -> dict[str, str]:
-        return Info()
+    def Get_info(self) -> Any:
+        return SimpleNamespace(Get=self.world.info.get)
 
     def Abort(self, status: int) -> None:
         self.world.barrier.abort()
 
 
-class Info(dict[str, str]):
-    """The answers of an MPI library that knows nothing of GPUs."""
-
-    def Get(self, key: str) -> str | None:
-        return self.get(key)
+def memory(array: Any) -> Array:
+    """Return the memory of an array, which a library that can send from GPUs reads where it is."""
+    return array if isinstance(array, np.ndarray) else array._array
 
 
-def on_ranks(size: int, work: Callable[[MPIRanks], T]) -> list[T]:
+def on_ranks(size: int, work: Callable[[MPIRanks], T], **info: str) -> list[T]:
     """Do the same work on several ranks at once; return what it gives on each."""
-    world = World(size)
+    world = World(size, info)
 
     def one(rank: int) -> T:
         try:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from minisrgan import Tensor
-from minisrgan.backend import Array
+from minisrgan.backend import Array, choose_device
 from minisrgan.data import CropSampler, load_photos
 from minisrgan.errors import CheckpointError, ConfigError, NonFiniteError, RanksError
 from minisrgan.images import write_image
@@ -24,6 +25,7 @@ from minisrgan.training import Config, Options, Run, state_of
 from minisrgan.training.checkpoint import require_same
 from minisrgan.training.loop import take_step
 from minisrgan.training.parallel import ALONE, Left, MPIRanks, Ranks, found, started
+from tests.gpu import standin
 from tests.training.ranks import on_ranks
 from tests.training.test_resume import SMALL, State, differences, photo
 
@@ -108,6 +110,40 @@ def test_sums_are_in_the_order_of_the_ranks() -> None:
     for means in on_ranks(3, average):
         assert [array.tolist() for array in means] == [[[0], [0]], 0, [0, 0]]
         assert {array.dtype for array in means} == {np.dtype("float32")}
+
+
+@pytest.mark.parametrize("kinds", ["system", "system,cuda"])
+def test_arrays_of_a_gpu_are_averaged_there(kinds: str) -> None:
+    """Through the host's memory if the MPI library does not say that it sends from a GPU's."""
+    values = [np.random.default_rng(rank).normal(size=(3, 5)).astype(np.float32) for rank in range(2)]
+    sent: list[str] = []
+
+    with standin.installed(False) as cupy:
+
+        def average(ranks: MPIRanks) -> list[Array]:
+            real = ranks.comm.Alltoall
+            ranks.comm.Alltoall = lambda send, receive: (sent.append(type(send).__module__), real(send, receive))
+            arrays = [cupy.asarray(values[ranks.rank]), cupy.asarray(values[ranks.rank]).sum()]
+            means = ranks.average(arrays)
+            assert arrays[0].get().tobytes() == means[0].get().tobytes()
+            return [mean.get() for mean in means]
+
+        for mean, total in on_ranks(2, average, mpi_memory_alloc_kinds=kinds):
+            np.testing.assert_array_equal(mean, (values[0] + values[1]) / 2)
+            assert total == pytest.approx((values[0].sum() + values[1].sum()) / 2, rel=1e-6)
+    assert set(sent) == {"numpy" if kinds == "system" else "tests.gpu.standin"}
+
+
+def test_each_rank_of_a_machine_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All on the first one: its memory is full at once, and the others wait for nothing."""
+    asked: list[str] = []
+    runtime = SimpleNamespace(getDeviceCount=lambda: 2)
+    cuda = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+    monkeypatch.setattr("minisrgan.backend._import_cupy", lambda device: cuda)
+    monkeypatch.setattr("minisrgan.backend.to_device", lambda array, device: asked.append(device) or array)
+    assert [choose_device("cuda", local) for local in range(4)] == ["cuda", "cuda:1", "cuda:0", "cuda:1"]
+    assert [choose_device(name, 1) for name in ("auto", "cuda:0", "cpu")] == ["cuda:1", "cuda:0", "cpu"]
+    assert len(asked) == 7
 
 
 def test_the_parts_of_a_batch_are_the_batch() -> None:
