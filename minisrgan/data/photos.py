@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,7 +192,8 @@ class CropSampler:
                 raise DataError("CropSampler", expected=told, got=f"{name}: {photo.shape}, {photo.dtype}", fix=fix)
         self.photos, self.names, self.lost = photos, list(photos), dict[str, str]()
         self.crop, self.scale, self.rng, self.augment = crop, scale, rng, augment
-        self.part, self.agree = (0, 1), _same
+        self.part = 0, 1
+        self.agree: Callable[[dict[str, str]], dict[str, str]] = dict
 
     def fingerprints(self) -> dict[str, Fingerprint]:
         """Return the fingerprints of all photos: with other photos, the same random numbers would give other crops."""
@@ -270,8 +271,3 @@ class CropSampler:
     def _cut(self, photo: Array, top: int, left: int, turns: int, mirror: bool) -> Array:
         crop = photo[top : top + self.crop, left : left + self.crop]
         return np.ascontiguousarray(np.rot90(crop[:, ::-1] if mirror else crop, turns))
-
-
-def _same(lost: Mapping[str, str]) -> dict[str, str]:
-    """Return what a single process has lost."""
-    return dict(lost)

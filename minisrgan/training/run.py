@@ -178,7 +178,7 @@ class Run:
         it at once with Stopped; the files published before remain.
         """
         config, came = self.config, self.asked()
-        crops = self._crops(1, self.sampler.part)
+        crops = self._crops(1)
 
         def lows() -> Iterator[Array]:
             for _ in range(config.bn_batches):
@@ -215,7 +215,6 @@ class Run:
             raise ConfigError("batch", expected=told, got=str(config.batch), fix=fix)
         photos, chosen, self.kept = options.photographs(config, kept)
         self.sampler = CropSampler(photos, config.crop, config.scale, rng)
-        self.sampler.part = self.ranks.rank, size
         self.sampler.agree = lambda lost: {name: why for part in self.ranks.all(lost) for name, why in part.items()}
         fix = "give all ranks the same folder, on a file system that all machines share"
         require_same(self.ranks, "the photographs", self.sampler.fingerprints if size > 1 else dict, fix)
@@ -223,6 +222,7 @@ class Run:
         crops = (self._crops(2).batch(config.batch)[1] for _ in range(config.calibrate))
         originals = (part for batch in crops for part in np.split(batch, size))  # no larger than in a step
         content = content_loss(config.content, options.vgg, originals, options.device)
+        self.sampler.part = self.ranks.rank, size  # from here on
         self.extractor = extractor(config.content, options.vgg)
         generator.to(options.device)
         if self.name == "srresnet":
@@ -242,10 +242,10 @@ class Run:
         if isinstance(content := self.stage.loss.content, VGGContent):
             content.scale = state.get("content_scale", content.scale)  # as calibrated when the training began
 
-    def _crops(self, number: int, part: tuple[int, int] = (0, 1)) -> CropSampler:
+    def _crops(self, number: int) -> CropSampler:
         """Return another source of crops, independent of the training's, which depends only on the seed."""
         crops = copy.copy(self.sampler)  # without the lost photographs
-        crops.rng, crops.part, crops.lost = np.random.default_rng([self.config.seed, number]), part, {}
+        crops.rng, crops.lost = np.random.default_rng([self.config.seed, number]), {}
         return crops
 
     def _require_same(self, state: Mapping[str, Any]) -> None:

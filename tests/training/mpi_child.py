@@ -32,7 +32,7 @@ def words(folder: Path, out: str, steps: int = 4) -> list[str]:
     """Return the arguments of a tiny training."""
     settings = ("channels=4", "blocks=1", "d_channels=2", "d_head_start=1", "bn_batches=1", "ema=0.9")
     return ["train", "--stage", "srgan", "--from-scratch", "--data", str(folder / "photos"), "--out", str(folder / out),
-            "--steps", str(steps), "--crop", "16", "--batch", "4", "--save-every", "2", "--check-every", "2",
+            "--steps", str(steps), "--crop", "16", "--batch", "8", "--save-every", "2", "--check-every", "2",
             *(word for setting in settings for word in ("--set", setting))]  # fmt: skip
 
 
