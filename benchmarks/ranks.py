@@ -2,9 +2,10 @@
 
     mpiexec -n 2 python -m benchmarks.ranks
 
-Each rank computes on one thread. Rank 0 alone and all ranks together take turns, in the same processes, so that other
-work on the machine slows both; only the ratio says something. While rank 0 works alone the others sleep. Every rank
-needs a core of its own; the line that is printed has the load of the machine, which should not be above the ranks.
+Each rank computes on one thread. Rank 0 alone and all ranks together take turns, in the same processes; while rank 0
+works alone the others sleep. Every rank needs a core of its own: on a machine with more work than cores two processes
+get twice the time of one, and the ratio is too good. Then the load that is printed is above the number of ranks, and
+only the processor time of rank 0 says something; it leaves out what waiting for the others and for memory costs.
 """
 
 from __future__ import annotations
@@ -35,26 +36,28 @@ def main() -> None:
     photos = {str(n): rng.integers(0, 256, (args.crop + 32, args.crop + 32, 3), np.uint8) for n in range(args.batch)}
     stage = SRResNetStage(Generator(rng=rng), content_loss("mse"), Config())
 
-    def seconds(ranks: Ranks) -> float:
-        """Take one step; return its time."""
+    def seconds(ranks: Ranks) -> tuple[float, float]:
+        """Take one step; return its time, and the processor time of this rank."""
         sampler = CropSampler(photos, args.crop, 4, np.random.default_rng(1))
         stage.ranks, sampler.part = ranks, (ranks.rank, ranks.size)
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         take_step(stage, sampler, args.batch, 1)
-        return time.perf_counter() - began
+        return time.perf_counter() - began, time.process_time() - used
 
     pairs = []
     with threads(1), together.together():
         for _ in range(args.rounds + 1):
             together.all(0)
-            alone = seconds(ALONE) if together.first else 0.0
+            alone = seconds(ALONE) if together.first else (0.0, 0.0)
             together.all(0)  # the others wait here
             pairs.append((alone, seconds(together)))
+        pairs = pairs[1:]  # the first warms up
         if together.first:
-            one, many = (statistics.median(times) for times in zip(*pairs[1:], strict=True))  # the first warms up
-            ratio = statistics.median(alone / shared for alone, shared in pairs[1:])
-            print(f"{args.batch} crops of {args.crop}: {one:.2f} s on 1 rank, {many:.2f} s on {together.size} ranks, "
-                  f"{ratio:.2f} times the images a second; load {os.getloadavg()[0]:.1f}")  # fmt: skip
+            for kind, word in enumerate(("elapsed", "processor time of rank 0")):
+                one, many = (statistics.median(pair[n][kind] for pair in pairs) for n in (0, 1))
+                ratio = statistics.median(alone[kind] / shared[kind] for alone, shared in pairs)
+                print(f"{args.batch} crops of {args.crop}, {word}: {one:.2f} s on 1 rank, {many:.2f} s on "
+                      f"{together.size} ranks: ratio {ratio:.2f}; load {os.getloadavg()[0]:.1f}")  # fmt: skip
 
 
 if __name__ == "__main__":

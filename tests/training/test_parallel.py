@@ -98,8 +98,8 @@ def test_the_averaged_gradient_is_that_of_the_whole_batch(size: int) -> None:
 
 
 def test_sums_are_in_the_order_of_the_ranks() -> None:
-    """(1e8 + 1) - 1e8 is 0 in float32 and (1e8 - 1e8) + 1 is not: MPI's own sum may take either order."""
-    values = np.float32([1e8, 1, -1e8])
+    """(1e8 - 1e8) + 1 is 1 and (1 - 1e8) + 1e8 is 0 in float32: MPI's own sum may take either order."""
+    values = np.float32([1e8, -1e8, 1])
 
     def average(ranks: MPIRanks) -> list[Array]:
         arrays = [np.full((2, 1), values[ranks.rank]), values[ranks.rank], np.full(2, values[-1 - ranks.rank])]
@@ -107,8 +107,9 @@ def test_sums_are_in_the_order_of_the_ranks() -> None:
         assert arrays[0].tobytes() == first.tobytes()  # in place
         return [first, number, last]
 
+    third = (np.float32(1) / 3).item()
     for means in on_ranks(3, average):
-        assert [array.tolist() for array in means] == [[[0], [0]], 0, [0, 0]]
+        assert [array.tolist() for array in means] == [[[third], [third]], third, [0, 0]]
         assert {array.dtype for array in means} == {np.dtype("float32")}
 
 
