@@ -90,7 +90,7 @@ class MPIRanks(Ranks):
     def __init__(self, comm: Any, local: int = 0, cores: int = 1) -> None:
         self.comm, self.rank, self.size, self.local, self.cores = comm, comm.rank, comm.size, local, cores
         self.first = self.rank == 0
-        # MPI 4.1, sec. 12.4.3: kinds of memory that the library can send from. One that does not answer gets copies.
+        # MPI 4.1, memory allocation kinds: what the library can send from. One that does not answer gets copies.
         self.on_gpu = "cuda" in (comm.Get_info().Get("mpi_memory_alloc_kinds") or "")
 
     def average(self, arrays: Iterable[Array]) -> list[Array]:
