@@ -412,3 +412,25 @@ def test_mpi4py_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(RanksError, match=r"(?s)a training on 4 ranks.*minisrgan\[mpi\]"):
         started()
+
+
+def test_the_mpi_of_another_mpiexec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process would be rank 0 of one: four trainings that overwrite each other's files."""
+    world = SimpleNamespace(COMM_WORLD=SimpleNamespace(size=1), Get_library_version=lambda: "Open MPI v5\nmore")
+    monkeypatch.setenv("PMI_SIZE", "4")
+    monkeypatch.setitem(sys.modules, "mpi4py", SimpleNamespace(MPI=world))
+    with pytest.raises(RanksError, match=r"(?s)a training on 4 ranks.*Open MPI v5, which sees 1"):
+        started()
+
+
+def test_a_second_interrupt_aborts() -> None:
+    """The others may wait in an exchange, or hang: only the MPI library can end them."""
+    aborted: list[int] = []
+
+    def interrupted(ranks: MPIRanks) -> None:
+        ranks.comm.Abort = aborted.append
+        with pytest.raises(KeyboardInterrupt), ranks.together():
+            raise KeyboardInterrupt
+
+    on_ranks(1, interrupted)
+    assert aborted == [130]
