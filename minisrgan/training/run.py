@@ -219,7 +219,8 @@ class Run:
         fix = "give all ranks the same folder, on a file system that all machines share"
         require_same(self.ranks, "the photographs", self.sampler.fingerprints if size > 1 else dict, fix)
         self.validation = Validation(chosen, config.scale)
-        crops = (self._crops(2).batch(config.batch)[1] for _ in range(config.calibrate))
+        other = self._crops(2)
+        crops = (other.batch(config.batch)[1] for _ in range(config.calibrate))
         originals = (part for batch in crops for part in np.split(batch, size))  # no larger than in a step
         content = content_loss(config.content, options.vgg, originals, options.device)
         self.sampler.part = self.ranks.rank, size  # from here on
