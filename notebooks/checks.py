@@ -4,24 +4,31 @@
 
 What the right answer is, on which inputs it is tried, and which wrong answers are known stands in
 ``exercises/nNN.py``, a dictionary EXERCISES of number -> `Exercise`. A check compares shape, value and, where inputs
-ask for one, gradient; a wrong answer is looked up among the known ones first, then among the common ones (a wrong sign,
-a factor, a transposition), and else the first wrong element is shown. It never raises, so that the run goes on.
+ask for one, gradient, in several trials. A wrong answer is looked up among the known ones first; then the kinds of
+``diagnose.py`` and ``written.py`` are tried: a missing return, a change in place, an argument that is not used, a sum
+over one axis too many, one part that is wrong. What is right is said, too. A check never raises, so that the run goes
+on. A right answer is kept in ``mine.py``, see ``keep.py``.
 """
 
 from __future__ import annotations
 
-import traceback
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib import import_module
+from types import GeneratorType
 from typing import Any
 
 import numpy as np
 
+import keep
+import written
+from diagnose import Array, Pair, describe, same
 from minisrgan import Tensor
 
 _SIGNS = {"right": ("✓", "#0072B2"), "wrong": ("✗", "#D55E00"), "open": ("○", "#666666")}
+Inputs = Callable[[np.random.Generator], Sequence[Any]]
 
 
 @dataclass
@@ -34,21 +41,28 @@ class Exercise:
     mistakes  what to say -> the function (or value) that makes this mistake
     names     what the results are called, in order
     rtol      error allowed, relative to the largest magnitude of the right answer
+    cases     more trials: "with stride 2", "where D never wins" -> its inputs
+    parts     from the arguments, name -> mask of the part of the result: "where x < 0"
+    also      one more look at an answer whose numbers are right; what is wrong with it, or nothing
     """
 
     right: Any
-    inputs: Callable[[np.random.Generator], Sequence[Any]] = lambda rng: ()
+    inputs: Inputs = lambda rng: ()
     mistakes: Mapping[str, Any] = field(default_factory=dict)
     names: Sequence[str] = ("the result",)
     rtol: float = 1e-4
+    cases: Mapping[str, Inputs] = field(default_factory=dict)
+    parts: Callable[..., Mapping[str, Array]] = lambda *given: {}
+    also: Callable[[Any], str] = lambda answer: ""
 
 
 @dataclass
 class Verdict:
-    """The answer of a check: "right", "wrong" or "open" (not done yet), and a sentence."""
+    """The answer of a check: "right", "wrong" or "open" (not done yet), a sentence, and the share that is right."""
 
     state: str
     text: str
+    share: float = 0.0
 
     def __repr__(self) -> str:
         """Show it in one line."""
@@ -61,24 +75,54 @@ class Verdict:
 
 
 class NotDone(Exception):
-    """The stub is still in its place."""
+    """The stub is still in its place, or a part of it: the text says which."""
 
 
-def check(number: str, answer: Any) -> Verdict:
+@dataclass
+class Trial:
+    """One call of the student's function: what it raised or lacks, or what it returned beside the right results."""
+
+    case: str
+    make: Callable[[], Sequence[Any]]
+    given: Sequence[Any]
+    right: list[Array]
+    got: list[Any] = field(default_factory=list)
+    problem: str = ""
+    undone: bool = False  # raised NotImplementedError
+    changed: list[str] = field(default_factory=list)  # arguments that were changed in place
+
+    def fine(self, rtol: float) -> bool:
+        """Say whether the results are right."""
+        return not self.problem and len(self.got) == len(self.right) and all(map(_same(rtol), self.got, self.right))
+
+
+def _same(rtol: float) -> Callable[[Any, Array], bool]:
+    return lambda got, right: isinstance(got, np.ndarray) and _level(got, right) and same(got, right, rtol)
+
+
+def _level(got: Array, right: Array) -> bool:
+    """A photo of bytes is wanted as bytes."""
+    return right.dtype != np.uint8 or got.dtype == np.uint8
+
+
+def check(number: str, answer: Any, keep_it: bool = True) -> Verdict:
     """Check the answer to an exercise; see the module's text.
 
-    number  of notebook and exercise, such as "3.1"
-    answer  the student's function, or value
+    number   of notebook and exercise, such as "3.1"
+    answer   the student's function, or value
+    keep_it  store a right answer that was written in a notebook in mine.py
     """
     exercise = find(number)
     try:
-        problem = _problem(exercise, answer)
-    except NotDone:
-        return Verdict("open", f"Exercise {number}: not done yet.")
+        problem, share = judge(exercise, answer)
+    except NotDone as undone:
+        return Verdict("open", f"Exercise {number}: {undone or 'not done yet.'}", getattr(undone, "share", 0.0))
     if problem:
-        return Verdict("wrong", f"Exercise {number}: {problem}")
+        return Verdict("wrong", f"Exercise {number}: {problem}", share)
     checked = "shape, value and gradient" if _has_gradient(exercise) else "shape and value"
-    return Verdict("right", f"Exercise {number} is right: {checked if callable(exercise.right) else 'the value'}.")
+    text = f"Exercise {number} is right: {checked if callable(exercise.right) else 'the value'}."
+    kept = keep.keep(number, answer, right=lambda kept: not judge(exercise, kept)[0]) if keep_it else ""
+    return Verdict("right", f"{text} {kept}".rstrip(), 1.0)
 
 
 def find(number: str) -> Exercise:
@@ -88,62 +132,107 @@ def find(number: str) -> Exercise:
     return exercise
 
 
+def judge(exercise: Exercise, answer: Any) -> tuple[str, float]:
+    """Return what is wrong, or nothing; and the share of the trials and results that is right."""
+    if answer is ... or answer is None:
+        raise NotDone
+    if not callable(exercise.right):
+        return _judge_value(exercise, answer)
+    if not callable(answer):
+        return f"give the function itself to check, not what it returns; this is {type(answer).__name__}.", 0.0
+    if told := written.wrong_call(answer, exercise.inputs(np.random.default_rng(0))):
+        return told, 0.0
+    with np.errstate(all="ignore"):  # a division by 0 shows in the result
+        problem, share = _stage(exercise, answer, _results, exercise.names)
+        if problem:
+            return problem, share
+        if _has_gradient(exercise):
+            asked = [a for a in exercise.inputs(np.random.default_rng(0)) if isinstance(a, Tensor) and a.requires_grad]
+            names = [f"the gradient of input {position}" for position in range(len(asked))]
+            problem, share = _stage(exercise, answer, _gradients, names)
+            if problem:
+                return f"the value is right; {problem}", (1 + share) / 2
+    return exercise.also(answer), 0.5
+
+
+def _judge_value(exercise: Exercise, answer: Any) -> tuple[str, float]:
+    got, right = (_numbers(v) for v in (answer, exercise.right))
+    if _same(exercise.rtol)(got, right):
+        return "", 1.0
+    for expected, mistake in exercise.mistakes.items():
+        if _same(exercise.rtol)(got, _numbers(mistake)):
+            return expected, 0.0
+    return f"{exercise.names[0]} {describe([Pair(got, right)], exercise.rtol)}", 0.0
+
+
 def _has_gradient(exercise: Exercise) -> bool:
     given = exercise.inputs(np.random.default_rng(0))
     return any(isinstance(x, Tensor) and x.requires_grad for x in given)
 
 
-def _problem(exercise: Exercise, answer: Any) -> str:
-    """Return what is wrong, or nothing."""
-    if not callable(exercise.right):
-        return _compare(exercise, answer, _results, exercise.names)
-    if answer is ...:
+# Trials
+
+
+def _inputs(exercise: Exercise) -> list[tuple[str, Callable[[], Sequence[Any]]]]:
+    """List the trials: case -> what makes its arguments anew, as often as it is called."""
+    ordinary = [("", lambda seed=seed: exercise.inputs(np.random.default_rng(seed))) for seed in (0, 1)]
+    return ordinary + [(case, lambda make=make: make(np.random.default_rng(2))) for case, make in exercise.cases.items()]
+
+
+def _stage(exercise: Exercise, answer: Any, compute: Any, names: Sequence[str]) -> tuple[str, float]:
+    """Compare values, or gradients: what is wrong, and the share that is right."""
+    trials = [_try(exercise, answer, compute, case, make) for case, make in _inputs(exercise)]
+    fine = [trial.fine(exercise.rtol) for trial in trials]
+    if all(fine):
+        changed = next((t.changed for t in trials if t.changed), [])
+        return (f"the result is right, but {_in_place(changed)}" if changed else ""), 0.5
+    if compute is _gradients and all(t.undone for t in trials):
+        undone = NotDone("the value is right; the gradient, `backward`, is not done yet.")
+        undone.share = 0.5  # type: ignore[attr-defined]
+        raise undone
+    if all(t.undone for t in trials):
         raise NotDone
-    return _trial(exercise, answer, 0) or _trial(exercise, answer, 1)
+    share = float(np.mean([sum(map(_same(exercise.rtol), t.got, t.right)) / len(t.right) for t in trials]))
+    return _complaint(exercise, answer, compute, names, trials, fine), share
 
 
-def _trial(exercise: Exercise, answer: Any, seed: int) -> str:
-    """Call the student's function, then the right one and the known mistakes, each with copies of the same inputs."""
-
-    def values(function: Any) -> list[np.ndarray]:
-        return _results(function(*exercise.inputs(np.random.default_rng(seed))))
-
-    def gradients(function: Any) -> list[np.ndarray]:
-        return _gradients(function, exercise.inputs(np.random.default_rng(seed)))
-
-    problem = _attempt(answer, values) or _compare(exercise, answer, values, exercise.names)
-    if problem or not _has_gradient(exercise):
-        return problem
-    names = [f"the gradient of input {position}" for position in range(len(gradients(exercise.right)))]
-    problem = _attempt(answer, gradients) or _compare(exercise, answer, gradients, names)
-    return f"the value is right; {problem}" if problem else ""
-
-
-def _attempt(answer: Any, compute: Callable[[Any], Any]) -> str:
-    """Call the student's function; say what it raised, and in which of its lines."""
-    if not callable(answer):
-        return f"give the function itself to check, not what it returns; this is {type(answer).__name__}."
+def _try(exercise: Exercise, answer: Any, compute: Any, case: str, make: Callable[[], Sequence[Any]]) -> Trial:
+    given, before = make(), make()
+    trial = Trial(case, make, before, compute(exercise.right, make()))
     try:
-        compute(answer)
-    except (NotDone, NotImplementedError):
-        raise NotDone from None
+        trial.got = compute(answer, given)
+    except NotImplementedError:
+        trial.problem, trial.undone = "a part of it is not done yet.", True
     except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if "ipykernel" in f.filename and f.line]
-        where = f" in the line: {frames[-1].line}" if frames else ""
-        return f"your code raised {type(error).__name__}{where}\n{error}"
-    return ""
+        trial.problem = written.error_text(error)
+    pairs = zip([*written.names_of(exercise.right), *("input",) * len(before)], given, before, strict=False)
+    trial.changed = [name for name, now, then in pairs if not _unchanged(now, then)]
+    return trial
 
 
-def _results(value: Any) -> list[np.ndarray]:
-    """Return results as a list of arrays; a stub returns ... or None."""
-    values = value if isinstance(value, tuple | list) else [value]
-    if any(v is ... or v is None for v in values):
-        raise NotDone
-    arrays = [np.asarray(v.numpy() if isinstance(v, Tensor) else v) for v in values]
-    return [a.astype(float) if a.dtype.kind in "uib" else a for a in arrays]  # differences of bytes would wrap around
+def _unchanged(now: Any, then: Any) -> bool:
+    if isinstance(now, list | tuple):
+        return len(now) == len(then) and all(map(_unchanged, now, then))
+    now, then = (a.data if isinstance(a, Tensor) else a for a in (now, then))
+    return not isinstance(now, np.ndarray) or np.array_equal(now, then, equal_nan=True)
 
 
-def _gradients(function: Any, given: Sequence[Any]) -> list[np.ndarray]:
+def _results(function: Any, given: Sequence[Any]) -> list[Any]:
+    """Return the results as a list of arrays; what is still `...`, or None, stays."""
+    value = function(*given)
+    if isinstance(value, GeneratorType | map | zip | filter):
+        raise TypeError("it returns a generator, which computes nothing yet: make a list or an array of it")
+    return [v if v is ... or v is None else _numbers(v) for v in (value if isinstance(value, tuple | list) else [value])]
+
+
+def _numbers(value: Any) -> Array:
+    try:
+        return np.asarray(value.numpy() if isinstance(value, Tensor) else value)
+    except ValueError:  # rows of different lengths
+        return np.array(value, dtype=object)
+
+
+def _gradients(function: Any, given: Sequence[Any]) -> list[Any]:
     """Return the gradient of each input that asks for one, for a random gradient of the result."""
     y = function(*given)
     if not isinstance(y, Tensor):
@@ -155,56 +244,133 @@ def _gradients(function: Any, given: Sequence[Any]) -> list[np.ndarray]:
     return [np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in asked]
 
 
-def _compare(exercise: Exercise, answer: Any, compute: Callable[[Any], list[np.ndarray]], names: Sequence[str]) -> str:
-    """Say what is wrong with what is computed from an answer: a known mistake, or what it looks like."""
-    got, right = compute(answer), compute(exercise.right)
-    if _alike(got, right, exercise.rtol):
-        return ""
-    for told, mistake in exercise.mistakes.items():
-        try:
-            if _alike(got, compute(mistake), exercise.rtol):
-                return told
-        except Exception:  # a mistake need not work on every input
-            continue
-    if len(got) != len(right):
-        return f"{len(right)} results are wanted ({', '.join(names)}), yours returns {len(got)}."
-    wrong = [pair for pair in zip(names, got, right, strict=True) if not _alike([pair[1]], [pair[2]], exercise.rtol)]
-    name, a, b = wrong[0]
-    return f"{name} {_look(a, b, exercise.rtol)}"
+# What is wrong
 
 
-def _alike(got: list[np.ndarray], right: list[np.ndarray], rtol: float) -> bool:
-    if [a.shape for a in got] != [b.shape for b in right]:
+def _in_place(changed: Sequence[str]) -> str:
+    names = " and ".join(f"`{name}`" for name in changed)
+    return f"it changes its input {names} in place (by -=, *=, [...] = or .sort()), and the caller's array with it: use a copy."
+
+
+def _complaint(
+    exercise: Exercise, answer: Any, compute: Any, names: Sequence[str], trials: list[Trial], fine: list[bool]
+) -> str:
+    """Say what is right, and what is wrong with the first trial that is not."""
+    first = trials[fine.index(False)]
+    credit = ""
+    if any(fine) and first.case:
+        credit = f"right in the ordinary case; {first.case}: "
+    if first.problem:
+        return credit + first.problem
+    if any(v is ... or v is None for v in first.got):
+        return credit + _left(answer, names, first, exercise)
+    if expected := _known(exercise, compute, trials, range(len(first.right))):
+        return expected
+    if len(first.got) != len(first.right):
+        return credit + _count(first, names)
+    if expected := _known(exercise, compute, [first], range(len(first.right))):
+        return expected
+    complaints, remarks = _each(exercise, compute, names, trials, first), []
+    if first.changed:
+        remarks.append(_in_place(first.changed).capitalize())
+    if (idle := written.unused(answer)) and not {*idle} & {*written.unused(exercise.right)}:
+        remarks.append(f"The argument {' and '.join(f'`{name}`' for name in idle)} is never used.")
+    return credit + " ".join([complaints, *remarks])
+
+
+def _left(answer: Any, names: Sequence[str], trial: Trial, exercise: Exercise) -> str:
+    """Name the results that are still `...`, or say why there is none."""
+    if all(v is ... or v is None for v in trial.got):
+        if written.does_nothing(answer) or all(v is ... for v in trial.got):
+            raise NotDone
+        return written.nothing_returned(answer)
+    if len(trial.got) != len(trial.right):
+        return _count(trial, names)
+    right = [n for n, a, b in zip(names, trial.got, trial.right, strict=True) if _same(exercise.rtol)(a, b)]
+    left = [n for n, v in zip(names, trial.got, strict=True) if v is ... or v is None]
+    text = f"{_credit(right)}{' and '.join(left)} {'is' if len(left) == 1 else 'are'} still `...`."
+    if len(right) + len(left) < len(names):
+        return f"{text} And {next(n for n in names if n not in right + left)} is wrong."
+    undone = NotDone(text)
+    undone.share = len(right) / len(names)  # type: ignore[attr-defined]
+    raise undone
+
+
+def _credit(right: Sequence[str]) -> str:
+    return f"{' and '.join(right)} {'is' if len(right) == 1 else 'are'} right. " if right else ""
+
+
+def _count(trial: Trial, names: Sequence[str]) -> str:
+    wanted = f"{len(trial.right)} results are wanted ({', '.join(names)}), yours returns {len(trial.got)}."
+    shapes = [np.shape(v) for v in trial.got]
+    return wanted if len(names) > 1 else f"one result is wanted, yours returns {len(trial.got)}, of shapes {shapes}."
+
+
+def _known(exercise: Exercise, compute: Any, trials: Sequence[Trial], which: Sequence[int]) -> str:
+    """Look for the mistake that returns, in all these trials, what the student's function returns in some results."""
+    for expected, mistake in exercise.mistakes.items():
+        agrees = [_agrees(exercise, compute, mistake, trial, which) for trial in trials]
+        if False not in agrees and True in agrees:
+            return expected
+    return ""
+
+
+def _agrees(exercise: Exercise, compute: Any, mistake: Any, trial: Trial, which: Sequence[int]) -> bool | None:
+    """Say whether a mistake returns what the student's function does; None where it tells nothing."""
+    try:
+        made = compute(mistake, trial.make())
+    except Exception:  # a mistake need not work on every input
+        return None
+    if trial.problem or len(made) != len(trial.got):
         return False
-    return all(bool(np.all(abs(a - b) <= _allowed(b, rtol))) for a, b in zip(got, right, strict=True))
+    alike = _same(exercise.rtol)
+    if not all(alike(trial.got[i], made[i]) for i in which):
+        return False
+    told = len(made) != len(trial.right) or not all(alike(made[i], trial.right[i]) for i in which)
+    return True if told else None
 
 
-def _allowed(right: np.ndarray, rtol: float) -> float:
-    return rtol * (float(abs(right).max(initial=0)) or 1.0)
+def _each(exercise: Exercise, compute: Any, names: Sequence[str], trials: list[Trial], first: Trial) -> str:
+    """Say which results are right, and what each other one looks like."""
+    alike = _same(exercise.rtol)
+    wrong = [i for i, (a, b) in enumerate(zip(first.got, first.right, strict=True)) if not alike(a, b)]
+    if len(wrong) > 1 and _exchanged(first, exercise.rtol):
+        return f"the results are exchanged: return them in the order {', '.join(names)}."
+    clear = [t for t in trials if not t.problem and len(t.got) == len(t.right)]
+    told = []
+    for i in wrong:
+        # What is known of one result among several begins with what is right beside it.
+        if len(first.right) > 1 and (expected := _known(exercise, compute, clear, [i])):
+            told.append(f"{names[i]}: {re.sub(r'^[^.]* (is|are) right[.;] ', '', expected)}")
+            continue
+        if isinstance(first.got[i], np.ndarray) and same(first.got[i], first.right[i], exercise.rtol):
+            told.append(f"{names[i]} has the right numbers, but should be uint8; yours is {first.got[i].dtype}.")
+            continue
+        pairs = [_pair(exercise, t, i) for t in [first, *(t for t in clear if t is not first)] if _is_array(t.got[i])]
+        told.append(f"{names[i]} {describe(pairs, exercise.rtol)}")
+    return _credit([n for i, n in enumerate(names) if i not in wrong]) + " ".join(told)
 
 
-def _look(got: np.ndarray, right: np.ndarray, rtol: float) -> str:
-    """Describe how one wrong array differs from the right one."""
-    if got.dtype.kind not in "fiub":
-        return f"should be numbers, yours is {got.dtype}."
-    if got.shape != right.shape:
-        turned = got.ndim == right.ndim and sorted(got.shape) == sorted(right.shape)
-        same = " It has as many elements: are two axes exchanged?" if turned else ""
-        return f"should have shape {right.shape}, yours has {got.shape}.{same}"
-    if not np.isfinite(got).all():
-        return f"should be finite, yours has {int((~np.isfinite(got)).sum())} NaN or infinite numbers."
-    allowed = _allowed(right, rtol)
-    for told, other in (("has the wrong sign everywhere.", -got), ("is the right one with its axes reversed.", got.T)):
-        if other.shape == right.shape and bool(np.all(abs(other - right) <= allowed)):
-            return told
-    if not got.any():
-        return "is 0 everywhere."
-    factor = float((got * right).sum() / (right * right).sum()) if right.any() else 0.0
-    if factor and bool(np.all(abs(got / factor - right) <= allowed)):
-        return f"is {factor:.4g} times the right one everywhere."
-    wrong = np.argwhere(abs(got - right) > allowed)
-    at = tuple(int(i) for i in wrong[0])
-    numbers = f"should be {right[at]:.6g}, yours is {got[at]:.6g}."
-    if right.ndim == 0:
-        return numbers
-    return f"has the right shape, but {len(wrong)} of {right.size} elements are wrong; the first, {[*at]}, {numbers}"
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray)
+
+
+def _pair(exercise: Exercise, trial: Trial, i: int) -> Pair:
+    def plain(array: Array) -> Array:
+        return array.astype(float) if array.dtype.kind in "uib" else array  # differences of bytes would wrap around
+
+    arrays = [a.numpy() if isinstance(a, Tensor) else a for a in trial.given]
+    given = {n: a for n, a in zip(written.names_of(exercise.right), arrays, strict=False) if isinstance(a, np.ndarray)}
+    parts = exercise.parts(*trial.given) if i == 0 else {}
+    return Pair(plain(trial.got[i]), plain(trial.right[i]), given, parts)
+
+
+def _exchanged(trial: Trial, rtol: float) -> bool:
+    """Say whether the results are the right ones in another order."""
+    left = list(trial.right)
+    for got in trial.got:
+        found = next((i for i, right in enumerate(left) if _same(rtol)(got, right)), None)
+        if found is None:
+            return False
+        left.pop(found)
+    return True

@@ -1,0 +1,2 @@
+def keep(number, answer, right):
+    return ""
