@@ -57,7 +57,7 @@ def describe(pairs: Sequence[Pair], rtol: float) -> str:
         return _not_finite(got, right)
     if told := _whole(pairs, rtol):
         return told
-    return _where(pairs[0], rtol)
+    return _where(pairs, rtol)
 
 
 def _all(pairs: Sequence[Pair], change: Callable[[Pair], Array | None], rtol: float) -> bool:
@@ -219,17 +219,20 @@ def _not_finite(got: Array, right: Array) -> str:
     return f"should be finite, yours has NaN or infinite numbers: {int(bad.sum())} of {bad.size} are {kind}."
 
 
-def _where(pair: Pair, rtol: float) -> str:
+def _where(pairs: Sequence[Pair], rtol: float) -> str:
     """Say where the wrong elements are."""
-    got, right = pair.got, pair.right
+    got, right = pairs[0].got, pairs[0].right
     wrong = abs(got - right) > allowed(right, rtol)
     at = tuple(int(i) for i in np.argwhere(wrong)[0])
     numbers = f"should be {right[at]:.6g}, yours is {got[at]:.6g}."
     if right.ndim == 0:
         return numbers
+    # A place that holds the wrong elements of one trial only may do so by chance.
+    bad = [p for p in pairs if p.got.shape == p.right.shape and not same(p.got, p.right, rtol)]
+    places = {_place(p, abs(p.got - p.right) > allowed(p.right, rtol)) for p in bad}
+    place = f" {places.pop()}" if len(places) == 1 else ""
     told = f"has the right shape, but {int(wrong.sum())} of {right.size} elements are wrong"
-    place = _place(pair, wrong)
-    return f"{told}{place}; the first, {[*at]}, {numbers}"
+    return f"{told}; the first, {[*at]}, {numbers}{place}".rstrip()
 
 
 def _place(pair: Pair, wrong: Array) -> str:
@@ -238,17 +241,17 @@ def _place(pair: Pair, wrong: Array) -> str:
     hit = [name for name, mask in parts.items() if (wrong & mask).any()]
     whole = [name for name in parts if name not in hit]
     if hit and whole:
-        return f", all of them {' or '.join(hit)} (right {' and '.join(whole)})"
+        return f"All of them lie {' or '.join(hit)}; {' and '.join(whole)} all is right."
     for name, array in pair.given.items():
         if array.shape != wrong.shape:
             continue
         signs = {"< 0": array < 0, "> 0": array > 0, "= 0": array == 0}
         hit = [sign for sign, mask in signs.items() if (wrong & mask).any()]
         if any(mask.any() for sign, mask in signs.items() if sign not in hit):
-            return f", all of them where {name} {' or '.join(hit)}"
+            return f"All of them lie where {name} {' or '.join(hit)}."
     for axis, length in enumerate(wrong.shape):
         bad = np.flatnonzero(wrong.any(axis=tuple(i for i in range(wrong.ndim) if i != axis)))
         if 0 < len(bad) < length:
             there = "the first" if [*bad] == [0] else "the last" if [*bad] == [length - 1] else f"{[int(i) for i in bad]}"
-            return f", all of them at {there} of axis {axis}"
+            return f"All of them lie at {there} of axis {axis}."
     return ""

@@ -40,6 +40,7 @@ EXERCISES = {
             "that is how many the small photo has.": lambda rows, columns, scale: rows * columns * 3,
         },
         ["the number"],
+        cases={"for a scale of 2": lambda rng: (30, 41, 2)},
     ),
     "0.2": Exercise(
         error_map,
@@ -75,5 +76,6 @@ EXERCISES = {
         },
         ["the mixture"],
         rtol=1e-3,
+        cases={"for t = 0.8": lambda rng: (*pair(rng), 0.8)},
     ),
 }

@@ -62,6 +62,11 @@ EXERCISES = {
             "the middle is right, but the part from 1 to 2 is missing.": lambda x: cubic(x) * (np.abs(x) <= 1),
         },
         ["h(x)"],
+        parts=lambda x: {
+            "where |x| <= 1": np.abs(x) <= 1,
+            "where 1 < |x| <= 2": (np.abs(x) > 1) & (np.abs(x) <= 2),
+            "where |x| > 2": np.abs(x) > 2,
+        },
     ),
     "1.2": Exercise(
         lambda k, r: weights((k + 0.5) / r - 0.5),
@@ -80,6 +85,7 @@ EXERCISES = {
             ),
         },
         ["the weights"],
+        cases={"for r = 3": lambda rng: (7, 3), "for the first pixel, k = 0": lambda rng: (0, 4)},
     ),
     "1.3": Exercise(
         lambda a, b: psnr(float(np.mean(difference(a, b) ** 2))),
@@ -100,6 +106,15 @@ EXERCISES = {
             ),
             "the peak is 255, the largest value a pixel can have, not the largest one that occurs.": lambda a, b: psnr(
                 float(np.mean(difference(a, b) ** 2)) * (255 / b.max()) ** 2
+            ),
+            "that is the mean squared error: PSNR is 10 log10(255^2 / error) of it.": lambda a, b: float(
+                np.mean(difference(a, b) ** 2)
+            ),
+            "the square of 255 is missing: 10 log10(255^2 / error).": lambda a, b: (
+                psnr(float(np.mean(difference(a, b) ** 2)) * 255)
+            ),
+            "the factor 10 is missing: a decibel is a tenth of a bel.": lambda a, b: (
+                psnr(float(np.mean(difference(a, b) ** 2))) / 10
             ),
             "the error is the mean of squares, and yours is the mean of magnitudes.": lambda a, b: psnr(
                 float(np.mean(np.abs(difference(a, b))))

@@ -61,6 +61,11 @@ EXERCISES = {
             ),
         },
         ["the sum"],
+        cases={
+            "to (2, 1, 3)": lambda rng: (rng.normal(size=(2, 4, 3)), (2, 1, 3)),
+            "to the shape that it has": lambda rng: (rng.normal(size=(2, 3)), (2, 3)),
+            "to (), a single number": lambda rng: (rng.normal(size=(2, 3)), ()),
+        },
     ),
     "2.3": Exercise(
         lambda grad_y: grad_y - grad_y.mean(axis=0),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from checks import Exercise
 from minisrgan import Tensor, ops
+from written import steps
 
 Array = np.ndarray[Any, Any]
 
@@ -33,6 +35,15 @@ def gradients(rng: np.random.Generator) -> tuple[Array, Array, int, int]:
     return rng.normal(size=(6, 7, 2)), rng.normal(size=(4, 6, 4)), 3, 2
 
 
+def no_loop(answer: Any) -> str:
+    """Say that an answer runs a line for each pixel: twice the rows and columns make four times the pixels."""
+    weight, bias = np.ones((3, 2, 2, 4)), np.ones(4)
+    small, large = (steps(partial(answer, np.ones((n, n, 2)), weight, bias)) for n in (7, 14))
+    if large > small + 20:
+        return "the numbers are right, but there is a Python loop over the pixels: write all windows as the rows of one matrix."
+    return ""
+
+
 CONV_MISTAKES = {
     "you turned the kernel by 180 degrees. Mathematicians do; in deep learning it is used as it is.": lambda x, w, b: (
         conv(x, w[::-1, ::-1], b)
@@ -53,7 +64,7 @@ CONV_MISTAKES = {
 
 EXERCISES = {
     "3.1": Exercise(conv, images, CONV_MISTAKES, ["y"]),
-    "3.2": Exercise(conv, images, CONV_MISTAKES, ["y"]),
+    "3.2": Exercise(conv, images, CONV_MISTAKES, ["y"], also=no_loop),
     "3.3": Exercise(
         weight_gradient,
         gradients,
@@ -72,6 +83,7 @@ EXERCISES = {
             ),
         },
         ["grad_weight", "grad_bias"],
+        cases={"for a kernel of 2 x 4": lambda rng: (rng.normal(size=(5, 9, 2)), rng.normal(size=(4, 6, 4)), 2, 4)},
     ),
     "3.4": Exercise(
         input_gradient,
@@ -82,6 +94,9 @@ EXERCISES = {
             ),
             "you overwrote instead of adding: a pixel under several windows collects from all of them.": (
                 lambda g, w: _overwritten(g, w)
+            ),
+            "that is the forward pass: grad_x is larger than grad_y, since every pixel of y had a whole window.": (
+                lambda g, w: conv(g, w.transpose(0, 1, 3, 2), np.zeros(w.shape[2]))
             ),
         },
         ["grad_x"],

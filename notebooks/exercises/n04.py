@@ -67,7 +67,7 @@ class Derivative(Forgetful):
 EXERCISES = {
     "4.1": Exercise(
         leaky_gradient,
-        lambda rng: (rng.normal(size=(4, 5)), with_kinks(rng, 4, 5), 0.2),
+        lambda rng: (rng.normal(size=(4, 5)), with_kinks(rng, 4, 5), float(rng.uniform(0.1, 0.6))),
         {
             "that is the derivative dy/dx; multiply it with the grad_y that arrives.": lambda g, x, a: np.where(
                 x > 0, 1, a

@@ -44,6 +44,11 @@ def swapped(mean: Array, var: Array, x: Array, momentum: float = 0.1) -> tuple[A
     return updated(mean, var, x, 1 - momentum)
 
 
+def with_variance(mean: Array, var: Array, x: Array, new: Array) -> tuple[Array, Array]:
+    """Update the mean correctly, and the variance by this one of the batch."""
+    return updated(mean, var, x)[0], 0.9 * var + 0.1 * new
+
+
 def images(rng: np.random.Generator) -> Array:
     """Draw a small batch whose first channel is small, so that eps is seen."""
     return rng.normal(1.0, 1.0, size=(2, 3, 2, 3)) * np.array([0.01, 1.0, 2.0])
@@ -77,6 +82,7 @@ EXERCISES = {
         },
         ["y"],
         rtol=1e-6,
+        cases={"for eps = 0.01": lambda rng: (images(rng), rng.uniform(0.5, 2, size=3), rng.normal(size=3), 0.01)},
     ),
     "5.2": Exercise(
         gradients,
@@ -112,6 +118,7 @@ EXERCISES = {
             ),
         },
         ["grad_x", "grad_weight", "grad_bias"],
+        cases={"for eps = 0.01": lambda rng: (rng.normal(size=(2, 3, 2, 3)), images(rng), rng.uniform(0.5, 2, size=3), 0.01)},
     ),
     "5.3": Exercise(
         updated,
@@ -126,11 +133,31 @@ EXERCISES = {
                 x.mean(axis=AXES),
                 x.var(axis=AXES, ddof=1),
             ),
+            "the old values are not reduced: (1 - momentum) of them stay.": lambda m, v, x: (
+                m + 0.1 * x.mean(axis=AXES),
+                v + 0.1 * x.var(axis=AXES, ddof=1),
+            ),
+            "n counts images and pixels, all values of a channel: yours counts only the images.": (
+                lambda m, v, x: with_variance(m, v, x, x.var(axis=AXES) * len(x) / (len(x) - 1))
+            ),
+            "n counts images and pixels, all values of a channel: yours counts the pixels of one image.": (
+                lambda m, v, x: with_variance(m, v, x, x.var(axis=AXES) * x[0, ..., 0].size / (x[0, ..., 0].size - 1))
+            ),
+            "n counts the values of one channel: yours counts those of all channels.": (
+                lambda m, v, x: with_variance(m, v, x, x.var(axis=AXES) * x.size / (x.size - 1))
+            ),
+            "the factor is n / (n - 1), which is larger than 1; yours is (n - 1) / n.": (
+                lambda m, v, x: with_variance(m, v, x, x.var(axis=AXES) * (1 - 1 / x[..., 0].size))
+            ),
+            "the running variance is right but for ddof=1 on a spread around the running mean: use the batch's own mean.": (
+                lambda m, v, x: with_variance(m, v, x, ((x - m) ** 2).sum(axis=AXES) / (x[..., 0].size - 1))
+            ),
             "the running variance averages variances, not standard deviations.": lambda m, v, x: (
                 updated(m, v, x)[0],
                 0.9 * v + 0.1 * x.std(axis=AXES, ddof=1),
             ),
         },
         ["running_mean", "running_var"],
+        cases={"for momentum 0.3": lambda rng: (rng.normal(size=3), rng.uniform(1, 2, size=3), images(rng), 0.3)},
     ),
 }

@@ -52,6 +52,7 @@ EXERCISES = {
             ),
         },
         ["y"],
+        cases={"for r = 3": lambda rng: (Tensor(rng.normal(size=(1, 2, 3, 18)), requires_grad=True), 3)},
     ),
     "6.2": Exercise(
         phase_means,
@@ -66,6 +67,7 @@ EXERCISES = {
             ),
         },
         ["m"],
+        cases={"for r = 2": lambda rng: (rng.normal(size=(6, 8)), 2)},
     ),
     "6.3": Exercise(
         lambda weight, r: np.repeat(weight, r * r, axis=-1),
@@ -83,5 +85,6 @@ EXERCISES = {
             ),
         },
         ["the weight"],
+        cases={"for r = 3": lambda rng: (rng.normal(size=(1, 3, 2, 2)), 3)},
     ),
 }

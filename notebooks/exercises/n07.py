@@ -111,6 +111,7 @@ EXERCISES = {
             ),
         },
         ["the radius"],
+        cases={"without a shuffle": lambda rng: ([("conv", 3), ("conv", 5)],)},
     ),
     "7.3": Exercise(
         to_photo,

@@ -28,6 +28,27 @@ def feature_loss(generated: Tensor, original: Tensor) -> Tensor:
     return (difference * difference).mean() * float(generated.shape[3])
 
 
+def small(x: Array) -> Array:
+    """Split rows and columns into windows of 2 x 2: (H/2, 2, W/2, 2, C)."""
+    return x.reshape(x.shape[0] // 2, 2, x.shape[1] // 2, 2, x.shape[2])
+
+
+def large(y: Array) -> Array:
+    """Repeat every pixel 2 x 2 times."""
+    return y.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def pool_gradient(grad_y: Array, x: Array) -> Array:
+    windows = small(x).transpose(0, 2, 4, 1, 3).reshape(*grad_y.shape, 4)
+    grad = np.where(np.arange(4) == windows.argmax(axis=3)[..., None], grad_y[..., None], 0.0)
+    return grad.reshape(*grad_y.shape, 2, 2).transpose(0, 3, 1, 4, 2).reshape(x.shape)
+
+
+def shared_gradient(grad_y: Array, x: Array) -> Array:
+    top = x == large(small(x).max(axis=(1, 3)))
+    return large(grad_y / small(top).sum(axis=(1, 3))) * top
+
+
 def features(rng: np.random.Generator) -> Sequence[Tensor]:
     return Tensor(rng.normal(size=(2, 3, 5, 4)), requires_grad=True), Tensor(rng.normal(size=(2, 3, 5, 4)))
 
@@ -58,6 +79,11 @@ EXERCISES = {
             ),
         },
         ["height", "width", "channels"],
+        cases={
+            "for block 1": lambda rng: (1, 97, 121),
+            "for block 3": lambda rng: (3, 97, 121),
+            "for block 4": lambda rng: (4, 103, 126),
+        },
     ),
     "8.2": Exercise(
         prepared,
@@ -75,6 +101,7 @@ EXERCISES = {
             ),
         },
         ["the input of VGG19"],
+        cases={"for other means": lambda rng: (rng.uniform(-1, 1, size=(1, 3, 4, 3)), rng.uniform(90, 130, size=3))},
     ),
     "8.3": Exercise(
         feature_loss,
@@ -90,5 +117,34 @@ EXERCISES = {
             "eq. 5 is the squared distance: no root.": lambda a, b: feature_loss(a, b) ** 0.5,
         },
         ["the loss"],
+        cases={"for one image": lambda rng: [Tensor(rng.normal(size=(1, 4, 2, 6)), requires_grad=i == 0) for i in (0, 1)]},
+    ),
+    "8.4": Exercise(
+        pool_gradient,
+        lambda rng: (rng.normal(size=(2, 3, 4)), rng.integers(0, 4, size=(4, 6, 4)).astype(float)),
+        {
+            "where a window has two equal maxima, only the first of them, in row order, gets the gradient.": (
+                lambda g, x: large(g) * (x == large(small(x).max(axis=(1, 3))))
+            ),
+            "equal maxima share the gradient in yours: the first of them, in row order, gets all of it.": shared_gradient,
+            "the last of several equal maxima gets the gradient in yours: the first, in row order, gets it.": (
+                lambda g, x: pool_gradient(g[::-1, ::-1], x[::-1, ::-1])[::-1, ::-1]
+            ),
+            "that is the gradient of average pooling: here the largest pixel gets all, the others 0.": (
+                lambda g, x: large(g) / 4
+            ),
+            "all four pixels of a window get the gradient in yours: only the largest does.": lambda g, x: large(g),
+            "the places are right; what stands there is x, and not grad_y.": lambda g, x: (
+                x * (pool_gradient(np.ones_like(g), x) > 0)
+            ),
+            "that is 1 at the maximum, the derivative: multiply it with the grad_y that arrives.": lambda g, x: (
+                pool_gradient(np.ones_like(g), x)
+            ),
+            "the smallest pixel of each window gets the gradient in yours.": lambda g, x: pool_gradient(g, -x),
+            "you compare with the largest number of all, not with that of each window and channel.": lambda g, x: (
+                large(g) * (x == x.max())
+            ),
+        },
+        ["grad_x"],
     ),
 }

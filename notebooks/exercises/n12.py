@@ -57,6 +57,7 @@ EXERCISES = {
             "that is bytes for an operation: turn it over.": lambda *a: 1 / intensity(*a),
         },
         ["operations / bytes"],
+        cases={"for a 5 x 5 kernel": lambda rng: (1, 9, 7, 4, 6, 5)},
     ),
     "12.2": Exercise(
         four_products,
