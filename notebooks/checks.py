@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 import keep
+import variants
 import written
 from diagnose import Array, Pair, describe, same
 from minisrgan import Tensor
@@ -43,6 +44,7 @@ class Exercise:
     rtol      error allowed, relative to the largest magnitude of the right answer
     cases     more trials: "with stride 2", "where D never wins" -> its inputs
     parts     from the arguments, name -> mask of the part of the result: "where x < 0"
+    terms     from the arguments, for each result: name -> a term of the sum that the result is
     also      one more look at an answer whose numbers are right; what is wrong with it, or nothing
     """
 
@@ -53,6 +55,7 @@ class Exercise:
     rtol: float = 1e-4
     cases: Mapping[str, Inputs] = field(default_factory=dict)
     parts: Callable[..., Mapping[str, Array]] = lambda *given: {}
+    terms: Callable[..., Sequence[Mapping[str, Array]]] = lambda *given: ()
     also: Callable[[Any], str] = lambda answer: ""
 
 
@@ -201,6 +204,8 @@ def _try(exercise: Exercise, answer: Any, compute: Any, case: str, make: Callabl
     trial = Trial(case, make, before, compute(exercise.right, make()))
     try:
         trial.got = compute(answer, given)
+        if len(trial.right) == 1 and len(trial.got) > 1 and all(map(_is_array, trial.got)):
+            trial.got = [_numbers(trial.got)]  # rows, or the numbers of a shape
     except NotImplementedError:
         trial.problem, trial.undone = "a part of it is not done yet.", True
     except Exception as error:
@@ -257,9 +262,7 @@ def _complaint(
 ) -> str:
     """Say what is right, and what is wrong with the first trial that is not."""
     first = trials[fine.index(False)]
-    credit = ""
-    if any(fine) and first.case:
-        credit = f"right in the ordinary case; {first.case}: "
+    credit = _credit_cases(trials, fine, first)
     if first.problem:
         return credit + first.problem
     if any(v is ... or v is None for v in first.got):
@@ -268,14 +271,24 @@ def _complaint(
         return expected
     if len(first.got) != len(first.right):
         return credit + _count(first, names)
-    if expected := _known(exercise, compute, [first], range(len(first.right))):
-        return expected
-    complaints, remarks = _each(exercise, compute, names, trials, first), []
+    if not first.case and first.right[0].size > 1:  # two mistakes at once: one is known, and shows here alone
+        if expected := _known(exercise, compute, [first], range(len(first.right))):
+            return credit + expected
+    complaints, remarks = _each(exercise, answer, compute, names, trials, first), []
     if first.changed:
         remarks.append(_in_place(first.changed).capitalize())
     if (idle := written.unused(answer)) and not {*idle} & {*written.unused(exercise.right)}:
         remarks.append(f"The argument {' and '.join(f'`{name}`' for name in idle)} is never used.")
     return credit + " ".join([complaints, *remarks])
+
+
+def _credit_cases(trials: list[Trial], fine: list[bool], first: Trial) -> str:
+    """Say in which cases the results are right, before what is wrong in the first other one."""
+    cases = {trial.case or "in the ordinary case": True for trial in trials}
+    for trial, right in zip(trials, fine, strict=True):
+        cases[trial.case or "in the ordinary case"] &= right
+    good = [case for case, right in cases.items() if right]
+    return f"right {', '.join(good)}; wrong {first.case or 'in the ordinary case'}: " if good else ""
 
 
 def _left(answer: Any, names: Sequence[str], trial: Trial, exercise: Exercise) -> str:
@@ -330,7 +343,9 @@ def _agrees(exercise: Exercise, compute: Any, mistake: Any, trial: Trial, which:
     return True if told else None
 
 
-def _each(exercise: Exercise, compute: Any, names: Sequence[str], trials: list[Trial], first: Trial) -> str:
+def _each(
+    exercise: Exercise, answer: Any, compute: Any, names: Sequence[str], trials: list[Trial], first: Trial
+) -> str:
     """Say which results are right, and what each other one looks like."""
     alike = _same(exercise.rtol)
     wrong = [i for i, (a, b) in enumerate(zip(first.got, first.right, strict=True)) if not alike(a, b)]
@@ -347,8 +362,33 @@ def _each(exercise: Exercise, compute: Any, names: Sequence[str], trials: list[T
             told.append(f"{names[i]} has the right numbers, but should be uint8; yours is {first.got[i].dtype}.")
             continue
         pairs = [_pair(exercise, t, i) for t in [first, *(t for t in clear if t is not first)] if _is_array(t.got[i])]
-        told.append(f"{names[i]} {describe(pairs, exercise.rtol)}")
+        found = describe(pairs, exercise.rtol)
+        vague = "should be" in found and first.got[i].shape == first.right[i].shape
+        if vague and compute is _results and not first.problem:
+            found = f"{_explained(exercise, answer, clear, i)} {found}".strip()
+        told.append(f"{names[i]} {found}")
     return _credit([n for i, n in enumerate(names) if i not in wrong]) + " ".join(told)
+
+
+def _explained(exercise: Exercise, answer: Any, trials: list[Trial], i: int) -> str:
+    """Look for an explanation that needs the right function: its terms, its arguments, what it looks at."""
+    more = [_try(exercise, answer, _results, "", lambda s=s: exercise.inputs(np.random.default_rng(s))) for s in range(3, 9)]
+    trials = [t for t in [*trials, *more] if not t.problem and len(t.got) == len(t.right) and _is_array(t.got[i])]
+    trials = [t for t in trials if t.got[i].shape == t.right[i].shape and t.got[i].dtype.kind in "fiub"]
+    if len(trials) < 2:
+        return ""
+    terms = [exercise.terms(*t.given) for t in trials]
+    if terms[0] and (told := variants.factors([(t[i], x.got[i], x.right[i]) for t, x in zip(terms, trials, strict=True)], 0)):
+        return f"is a sum with other terms. {told} It"
+    names = [*written.names_of(exercise.right)]
+    right = lambda _, given: _results(exercise.right, given)  # noqa: E731
+    if told := variants.other_arguments(right, [(t.given, t.got[i]) for t in trials], i, names, exercise.rtol):
+        return f"{told} It"
+    try:
+        told = variants.overlooked(_results, exercise.right, answer, trials[0].make, names)
+    except Exception:  # an answer that cannot take such arguments
+        return ""
+    return f"does not depend on all that it should. {told} It" if told else ""
 
 
 def _is_array(value: Any) -> bool:

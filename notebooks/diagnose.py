@@ -83,6 +83,8 @@ def _shape(pairs: Sequence[Pair], rtol: float) -> str:
     for told, change in _reshaped(got, right):
         if _all(pairs, change, rtol):
             return f"{numbers} {told}"
+    if told := _axes_left(pairs[0]):
+        return f"{numbers} {told}"
     if got.ndim == right.ndim and sorted(got.shape) == sorted(right.shape):
         return f"{numbers} It has as many elements: are two axes exchanged?"
     if got.ndim > right.ndim:
@@ -124,6 +126,18 @@ def _reshaped(got: Array, right: Array) -> Iterator[tuple[str, Callable[[Pair], 
             )
 
 
+def _axes_left(pair: Pair) -> str:
+    """Say which axes of an input are gone, and which should be."""
+    for name, array in pair.given.items():
+        gone = []
+        for result in (pair.got, pair.right):
+            some = combinations(range(array.ndim), max(array.ndim - result.ndim, 0))
+            gone.append([a for a in some if tuple(np.delete(array.shape, a)) == result.shape])
+        if len(gone[0]) == len(gone[1]) == 1 and gone[0][0] and gone[1][0]:
+            return f"Yours is without {_axes(gone[0][0])} of `{name}`; {_axes(gone[1][0])} should go."
+    return ""
+
+
 def _axes(axes: Sequence[int]) -> str:
     return f"axis {axes[0]}" if len(axes) == 1 else f"axes {tuple(axes)}"
 
@@ -143,7 +157,7 @@ def _whole(pairs: Sequence[Pair], rtol: float) -> str:
         constant = all(same(p.got, pairs[0].got, rtol) for p in pairs)
         if constant and not all(same(p.right, pairs[0].right, rtol) for p in pairs if p.right.shape == right.shape):
             return "is the same for different inputs: does your function use its arguments, or something of the notebook?"
-    return _factor(pairs, rtol) or _offset(pairs, rtol)
+    return _factor(pairs, rtol) or _offset(pairs, rtol) or _one_axis(pairs) or _other_order(pairs, rtol)
 
 
 def _changed(right: Array) -> Iterator[tuple[str, Callable[[Pair], Array | None]]]:
@@ -207,6 +221,31 @@ def _offset(pairs: Sequence[Pair], rtol: float) -> str:
     first = float(offsets[0].flat[0]) if offsets[0].size else 0.0
     if len(pairs) > 1 and abs(first) > 1e-3 and all(np.allclose(o, first, rtol=1e-4) for o in offsets):
         return f"is {abs(first):.4g} too {'large' if first > 0 else 'small'} everywhere."
+    return ""
+
+
+def _one_axis(pairs: Sequence[Pair]) -> str:
+    """Find a factor and a shift for each index of the last axis, as a wrong mean or spread of a channel makes them."""
+    shifted = True
+    for p in pairs:
+        n = p.right.shape[-1] if p.right.ndim > 1 else 0
+        if n < 2 or p.right.size < 4 * n or p.got.shape != p.right.shape:
+            return ""
+        for got, right in zip(p.got.reshape(-1, n).T, p.right.reshape(-1, n).T, strict=True):
+            if np.ptp(right) == 0:
+                return ""
+            factor, shift = np.polyfit(right, got, 1)
+            if not np.allclose(factor * right + shift, got, rtol=1e-6, atol=1e-6 * abs(got).max()):
+                return ""
+            shifted = shifted and abs(factor - 1) < 1e-6
+    if shifted:
+        return "is shifted, by another number in each channel: what is added or subtracted for a channel (its mean, its bias) is wrong."
+    return "is stretched, by another factor in each channel: what scales a channel (its spread, its weight) is wrong."
+
+
+def _other_order(pairs: Sequence[Pair], rtol: float) -> str:
+    if pairs[0].right.size > 3 and all(same(np.sort(p.got, None), np.sort(p.right, None), rtol) for p in pairs):
+        return "has all the right numbers, at other places: an order of axes or of elements is wrong."
     return ""
 
 

@@ -28,7 +28,7 @@ _HINTS = {
     "`math`, int() and float() take single numbers; use np.sqrt, np.log10, .astype, which take arrays.",
     "matmul: Input operand|shapes .* not aligned": "In a @ b the last axis of a must be as long as the last but one of b: "
     "print both shapes.",
-    "could not be broadcast|could not broadcast|do not broadcast": "The shapes do not fit together: print them. Is an axis "
+    "could not be broadcast|could not broadcast|do not broadcast|shape-mismatch": "The shapes do not fit together: print them. Is an axis "
     "missing, summed too early, or not cut to size?",
     "cannot reshape|total size": "A reshape must keep the number of elements: print the shape before it.",
     "Cannot cast ufunc": "An array of whole numbers cannot be updated in place with floats: write x = x - y, not x -= y.",

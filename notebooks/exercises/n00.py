@@ -40,6 +40,17 @@ EXERCISES = {
             "that is how many the small photo has.": lambda rows, columns, scale: rows * columns * 3,
         },
         ["the number"],
+        terms=lambda rows, columns, scale: [
+            {
+                "of the large photo": 3 * rows * columns * scale**2,
+                "of the small photo": 3 * rows * columns,
+                "rows * columns * scale": rows * columns * scale,
+                "rows": rows,
+                "columns": columns,
+                "rows * scale": rows * scale,
+                "columns * scale": columns * scale,
+            }
+        ],
         cases={"for a scale of 2": lambda rng: (30, 41, 2)},
     ),
     "0.2": Exercise(
@@ -55,6 +66,7 @@ EXERCISES = {
             "take the absolute value first, then the mean: else errors of two colours cancel.": lambda a, b: np.abs(
                 (a.astype(float) - b).mean(axis=2)
             ),
+            "take the absolute difference; yours is squared.": lambda a, b: ((a.astype(float) - b) ** 2).mean(axis=2),
             "a mean over the colours, not a sum.": lambda a, b: 3 * error_map(a, b),
             "one number for each pixel: average over the last axis.": lambda a, b: np.abs(a.astype(float) - b),
             "one number for each pixel: average over the colours only, axis=2.": lambda a, b: error_map(a, b).mean(),

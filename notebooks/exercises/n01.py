@@ -62,6 +62,13 @@ EXERCISES = {
             "the middle is right, but the part from 1 to 2 is missing.": lambda x: cubic(x) * (np.abs(x) <= 1),
         },
         ["h(x)"],
+        terms=lambda x: [
+            {
+                f"{name} {where}": np.abs(x) ** power * mask
+                for where, mask in {"for |x| <= 1": np.abs(x) <= 1, "for 1 < |x| <= 2": (np.abs(x) > 1) & (np.abs(x) <= 2)}.items()
+                for power, name in enumerate(("1", "|x|", "|x|^2", "|x|^3"))
+            }
+        ],
         parts=lambda x: {
             "where |x| <= 1": np.abs(x) <= 1,
             "where 1 < |x| <= 2": (np.abs(x) > 1) & (np.abs(x) <= 2),
@@ -112,6 +119,12 @@ EXERCISES = {
             ),
             "the square of 255 is missing: 10 log10(255^2 / error).": lambda a, b: (
                 psnr(float(np.mean(difference(a, b) ** 2)) * 255)
+            ),
+            "the peak, 255^2, is missing: 10 log10(255^2 / error).": lambda a, b: (
+                psnr(float(np.mean(difference(a, b) ** 2))) - psnr(1)
+            ),
+            "255 is divided by the root of the error: then it is 20 log10, or square both.": lambda a, b: (
+                psnr(float(np.mean(difference(a, b) ** 2))) / 2
             ),
             "the factor 10 is missing: a decibel is a tenth of a bel.": lambda a, b: (
                 psnr(float(np.mean(difference(a, b) ** 2))) / 10

@@ -21,9 +21,8 @@ def sum_to(g: Array, shape: tuple[int, ...]) -> Array:
 
 
 def sum_inputs(rng: np.random.Generator) -> tuple[Array, tuple[int, ...]]:
-    """Another shape for each trial: the generators are seeded with 0 and 1."""
     g = rng.normal(size=(2, 4, 3))
-    return g, (3,) if g[0, 0, 0] > 0.2 else (4, 1)
+    return g, (3,)
 
 
 EXERCISES = {
@@ -62,6 +61,7 @@ EXERCISES = {
         },
         ["the sum"],
         cases={
+            "to (4, 1)": lambda rng: (rng.normal(size=(2, 4, 3)), (4, 1)),
             "to (2, 1, 3)": lambda rng: (rng.normal(size=(2, 4, 3)), (2, 1, 3)),
             "to the shape that it has": lambda rng: (rng.normal(size=(2, 3)), (2, 3)),
             "to (), a single number": lambda rng: (rng.normal(size=(2, 3)), ()),
@@ -79,5 +79,6 @@ EXERCISES = {
             "the sign: the mean was subtracted, so its gradient is too.": lambda g: g + g.mean(axis=0),
         },
         ["grad_x"],
+        terms=lambda g: [{"grad_y": g, "mean of grad_y": g.mean(axis=0)}],
     ),
 }

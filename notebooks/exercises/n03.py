@@ -35,6 +35,13 @@ def gradients(rng: np.random.Generator) -> tuple[Array, Array, int, int]:
     return rng.normal(size=(6, 7, 2)), rng.normal(size=(4, 6, 4)), 3, 2
 
 
+def conv_terms(x: Array, weight: Array, bias: Array) -> list[dict[str, Array]]:
+    """Split the sum by the channels of x."""
+    one = np.eye(x.shape[2])
+    terms = {f"of channel {c} of x": conv(x * one[c], weight, 0 * bias) for c in range(x.shape[2])}
+    return [terms | {"bias": np.broadcast_to(bias, terms["of channel 0 of x"].shape)}]
+
+
 def no_loop(answer: Any) -> str:
     """Say that an answer runs a line for each pixel: twice the rows and columns make four times the pixels."""
     weight, bias = np.ones((3, 2, 2, 4)), np.ones(4)
@@ -63,8 +70,8 @@ CONV_MISTAKES = {
 }
 
 EXERCISES = {
-    "3.1": Exercise(conv, images, CONV_MISTAKES, ["y"]),
-    "3.2": Exercise(conv, images, CONV_MISTAKES, ["y"], also=no_loop),
+    "3.1": Exercise(conv, images, CONV_MISTAKES, ["y"], terms=conv_terms),
+    "3.2": Exercise(conv, images, CONV_MISTAKES, ["y"], terms=conv_terms, also=no_loop),
     "3.3": Exercise(
         weight_gradient,
         gradients,
@@ -95,6 +102,9 @@ EXERCISES = {
             "you overwrote instead of adding: a pixel under several windows collects from all of them.": (
                 lambda g, w: _overwritten(g, w)
             ),
+            "you overwrote instead of adding: where windows overlap, a pixel collects from all of them.": (
+                lambda g, w: _stamped(g, w)
+            ),
             "that is the forward pass: grad_x is larger than grad_y, since every pixel of y had a whole window.": (
                 lambda g, w: conv(g, w.transpose(0, 1, 3, 2), np.zeros(w.shape[2]))
             ),
@@ -102,6 +112,15 @@ EXERCISES = {
         ["grad_x"],
     ),
 }
+
+
+def _stamped(grad_y: Array, weight: Array) -> Array:
+    """Overwrite window by window."""
+    (height, width, _), (kh, kw, channels, _) = grad_y.shape, weight.shape
+    grad_x = np.zeros((height + kh - 1, width + kw - 1, channels))
+    for h, w in np.ndindex(height, width):
+        grad_x[h : h + kh, w : w + kw] = weight @ grad_y[h, w]
+    return grad_x
 
 
 def _overwritten(grad_y: Array, weight: Array) -> Array:

@@ -82,6 +82,13 @@ EXERCISES = {
             ),
         },
         ["grad_x"],
+        terms=lambda g, x, a: [
+            {
+                f"{name} where x {sign}": value * mask
+                for sign, mask in {"> 0": x > 0, "< 0": x < 0, "= 0": x == 0}.items()
+                for name, value in {"grad_y": g, "a * grad_y": a * g, "a": np.full_like(g, a), "1": np.ones_like(g)}.items()
+            }
+        ],
     ),
     "4.2": Exercise(
         prelu_gradients,
@@ -107,6 +114,19 @@ EXERCISES = {
             ),
         },
         ["grad_x", "grad_slope"],
+        terms=lambda g, x, slope: [
+            {
+                f"{name} where x {sign}": value * mask
+                for sign, mask in {"> 0": x > 0, "< 0": x < 0, "= 0": x == 0}.items()
+                for name, value in {"grad_y": g, "slope * grad_y": slope * g, "slope": slope + 0 * g, "1": np.ones_like(g)}.items()
+            },
+            {
+                "grad_y * x where x < 0": (g * np.minimum(x, 0)).sum(axis=(0, 1, 2)),
+                "grad_y * x where x > 0": (g * np.maximum(x, 0)).sum(axis=(0, 1, 2)),
+                "x where x < 0": np.minimum(x, 0).sum(axis=(0, 1, 2)),
+                "grad_y": g.sum(axis=(0, 1, 2)),
+            },
+        ],
     ),
     "4.3": Exercise(
         lambda x: ops.leaky_relu(x, 0.2),

@@ -62,6 +62,9 @@ EXERCISES = {
             "those are sums; divide by the number of pixels of a position.": lambda y, r: (
                 phase_means(y, r) * y.size / (r * r)
             ),
+            "a slice i:r ends at r; i::r takes every r-th from i on.": lambda y, r: np.array(
+                [[y[i:r, j:r].mean() for j in range(r)] for i in range(r)]
+            ),
             "that is the mean of r x r large parts of the image; take every r-th row and column, y[i::r, j::r].": (
                 lambda y, r: y.reshape(r, y.shape[0] // r, r, y.shape[1] // r).mean(axis=(1, 3))
             ),

@@ -54,6 +54,14 @@ def reach_with(layers: Sequence[tuple[str, int]], half: Any, shrink: Any) -> flo
     return radius
 
 
+def shrinking(given: Sequence[tuple[str, int]]) -> float:
+    """Divide the radius at a shuffle."""
+    radius = 0.0
+    for kind, size in given:
+        radius = radius + (size - 1) / 2 if kind == "conv" else radius / size
+    return radius
+
+
 def layers(rng: np.random.Generator) -> list[list[tuple[str, int]]]:
     blocks = [("conv", 3)] * int(rng.integers(3, 9))
     return [[("conv", 9), *blocks, ("shuffle", 2), ("conv", 5), ("shuffle", 3), ("conv", 9)]]
@@ -106,6 +114,7 @@ EXERCISES = {
             "a k x k convolution looks (k - 1)/2 pixels further: its middle pixel does not count.": (
                 lambda given: reach_with(given, lambda k: k / 2, lambda pixel, r: pixel / r)
             ),
+            "a shuffle does not shrink what was added up before it, only the pixels of what follows.": shrinking,
             "two shuffles, by 2 and by 3, make pixels 6 times smaller: divide what is there already.": (
                 lambda given: reach_with(given, lambda k: (k - 1) / 2, lambda pixel, r: 1 / r)
             ),
@@ -122,6 +131,9 @@ EXERCISES = {
             "-1 shall become 0: add 1 first.": lambda y: (y * 127.5).round().clip(0, 255),
             "astype cuts off, so that 199.9 becomes 199: round first.": lambda y: ((y + 1) * 127.5).clip(0, 255) // 1,
             "levels are whole numbers: round, and turn them into uint8.": lambda y: ((y + 1) * 127.5).clip(0, 255),
+            "white, 1, becomes 255, so the factor is 127.5; yours is 128.": lambda y: (
+                ((y + 1) * 128).round().clip(0, 255).astype(np.uint8)
+            ),
             "that runs up to 256; the highest level is 255.": lambda y: ((y + 1) * 128).round().clip(0, 256),
             "the output lies outside [-1, 1] here and there, and so do your levels: clip.": lambda y: (
                 (y + 1) * 127.5

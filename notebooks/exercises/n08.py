@@ -117,6 +117,13 @@ EXERCISES = {
             "eq. 5 is the squared distance: no root.": lambda a, b: feature_loss(a, b) ** 0.5,
         },
         ["the loss"],
+        terms=lambda a, b: [
+            {
+                "mean over positions": ((a - b).numpy() ** 2).sum() / (a.size // a.shape[3]),
+                "mean of differences": (a - b).numpy().mean(),
+                "mean of magnitudes": np.abs((a - b).numpy()).mean(),
+            }
+        ],
         cases={"for one image": lambda rng: [Tensor(rng.normal(size=(1, 4, 2, 6)), requires_grad=i == 0) for i in (0, 1)]},
     ),
     "8.4": Exercise(

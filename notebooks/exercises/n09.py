@@ -70,6 +70,13 @@ EXERCISES = {
             ),
         },
         ["the loss"],
+        terms=lambda real, fake: [
+            {
+                f"mean of softplus({sign}{name})": np.logaddexp(0, factor * z.numpy()).mean()
+                for name, z in {"real_logits": real, "fake_logits": fake}.items()
+                for sign, factor in {"": 1, "-": -1}.items()
+            }
+        ],
         cases={
             "for a D that is very sure, with logits of 1000": lambda rng: [
                 Tensor(np.array([[1000.0], [-1000.0], [3.0], [2.0], [-1.0]]) * sign, requires_grad=True) for sign in (1, -1)
@@ -86,9 +93,8 @@ EXERCISES = {
                 -np.logaddexp(0, z),
                 np.logaddexp(0, -z),
             ),
-            "the saturating one is right. softplus(-z) has the derivative -sigmoid(-z): mind both signs.": lambda z: (
-                -s(z),
-                s(-z),
+            "saturating is right. non_saturating: softplus(-z) has the derivative -sigmoid(-z): mind both signs.": (
+                lambda z: (-s(z), s(-z))
             ),
             "sigmoid'(z) is the derivative of D, but of its logarithm you need sigmoid'(z) / D.": lambda z: (
                 -s(z) * (1 - s(z)),
@@ -96,6 +102,7 @@ EXERCISES = {
             ),
         },
         ["saturating", "non_saturating"],
+        terms=lambda z: [{"sigmoid(z)": s(z), "1": np.ones_like(z), "z": z, "sigmoid(z)^2": s(z) ** 2}] * 2,
     ),
     "9.4": Exercise(
         strided,
