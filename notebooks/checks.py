@@ -363,7 +363,7 @@ def _each(
             continue
         pairs = [_pair(exercise, t, i) for t in [first, *(t for t in clear if t is not first)] if _is_array(t.got[i])]
         found = describe(pairs, exercise.rtol)
-        vague = "should be" in found and first.got[i].shape == first.right[i].shape
+        vague = ("should be" in found or "each channel" in found) and first.got[i].shape == first.right[i].shape
         if vague and compute is _results and not first.problem:
             found = f"{_explained(exercise, answer, clear, i)} {found}".strip()
         told.append(f"{names[i]} {found}")
@@ -388,7 +388,7 @@ def _explained(exercise: Exercise, answer: Any, trials: list[Trial], i: int) -> 
         told = variants.overlooked(_results, exercise.right, answer, trials[0].make, names)
     except Exception:  # an answer that cannot take such arguments
         return ""
-    return f"does not depend on all that it should. {told} It" if told else ""
+    return f"depends on too little. {told} It" if told else ""
 
 
 def _is_array(value: Any) -> bool:

@@ -28,7 +28,7 @@ def mixed(a: Array, b: Array, t: float) -> Array:
 EXERCISES = {
     "0.1": Exercise(
         lambda rows, columns, scale: rows * columns * 3 * (scale**2 - 1),
-        lambda rng: (int(rng.integers(20, 90)), int(rng.integers(100, 200)), 4),
+        lambda rng: (int(rng.integers(20, 90)), int(rng.integers(100, 200)), int(rng.integers(2, 6))),
         {
             "that is how many the large photo has; the small one's are known: subtract them.": (
                 lambda rows, columns, scale: rows * columns * 3 * scale**2
@@ -83,6 +83,9 @@ EXERCISES = {
             ).astype(np.uint8),
             "b is added with its share, but a is all there: (1 - t) of it.": lambda a, b, t: (
                 np.round(a.astype(float) + t * b).clip(0, 255).astype(np.uint8)
+            ),
+            "round the sum, not each share: what is cut off twice is missing.": lambda a, b, t: (
+                ((1 - t) * a).astype(np.uint8) + (t * b).astype(np.uint8)
             ),
             "t does nothing: that is half of each.": lambda a, b, t: mixed(a, b, 0.5),
         },

@@ -10,10 +10,18 @@ from checks import Exercise
 
 Array = np.ndarray[Any, Any]
 AXES = (0, 1, 2)
+OTHER_AXES = ((1, 2, 3), (0, 1), (0, 2), (1,), (2,), (3,), (0, 1, 3), (1, 3), (2, 3))
 
 
 def batch_norm(x: Array, weight: Array, bias: Array, eps: float = 1e-5) -> Array:
     return weight * (x - x.mean(axis=AXES)) / np.sqrt(x.var(axis=AXES) + eps) + bias
+
+
+def over(axes: tuple[int, ...]) -> Any:
+    """Take the statistics over other axes."""
+    return lambda x, w, b: (
+        w * (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + 1e-5) + b
+    )
 
 
 def gradients(grad_y: Array, x: Array, weight: Array, eps: float = 1e-5) -> tuple[Array, Array, Array]:
@@ -82,6 +90,10 @@ EXERCISES = {
             ),
             "the channels are mixed: keep the last axis out of mean and var.": lambda x, w, b: (
                 w * (x - x.mean()) / np.sqrt(x.var() + 1e-5) + b
+            ),
+            **{f"average over axes (0, 1, 2), yours averages over {axes}.": over(axes) for axes in OTHER_AXES},
+            "you divided by the square of the variance: take its square root.": lambda x, w, b: (
+                w * (x - x.mean(axis=AXES)) / x.var(axis=AXES) ** 2 + b
             ),
             "you divided by the variance: take its square root.": lambda x, w, b: (
                 w * (x - x.mean(axis=AXES)) / (x.var(axis=AXES) + 1e-5) + b

@@ -40,8 +40,8 @@ def means(real: Array, fake: Array, window: int) -> int:
 
 def in_all(real: Array, fake: Array, window: int) -> int:
     """Count all good steps, in a row or not."""
-    good = ((real > 0.95) & (fake < 0.05)).cumsum()
-    return int(np.argmax(good >= window)) + 1
+    good = ((real > 0.95) & (fake < 0.05)).cumsum() >= window
+    return int(np.argmax(good)) + 1 if good.any() else -1
 
 
 def late(real: Array, fake: Array, window: int) -> int:
@@ -192,6 +192,7 @@ EXERCISES = {
             "weights[0] is in it twice: it begins there, and the first step after it is weights[1].": lambda w, decay: (
                 np.concatenate([w[:1], averages(w, decay)])
             ),
+            "it begins as weights[0]; yours begins as 0.": lambda w, decay: averages(w, decay, 0.0),
             "only the last average: return one row for each step.": lambda w, decay: averages(w, decay)[-1],
         },
         ["the averages"],
