@@ -125,7 +125,8 @@ def check(number: str, answer: Any, keep_it: bool = True) -> Verdict:
     checked = "shape, value and gradient" if _has_gradient(exercise) else "shape and value"
     text = f"Exercise {number} is right: {checked if callable(exercise.right) else 'the value'}."
     kept = keep.keep(number, answer, right=lambda kept: not judge(exercise, kept)[0]) if keep_it else ""
-    return Verdict("right", f"{text} {kept}".rstrip(), 1.0)
+    reached = import_module("own").reached(number) if kept else ""  # own imports this module
+    return Verdict("right", f"{text} {kept}\n{reached}".strip(), 1.0)
 
 
 def find(number: str) -> Exercise:

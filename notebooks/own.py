@@ -154,6 +154,13 @@ class Upscaler(nn.Module):
         return self.shuffle(self.last(y), 2) + Tensor(repeated)
 
 
+def enlarge(network: nn.Module, low: Array) -> Array:
+    """Return the first of a batch of small photos (N, H, W, 3) in [0, 1], enlarged, as uint8."""
+    with no_grad():
+        levels: Array = answer("7.3")(network.eval()(Tensor(low)).numpy()[0])
+    return levels
+
+
 class FeatureContent:
     """A content loss by exercise 8.3: the distance of the feature maps of a network, which is frozen."""
 
@@ -267,3 +274,13 @@ def milestone(notebook: str) -> Any:
     """Run what the answers of a notebook can do together, and say whose code it ran on."""
     compute, numbers = MILESTONES[notebook]
     return keep.milestone(compute(), *numbers)
+
+
+def reached(number: str) -> str:
+    """Return the milestone of a notebook once all of its answers are in mine.py, and this was one of the last."""
+    notebook = number.split(".")[0]
+    _, numbers = MILESTONES.get(notebook, (None, ()))
+    own_numbers = [n for n in numbers if n.split(".")[0] == notebook]
+    if notebook in ("7", "10") or number not in own_numbers or not all(keep.found(n)[0] for n in own_numbers):
+        return ""
+    return str(milestone(notebook).text)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from checks import Exercise
-from minisrgan import Tensor, ops
+from minisrgan import Tensor
 from minisrgan.losses import discriminator_loss
 from minisrgan.ops import sigmoid
 
@@ -24,15 +24,6 @@ def s(z: Array) -> Array:
 
 def gradients(z: Array) -> tuple[Array, Array]:
     return -s(z), s(z) - 1
-
-
-def strided(x: Array, weight: Array, bias: Array, stride: int, padding: int) -> Array:
-    y = ops.conv2d(Tensor(x[None]), Tensor(weight), Tensor(bias), stride=stride, padding=padding)
-    return y.numpy()[0]
-
-
-def padded(x: Array, padding: int, mode: Any) -> Array:
-    return np.pad(x, ((padding, padding), (padding, padding), (0, 0)), mode=mode)
 
 
 def logits(rng: np.random.Generator) -> list[Tensor]:
@@ -103,42 +94,5 @@ EXERCISES = {
         },
         ["saturating", "non_saturating"],
         terms=lambda z: [{"sigmoid(z)": s(z), "1": np.ones_like(z), "z": z, "sigmoid(z)^2": s(z) ** 2}] * 2,
-    ),
-    "9.4": Exercise(
-        strided,
-        lambda rng: (rng.normal(size=(6, 9, 2)), rng.normal(size=(3, 3, 2, 4)), rng.normal(size=4), 2, 1),
-        {
-            "the padding is missing: a border of zeros on all four sides.": lambda x, w, b, s, p: strided(x, w, b, s, 0),
-            "the stride is missing: windows begin at rows 0, s, 2 s, ..": lambda x, w, b, s, p: strided(x, w, b, 1, p),
-            "the rows step by the stride, and the columns do not.": lambda x, w, b, s, p: strided(x, w, b, 1, p)[::s],
-            "the columns step by the stride, and the rows do not.": lambda x, w, b, s, p: strided(x, w, b, 1, p)[:, ::s],
-            "padding is on both sides of an axis; yours is at the beginning only.": lambda x, w, b, s, p: strided(
-                np.pad(x, ((p, 0), (p, 0), (0, 0))), w, b, s, 0
-            ),
-            "padding is on both sides of an axis; yours is at the end only.": lambda x, w, b, s, p: strided(
-                np.pad(x, ((0, p), (0, p), (0, 0))), w, b, s, 0
-            ),
-            "pad with zeros; yours repeats the border.": lambda x, w, b, s, p: strided(padded(x, p, "edge"), w, b, s, 0),
-            "pad with zeros; yours mirrors the image.": lambda x, w, b, s, p: strided(padded(x, p, "reflect"), w, b, s, 0),
-            "the first window begins at row 0 of the padded image: yours begins a pixel later.": (
-                lambda x, w, b, s, p: strided(x, w, b, 1, p)[1::s, 1::s]
-            ),
-            "you forgot the bias.": lambda x, w, b, s, p: strided(x, w, 0 * b, s, p),
-            "you shrank x and convolved then: the window sees neighbouring pixels, only its steps are larger.": (
-                lambda x, w, b, s, p: strided(x[::s, ::s], w, b, 1, p)
-            ),
-            "you turned the kernel by 180 degrees; it is used as it is.": lambda x, w, b, s, p: strided(
-                x, w[::-1, ::-1], b, s, p
-            ),
-        },
-        ["y"],
-        cases={
-            "with stride 3 and padding 2": lambda rng: (
-                rng.normal(size=(7, 8, 2)), rng.normal(size=(4, 3, 2, 3)), rng.normal(size=3), 3, 2
-            ),
-            "with stride 1 and no padding": lambda rng: (
-                rng.normal(size=(5, 4, 1)), rng.normal(size=(2, 3, 1, 2)), rng.normal(size=2), 1, 0
-            ),
-        },
     ),
 }

@@ -183,7 +183,7 @@ images_figure({"a detail as it is, 96 x 64": nearest(cat, 4), "srgan": upscaled}
 
 # %% tags=["exercise"]
 def mixed(a, b, t):
-    """Return (1 - t) a + t b, rounded, as uint8, for uint8 pictures a and b."""
+    """Return a mixture of two uint8 pictures, as uint8; t is the share of b, from 0 to 1."""
     return ...
 
 
@@ -192,7 +192,7 @@ check("0.3", mixed)
 
 # %% tags=["solution"]
 def mixed(a, b, t):
-    """Return (1 - t) a + t b, rounded, as uint8, for uint8 pictures a and b."""
+    """Return a mixture of two uint8 pictures, as uint8; t is the share of b, from 0 to 1."""
     return np.round((1 - t) * a.astype(float) + t * b).astype(np.uint8)
 
 

@@ -139,7 +139,8 @@ check("1.2", four_weights)
 #
 # ### Exercise 1.3: PSNR
 #
-# Take care: the arrays are `uint8`, and in those 3 - 5 is 254.
+# Take care: the arrays are `uint8`, and in those 3 - 5 is 254. (Right answers are kept in `mine.py`, beside the
+# notebook: notebook 7 builds a network from them.)
 
 
 # %% tags=["exercise"]
@@ -218,5 +219,7 @@ images_figure(shown, width=2.3)
 # - `minisrgan/images/resize.py`: `cubic`, `weight_table` (your exercise 1.2, for whole axes), `imresize`
 # - `minisrgan/images/quality.py`: `psnr`, and the two definitions of SSIM that papers confuse
 # - the paper: Ledig et al. 2017, sec. 1 and fig. 2 on what PSNR rewards; sec. 3.1 on how it is measured
+#
+# **Open question.** Which measure would you choose for photos that a doctor reads, and what should it punish most?
 #
 # **Next:** notebook 2, how a program can know in which direction to improve.

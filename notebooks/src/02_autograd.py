@@ -287,4 +287,6 @@ check("2.3", centre_gradient)
 #   kinks
 # - the paper: Ledig et al. 2017, sec. 2, eq. 1, whose minimum over $\theta_G$ is found by such gradients
 #
+# **Open question.** The engine keeps every value until the backward pass. Which could be computed again instead, and at what cost?
+#
 # **Next:** notebook 3, the operation that does nearly all the work.

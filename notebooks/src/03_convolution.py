@@ -97,12 +97,13 @@ check("3.1", conv_loops)
 #
 # $$\underbrace{\mathrm{columns}}_{(H' W',\; kh\,kw\,C)} @ \underbrace{\mathrm{matrix}}_{(kh\,kw\,C,\; O)} = y$$
 #
-# NumPy can show all windows without copying a number:
+# NumPy can show all windows without copying a number; flattened, each is a row:
 
 # %%
 tiny = np.arange(16, dtype=np.float32).reshape(4, 4, 1)
 windows = np.lib.stride_tricks.sliding_window_view(tiny, (3, 3), axis=(0, 1))  # (H', W', C, kh, kw)
-columns = windows.transpose(0, 1, 3, 4, 2).reshape(4, 9)
+print("windows", windows.shape)
+columns = np.array([windows[h, w, 0].ravel() for h, w in np.ndindex(2, 2)])
 images_figure({"x, 4 x 4": tiny[:, :, 0], "columns, 4 windows x 9 numbers": columns}, width=3)
 
 # %% [markdown]
@@ -111,8 +112,8 @@ images_figure({"x, 4 x 4": tiny[:, :, 0], "columns, 4 windows x 9 numbers": colu
 #
 # ### Exercise 3.2: im2col
 #
-# Now without a loop over pixels. The order inside a row must be that of `weight.reshape(-1, O)`: `(kh, kw, C)`, which
-# is why the cell above transposes.
+# Now without a loop over pixels. The order inside a row must be that of `weight.reshape(-1, O)`: `(kh, kw, C)`. Compare
+# with the shape printed above.
 
 
 # %% tags=["exercise"]
@@ -198,15 +199,8 @@ figure
 # ## Both gradients
 #
 # Let `grad_y` be $\partial L / \partial y$. The number `x[h + i, w + j, c]` is multiplied with `weight[i, j, c, o]`
-# for `y[h, w, o]`, and only there. So for each such product, the gradient of one factor contains the other factor:
-#
-# ```
-# grad_weight[i, j, c, o]   +=  x[h + i, w + j, c]  *  grad_y[h, w, o]
-# grad_x[h + i, w + j, c]   +=  weight[i, j, c, o]  *  grad_y[h, w, o]
-# grad_bias[o]              +=                         grad_y[h, w, o]
-# ```
-#
-# With `y = columns @ matrix` the first line, over all pixels at once, is `columns.T @ grad_y`.
+# for `y[h, w, o]`, and only there. So each such product sends a gradient to both factors: `grad_y[h, w, o]` times the
+# other factor. A number that is used in many products collects the sum.
 #
 # **Predict.** Let `grad_y` be zero but for two pixels. What will `grad_x` look like?
 
@@ -259,7 +253,7 @@ check("3.3", weight_gradient)
 # %% [markdown]
 # ### Exercise 3.4: the gradient in the input
 #
-# Scatter, as in figure 4. A loop over the `kh * kw` places of the kernel is enough: each adds a whole shifted image.
+# Scatter, as in figure 4. A loop over the `kh * kw` places of the kernel is enough.
 
 
 # %% tags=["exercise"]
@@ -307,5 +301,7 @@ print(f"{left.item():.10f} = {right.item():.10f}")
 # - `minisrgan/reference/conv.py`: one walk over positions, read in three directions
 # - `minisrgan/kernels/im2col.py`: blocks, with padding made on the way; `minisrgan/kernels/conv.py` chooses
 # - the paper: Ledig et al. 2017, sec. 2.1 and fig. 4, where `k9n64s1` is a 9 x 9 kernel, 64 channels, stride 1
+#
+# **Open question.** Four 3 x 3 convolutions see as far as one of 9 x 9. What is gained, and what is lost?
 #
 # **Next:** notebook 4, the activations between the convolutions.

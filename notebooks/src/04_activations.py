@@ -263,4 +263,6 @@ images_figure(maps, width=2.3)
 # - the paper: Ledig et al. 2017, sec. 2.1: PReLU in the generator, leaky ReLU with 0.2 and no pooling in the
 #   discriminator; He et al. 2015 (arXiv 1502.01852) for PReLU and for the first weights
 #
+# **Open question.** A slope may leave the range from 0 to 1 during training. Is this a strength or a danger? Which experiment would show it?
+#
 # **Next:** notebook 5, which keeps the signal of figure 2 at a constant size.

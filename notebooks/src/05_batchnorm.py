@@ -73,20 +73,17 @@ check("5.1", batch_norm)
 # ## Backward, step by step
 #
 # Every `x` of a channel moves `mean` and `var`, and they move every `y`. Start with small changes, $\mathrm{d}x$;
-# averages are over the $n$ values of a channel, and $\mathrm{std} = \sqrt{\mathrm{var} + \mathrm{eps}}$.
+# averages are over the $n$ values of a channel, and $\mathrm{std} = \sqrt{\mathrm{var} + \mathrm{eps}}$. Fill the gaps
+# on paper:
 #
-# 1. $\mathrm{d}\,\mathrm{mean} = \mathrm{average}(\mathrm{d}x)$
-# 2. $\mathrm{d}\,\mathrm{var} = 2 \cdot \mathrm{average}((x - \mathrm{mean}) \cdot \mathrm{d}x)$, so
-#    $\mathrm{d}\,\mathrm{std} = \frac{\mathrm{d}\,\mathrm{var}}{2\,\mathrm{std}} = \mathrm{average}(\hat{x} \cdot \mathrm{d}x)$
-# 3. $\mathrm{d}\hat{x} = \frac{1}{\mathrm{std}} \left(\mathrm{d}x - \mathrm{average}(\mathrm{d}x) - \hat{x} \cdot
-#    \mathrm{average}(\hat{x} \cdot \mathrm{d}x)\right)$
+# 1. $\mathrm{d}\,\mathrm{mean} = \mathrm{average}(\square)$
+# 2. $\mathrm{d}\,\mathrm{var} = 2 \cdot \mathrm{average}((x - \mathrm{mean}) \cdot \square)$, so
+#    $\mathrm{d}\,\mathrm{std} = \frac{\mathrm{d}\,\mathrm{var}}{2\,\mathrm{std}} = \mathrm{average}(\square \cdot \mathrm{d}x)$
+# 3. $\mathrm{d}\hat{x} = \frac{1}{\mathrm{std}} \left(\mathrm{d}x - \square - \hat{x} \cdot \square\right)$
 #
 # Step 3 removes two components from $\mathrm{d}x$: its mean, and its component along $\hat{x}$. Removing a component
-# (a projection) is a symmetric linear map, so its transpose, which the backward pass needs, is the same formula:
-#
-# ```
-# grad_x = weight / std * (grad_y - average(grad_y) - x_hat * average(x_hat * grad_y))
-# ```
+# (a projection) is a symmetric linear map, so its transpose, which the backward pass needs, is the same formula, from
+# $\partial L / \partial \hat{x}$ to `grad_x`.
 #
 # **Predict.** If all of $x$ grows by 5, what does $y$ do? And if all of $x$ is doubled (with `eps` 0)? What follows for
 # the sum of `grad_x`, and for the sum of `grad_x * x_hat`, whatever the loss?
@@ -138,6 +135,16 @@ def batch_norm_gradients(grad_y, x, weight, eps=1e-5):
 check("5.2", batch_norm_gradients)
 
 # %% [markdown]
+# <details><summary>The gaps</summary>
+#
+# 1: $\mathrm{d}x$. 2: $\mathrm{d}x$, and $\hat{x}$. 3: $\mathrm{average}(\mathrm{d}x)$, and
+# $\mathrm{average}(\hat{x} \cdot \mathrm{d}x)$. So
+#
+# ```
+# grad_x = weight / std * (grad_y - average(grad_y) - x_hat * average(x_hat * grad_y))
+# ```
+# </details>
+#
 # The same as an image. The input is a cat's eye in grey, and the loss depends on only two pixels of `y`: one should
 # increase, the other decrease.
 
@@ -271,5 +278,7 @@ compare(1 / 2)
 # - `minisrgan/kernels/norm.py`: the same in as few passes over memory as possible
 # - `minisrgan/models/generator.py`: `ResidualBlock`; `minisrgan/nn/norm.py`: the layer
 # - the paper: Ledig et al. 2017, sec. 2.1 and fig. 4; Ioffe and Szegedy 2015 (arXiv 1502.03167), alg. 1 and 2
+#
+# **Open question.** Later networks for super-resolution leave batch norm out. Which figures of this notebook speak for that, which against?
 #
 # **Next:** notebook 6, how an image becomes larger.

@@ -189,6 +189,36 @@ images_figure({name: y.numpy()[0, :, :, 0] for name, y in cover.items()}, width=
 # weights must compensate for unequal numbers of windows, as those of the tent do; random weights do not. With pixel
 # shuffle every pixel has equally many weights, and an initialization without a pattern is possible. Will training
 # undo this? Let us measure.
+#
+# The gradient of a convolution with stride $s$ is such a scattering. The discriminator of notebook 9 needs the forward
+# pass: its windows are $s$ pixels apart, on an image with a border of `padding` zeros on every side.
+#
+# ### Exercise 6.4: stride and padding (harder)
+
+
+# %% tags=["exercise"]
+def conv_strided(x, weight, bias, stride, padding):
+    """Return y (H', W', O) for x (H, W, C), weight (kh, kw, C, O) and bias (O,)."""
+    return ...
+
+
+check("6.4", conv_strided)
+
+
+# %% tags=["solution"]
+def conv_strided(x, weight, bias, stride, padding):
+    """Return y (H', W', O) for x (H, W, C), weight (kh, kw, C, O) and bias (O,)."""
+    kh, kw, _, outputs = weight.shape
+    x = np.pad(x, ((padding, padding), (padding, padding), (0, 0)))
+    height, width = (x.shape[0] - kh) // stride + 1, (x.shape[1] - kw) // stride + 1
+    y = np.zeros((height, width, outputs)) + bias
+    for i, j in np.ndindex(kh, kw):  # every stride-th pixel from (i, j) on, for all windows at once
+        part = x[i : i + stride * height : stride, j : j + stride * width : stride]
+        y += part[:height, :width] @ weight[i, j]
+    return y
+
+
+check("6.4", conv_strided)
 
 
 # %%
@@ -238,5 +268,7 @@ figure
 # - `minisrgan/nn/init.py`: `icnr`; `minisrgan/models/generator.py`: `Upsample` uses it
 # - the paper: Ledig et al. 2017, sec. 2.1 and fig. 4: two of these, each with $r = 2$, make the factor of 4; Shi et al.
 #   2016 (arXiv 1609.05158), eq. 4, for the shuffle
+#
+# **Open question.** How could a network enlarge by 2.5? What would take the place of the shuffle?
 #
 # **Next:** notebook 7, where all the parts become the generator.

@@ -208,6 +208,37 @@ images_figure(asked, columns=2, width=3.2)
 # MSE compares each pixel independently. The gradient of a deep feature reaches all pixels in its receptive field,
 # through poolings that each pass it to one value in four; so the image looks fragmented.
 #
+# ### Exercise 8.4: back through a max pooling (harder)
+#
+# Each window of 2 x 2 passed on its largest value. Where does `grad_y` go? Of equal values, the first in row order was
+# passed on.
+
+
+# %% tags=["exercise"]
+def pool_gradient(grad_y, x):
+    """Return grad_x (H, W, C) for grad_y (H/2, W/2, C) and the input x of the pooling."""
+    return ...
+
+
+check("8.4", pool_gradient)
+
+
+# %% tags=["solution"]
+def pool_gradient(grad_y, x):
+    """Return grad_x (H, W, C) for grad_y (H/2, W/2, C) and the input x of the pooling."""
+    grad_x, free = np.zeros_like(x), np.ones(grad_y.shape, bool)  # free: not given to a place yet
+    places = [(slice(i, None, 2), slice(j, None, 2)) for i in (0, 1) for j in (0, 1)]
+    largest = np.max([x[place] for place in places], axis=0)
+    for place in places:
+        here = free & (x[place] == largest)
+        grad_x[place] = grad_y * here
+        free &= ~here
+    return grad_x
+
+
+check("8.4", pool_gradient)
+
+# %% [markdown]
 # ## Following it
 #
 # Now apply gradient descent: start from the blurred cat, and minimize the VGG loss with the pixels themselves as
@@ -244,5 +275,7 @@ images_figure({"blurred": wrong["blurred"] / 2 + 0.5, "after 40 steps": y[0] / 2
 # - `minisrgan/losses/content.py`: `MSEContent` and `VGGContent`, with the factor 1/12.75 of the paper
 # - `minisrgan/weights/vgg.py`: real weights, read from a file
 # - the paper: Ledig et al. 2017, sec. 2.2.1 and eq. 5; sec. 3.4 compares $\phi_{2,2}$ with $\phi_{5,4}$
+#
+# **Open question.** Which differences between two photos should a loss ignore? Do these features ignore them?
 #
 # **Next:** notebook 9, the discriminator.

@@ -300,4 +300,6 @@ images_figure({**shown, **maps}, columns=4, width=2.2)
 # - the paper: Ledig et al. 2017, sec. 2.1 with eq. 2, and sec. 2.2.2; Goodfellow et al. 2014 (arXiv 1406.2661), sec. 3
 #   and 4; Mescheder et al. 2018 (arXiv 1801.04406), sec. 2, for the spiral
 #
+# **Open question.** If $D$ saw the small photo, too, what could it detect that it cannot detect now?
+#
 # **Next:** notebook 10, all of it together.
