@@ -1,6 +1,6 @@
 """The mine.py of somebody who has solved everything: what the solved notebooks run on.
 
-    python notebooks/answers.py mine.py
+python notebooks/answers.py mine.py
 """
 
 from __future__ import annotations

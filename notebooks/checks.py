@@ -180,7 +180,9 @@ def _has_gradient(exercise: Exercise) -> bool:
 def _inputs(exercise: Exercise) -> list[tuple[str, Callable[[], Sequence[Any]]]]:
     """List the trials: case -> what makes its arguments anew, as often as it is called."""
     ordinary = [("", lambda seed=seed: exercise.inputs(np.random.default_rng(seed))) for seed in (0, 1)]
-    return ordinary + [(case, lambda make=make: make(np.random.default_rng(2))) for case, make in exercise.cases.items()]
+    return ordinary + [
+        (case, lambda make=make: make(np.random.default_rng(2))) for case, make in exercise.cases.items()
+    ]
 
 
 def _stage(exercise: Exercise, answer: Any, compute: Any, names: Sequence[str]) -> tuple[str, float]:
@@ -228,7 +230,9 @@ def _results(function: Any, given: Sequence[Any]) -> list[Any]:
     value = function(*given)
     if isinstance(value, GeneratorType | map | zip | filter):
         raise TypeError("it returns a generator, which computes nothing yet: make a list or an array of it")
-    return [v if v is ... or v is None else _numbers(v) for v in (value if isinstance(value, tuple | list) else [value])]
+    return [
+        v if v is ... or v is None else _numbers(v) for v in (value if isinstance(value, tuple | list) else [value])
+    ]
 
 
 def _numbers(value: Any) -> Array:
@@ -373,13 +377,17 @@ def _each(
 
 def _explained(exercise: Exercise, answer: Any, trials: list[Trial], i: int) -> str:
     """Look for an explanation that needs the right function: its terms, its arguments, what it looks at."""
-    more = [_try(exercise, answer, _results, "", lambda s=s: exercise.inputs(np.random.default_rng(s))) for s in range(3, 9)]
+    more = [
+        _try(exercise, answer, _results, "", lambda s=s: exercise.inputs(np.random.default_rng(s))) for s in range(3, 9)
+    ]
     trials = [t for t in [*trials, *more] if not t.problem and len(t.got) == len(t.right) and _is_array(t.got[i])]
     trials = [t for t in trials if t.got[i].shape == t.right[i].shape and t.got[i].dtype.kind in "fiub"]
     if len(trials) < 2:
         return ""
     terms = [exercise.terms(*t.given) for t in trials]
-    if terms[0] and (told := variants.factors([(t[i], x.got[i], x.right[i]) for t, x in zip(terms, trials, strict=True)], 0)):
+    if terms[0] and (
+        told := variants.factors([(t[i], x.got[i], x.right[i]) for t, x in zip(terms, trials, strict=True)], 0)
+    ):
         return f"is a sum with other terms. {told} It"
     names = [*written.names_of(exercise.right)]
     right = lambda _, given: _results(exercise.right, given)  # noqa: E731

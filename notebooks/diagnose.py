@@ -119,7 +119,9 @@ def _reshaped(got: Array, right: Array) -> Iterator[tuple[str, Callable[[Pair], 
         smaller = tuple(slice(0, n) for n in got.shape)
         yield "The last rows or columns are missing; the others are right.", lambda p: p.right[smaller]
         for cut in (1, 2):
-            inner = tuple(slice(cut, n - cut) if n != m else slice(None) for n, m in zip(got.shape, right.shape, strict=True))
+            inner = tuple(
+                slice(cut, n - cut) if n != m else slice(None) for n, m in zip(got.shape, right.shape, strict=True)
+            )
             yield (
                 f"It has a border of {cut} too many on each side; the inside is right.",
                 lambda p, i=inner: p.got if same(p.got[i], p.right, 1e-4) else None,
@@ -156,7 +158,9 @@ def _whole(pairs: Sequence[Pair], rtol: float) -> str:
     if len(pairs) > 1 and all(p.got.shape == pairs[0].got.shape for p in pairs):
         constant = all(same(p.got, pairs[0].got, rtol) for p in pairs)
         if constant and not all(same(p.right, pairs[0].right, rtol) for p in pairs if p.right.shape == right.shape):
-            return "is the same for different inputs: does your function use its arguments, or something of the notebook?"
+            return (
+                "is the same for different inputs: does your function use its arguments, or something of the notebook?"
+            )
     return _factor(pairs, rtol) or _offset(pairs, rtol) or _one_axis(pairs) or _other_order(pairs, rtol)
 
 
@@ -193,7 +197,10 @@ def _moved(pair: Pair, axis: int, by: int) -> Array | None:
     n = pair.right.shape[axis]
     if n < 4:
         return None
-    mine, other = (np.take(a, range(*r), axis) for a, r in ((pair.got, (max(by, 0), n + min(by, 0))), (pair.right, (max(-by, 0), n - max(by, 0)))))
+    mine, other = (
+        np.take(a, range(*r), axis)
+        for a, r in ((pair.got, (max(by, 0), n + min(by, 0))), (pair.right, (max(-by, 0), n - max(by, 0))))
+    )
     return pair.got if same(mine, other, 1e-4) else None
 
 
@@ -291,6 +298,8 @@ def _place(pair: Pair, wrong: Array) -> str:
     for axis, length in enumerate(wrong.shape):
         bad = np.flatnonzero(wrong.any(axis=tuple(i for i in range(wrong.ndim) if i != axis)))
         if 0 < len(bad) < length:
-            there = "the first" if [*bad] == [0] else "the last" if [*bad] == [length - 1] else f"{[int(i) for i in bad]}"
+            there = (
+                "the first" if [*bad] == [0] else "the last" if [*bad] == [length - 1] else f"{[int(i) for i in bad]}"
+            )
             return f"All of them lie at {there} of axis {axis}."
     return ""

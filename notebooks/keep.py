@@ -83,7 +83,11 @@ def keep(number: str, answer: Any, right: Callable[[Any], bool]) -> str:
     """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     path = where()
-    if shell is None or path is None or getattr(answer, "__module__", "") not in ("__main__", "minisrgan.autograd.function"):
+    if (
+        shell is None
+        or path is None
+        or getattr(answer, "__module__", "") not in ("__main__", "minisrgan.autograd.function")
+    ):
         return ""
     try:
         return store(path, number, answer, right)
@@ -196,10 +200,14 @@ def written_down(answer: Any) -> tuple[str, str]:
         raise Unkept("it is no function that you wrote")
     lines = [line for line in needs.values() if line and "\n" not in line]
     bodies = [body for body in needs.values() if "\n" in body]
-    imports = sorted((line for line in lines if line.startswith(("import", "from"))), key=lambda line: line.startswith("from"))
+    imports = sorted(
+        (line for line in lines if line.startswith(("import", "from"))), key=lambda line: line.startswith("from")
+    )
     others = [line for line in lines if not line.startswith(("import", "from"))]
     head = "\n".join(imports) + ("\n\n" if imports and others else "") + "\n".join(others)
-    return entry, "\n\n".join(part for part in (head, *(f"\n{body.strip()}" for body in bodies)) if part).strip() + "\n\n\n"
+    return entry, "\n\n".join(
+        part for part in (head, *(f"\n{body.strip()}" for body in bodies)) if part
+    ).strip() + "\n\n\n"
 
 
 def _define(thing: Any, needs: dict[str, str]) -> None:
@@ -208,7 +216,11 @@ def _define(thing: Any, needs: dict[str, str]) -> None:
         return
     needs[thing.__name__] = ""  # for one that uses itself
     node = _node(thing, ast.ClassDef if inspect.isclass(thing) else ast.FunctionDef)
-    function = thing if isinstance(thing, FunctionType) else next(f for f in vars(thing).values() if isinstance(f, FunctionType))
+    function = (
+        thing
+        if isinstance(thing, FunctionType)
+        else next(f for f in vars(thing).values() if isinstance(f, FunctionType))
+    )
     _add_names(node, function.__globals__, needs)
     del needs[thing.__name__]
     needs[thing.__name__] = "\n" + ast.get_source_segment(_text(function), node) + "\n"  # type: ignore[operator]

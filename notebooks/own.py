@@ -184,7 +184,10 @@ def _pixels() -> str:
     row = 127.5 + 100 * np.sin(np.arange(64) / 5)
     small = row.reshape(32, 2).mean(axis=1)
     new = [four(k, 2) @ small[int(np.floor((k + 0.5) / 2 - 0.5)) - 1 :][:4] for k in range(4, 58)]
-    scores = [psnr(np.round(a).astype(np.uint8)[None], row[4:58].round().astype(np.uint8)[None]) for a in (new, small.repeat(2)[4:58])]
+    scores = [
+        psnr(np.round(a).astype(np.uint8)[None], row[4:58].round().astype(np.uint8)[None])
+        for a in (new, small.repeat(2)[4:58])
+    ]
     return f"a wave enlarged twice, at {scores[0]:.1f} dB; repeated pixels have {scores[1]:.1f} dB"
 
 

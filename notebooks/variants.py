@@ -114,7 +114,9 @@ def _factor(name: str, got: float, right: float) -> str:
     return f"The term {name} counts {got:.4g} times, not {right:.4g} times."
 
 
-def overlooked(call: Callable[[Any, Sequence[Any]], list[Any]], right: Any, answer: Any, make: Any, names: Sequence[str]) -> str:
+def overlooked(
+    call: Callable[[Any, Sequence[Any]], list[Any]], right: Any, answer: Any, make: Any, names: Sequence[str]
+) -> str:
     """Say of which argument an answer does not look at all elements, though the right function does."""
     for k, name in enumerate(names):
         value = make()[k] if k < len(make()) else None

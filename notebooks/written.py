@@ -71,7 +71,9 @@ def has_return(answer: Any) -> bool:
     for code in found:
         before = None
         for now in dis.get_instructions(code):
-            if now.opname == "RETURN_VALUE" and not (before and before.opname == "LOAD_CONST" and before.argval is None):
+            if now.opname == "RETURN_VALUE" and not (
+                before and before.opname == "LOAD_CONST" and before.argval is None
+            ):
                 return True
             if now.opname == "RETURN_CONST" and now.argval is not None:
                 return True
@@ -124,7 +126,9 @@ def error_text(error: Exception) -> str:
 def nothing_returned(answer: Any) -> str:
     """Say why a function that does something returns None."""
     if has_return(answer):
-        return "returned nothing (None): one of its ways ends without a `return`. Is an `else`, or the last line, missing?"
+        return (
+            "returned nothing (None): one of its ways ends without a `return`. Is an `else`, or the last line, missing?"
+        )
     shown = " `print` shows a value, it does not hand it back." if calls(answer, "print") else ""
     return f"returned nothing (None): is the `return` missing?{shown}"
 

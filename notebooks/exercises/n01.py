@@ -65,7 +65,10 @@ EXERCISES = {
         terms=lambda x: [
             {
                 f"{name} {where}": np.abs(x) ** power * mask
-                for where, mask in {"for |x| <= 1": np.abs(x) <= 1, "for 1 < |x| <= 2": (np.abs(x) > 1) & (np.abs(x) <= 2)}.items()
+                for where, mask in {
+                    "for |x| <= 1": np.abs(x) <= 1,
+                    "for 1 < |x| <= 2": (np.abs(x) > 1) & (np.abs(x) <= 2),
+                }.items()
                 for power, name in enumerate(("1", "|x|", "|x|^2", "|x|^3"))
             }
         ],
@@ -117,8 +120,8 @@ EXERCISES = {
             "that is the mean squared error: PSNR is 10 log10(255^2 / error) of it.": lambda a, b: float(
                 np.mean(difference(a, b) ** 2)
             ),
-            "the square of 255 is missing: 10 log10(255^2 / error).": lambda a, b: (
-                psnr(float(np.mean(difference(a, b) ** 2)) * 255)
+            "the square of 255 is missing: 10 log10(255^2 / error).": lambda a, b: psnr(
+                float(np.mean(difference(a, b) ** 2)) * 255
             ),
             "the peak, 255^2, is missing: 10 log10(255^2 / error).": lambda a, b: (
                 psnr(float(np.mean(difference(a, b) ** 2))) - psnr(1)

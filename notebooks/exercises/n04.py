@@ -86,7 +86,12 @@ EXERCISES = {
             {
                 f"{name} where x {sign}": value * mask
                 for sign, mask in {"> 0": x > 0, "< 0": x < 0, "= 0": x == 0}.items()
-                for name, value in {"grad_y": g, "a * grad_y": a * g, "a": np.full_like(g, a), "1": np.ones_like(g)}.items()
+                for name, value in {
+                    "grad_y": g,
+                    "a * grad_y": a * g,
+                    "a": np.full_like(g, a),
+                    "1": np.ones_like(g),
+                }.items()
             }
         ],
     ),
@@ -118,7 +123,12 @@ EXERCISES = {
             {
                 f"{name} where x {sign}": value * mask
                 for sign, mask in {"> 0": x > 0, "< 0": x < 0, "= 0": x == 0}.items()
-                for name, value in {"grad_y": g, "slope * grad_y": slope * g, "slope": slope + 0 * g, "1": np.ones_like(g)}.items()
+                for name, value in {
+                    "grad_y": g,
+                    "slope * grad_y": slope * g,
+                    "slope": slope + 0 * g,
+                    "1": np.ones_like(g),
+                }.items()
             },
             {
                 "grad_y * x where x < 0": (g * np.minimum(x, 0)).sum(axis=(0, 1, 2)),

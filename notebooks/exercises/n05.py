@@ -56,10 +56,18 @@ def backward_terms(g: Array, x: Array, weight: Array, eps: float = 1e-5) -> list
     """Split the gradients of batch norm into terms."""
     std = np.sqrt(x.var(axis=AXES) + eps)
     x_hat, scale = (x - x.mean(axis=AXES)) / std, weight / std
-    along = {"grad_y": g, "average(grad_y)": g.mean(axis=AXES), "x_hat * average(x_hat * grad_y)": x_hat * (g * x_hat).mean(axis=AXES)}
+    along = {
+        "grad_y": g,
+        "average(grad_y)": g.mean(axis=AXES),
+        "x_hat * average(x_hat * grad_y)": x_hat * (g * x_hat).mean(axis=AXES),
+    }
     return [
         {f"weight / std * {name}": scale * term for name, term in along.items()},
-        {"sum of grad_y * x_hat": (g * x_hat).sum(axis=AXES), "sum of grad_y": g.sum(axis=AXES), "sum of x_hat": x_hat.sum(axis=AXES) + x.sum(axis=AXES)},
+        {
+            "sum of grad_y * x_hat": (g * x_hat).sum(axis=AXES),
+            "sum of grad_y": g.sum(axis=AXES),
+            "sum of x_hat": x_hat.sum(axis=AXES) + x.sum(axis=AXES),
+        },
         {"sum of grad_y": g.sum(axis=AXES), "sum of grad_y * x_hat": (g * x_hat).sum(axis=AXES)},
     ]
 
@@ -143,7 +151,14 @@ EXERCISES = {
         },
         ["grad_x", "grad_weight", "grad_bias"],
         terms=backward_terms,
-        cases={"for eps = 0.01": lambda rng: (rng.normal(size=(2, 3, 2, 3)), images(rng), rng.uniform(0.5, 2, size=3), 0.01)},
+        cases={
+            "for eps = 0.01": lambda rng: (
+                rng.normal(size=(2, 3, 2, 3)),
+                images(rng),
+                rng.uniform(0.5, 2, size=3),
+                0.01,
+            )
+        },
     ),
     "5.3": Exercise(
         updated,
@@ -185,7 +200,11 @@ EXERCISES = {
         ["running_mean", "running_var"],
         terms=lambda m, v, x, momentum=0.1: [
             {"running_mean": m, "mean of the batch": x.mean(axis=AXES)},
-            {"running_var": v, "variance of the batch": x.var(axis=AXES, ddof=1), "mean of the batch": x.mean(axis=AXES)},
+            {
+                "running_var": v,
+                "variance of the batch": x.var(axis=AXES, ddof=1),
+                "mean of the batch": x.mean(axis=AXES),
+            },
         ],
         cases={"for momentum 0.3": lambda rng: (rng.normal(size=3), rng.uniform(1, 2, size=3), images(rng), 0.3)},
     ),

@@ -106,18 +106,26 @@ EXERCISES = {
         strided,
         lambda rng: (rng.normal(size=(6, 9, 2)), rng.normal(size=(3, 3, 2, 4)), rng.normal(size=4), 2, 1),
         {
-            "the padding is missing: a border of zeros on all four sides.": lambda x, w, b, s, p: strided(x, w, b, s, 0),
+            "the padding is missing: a border of zeros on all four sides.": lambda x, w, b, s, p: strided(
+                x, w, b, s, 0
+            ),
             "the stride is missing: windows begin at rows 0, s, 2 s, ..": lambda x, w, b, s, p: strided(x, w, b, 1, p),
             "the rows step by the stride, and the columns do not.": lambda x, w, b, s, p: strided(x, w, b, 1, p)[::s],
-            "the columns step by the stride, and the rows do not.": lambda x, w, b, s, p: strided(x, w, b, 1, p)[:, ::s],
+            "the columns step by the stride, and the rows do not.": lambda x, w, b, s, p: strided(x, w, b, 1, p)[
+                :, ::s
+            ],
             "padding is on both sides of an axis; yours is at the beginning only.": lambda x, w, b, s, p: strided(
                 np.pad(x, ((p, 0), (p, 0), (0, 0))), w, b, s, 0
             ),
             "padding is on both sides of an axis; yours is at the end only.": lambda x, w, b, s, p: strided(
                 np.pad(x, ((0, p), (0, p), (0, 0))), w, b, s, 0
             ),
-            "pad with zeros; yours repeats the border.": lambda x, w, b, s, p: strided(padded(x, p, "edge"), w, b, s, 0),
-            "pad with zeros; yours mirrors the image.": lambda x, w, b, s, p: strided(padded(x, p, "reflect"), w, b, s, 0),
+            "pad with zeros; yours repeats the border.": lambda x, w, b, s, p: strided(
+                padded(x, p, "edge"), w, b, s, 0
+            ),
+            "pad with zeros; yours mirrors the image.": lambda x, w, b, s, p: strided(
+                padded(x, p, "reflect"), w, b, s, 0
+            ),
             "the first window begins at row 0 of the padded image: yours begins a pixel later.": (
                 lambda x, w, b, s, p: strided(x, w, b, 1, p)[1::s, 1::s]
             ),
@@ -132,10 +140,18 @@ EXERCISES = {
         ["y"],
         cases={
             "with stride 3 and padding 2": lambda rng: (
-                rng.normal(size=(7, 8, 2)), rng.normal(size=(4, 3, 2, 3)), rng.normal(size=3), 3, 2
+                rng.normal(size=(7, 8, 2)),
+                rng.normal(size=(4, 3, 2, 3)),
+                rng.normal(size=3),
+                3,
+                2,
             ),
             "with stride 1 and no padding": lambda rng: (
-                rng.normal(size=(5, 4, 1)), rng.normal(size=(2, 3, 1, 2)), rng.normal(size=2), 1, 0
+                rng.normal(size=(5, 4, 1)),
+                rng.normal(size=(2, 3, 1, 2)),
+                rng.normal(size=2),
+                1,
+                0,
             ),
         },
     ),

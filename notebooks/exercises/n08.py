@@ -124,7 +124,9 @@ EXERCISES = {
                 "mean of magnitudes": np.abs((a - b).numpy()).mean(),
             }
         ],
-        cases={"for one image": lambda rng: [Tensor(rng.normal(size=(1, 4, 2, 6)), requires_grad=i == 0) for i in (0, 1)]},
+        cases={
+            "for one image": lambda rng: [Tensor(rng.normal(size=(1, 4, 2, 6)), requires_grad=i == 0) for i in (0, 1)]
+        },
     ),
     "8.4": Exercise(
         pool_gradient,

@@ -70,7 +70,8 @@ EXERCISES = {
         ],
         cases={
             "for a D that is very sure, with logits of 1000": lambda rng: [
-                Tensor(np.array([[1000.0], [-1000.0], [3.0], [2.0], [-1.0]]) * sign, requires_grad=True) for sign in (1, -1)
+                Tensor(np.array([[1000.0], [-1000.0], [3.0], [2.0], [-1.0]]) * sign, requires_grad=True)
+                for sign in (1, -1)
             ]
         },
     ),

@@ -148,7 +148,9 @@ EXERCISES = {
             "one of the two is enough in yours: both must hold (and, not or).": lambda r, f, n: won_after(
                 np.maximum(r, (f < 0.05) * 0.99), np.minimum(f, (r <= 0.95) * 0.99), n
             ),
-            "0.95 and 0.05 themselves do not count: above, and below.": lambda r, f, n: won_after(r + 1e-9, f - 1e-9, n),
+            "0.95 and 0.05 themselves do not count: above, and below.": lambda r, f, n: won_after(
+                r + 1e-9, f - 1e-9, n
+            ),
             "yours answers one step late: the row is complete with its last step.": late,
             "yours asks for one step more than window.": lambda r, f, n: won_after(r, f, n + 1),
             "yours asks for one step less than window.": lambda r, f, n: won_after(r, f, n - 1),
@@ -166,7 +168,11 @@ EXERCISES = {
             "where D wins with the very last step": lambda rng: (np.r_[0.5, 0.5, [0.99] * 4], np.full(6, 0.01), 4),
             "where D wins at once": lambda rng: (np.full(8, 0.99), np.full(8, 0.02), 4),
             "where D says exactly 0.95": lambda rng: (np.r_[[0.95] * 4, [0.99] * 4], np.full(8, 0.02), 4),
-            "where D has good steps, but not in a row": lambda rng: (np.tile([0.99, 0.99, 0.5], 4), np.full(12, 0.01), 3),
+            "where D has good steps, but not in a row": lambda rng: (
+                np.tile([0.99, 0.99, 0.5], 4),
+                np.full(12, 0.01),
+                3,
+            ),
         },
     ),
     "10.3": Exercise(
@@ -174,7 +180,9 @@ EXERCISES = {
         lambda rng: (rng.normal(size=(6, 3)) + 2, float(rng.uniform(0.6, 0.9))),
         {
             "decay and 1 - decay are exchanged: it keeps decay of itself.": lambda w, decay: averages(w, 1 - decay),
-            "it begins as weights[0], not as 0 or as (1 - decay) * weights[0].": lambda w, decay: averages(np.concatenate([0 * w[:1], w]), decay)[1:],
+            "it begins as weights[0], not as 0 or as (1 - decay) * weights[0].": lambda w, decay: averages(
+                np.concatenate([0 * w[:1], w]), decay
+            )[1:],
             "that is the plain mean of all steps, which never forgets the first ones.": running_mean,
             "yours mixes a step's weights with those of the step before: mix them with the average so far.": (
                 lambda w, decay: np.concatenate([w[:1], decay * w[:-1] + (1 - decay) * w[1:]])

@@ -48,9 +48,8 @@ images_figure({"x, the photo": photo, "y, edges": y}, width=4, limit=1)
 #
 # <details><summary>The answer</summary>
 #
-# Vertical edges have large values: violet where the right side is brighter, orange where it is darker. Each eye has
-# both. Where left and right are equal they cancel, so the background vanishes. A horizontal whisker is hardly
-# visible, because it is on both sides of the window.
+# Vertical edges have large values, each eye of both signs. Where left and right are equal they cancel, so the
+# background vanishes. A horizontal whisker is hardly visible, because it is on both sides of the window.
 # </details>
 #
 # Every layer of this package can show the computation of one of its output values. Check a product or two by hand:
@@ -165,7 +164,7 @@ print(f"{pixels * 9 * 9 * 64 * 4 / 1e9:.0f} GB, for an input of {pixels * 64 * 4
 # %% [markdown]
 # So the columns are computed in blocks of a few rows, multiplied, and discarded. This saves not only memory. A
 # processor has a small fast memory, the cache; columns that fit into it are still there when the product reads them.
-# The next cell measures blocks of different sizes, on an image so narrow that one row is a very small block.
+# The next cell measures blocks of different sizes.
 
 
 # %% tags=["times"]

@@ -127,7 +127,7 @@ layer.explain(rng.normal(size=(1, 4, 4, 8)).astype(np.float32), at=(0, 1, 1, 5))
 
 # %% tags=["exercise"]
 class MyLeakyReLU(Function):
-    """y = max(x, 0) + 0.2 min(x, 0)"""
+    """Leaky ReLU with slope 0.2."""
 
     def forward(self, x):
         raise NotImplementedError
@@ -141,7 +141,7 @@ check("4.3", MyLeakyReLU.apply)
 
 # %% tags=["solution"]
 class MyLeakyReLU(Function):
-    """y = max(x, 0) + 0.2 min(x, 0)"""
+    """Leaky ReLU with slope 0.2."""
 
     def forward(self, x):
         self.save_inputs(0)

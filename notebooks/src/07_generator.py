@@ -167,8 +167,7 @@ check("7.3", to_photo)
 # %% [markdown]
 # ## Half a minute of training
 #
-# The loss is the mean squared error of the pixels. Each step takes eight random crops of three photos; the astronaut is
-# not among them. For the last third, the steps are ten times smaller.
+# Each step takes eight random crops of three other photos; for the last third, the steps are ten times smaller.
 #
 # **Predict.** The curve begins at the PSNR of repeated pixels. Will it pass bicubic? Will it ever fall below its
 # start?
@@ -252,7 +251,7 @@ images_figure(kernels, width=1.5, limit=0.5)
 # %% [markdown]
 # **Figure 4.** Three details of 11 x 11 pixels, and beside each the kernel of its middle pixel, green from green. For
 # the background and for hair it is nearly the same, violet in the middle and orange to the right and below; in black
-# cloth it is so pale that it can hardly be seen.
+# cloth it is pale.
 #
 # <details><summary>The answer</summary>
 #

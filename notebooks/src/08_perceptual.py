@@ -166,7 +166,7 @@ print("\n".join(told))
 # vision, although these weights were not trained.
 # </details>
 #
-# What is the reason? Compare the distances at each depth, relative to the moved cat:
+# Why? Compare the distances at each depth, relative to the moved cat:
 
 # %%
 depths, distances = ("1,1", "1,2", "2,1", "2,2", "3,2", "3,4", "4,2", "4,4"), []
@@ -188,8 +188,7 @@ lines_figure(lines, "feature map phi", "distance / distance of moved")
 #
 # ## The gradient as an image
 #
-# Only the gradient of a loss reaches the generator. Suppose the generator returned the blurred cat. For every pixel,
-# the gradient of each loss says: brighter, or darker.
+# Suppose the generator returned the blurred cat. For every pixel, the gradient of each loss says: brighter, or darker.
 
 # %%
 asked = {"original - blurred": (x - wrong["blurred"])[..., 1]}
@@ -205,8 +204,8 @@ images_figure(asked, columns=2, width=3.2)
 # is the difference of the two images; that of VGG 1,2 still shows eye and stripes, in finer lines; that of VGG 3,4 is
 # a cloud of single pixels of either sign, thickest around the eye.
 #
-# MSE compares each pixel independently. The gradient of a deep feature reaches all pixels in its receptive field,
-# through poolings that each pass it to one value in four; so the image looks fragmented.
+# The gradient of a deep feature reaches all pixels in its receptive field, through poolings; so the image looks
+# fragmented.
 #
 # ### Exercise 8.4: back through a max pooling (harder)
 #

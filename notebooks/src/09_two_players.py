@@ -249,7 +249,7 @@ print(summary_table(Discriminator(crop=32, channels=4), (1, 32, 32, 3)))
 
 # %% [markdown]
 # Train it to distinguish photos from blurred ones, like the output of bicubic or SRResNet. **Predict.** After how
-# many steps, with eight crops of each kind, is it confident?
+# many steps is it confident?
 
 # %%
 photos = {name: imresize(image, 1 / 2) for name, image in sample_photos().items()}
@@ -269,7 +269,7 @@ lines_figure(lines, "step", "D, on average")
 # **Figure 4.** The discriminator's mean probability for eight real and eight blurred crops: for about fifty steps the
 # lines are not separated, then they diverge, and after a hundred they are near 1 and near 0, with a few exceptions.
 #
-# What would it change? The gradient of the generator's loss says how each pixel of a blurred crop should change to
+# The gradient of the generator's loss says how each pixel of a blurred crop should change to
 # look real.
 
 # %%

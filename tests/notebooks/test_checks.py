@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ checks = importlib.import_module("checks")  # notebooks/checks.py, found by conf
 build = importlib.import_module("build")
 
 from minisrgan import Tensor, ops  # noqa: E402
+from tests.notebooks import wrong_one, wrong_two  # noqa: E402
 
 NUMBERS = [
     number
@@ -46,6 +48,49 @@ def test_stubs_are_not_done_yet():
         raise NotImplementedError
 
     assert checks.check("3.1", unwritten).state == "open"
+
+
+def test_what_is_left_of_a_stub_is_named():
+    """One `...` among three results, or a method that is not written: what is right should not be called not done."""
+
+    def half(x: Any, grad_y: Any, kh: int, kw: int) -> Any:
+        return checks.find("3.3").right(x, grad_y, kh, kw)[0], ...
+
+    verdict = checks.check("3.3", half)
+    assert (verdict.state, verdict.share) == ("open", 0.5)
+    assert verdict.text == "Exercise 3.3: grad_weight is right. grad_bias is still `...`."
+    both_wrong = checks.check("3.3", lambda x, g, kh, kw: (0 * g, ...))
+    assert both_wrong.state == "wrong"
+    assert "grad_weight is wrong" in both_wrong.text
+
+
+@pytest.mark.parametrize("answers", [wrong_one.WRONG, wrong_two.WRONG], ids=["first set", "second set"])
+def test_answers_of_students_are_refused_and_named(answers: list[Any]):
+    """What a check says is all that a student alone at night has; a wrong name costs an hour."""
+    verdicts = [checks.check(number, answer) for number, _, answer in answers]
+    assert [v.text for v in verdicts if v.state == "right"] == []
+    said = [(pattern, v.text) for (_, pattern, _), v in zip(answers, verdicts, strict=True)]
+    assert [pair for pair in said if not re.search(*pair, re.DOTALL)] == []
+    assert sum(pattern != "" for pattern, _ in said) > 0.95 * len(said)
+    # The only factor in them that is one: see 1.3, 0.5 and 4.2 in the sets.
+    assert {v.text.split(":")[0] for v in verdicts if "times the right one" in v.text} <= {"Exercise 1.3"}
+
+
+def test_a_factor_must_hold_in_all_trials():
+    """Any two numbers have a ratio: only one that is the same for other inputs says something."""
+    assert "times the right" not in checks.check("1.3", lambda a, b: float(np.mean(a)) / 7).text
+    assert "3 times the right" in checks.check("12.4", lambda s, f: 3 / (1 - s + s / f)).text
+
+
+def test_changes_in_place_and_unused_arguments_are_told():
+    """The result is right, and the caller's array is spoilt; or an argument was forgotten."""
+
+    def in_place(grad_y: Any) -> Any:
+        grad_y -= grad_y.mean(axis=0)
+        return grad_y
+
+    assert "changes its input `grad_y` in place" in checks.check("2.3", in_place).text
+    assert "`momentum` is never used" in checks.check("5.3", lambda m, v, x, momentum=0.1: (m * 2, v * x.mean())).text
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -161,6 +162,27 @@ def test_solutions_follow_their_exercises(source: Path):
             assert number is not None
             assert number[1] in following.text
             assert int(number[1].split(".")[0]) == int(source.name[:2])
+
+
+def expressions(code: str) -> set[str]:
+    """List the expressions of some code that are long enough to be an answer."""
+    found = set()
+    for node in ast.walk(ast.parse(re.sub(r"^%.*", "", code, flags=re.MULTILINE))):
+        if isinstance(node, ast.expr):
+            parts = [n for n in ast.walk(node) if not isinstance(n, ast.expr_context | ast.operator)]
+            found |= {ast.unparse(node)} if len(parts) >= 8 else set()
+    return found
+
+
+@every_source
+def test_no_answer_stands_above_its_exercise(source: Path):
+    """A student who has just run the answer in a cell above copies it, and learns nothing."""
+    above: set[str] = set()
+    for cell, below in pairwise(build.read_cells(source)):
+        if "exercise" in cell.tags:
+            assert expressions(below.text) & above == set()
+        elif cell.kind == "code" and "solution" not in cell.tags:
+            above |= expressions(cell.text)
 
 
 # What compares them

@@ -1,24 +1,17 @@
-"""Sixty more wrong answers, written after the checks were mended by the first set; see wrong_one.py."""
+"""Seventy-four more wrong answers, written after the checks were mended by the first set; see wrong_one.py.
+
+At first 64 of them were named, none accepted, and no factor was claimed that was not there.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from minisrgan import Tensor, ops
 from minisrgan.autograd import Function
+from tests.notebooks.wrong import collector
 
-WRONG: list[tuple[str, str, Any]] = []  # number of the exercise, pattern, answer
-
-
-def wrong(number: str, pattern: str) -> Callable[[Any], Any]:
-    def add(answer: Any) -> Any:
-        WRONG.append((number, pattern, answer))
-        return answer
-
-    return add
+wrong, WRONG = collector()
 
 
 @wrong("0.1", r"scale|rows and columns|sum with other terms|small photo")
@@ -310,7 +303,7 @@ def _(x, weight, bias, eps=1e-5):
     return (x - m) / np.sqrt(v + eps) / weight + bias
 
 
-@wrong("5.1", r"channels are mixed|channel")
+@wrong("5.1", r"yours averages over \(1, 2, 3\)")
 def _(x, weight, bias, eps=1e-5):
     return weight * (x - x.mean((1, 2, 3), keepdims=True)) / np.sqrt(x.var((1, 2, 3), keepdims=True) + eps) + bias
 
@@ -337,7 +330,7 @@ def _(running_mean, running_var, x, momentum=0.1):
     return (1 - momentum) * running_var + momentum * v, (1 - momentum) * running_mean + momentum * m
 
 
-@wrong("5.3", r"running_mean is right.*running_var")
+@wrong("5.3", r"counts only the images")
 def _(running_mean, running_var, x, momentum=0.1):
     m, v = x.mean((0, 1, 2)), x.var((0, 1, 2))
     n = x.shape[0]
@@ -383,7 +376,7 @@ def _(x, conv1, bn1, prelu, conv2, bn2):
     return x + bn2(y)
 
 
-@wrong("7.2", r"ordinary|shuffle|shape|return")
+@wrong("7.2", "")
 def _(layers):
     radius, pixel = 0.0, 1.0
     for kind, size in layers:
@@ -414,7 +407,7 @@ def _(i, height, width):
     return height // 2**i, width // 2**i, [64, 128, 256, 512, 512][i - 1]
 
 
-@wrong("8.2", r"means")
+@wrong("8.2", r"shifted, by another number in each channel")
 def _(images, means):
     return (images[..., ::-1] + 1 - means) * 127.5
 
@@ -455,7 +448,7 @@ def _(z):
     return -s * (1 - s), s - 1
 
 
-@wrong("9.4", r"padding|begin|both sides")
+@wrong("6.4", r"padding|begin|both sides")
 def _(x, weight, bias, stride, padding):
     h, w, c = x.shape
     kh, kw, _, o = weight.shape
@@ -467,7 +460,7 @@ def _(x, weight, bias, stride, padding):
     return y
 
 
-@wrong("9.4", r"stride")
+@wrong("6.4", r"stride")
 def _(x, weight, bias, stride, padding):
     x = np.pad(x, ((padding, padding), (padding, padding), (0, 0)))
     kh, kw, _, o = weight.shape
