@@ -125,7 +125,7 @@ def check(number: str, answer: Any, keep_it: bool = True) -> Verdict:
     checked = "shape, value and gradient" if _has_gradient(exercise) else "shape and value"
     text = f"Exercise {number} is right: {checked if callable(exercise.right) else 'the value'}."
     kept = keep.keep(number, answer, right=lambda kept: not judge(exercise, kept)[0]) if keep_it else ""
-    reached = import_module("own").reached(number) if kept else ""  # own imports this module
+    reached = import_module("own").reached(number, kept) if kept else ""  # own imports this module
     return Verdict("right", f"{text} {kept}\n{reached}".strip(), 1.0)
 
 
@@ -259,7 +259,7 @@ def _gradients(function: Any, given: Sequence[Any]) -> list[Any]:
 
 def _in_place(changed: Sequence[str]) -> str:
     names = " and ".join(f"`{name}`" for name in changed)
-    return f"it changes its input {names} in place (by -=, *=, [...] = or .sort()), and the caller's array with it: use a copy."
+    return f"it changes its input {names} in place (-=, *=, [...] =, .sort()), and so the caller's array: use a copy."
 
 
 def _complaint(
@@ -276,9 +276,10 @@ def _complaint(
         return expected
     if len(first.got) != len(first.right):
         return credit + _count(first, names)
-    if not first.case and first.right[0].size > 1:  # two mistakes at once: one is known, and shows here alone
-        if expected := _known(exercise, compute, [first], range(len(first.right))):
-            return credit + expected
+    # Two mistakes at once: one of them may show alone in the ordinary case.
+    alone = [] if first.case or first.right[0].size == 1 else [first]
+    if alone and (expected := _known(exercise, compute, alone, range(len(first.right)))):
+        return credit + expected
     complaints, remarks = _each(exercise, answer, compute, names, trials, first), []
     if first.changed:
         remarks.append(_in_place(first.changed).capitalize())
@@ -372,7 +373,10 @@ def _each(
         if vague and compute is _results and not first.problem:
             found = f"{_explained(exercise, answer, clear, i)} {found}".strip()
         told.append(f"{names[i]} {found}")
-    return _credit([n for i, n in enumerate(names) if i not in wrong]) + " ".join(told)
+    credit = _credit([n for i, n in enumerate(names) if i not in wrong])
+    if compute is _gradients:  # "the value is right; " stands before it
+        return f"{' '.join(told)} {credit.capitalize()}".strip()
+    return credit + " ".join(told)
 
 
 def _explained(exercise: Exercise, answer: Any, trials: list[Trial], i: int) -> str:

@@ -246,7 +246,9 @@ def _one_axis(pairs: Sequence[Pair]) -> str:
                 return ""
             shifted = shifted and abs(factor - 1) < 1e-6
     if shifted:
-        return "is shifted, by another number in each channel: what is added or subtracted for a channel (its mean, its bias) is wrong."
+        return (
+            "is shifted, by another number in each channel: what is added for a channel (its mean, its bias) is wrong."
+        )
     return "is stretched, by another factor in each channel: what scales a channel (its spread, its weight) is wrong."
 
 

@@ -66,8 +66,8 @@ class Block:
         name = f"mine.py, exercise {self.number}"
         linecache.cache[name] = (len(self.code), None, self.code.splitlines(keepends=True), name)
         space: dict[str, Any] = {"__name__": "mine"}
-        exec(compile(self.code, name, "exec"), space)  # noqa: S102  the student's own code
-        return eval(self.entry, space)  # noqa: S307
+        exec(compile(self.code, name, "exec"), space)  # the student's own code
+        return eval(self.entry, space)
 
 
 def where() -> Path | None:
@@ -119,7 +119,7 @@ def store(path: Path, number: str, answer: Any, right: Callable[[Any], bool]) ->
             return f"{path.name} has a version that you changed by hand, which is right, too: it stays."
         else:
             aside = "".join(f"# {line}".rstrip() + "\n" for line in old.code.strip().splitlines())
-            told = f"Kept in {path.name} as {name}; what you had changed by hand there was not right, and stands above it as a comment."
+            told = f"Kept in {path.name} as {name}. Your changes there were not right: they stand above as a comment."
             blocks[blocks.index(old) : blocks.index(old) + 1] = [Block("", "", aside + "\n\n"), block]
         with replacing(path) as temporary:
             temporary.write_text("".join(map(str, blocks)), encoding="utf-8")
@@ -236,9 +236,9 @@ def _node(thing: Any, kind: type[ast.AST]) -> Any:
     for function in functions[:1]:
         first = function.__code__.co_firstlineno
         for node in ast.walk(ast.parse(_text(function))):
-            if isinstance(node, kind) and node.lineno <= first <= (node.end_lineno or first):  # type: ignore[attr-defined]
-                if kind is ast.Lambda or node.name == thing.__name__:  # type: ignore[attr-defined]
-                    return node
+            named = kind is ast.Lambda or getattr(node, "name", "") == thing.__name__
+            if isinstance(node, kind) and named and node.lineno <= first <= (node.end_lineno or first):  # type: ignore[attr-defined]
+                return node
     raise Unkept("its text cannot be found")
 
 

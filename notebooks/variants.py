@@ -1,7 +1,8 @@
 """Explanations of a wrong result that need the right function, not only the right numbers.
 
 A student's result is often the right one for other arguments (a bias of 0, two arguments exchanged), the right terms
-with other factors, or computed from a part of an argument. As in ``diagnose.py`` an explanation must hold in all trials.
+with other factors, or computed from a part of an argument. As in ``diagnose.py`` an explanation must hold
+in all trials.
 """
 
 from __future__ import annotations

@@ -22,23 +22,28 @@ _IDLE |= {"UNPACK_SEQUENCE", "COPY", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"}
 # What an error message says -> what a student did. The first that is found in the message is told.
 _HINTS = {
     "ellipsis": "A `...` of the stub is left in that line, or a name that it uses is still `...`.",
-    "truth value of a": "`if`, `and` and `max(a, b)` need one True or False, and that is an array: use np.where(condition, "
-    "a, b), np.maximum or a sum.",
-    "only size-1 arrays|only length-1 arrays|only 0-dimensional arrays|must be real number, not ndarray": "Functions of "
-    "`math`, int() and float() take single numbers; use np.sqrt, np.log10, .astype, which take arrays.",
-    "matmul: Input operand|shapes .* not aligned": "In a @ b the last axis of a must be as long as the last but one of b: "
-    "print both shapes.",
-    "could not be broadcast|could not broadcast|do not broadcast|shape-mismatch": "The shapes do not fit together: print them. Is an axis "
-    "missing, summed too early, or not cut to size?",
+    "truth value of a": (
+        "`if`, `and` and `max(a, b)` need one True or False, and that is an array: use np.where(condition, a, b), "
+        "np.maximum or a sum."
+    ),
+    "only size-1|only length-1|only 0-dimensional|must be real number, not ndarray": (
+        "Functions of `math`, int() and float() take single numbers; np.sqrt, np.log10 and .astype take arrays."
+    ),
+    "matmul: Input operand|shapes .* not aligned": (
+        "In a @ b the last axis of a must be as long as the last but one of b: print both shapes."
+    ),
+    "could not be broadcast|could not broadcast|do not broadcast|shape-mismatch": (
+        "The shapes do not fit together: print them. Is an axis missing, summed too early, or not cut to size?"
+    ),
     "cannot reshape|total size": "A reshape must keep the number of elements: print the shape before it.",
-    "Cannot cast ufunc": "An array of whole numbers cannot be updated in place with floats: write x = x - y, not x -= y.",
+    "Cannot cast ufunc": "An array of whole numbers cannot be updated in place by floats: x = x - y, not x -= y.",
     "NoneType": "Something that you use is None: does a function that you call lack its `return`?",
     "method|builtin_function": "A method is used without being called: are the parentheses () missing?",
     "is not defined": "Is the name misspelled, or has a cell above not been run?",
-    "cannot access local|referenced before assignment": "On this path the name is used before anything was assigned to it.",
+    "cannot access local|referenced before": "On this path the name is used before anything was assigned to it.",
     "is not callable": "Something that is no function is called: is a * missing before a parenthesis?",
     "out of bounds|index out of range": "An index runs past the end: how many positions are there?",
-    "is immutable|read-only|does not support item assignment": "That cannot be changed in place: make a new array.",
+    "is immutable|read-only|item assignment": "That cannot be changed in place: make a new array.",
 }
 
 

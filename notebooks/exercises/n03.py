@@ -47,7 +47,7 @@ def no_loop(answer: Any) -> str:
     weight, bias = np.ones((3, 2, 2, 4)), np.ones(4)
     small, large = (steps(partial(answer, np.ones((n, n, 2)), weight, bias)) for n in (7, 14))
     if large > small + 20:
-        return "the numbers are right, but there is a Python loop over the pixels: write all windows as the rows of one matrix."
+        return "the numbers are right, but a Python loop runs over the pixels: write all windows as rows of one matrix."
     return ""
 
 

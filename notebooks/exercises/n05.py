@@ -189,7 +189,7 @@ EXERCISES = {
             "the factor is n / (n - 1), which is larger than 1; yours is (n - 1) / n.": (
                 lambda m, v, x: with_variance(m, v, x, x.var(axis=AXES) * (1 - 1 / x[..., 0].size))
             ),
-            "the running variance is right but for ddof=1 on a spread around the running mean: use the batch's own mean.": (
+            "the running variance takes the spread around the running mean: use the batch's own mean.": (
                 lambda m, v, x: with_variance(m, v, x, ((x - m) ** 2).sum(axis=AXES) / (x[..., 0].size - 1))
             ),
             "the running variance averages variances, not standard deviations.": lambda m, v, x: (

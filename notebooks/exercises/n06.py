@@ -71,7 +71,7 @@ EXERCISES = {
             "those are sums; divide by the number of pixels of a position.": lambda y, r: (
                 phase_means(y, r) * y.size / (r * r)
             ),
-            "the pixels of a position are not r * r, but rows / r * columns / r: divide by their number, or take a mean.": (
+            "a position does not have r * r pixels, but rows / r * columns / r: divide by their number.": (
                 lambda y, r: phase_means(y, r) * y.size / r**4
             ),
             "a slice i:r ends at r; i::r takes every r-th from i on.": lambda y, r: np.array(

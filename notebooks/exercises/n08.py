@@ -135,8 +135,8 @@ EXERCISES = {
             "where a window has two equal maxima, only the first of them, in row order, gets the gradient.": (
                 lambda g, x: large(g) * (x == large(small(x).max(axis=(1, 3))))
             ),
-            "equal maxima share the gradient in yours: the first of them, in row order, gets all of it.": shared_gradient,
-            "the last of several equal maxima gets the gradient in yours: the first, in row order, gets it.": (
+            "equal maxima share the gradient in yours: the first of them gets all of it.": shared_gradient,
+            "the last of several equal maxima gets the gradient: the first, in row order, should.": (
                 lambda g, x: pool_gradient(g[::-1, ::-1], x[::-1, ::-1])[::-1, ::-1]
             ),
             "that is the gradient of average pooling: here the largest pixel gets all, the others 0.": (

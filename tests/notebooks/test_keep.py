@@ -136,8 +136,9 @@ def test_milestones_run_on_the_students_code(notebook: str, solved: Path, monkey
 def test_the_milestone_comes_with_the_last_answer(solved: Path, monkeypatch: pytest.MonkeyPatch):
     """It is told where the student is: below the check."""
     monkeypatch.setenv("MINISRGAN_MINE", str(solved))
-    assert own.reached("3.4").startswith("Milestone: a layer of the engine")
-    assert own.reached("3.1") == own.reached("7.1") == ""
+    assert own.reached("3.4", "It is in mine.py.").startswith("Milestone: a layer of the engine")
+    assert own.reached("3.3", "Kept in mine.py.").startswith("Milestone: a layer of the engine")
+    assert own.reached("3.3", "It is in mine.py.") == own.reached("3.1", "Kept.") == own.reached("7.1", "Kept.") == ""
 
 
 def test_the_network_trains_on_the_students_functions(solved: Path, monkeypatch: pytest.MonkeyPatch):

@@ -235,7 +235,7 @@ def _(x, weight, bias):
 
 @wrong("3.2", r"loop")
 def _(x, weight, bias):
-    kh, kw, c, outputs = weight.shape
+    kh, kw, _, outputs = weight.shape
     height, width = x.shape[0] - kh + 1, x.shape[1] - kw + 1
     rows = [x[h : h + kh, w : w + kw].ravel() for h in range(height) for w in range(width)]
     return (np.array(rows) @ weight.reshape(-1, outputs) + bias).reshape(height, width, outputs)
@@ -243,7 +243,7 @@ def _(x, weight, bias):
 
 @wrong("3.2", r"order|transpose")
 def _(x, weight, bias):
-    kh, kw, c, outputs = weight.shape
+    kh, kw, _, outputs = weight.shape
     win = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(0, 1))
     h, w = win.shape[:2]
     return (win.reshape(h * w, -1) @ weight.reshape(-1, outputs) + bias).reshape(h, w, outputs)
@@ -354,7 +354,7 @@ def _(grad_y, x, slope):
     return grad_slope, grad_y * np.where(x > 0, 1, slope)
 
 
-class LeakyA(Function):
+class LeakyA(Function):  # noqa: D101
     def forward(self, x):
         self.save_inputs(0)
         return np.maximum(x, 0) + 0.2 * np.minimum(x, 0)
@@ -365,7 +365,7 @@ class LeakyA(Function):
         return grad_y * (0.2 * positive + (1.0 - positive))
 
 
-class LeakyB(Function):
+class LeakyB(Function):  # noqa: D101
     def forward(self, x):
         self.save_inputs(0)
         return np.maximum(x, 0) + 0.2 * np.minimum(x, 0)
@@ -374,7 +374,7 @@ class LeakyB(Function):
         raise NotImplementedError
 
 
-class LeakyC(Function):
+class LeakyC(Function):  # noqa: D101
     def forward(self, x):
         return np.where(x > 0, x, 0.02 * x)
 

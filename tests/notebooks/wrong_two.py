@@ -133,7 +133,7 @@ def _(grad_y):
 
 @wrong("3.1", r"turned|180")
 def _(x, weight, bias):
-    kh, kw, c, o = weight.shape
+    kh, kw, _, o = weight.shape
     out = np.zeros((x.shape[0] - kh + 1, x.shape[1] - kw + 1, o))
     for h in range(out.shape[0]):
         for w in range(out.shape[1]):
@@ -146,7 +146,7 @@ def _(x, weight, bias):
 @wrong("3.1", r"border|too many|shape|zeros")
 def _(x, weight, bias):
     x = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-    kh, kw, c, o = weight.shape
+    kh, kw, _, o = weight.shape
     out = np.zeros((x.shape[0] - kh + 1, x.shape[1] - kw + 1, o))
     for h, w in np.ndindex(out.shape[:2]):
         out[h, w] = np.tensordot(x[h : h + kh, w : w + kw], weight, 3) + bias
@@ -155,7 +155,7 @@ def _(x, weight, bias):
 
 @wrong("3.1", r"bias")
 def _(x, weight, bias):
-    kh, kw, c, o = weight.shape
+    kh, kw, _, o = weight.shape
     out = np.zeros((x.shape[0] - kh + 1, x.shape[1] - kw + 1, o))
     for h, w in np.ndindex(out.shape[:2]):
         for i, j in np.ndindex(kh, kw):
@@ -165,7 +165,7 @@ def _(x, weight, bias):
 
 @wrong("3.1", r"out of bounds|past the end|index")
 def _(x, weight, bias):
-    kh, kw, c, o = weight.shape
+    kh, kw, _, o = weight.shape
     out = np.zeros((x.shape[0], x.shape[1], o))
     for h, w, i, j in np.ndindex(x.shape[0], x.shape[1], kh, kw):
         out[h, w] += x[h + i, w + j] @ weight[i, j]
@@ -174,7 +174,7 @@ def _(x, weight, bias):
 
 @wrong("3.2", r"loop")
 def _(x, weight, bias):
-    kh, kw, c, o = weight.shape
+    kh, kw, _, o = weight.shape
     out = np.zeros((x.shape[0] - kh + 1, x.shape[1] - kw + 1, o))
     for h in range(len(out)):
         for w in range(out.shape[1]):
@@ -268,7 +268,7 @@ def _(grad_y, x, slope):
     return grad_y * np.where(x == 0, 1, slope), (grad_y * x).sum(axis=(0, 1, 2))
 
 
-class SlopeTwice(Function):
+class SlopeTwice(Function):  # noqa: D101
     def forward(self, x):
         self.save_inputs(0)
         return np.where(x > 0, x, 0.2 * x)
@@ -278,7 +278,7 @@ class SlopeTwice(Function):
         return grad_y * (0.2 * x)
 
 
-class NoSave(Function):
+class NoSave(Function):  # noqa: D101
     def forward(self, x):
         return np.where(x > 0, x, 0.2 * x)
 
@@ -357,7 +357,7 @@ def _(x, r):
     return y.reshape(n, k // r**2, h * r, w * r)
 
 
-@wrong("6.2", r"sum|pixels of a position|times")
+@wrong("6.2", r"does not have r \* r pixels")
 def _(y, r):
     return np.array([[y[i::r, j::r].sum() / r**2 for j in range(r)] for i in range(r)])
 
