@@ -199,7 +199,12 @@ def _stage(exercise: Exercise, answer: Any, compute: Any, names: Sequence[str]) 
     if all(t.undone for t in trials):
         raise NotDone
     share = float(np.mean([sum(map(_same(exercise.rtol), t.got, t.right)) / len(t.right) for t in trials]))
-    return _complaint(exercise, answer, compute, names, trials, fine), share
+    try:
+        return _complaint(exercise, answer, compute, names, trials, fine), share
+    except NotDone:
+        raise
+    except Exception as error:  # a result so strange that nothing can be said of it must not stop the notebook
+        return f"{names[0]} is not right, and of a kind that was not expected ({type(error).__name__}).", share
 
 
 def _try(exercise: Exercise, answer: Any, compute: Any, case: str, make: Callable[[], Sequence[Any]]) -> Trial:
@@ -267,18 +272,19 @@ def _complaint(
 ) -> str:
     """Say what is right, and what is wrong with the first trial that is not."""
     first = trials[fine.index(False)]
+    names = names[: len(first.right)]
     credit = _credit_cases(trials, fine, first)
     if first.problem:
         return credit + first.problem
     if any(v is ... or v is None for v in first.got):
         return credit + _left(answer, names, first, exercise)
-    if expected := _known(exercise, compute, trials, range(len(first.right))):
+    if expected := _known(exercise, compute, trials):
         return expected
     if len(first.got) != len(first.right):
         return credit + _count(first, names)
     # Two mistakes at once: one of them may show alone in the ordinary case.
     alone = [] if first.case or first.right[0].size == 1 else [first]
-    if alone and (expected := _known(exercise, compute, alone, range(len(first.right)))):
+    if alone and (expected := _known(exercise, compute, alone)):
         return credit + expected
     complaints, remarks = _each(exercise, answer, compute, names, trials, first), []
     if first.changed:
@@ -325,16 +331,16 @@ def _count(trial: Trial, names: Sequence[str]) -> str:
     return wanted if len(names) > 1 else f"one result is wanted, yours returns {len(trial.got)}, of shapes {shapes}."
 
 
-def _known(exercise: Exercise, compute: Any, trials: Sequence[Trial], which: Sequence[int]) -> str:
-    """Look for the mistake that returns, in all these trials, what the student's function returns in some results."""
+def _known(exercise: Exercise, compute: Any, trials: Sequence[Trial], result: int | None = None) -> str:
+    """Look for the mistake that returns in all these trials what the student's function does, or in one result."""
     for expected, mistake in exercise.mistakes.items():
-        agrees = [_agrees(exercise, compute, mistake, trial, which) for trial in trials]
+        agrees = [_agrees(exercise, compute, mistake, trial, result) for trial in trials]
         if False not in agrees and True in agrees:
             return expected
     return ""
 
 
-def _agrees(exercise: Exercise, compute: Any, mistake: Any, trial: Trial, which: Sequence[int]) -> bool | None:
+def _agrees(exercise: Exercise, compute: Any, mistake: Any, trial: Trial, result: int | None) -> bool | None:
     """Say whether a mistake returns what the student's function does; None where it tells nothing."""
     try:
         made = compute(mistake, trial.make())
@@ -343,6 +349,7 @@ def _agrees(exercise: Exercise, compute: Any, mistake: Any, trial: Trial, which:
     if trial.problem or len(made) != len(trial.got):
         return False
     alike = _same(exercise.rtol)
+    which = range(len(made)) if result is None or len(made) != len(trial.right) else (result,)
     if not all(alike(trial.got[i], made[i]) for i in which):
         return False
     told = len(made) != len(trial.right) or not all(alike(made[i], trial.right[i]) for i in which)
@@ -361,7 +368,7 @@ def _each(
     told = []
     for i in wrong:
         # What is known of one result among several begins with what is right beside it.
-        if len(first.right) > 1 and (expected := _known(exercise, compute, clear, [i])):
+        if len(first.right) > 1 and (expected := _known(exercise, compute, clear, i)):
             told.append(f"{names[i]}: {re.sub(r'^[^.]* (is|are) right[.;] ', '', expected)}")
             continue
         if isinstance(first.got[i], np.ndarray) and same(first.got[i], first.right[i], exercise.rtol):
@@ -371,8 +378,11 @@ def _each(
         found = describe(pairs, exercise.rtol)
         vague = ("should be" in found or "each channel" in found) and first.got[i].shape == first.right[i].shape
         if vague and compute is _results and not first.problem:
-            found = f"{_explained(exercise, answer, clear, i)} {found}".strip()
-        told.append(f"{names[i]} {found}")
+            explained = _explained(exercise, answer, clear, i)
+            found = (
+                f"{explained}{'' if 'each channel' in found and explained else f' It {found}'}" if explained else found
+            )
+        told.append(f"{names[i]}{':' if found.startswith('`') else ''} {found}")
     credit = _credit([n for i, n in enumerate(names) if i not in wrong])
     if compute is _gradients:  # "the value is right; " stands before it
         return f"{' '.join(told)} {credit.capitalize()}".strip()
@@ -392,16 +402,16 @@ def _explained(exercise: Exercise, answer: Any, trials: list[Trial], i: int) -> 
     if terms[0] and (
         told := variants.factors([(t[i], x.got[i], x.right[i]) for t, x in zip(terms, trials, strict=True)], 0)
     ):
-        return f"is a sum with other terms. {told} It"
+        return f"is a sum with other terms. {told}"
     names = [*written.names_of(exercise.right)]
     right = lambda _, given: _results(exercise.right, given)  # noqa: E731
     if told := variants.other_arguments(right, [(t.given, t.got[i]) for t in trials], i, names, exercise.rtol):
-        return f"{told} It"
+        return told
     try:
         told = variants.overlooked(_results, exercise.right, answer, trials[0].make, names)
     except Exception:  # an answer that cannot take such arguments
         return ""
-    return f"depends on too little. {told} It" if told else ""
+    return f"depends on too little. {told}" if told else ""
 
 
 def _is_array(value: Any) -> bool:

@@ -180,7 +180,7 @@ class FeatureContent:
 
 
 class Stage(SRGANStage):
-    """The package's stage of SRGAN, whose D learns by exercise 9.2; its argument `content` may be a `FeatureContent`."""
+    """The package's stage of SRGAN, whose D learns by exercise 9.2; `content` may be a `FeatureContent`."""
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)

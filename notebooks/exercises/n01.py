@@ -132,10 +132,14 @@ EXERCISES = {
             "the factor 10 is missing: a decibel is a tenth of a bel.": lambda a, b: (
                 psnr(float(np.mean(difference(a, b) ** 2))) / 10
             ),
+            "the root of the mean square is not the mean of magnitudes: square, take the mean, then the root.": (
+                lambda a, b: 20 * float(np.log10(255 / np.mean(np.abs(difference(a, b)))))
+            ),
             "the error is the mean of squares, and yours is the mean of magnitudes.": lambda a, b: psnr(
                 float(np.mean(np.abs(difference(a, b))))
             ),
         },
         ["PSNR"],
+        cases={"where the errors are large": lambda rng: [*rng.integers(0, 256, size=(2, 5, 6), dtype=np.uint8)]},
     ),
 }

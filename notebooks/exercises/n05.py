@@ -173,6 +173,10 @@ EXERCISES = {
                 x.mean(axis=AXES),
                 x.var(axis=AXES, ddof=1),
             ),
+            "the channels are mixed: average over axes (0, 1, 2), which leaves one number a channel.": lambda m, v, x: (
+                0.9 * m + 0.1 * x.mean(),
+                0.9 * v + 0.1 * x.var(ddof=1),
+            ),
             "the old values are not reduced: (1 - momentum) of them stay.": lambda m, v, x: (
                 m + 0.1 * x.mean(axis=AXES),
                 v + 0.1 * x.var(axis=AXES, ddof=1),

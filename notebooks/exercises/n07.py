@@ -87,6 +87,10 @@ EXERCISES = {
             "a PReLU follows bn2: there is only one in a block, in the middle.": lambda x, c1, b1, p, c2, b2: (
                 x + p(b2(c2(p(b1(c1(x))))))
             ),
+            "the PReLU stands in the middle, between bn1 and conv2, not behind bn2.": lambda x, c1, b1, p, c2, b2: (
+                x + p(b2(c2(b1(c1(x)))))
+            ),
+            "the PReLU stands in the middle, not before conv1.": lambda x, c1, b1, p, c2, b2: x + b2(c2(b1(c1(p(x))))),
             "bn1 comes before the PReLU, not after it.": lambda x, c1, b1, p, c2, b2: x + b2(c2(b1(p(c1(x))))),
             "each batch norm comes after its convolution, not before.": lambda x, c1, b1, p, c2, b2: (
                 x + c2(b2(p(c1(b1(x)))))
@@ -120,7 +124,10 @@ EXERCISES = {
             ),
         },
         ["the radius"],
-        cases={"without a shuffle": lambda rng: ([("conv", 3), ("conv", 5)],)},
+        cases={
+            "without a shuffle": lambda rng: ([("conv", 3), ("conv", 5)],),
+            "with a shuffle first": lambda rng: ([("shuffle", 2), ("conv", 5), ("conv", 3)],),
+        },
     ),
     "7.3": Exercise(
         to_photo,

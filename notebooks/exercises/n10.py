@@ -129,8 +129,11 @@ EXERCISES = {
                 g * min(1, limit / norm_of(gradients) ** 2) for g in gradients
             ],
         },
-        ["the first gradient", "the second gradient"],
-        cases={"where the norm is below the limit": lambda rng: ([rng.normal(size=(3, 4)), rng.normal(size=5)], 30.0)},
+        ["the first gradient", "the second gradient", "the third gradient"],
+        cases={
+            "with three gradients": lambda rng: ([rng.normal(size=n) for n in (2, 7, 4)], 1.5),
+            "where the norm is below the limit": lambda rng: ([rng.normal(size=(3, 4)), rng.normal(size=5)], 30.0),
+        },
     ),
     "10.2": Exercise(
         won_after,

@@ -29,6 +29,14 @@ def rough(x: Array, y: Array, w: Array) -> float:
     return float((2 * mx * my + C1) * (2 * xy + C2) / ((mx**2 + my**2 + C1) * (xx + yy + C2)))
 
 
+def unweighted_means(x: Array, y: Array, w: Array) -> float:
+    """Use the weights for variances and covariance only."""
+    a, b = x - x.mean(), y - y.mean()
+    vx, vy, cov = (w * a**2).sum(), (w * b**2).sum(), (w * a * b).sum()
+    mx, my = x.mean(), y.mean()
+    return float((2 * mx * my + C1) * (2 * cov + C2) / ((mx**2 + my**2 + C1) * (vx + vy + C2)))
+
+
 def half_weighted(x: Array, y: Array, w: Array) -> float:
     """Use the weights for the means only."""
     mx, my, cov = (w * x).sum(), (w * y).sum(), ((x - (w * x).sum()) * (y - (w * y).sum())).mean()
@@ -73,6 +81,7 @@ EXERCISES = {
                 lambda x, y, w: window_ssim(x, y, np.full_like(w, 1 / w.size))
             ),
             "the means use the weights, variances and covariance do not: all are sums of w * (...).": half_weighted,
+            "the means do not use the weights: mx is the sum of w * x.": unweighted_means,
             "variances and covariance are those of x - mx and y - my: subtract the means first.": rough,
             "the 2 before the covariance is missing: without it equal windows would not have SSIM 1.": single,
             "c1 and c2 are missing, or the 255 in them: without them flat windows divide by about 0.": lambda x, y, w: (
