@@ -378,10 +378,8 @@ def _each(
         found = describe(pairs, exercise.rtol)
         vague = ("should be" in found or "each channel" in found) and first.got[i].shape == first.right[i].shape
         if vague and compute is _results and not first.problem:
-            explained = _explained(exercise, answer, clear, i)
-            found = (
-                f"{explained}{'' if 'each channel' in found and explained else f' It {found}'}" if explained else found
-            )
+            if explained := _explained(exercise, answer, clear, i):
+                found = explained if "each channel" in found else f"{explained} It {found}"
         told.append(f"{names[i]}{':' if found.startswith('`') else ''} {found}")
     credit = _credit([n for i, n in enumerate(names) if i not in wrong])
     if compute is _gradients:  # "the value is right; " stands before it

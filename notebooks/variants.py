@@ -102,7 +102,8 @@ def factors(trials: Sequence[tuple[Mapping[str, Array], Array, Array]], rtol: fl
         if np.abs(table @ (solution / scale) - wanted).max() > 1e-6 * (np.abs(wanted).max() or 1.0):
             return ""
         found.append(solution / scale)
-    return " ".join(_factor(n, float(a), float(b)) for n, a, b in zip(names, *found, strict=True) if abs(a - b) > 1e-4)
+    told = [_factor(n, float(a), float(b)) for n, a, b in zip(names, *found, strict=True) if abs(a - b) > 1e-4]
+    return " ".join(told if len(told) < 5 else [*told[:3], f"And {len(told) - 3} others."])
 
 
 def _factor(name: str, got: float, right: float) -> str:

@@ -99,6 +99,18 @@ EXERCISES = {
         prelu_gradients,
         lambda rng: (rng.normal(size=(2, 3, 4, 5)), with_kinks(rng, 2, 3, 4, 5), rng.uniform(0.1, 0.6, size=5)),
         {
+            "grad_slope is right. grad_x is the derivative dy/dx in yours: multiply it with grad_y.": lambda g, x, slope: (
+                np.where(x > 0, 1, slope),
+                prelu_gradients(g, x, slope)[1],
+            ),
+            "grad_slope is right. In grad_x the branches are exchanged: 1 belongs to x > 0.": lambda g, x, slope: (
+                g * np.where(x > 0, slope, 1),
+                prelu_gradients(g, x, slope)[1],
+            ),
+            "grad_slope is right. grad_x at x = 0: there we take the slope (x > 0, not x >= 0).": lambda g, x, slope: (
+                g * np.where(x >= 0, 1, slope),
+                prelu_gradients(g, x, slope)[1],
+            ),
             "grad_x is right. grad_slope has to be summed over images, rows and columns: axis=(0, 1, 2).": slope_of(
                 lambda g, x, slope: g * np.minimum(x, 0)
             ),

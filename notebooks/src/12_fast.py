@@ -325,7 +325,7 @@ figure
 # **Figure 5.** How many times as long two cores would take as a large GPU, by the estimate: less than once for a few
 # pixels, more than a hundred times for large images.
 #
-# So a tiny network gains little, VGG19 very much. `model.to("cuda")` moves a model.
+# `model.to("cuda")` moves a model.
 #
 # ## Summary
 #
@@ -335,5 +335,7 @@ figure
 # - `minisrgan/kernels/blocks.py`, `minisrgan/threads.py`: cache blocks, threads; `minisrgan/autograd/profile.py`
 # - the paper: Ledig et al. 2017, sec. 2.1: most work is done on small maps; Lavin and
 #   Gray 2016 (arXiv 1509.09308) for Winograd
+#
+# **Open question.** You may make one layer twice as fast. Which one, and what would the whole gain?
 #
 # **Next:** that was the last. Train your own: `minisrgan train --help`.
