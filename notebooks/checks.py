@@ -278,17 +278,16 @@ def _complaint(
         return credit + first.problem
     if any(v is ... or v is None for v in first.got):
         return credit + _left(answer, names, first, exercise)
+    spoilt = f"{_in_place(first.changed)[0].upper()}{_in_place(first.changed)[1:]}" if first.changed else ""
     if expected := _known(exercise, compute, trials):
-        return expected
+        return f"{expected} {spoilt}".strip()
     if len(first.got) != len(first.right):
         return credit + _count(first, names)
     # Two mistakes at once: one of them may show alone in the ordinary case.
     alone = [] if first.case or first.right[0].size == 1 else [first]
     if alone and (expected := _known(exercise, compute, alone)):
         return credit + expected
-    complaints, remarks = _each(exercise, answer, compute, names, trials, first), []
-    if first.changed:
-        remarks.append(_in_place(first.changed).capitalize())
+    complaints, remarks = _each(exercise, answer, compute, names, trials, first), [spoilt] if spoilt else []
     if (idle := written.unused(answer)) and not {*idle} & {*written.unused(exercise.right)}:
         remarks.append(f"The argument {' and '.join(f'`{name}`' for name in idle)} is never used.")
     return credit + " ".join([complaints, *remarks])
@@ -377,9 +376,9 @@ def _each(
         pairs = [_pair(exercise, t, i) for t in [first, *(t for t in clear if t is not first)] if _is_array(t.got[i])]
         found = describe(pairs, exercise.rtol)
         vague = ("should be" in found or "each channel" in found) and first.got[i].shape == first.right[i].shape
-        if vague and compute is _results and not first.problem:
-            if explained := _explained(exercise, answer, clear, i):
-                found = explained if "each channel" in found else f"{explained} It {found}"
+        explained = _explained(exercise, answer, clear, i) if vague and compute is _results else ""
+        if explained:
+            found = explained if "each channel" in found else f"{explained} It {found}"
         told.append(f"{names[i]}{':' if found.startswith('`') else ''} {found}")
     credit = _credit([n for i, n in enumerate(names) if i not in wrong])
     if compute is _gradients:  # "the value is right; " stands before it

@@ -99,7 +99,7 @@ EXERCISES = {
         prelu_gradients,
         lambda rng: (rng.normal(size=(2, 3, 4, 5)), with_kinks(rng, 2, 3, 4, 5), rng.uniform(0.1, 0.6, size=5)),
         {
-            "grad_slope is right. grad_x is the derivative dy/dx in yours: multiply it with grad_y.": lambda g, x, slope: (
+            "grad_slope is right. grad_x is the derivative dy/dx: multiply it with grad_y.": lambda g, x, slope: (
                 np.where(x > 0, 1, slope),
                 prelu_gradients(g, x, slope)[1],
             ),

@@ -24,7 +24,7 @@ def _(rows, columns, scale):
     return rows * scale * columns * scale - rows * columns
 
 
-@wrong("0.1", r"scale\b|columns both|known")
+@wrong("0.1", r"of the large photo is missing")
 def _(rows, columns, scale):
     return (rows * scale + columns * scale) * 3 - (rows + columns) * 3
 
