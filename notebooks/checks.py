@@ -119,7 +119,7 @@ def check(number: str, answer: Any, keep_it: bool = True) -> Verdict:
     try:
         problem, share = judge(exercise, answer)
     except NotDone as undone:
-        return Verdict("open", f"Exercise {number}: {undone or 'not done yet.'}", getattr(undone, "share", 0.0))
+        return Verdict("open", f"Exercise {number}: {str(undone) or 'not done yet.'}", getattr(undone, "share", 0.0))
     if problem:
         return Verdict("wrong", f"Exercise {number}: {problem}", share)
     checked = "shape, value and gradient" if _has_gradient(exercise) else "shape and value"
