@@ -22,13 +22,14 @@ COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler to run CUDA kernels with: cc")
 
 GUARD = 16  # elements before and behind every array, which no kernel may touch
+WAITING = r"\b(__syncthreads|add_up|keep|is_last|total)\("  # what a barrier is in
 SCALARS = {"int": np.int32, "long long": np.int64, "double": np.float64}
-ELEMENTS = {"float": np.float32, "double": np.float64, "float4": None, "long long": np.int64}
+ELEMENTS = {"float": np.float32, "double": np.float64, "Items": None, "long long": np.int64}
 
 
 @functools.cache
-def library(code: str, options: tuple[str, ...]) -> tuple[ctypes.CDLL, dict[str, list[str]]]:
-    """Compile kernels; return the library, and the types of each kernel's arguments."""
+def library(code: str, options: tuple[str, ...]) -> tuple[ctypes.CDLL, dict[str, tuple[list[str], bool]]]:
+    """Compile kernels; return the library, the types of each kernel's arguments, and whether its threads may wait."""
     assert COMPILER is not None
     threads = Path(__file__).with_name("threads.c").read_text(encoding="utf-8")
     assert code.count('extern "C" __global__ void') > 0
@@ -38,12 +39,12 @@ def library(code: str, options: tuple[str, ...]) -> tuple[ctypes.CDLL, dict[str,
         source.write_text(plain, encoding="utf-8")
         expanded = _run(COMPILER, "-E", "-P", *options, str(source))
         kernels = {
-            name: [_type(parameter) for parameter in parameters.split(",")]
-            for name, parameters in re.findall(r"GLOBAL void (\w+)\(([^)]*)\)", expanded)
+            name: ([_type(parameter) for parameter in parameters.split(",")], bool(re.search(WAITING, body)))
+            for name, parameters, body in re.findall(r"GLOBAL void (\w+)\(([^)]*)\)(.*?)(?=GLOBAL|\Z)", expanded, re.S)
         }
         entries = [
             f"void enter_{name}(void **a) {{ {name}({', '.join(f'*({t} *)a[{i}]' for i, t in enumerate(types))}); }}"
-            for name, types in kernels.items()
+            for name, (types, _) in kernels.items()
         ]
         source.write_text("\n".join([plain, *entries]), encoding="utf-8")
         strict = ("-O1", "-Wall", "-Wno-unused-function", "-Wno-deprecated-declarations", "-Werror", "-DGLOBAL=static")
@@ -72,14 +73,14 @@ class RawModule:
     def get_function(self, name: str) -> Kernel:
         """Return a kernel."""
         built, kernels = library(self.code, self.options)
-        return Kernel(built, name, kernels[name])
+        return Kernel(built, name, *kernels[name])
 
 
 class Kernel:
     """A kernel, to be called with grid, block and arguments."""
 
-    def __init__(self, built: ctypes.CDLL, name: str, types: list[str]) -> None:
-        self.built, self.name, self.types = built, name, types
+    def __init__(self, built: ctypes.CDLL, name: str, types: list[str], waits: bool) -> None:
+        self.built, self.name, self.types, self.waits = built, name, types, waits
 
     def __call__(self, grid: tuple[int, int], block: tuple[int, int], args: tuple[Any, ...]) -> None:
         """Run every thread of every block."""
@@ -92,7 +93,7 @@ class Kernel:
             values.append(self._pointer(value, kind) if kind.endswith("*") else self._scalar(value, kind))
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         enter = ctypes.cast(getattr(self.built, f"enter_{self.name}"), ctypes.c_void_p)
-        self.built.launch(enter, pointers, *map(ctypes.c_uint, (*grid, *block)))
+        self.built.launch(enter, pointers, *map(ctypes.c_uint, (*grid, *block, self.waits)))
         for value in args:
             if hasattr(value, "check_guard"):
                 value.check_guard(self.name)

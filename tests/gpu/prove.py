@@ -22,9 +22,12 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import load_file
 
+from benchmarks.jobs import OURS, TORCH
+
 ROOT = Path(__file__).resolve().parents[2]
-PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short", "--maxfail=25"]
+PYTEST = ["-m", "pytest", "-p", "no:cacheprovider", "--no-header", "--tb=short", "--maxfail=25"]
 TINY = ["--preset", "tiny", "--set", "blocks=2", "--crop", "48", "--batch", "2"]
+TINIER = ["--set", "channels=8", "--set", "d_channels=4", "--set", "blocks=1", "--set", "bn_batches=1", "--crop", "16"]
 BENCH = "^(SRResNet step|SRGAN step VGG 5,4|upscale 480x270)$"
 
 
@@ -34,18 +37,21 @@ class Proof:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.out = options, options.out.resolve()
         self.device, self.small = ("cpu", ["--small"]) if options.dry else ("cuda", [])
+        self.tiny = [*TINY, *(TINIER if options.dry else [])]
         self.ends, self.phases = time.monotonic() + 60 * options.minutes, {}  # type: float, dict[str, Any]
         self.kept = 0.35 * 60 * options.minutes  # seconds that the other phases leave to the training
+        self.cpu = os.times().children_user
         self.out.mkdir(parents=True, exist_ok=True)
 
     def left(self) -> float:
         """Return the seconds that are left."""
         return self.ends - time.monotonic()
 
-    def run(self, name: str, words: Sequence[str], limit: float, **environment: str) -> str:
+    def run(self, name: str, words: Sequence[str], limit: float, proof: str | Path, **environment: str) -> str:
         """Run Python for a limited time; keep how it ended, and what it found or said last.
 
         limit  in seconds where there are nine minutes in all
+        proof  what it says, or the file that it makes, where all goes well: an exit status of 0 alone proves little
         """
         limit, began = max(1.0, min(limit * self.options.minutes / 9, self.left() - self.kept)), time.monotonic()
         print(f"\n== {name}: at most {limit:.0f} of {self.left():.0f} s", flush=True)
@@ -59,7 +65,8 @@ class Proof:
         with (self.out / "log.txt").open("a", encoding="utf-8") as log:
             log.write("\n".join([f"== {name}: {' '.join(words)}", *lines[-200:], ""]))
         found = next((json.loads(line[7:]) for line in said.splitlines() if line.startswith("RESULT ")), None)
-        self.note(name, process.returncode == 0, time.monotonic() - began, found or lines[-3:])
+        made = proof in said if isinstance(proof, str) else proof.exists()
+        self.note(name, process.returncode == 0 and made, time.monotonic() - began, found or lines[-3:])
         print(*lines[-3:], sep="\n", flush=True)
         return said
 
@@ -72,34 +79,37 @@ class Proof:
 
     def note(self, name: str, well: bool, seconds: float, found: Any) -> None:
         """Keep how a phase ended, on the disk at once."""
-        self.phases[name] = {"well": well, "seconds": round(seconds, 1), "found": found}
+        now = os.times()
+        cpu, self.cpu = now.children_user - self.cpu, now.children_user
+        self.phases[name] = {"well": well, "seconds": round(seconds, 1), "cpu": round(cpu, 1), "found": found}
         (self.out / "report.json").write_text(json.dumps(self.phases, indent=1), encoding="utf-8")
 
     # Phases
 
     def versions(self) -> None:
         """What computes here."""
-        self.run("doctor", ["-m", "minisrgan.cli", "doctor"], 60)
+        self.run("doctor", ["-m", "minisrgan.cli", "doctor"], 60, "All is well.")
 
     def tests(self) -> None:
         """The questions that only a GPU can answer; without one they are skipped by name."""
         chosen = ["-k", "training or layers or memory"] if self.options.dry else []
-        self.run("tests", [*PYTEST, "tests/gpu/test_gpu.py", *chosen], 120)
+        self.run("tests", [*PYTEST, "tests/gpu/test_gpu.py", *chosen], 120, " skipped" if chosen else " passed")
 
     def questions(self) -> None:
         """A step against float64 on the CPU, TF32's error, and what the parts of a step cost."""
         for name, limit in (("agree", 90), ("tf32", 60), ("probe", 60), ("profile", 60)):
             words = ["-m", "tests.gpu.proofs", name, "--device", self.device, *self.small]
-            self.run(name, words, limit, **({"CUPY_TF32": "1"} if name == "tf32" else {}))
+            self.run(name, words, limit, "RESULT ", **({"CUPY_TF32": "1"} if name == "tf32" else {}))
 
     def resume(self) -> None:
         """A training that is killed and goes on must end with the bits of one that was not."""
         steps, save = (6, 2) if self.options.dry else (40, 10)
         common = ["-m", "minisrgan.cli", "train", "--stage", "srgan", "--data", str(self.photos())]
         common += ["--device", self.device, "--save-every", str(save), "--validate-every", "1000000"]
-        begin = [*TINY, "--from-scratch", "--steps", str(steps)]
+        begin = [*self.tiny, "--from-scratch", "--steps", str(steps)]
         whole, killed = self.out / "whole", self.out / "killed"
-        self.run("a training in peace", [*common, "--out", str(whole), *begin], 90)
+        ends = [folder / f"checkpoints/srgan-{steps:08}.safetensors" for folder in (whole, killed)]
+        self.run("a training in peace", [*common, "--out", str(whole), *begin], 90, ends[0])
         process = self.start([*common, "--out", str(killed), *begin], subprocess.DEVNULL, subprocess.DEVNULL)
         wait_until = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < wait_until:
@@ -108,12 +118,11 @@ class Proof:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
         process.wait()
-        self.run("one that was killed", [*common, "--out", str(killed), "--resume"], 90)
-        ends = [folder / f"checkpoints/srgan-{steps:08}.safetensors" for folder in (whole, killed)]
+        self.run("one that was killed", [*common, "--out", str(killed), "--resume"], 90, ends[1])
         arrays = [load_file(path) if path.exists() else {} for path in ends]
         different = [name for name in arrays[0] if not np.array_equal(arrays[0][name], arrays[1].get(name))]
         found = {"arrays": len(arrays[0]), "different": different[:3], "killed": process.returncode == -signal.SIGKILL}
-        self.note("resumes to the last bit", bool(arrays[0]) and not different, 0, found)
+        self.note("resumes to the last bit", bool(arrays[0]) and not different and found["killed"], 0, found)
 
     def benchmarks(self) -> None:
         """Steps and upscaling beside PyTorch, in float32 and TF32."""
@@ -123,30 +132,25 @@ class Proof:
                 words += ["--quick", "--samples", "1", "--threads", "1", "--only", "G prelu 64 @24$"]
             else:
                 words += ["--gpu", "--samples", "5", "--only", BENCH]
-            self.run(f"benchmarks {kind}", [*words, *(["--tf32"] if kind == "tf32" else [])], 120)
+            name, result = f"benchmarks {kind}", self.out / f"{kind}.json"
+            result.unlink(missing_ok=True)
+            self.run(name, [*words, *(["--tf32"] if kind == "tf32" else [])], 120, result)
+            if result.exists():
+                self.phases[name]["well"] &= measured(json.loads(result.read_text()), self.options.dry)
 
     def train(self) -> None:
         """SRGAN for as long as there is time; every signal to stop ends it with a saved generator."""
         self.kept, run, dry = 3.0, self.out / "srgan", self.options.dry
-        words = [
-            "-m",
-            "minisrgan.cli",
-            "train",
-            "--stage",
-            "srgan",
-            "--data",
-            str(self.photos()),
-            "--device",
-            self.device,
-        ]
-        words += [*TINY, "--steps", "3"] if dry else ["--preset", "paper", "--set", "ema=0.999", "--cache", "8"]
+        words = ["-m", "minisrgan.cli", "train", "--stage", "srgan", "--data", str(self.photos())]
+        words += ["--device", self.device, "--out", str(run)]
+        words += [*self.tiny, "--steps", "3"] if dry else ["--preset", "paper", "--set", "ema=0.999", "--cache", "8"]
         words += ["--init", self.options.init] if self.options.init else ["--from-scratch"]
         words += ["--content", "vgg54", "--vgg", self.options.vgg] if self.options.vgg else []
-        pace = self.run("seconds a step", [*words, "--out", str(run), "--dry-run"], 60)
+        pace = self.run("seconds a step", [*words, "--dry-run"], 60, " s a step")
         seconds = next((float(line.split()[0]) for line in pace.splitlines() if " s a step" in line), 1.0)
         steps = 3 if dry else max(10, int(0.8 * (self.left() - 30) / seconds))
         every = ["--save-every", str(max(1, steps // 4)), "--validate-every", str(max(1, steps // 4))]
-        self.run("train", [*words, "--out", str(run), "--steps", str(steps), *every], 60 * 9)
+        self.run("train", [*words, "--steps", str(steps), *every], 60 * 9, run / "srgan.safetensors")
 
     def photos(self) -> Path:
         """Return the folder of photographs: the one that was named, or noise in the place of some."""
@@ -162,10 +166,11 @@ class Proof:
 
     def table(self) -> str:
         """Return what was found as Markdown."""
-        lines = ["| phase | well | seconds | found |", "|---|---|---|---|"]
+        lines = ["| phase | well | seconds | of the CPU | found |", "|---|---|---|---|---|"]
         for name, phase in self.phases.items():
             found = json.dumps(phase["found"]).replace("|", "/")
-            lines.append(f"| {name} | {'yes' if phase['well'] else '**no**'} | {phase['seconds']} | {found[:400]} |")
+            well = "yes" if phase["well"] else "**no**"
+            lines.append(f"| {name} | {well} | {phase['seconds']} | {phase['cpu']} | {found[:400]} |")
         return "\n".join(lines) + "\n"
 
     def all(self) -> int:
@@ -178,6 +183,13 @@ class Proof:
         (self.out / "gpu.md").write_text(self.table(), encoding="utf-8")
         print(f"\n{self.table()}\n{self.left():.0f} s left; see {self.out}")
         return int(not all(phase["well"] for phase in self.phases.values()))
+
+
+def measured(result: dict[str, Any], alone: bool) -> bool:
+    """Tell whether every job of the benchmarks was done, without errors, by us and PyTorch, or by us alone."""
+    wanted = {OURS} if alone else {OURS, TORCH}
+    jobs = result["jobs"]
+    return bool(jobs) and all(wanted <= {*job["samples"]} - {*job["errors"]} and not job["disagree"] for job in jobs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

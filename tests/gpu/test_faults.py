@@ -111,11 +111,14 @@ def a_step() -> None:
 
 
 CUDA: list[tuple[str, str, Question]] = [  # what a source says, what is said instead, and who notices
-    ("0 <= u && u < H && 0 <= v", "u < H && 0 <= v", rows("conv2d")),
-    ("first + k / C / kw / kh", "k / C / kw / kh", rows("conv2d", 600)),
-    ("sh % s == 0 && ", "", rows("conv2d_transpose")),
-    ("0 <= p && p < pixels", "p < pixels", rows("conv2d_transpose", 600)),
-    ("W * C + k] += sum", "W * C + k] = sum", rows("conv2d_transpose", 100)),
+    ("0 <= u && u < H ?", "u < H ?", rows("conv2d")),
+    ("line * Wo + w - first", "line * Wo + w", rows("conv2d", 600)),
+    ("0 <= begin + k &&", "", rows("conv2d")),
+    ("begin + k < end ?", "begin + k < end + C ?", rows("conv2d")),
+    ("i += s, h--", "i++, h--", rows("conv2d_transpose")),
+    ("j0 = v + left - w0 * s", "j0 = 0", rows("conv2d_transpose")),
+    ("w < Wo && 0 <= p &&", "w < Wo &&", rows("conv2d_transpose", 600)),
+    ("ADD(sum, more);", "sum = more;", rows("conv2d_transpose", 100)),
     ("+= (Index)blockDim.y * gridDim.y", "+= (Index)blockDim.y * gridDim.y * 2", many_rows),
     ("y < (int)blockDim.y", "y < (int)blockDim.y - 1", many_rows),
     ("block < gridDim.y", "block < gridDim.y - 1", many_rows),
@@ -135,7 +138,7 @@ CUDA: list[tuple[str, str, Question]] = [  # what a source says, what is said in
     ("EACH(k, n) y[k] = x[k] > 0", "EACH(k, n + 1) y[k] = x[k] > 0", rows("prelu")),
 ]
 PYTHON = [  # a function, what it says, what is said instead, and who notices
-    ("_columns", "channels % items == 0", "channels >= items", rows("conv2d")),
+    ("_items", "channels % items == 0", "channels >= items", rows("conv2d")),
     ("_scatter", "_1 - corner[0] + kernel[0]", "_1 - corner[0] + 1", rows("conv2d", 100)),
     ("kernels.conv2d_weight_gradient", "total += xp.matmul(_1, _2)", "xp.matmul(_1, _2)", rows("conv2d", 100)),
     ("launch", "np.int64 if wide else np.int32", "np.int64", rows("relu")),

@@ -11,8 +11,8 @@
 #define __global__
 #define __device__
 #define __shared__ static
+#define __align__(n) __attribute__((aligned(n)))
 
-typedef struct { float x, y, z, w; } float4;
 typedef struct { unsigned x, y; } Place;
 static Place threadIdx, blockIdx, blockDim, gridDim;
 
@@ -35,7 +35,7 @@ static void **arguments;
 static void __syncthreads(void)
 {
     if (!taking_turns)
-        __builtin_trap();  // a barrier in a block that is a single row of threads
+        __builtin_trap();  // a barrier in a kernel that is not known to have any
     swapcontext(&turns[current], &scheduler);
 }
 
@@ -54,7 +54,6 @@ static void set_thread(int t)
 
 static void block(int threads)
 {
-    taking_turns = blockDim.y > 1;
     for (int t = 0; t < threads; t++) {
         done[t] = 0;
         getcontext(&turns[t]);
@@ -77,8 +76,10 @@ static void block(int threads)
         }
 }
 
-void launch(void (*kernel)(void **), void **values, unsigned across, unsigned down, unsigned width, unsigned height)
+void launch(void (*kernel)(void **), void **values, unsigned across, unsigned down, unsigned width, unsigned height,
+            unsigned waits)
 {
+    taking_turns = waits;
     body = kernel;
     arguments = values;
     gridDim = (Place){across, down};

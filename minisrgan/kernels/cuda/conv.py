@@ -19,7 +19,7 @@ from typing import Any
 
 from minisrgan.backend import Array, array_module, workspace_bytes
 from minisrgan.kernels.conv import output_size
-from minisrgan.kernels.cuda.launch import MANY, Pair, contiguous, each
+from minisrgan.kernels.cuda.launch import MANY, Pair, contiguous, over_lines
 
 
 def _blocks(xp: Any, pixels: int, width: int, dtype: Any) -> Iterator[tuple[int, Array]]:
@@ -40,12 +40,18 @@ def _columns(x: Array, kernel: Pair, stride: int, corner: Pair, size: Pair) -> I
     (x,) = contiguous(x)
     n, height, width, channels = x.shape
     for first, columns in _blocks(array_module(x), n * math.prod(size), math.prod(kernel) * channels, x.dtype):
-        items = 16 // x.itemsize
-        fours = channels % items == 0 and x.data.ptr % 16 == 0
-        name, items = ("im2col_by_16_bytes", channels // items) if fours else ("im2col", channels)
+        name, items = _items("im2col", channels, columns, x)
         shape = (len(columns), first, height, width, items, *kernel, *size, stride, *corner)
-        each(name, columns.size // channels * items, columns, x, *shape)
+        lines = (first + len(columns) - 1) // size[1] - first // size[1] + 1
+        over_lines(name, (lines, size[1], kernel[1] * items), columns.size, columns, x, *shape)
         yield first, columns
+
+
+def _items(name: str, channels: int, *arrays: Array) -> tuple[str, int]:
+    """Return the kernel that moves 16 bytes at once, and how many a pixel has, where that is possible."""
+    items = 16 // arrays[0].itemsize
+    fours = channels % items == 0 and all(array.data.ptr % 16 == 0 for array in arrays)
+    return (f"{name}_by_16_bytes", channels // items) if fours else (name, channels)
 
 
 def _gather(x: Array, matrix: Array, kernel: Pair, stride: int, corner: Pair, size: Pair) -> Array:
@@ -67,8 +73,9 @@ def _scatter(y: Array, matrix: Array, kernel: Pair, stride: int, corner: Pair, s
         (n0, h0), (n1, h1) = (divmod(p // wide, tall) for p in (first, first + len(columns) - 1))
         top = n0 * height + min(height, max(0, h0 * stride - corner[0]))
         rows = n1 * height + min(height, max(0, h1 * stride - corner[0] + kernel[0])) - top
-        shape = (rows, top, len(columns), first, *size, channels, *kernel, tall, wide, stride, *corner)
-        each("col2im", max(0, rows) * size[1] * channels, x, columns, *shape)
+        name, items = _items("col2im", channels, x, columns)
+        shape = (rows, top, len(columns), first, *size, items, *kernel, tall, wide, stride, *corner)
+        over_lines(name, (rows, size[1], items), max(x.size, columns.size), x, columns, *shape)
     return x
 
 

@@ -19,6 +19,7 @@ Pair = tuple[int, int]
 
 SOURCES = ("common", "sums", "norm", "rectify", "columns", "moves", "network")
 _THREADS, _STRIP, _BLOCKS = 256, 32, 512  # of a block; channels that a block sums; blocks that sum (see sums.cu)
+_ROW = 32  # numbers of a place that threads take at once: more would leave each thread too few to share its divisions
 _ACROSS = 256  # blocks for each of many arrays, most of which are small
 MANY = 1 << 30  # elements beyond which 32 bits might not count them
 
@@ -60,6 +61,15 @@ def each(name: str, count: int, *args: Any) -> None:
     """Start a kernel with a thread for each of its elements, or for every so many where there are very many."""
     if count:
         launch(name, args[0], (min(-(-count // _THREADS), 1 << 16), 1), (_THREADS, 1), count, *args)
+
+
+def over_lines(name: str, shape: tuple[int, int, int], count: int, *args: Any) -> None:
+    """Start a kernel of ``sources/columns.cu`` over so many lines of places, each of which has so many numbers."""
+    lines, places, numbers = shape
+    if lines > 0 < places:
+        width = -(-numbers // -(-numbers // _ROW))  # equal parts, so that no thread of a row idles
+        height = min(places, _THREADS // width)
+        launch(name, args[0], (-(-places // height), min(lines, 1 << 15)), (width, height), count, *args)
 
 
 def over_rows(name: str, results: Sequence[Array], arrays: Sequence[Array], *numbers: Any, sums: int = 1) -> None:
