@@ -108,6 +108,27 @@ def to_numpy(array: Array) -> Array:
     return array if isinstance(array, np.ndarray) else array.get()
 
 
+def sent_to(device: str, arrays: Sequence[Array]) -> list[Array]:
+    """Return arrays in the memory of a GPU; for a thread beside the one that computes there.
+
+    The copies are made from page-locked memory, on a stream of their own, while the GPU computes. They begin when all
+    that has been started so far is done, as this may still use the memory that they get.
+    """
+    cupy, number = _import_cupy(device), int(device.partition(":")[2] or 0)
+    with cupy.cuda.Device(number):
+        stream, sent, kept = cupy.cuda.Stream(non_blocking=True), [], []
+        for array in arrays:
+            memory = cupy.cuda.alloc_pinned_memory(array.nbytes)
+            pinned = np.frombuffer(memory, array.dtype, array.size).reshape(array.shape)
+            pinned[...] = array
+            sent.append(cupy.empty(array.shape, array.dtype))
+            stream.wait_event(cupy.cuda.get_current_stream().record())
+            sent[-1].set(pinned, stream=stream)
+            kept.append(memory)
+        stream.synchronize()  # then the page-locked memory may go
+    return sent
+
+
 def choose_device(name: str, local: int = 0) -> str:
     """Return the device for a command, and make a GPU CuPy's current one, on which it creates new arrays.
 

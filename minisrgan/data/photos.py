@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from minisrgan.images import imresize, list_images, read_image
 from minisrgan.threads import can_start
 
 Fingerprint: TypeAlias = tuple[int, int, int]
+T = TypeVar("T")
 
 
 def fingerprint(photo: Array) -> Fingerprint:
@@ -88,7 +90,8 @@ class PhotoCache(Mapping[str, Array]):
             raise KeyError(name)
         if name in self._kept:
             return self._kept[name]
-        return self._coming[name].result() if name in self._coming else self._decode(name)
+        coming = self._coming.get(name)  # once: another thread may fetch meanwhile
+        return coming.result() if coming else self._decode(name)
 
     def _decode(self, name: str) -> Array:
         photo = read_image(self.folder / name)
@@ -194,6 +197,7 @@ class CropSampler:
         self.crop, self.scale, self.rng, self.augment = crop, scale, rng, augment
         self.part = 0, 1
         self.agree: Callable[[dict[str, str]], dict[str, str]] = dict
+        self._ahead: tuple[Any, Future[Any]] | None = None
 
     def fingerprints(self) -> dict[str, Fingerprint]:
         """Return the fingerprints of all photos: with other photos, the same random numbers would give other crops."""
@@ -225,6 +229,29 @@ class CropSampler:
         low = np.stack([imresize(crop, 1 / self.scale) for crop in crops])
         high = np.stack(crops)
         return low.astype(np.float32) / np.float32(255), high.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+    def ahead(self, size: int, finish: Callable[[tuple[Array, Array]], T]) -> T:
+        """Return finish(batch(size)), and start on the next on a thread, to be ready when it is asked for.
+
+        The next batch is drawn by a copy of the sampler. It counts if the sampler is by then where the copy began, and
+        moves the sampler to where the copy ended. Otherwise (a state was restored, a photograph lost) it is drawn anew.
+        So the batches, and the sampler's state after each, are those of `batch`.
+        """
+        begun, drawn = self._ahead if self._ahead else (None, None)
+        work = self._later(size, finish)
+        result, after = drawn.result() if drawn and begun == self._where(size) else work()
+        self.rng.bit_generator.state = after.rng.bit_generator.state
+        self.names, self.lost = after.names, after.lost
+        self._ahead = self._where(size), _batches().submit(self._later(size, finish))
+        return result
+
+    def _where(self, size: int) -> Any:
+        return size, list(self.names), copy.deepcopy(self.rng.bit_generator.state)
+
+    def _later(self, size: int, finish: Callable[[tuple[Array, Array]], T]) -> Callable[[], tuple[T, CropSampler]]:
+        other = copy.copy(self)
+        other.rng, other.lost, other._ahead = copy.deepcopy(self.rng), dict(self.lost), None
+        return lambda: (finish(other.batch(size)), other)
 
     def _names(self, size: int, rng: np.random.Generator) -> list[str]:
         order: list[int] = []
@@ -271,3 +298,8 @@ class CropSampler:
     def _cut(self, photo: Array, top: int, left: int, turns: int, mirror: bool) -> Array:
         crop = photo[top : top + self.crop, left : left + self.crop]
         return np.ascontiguousarray(np.rot90(crop[:, ::-1] if mirror else crop, turns))
+
+
+@functools.cache
+def _batches() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="batches")

@@ -6,13 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from minisrgan.autograd import Tensor
-from minisrgan.backend import array_module, device_of, to_device
+from minisrgan.backend import Array, array_module, device_of, sent_to, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import NonFiniteError
 from minisrgan.threads import progress_bar
@@ -32,7 +33,11 @@ def take_step(
     Errors  NonFiniteError that names the loss or gradient that is infinite or NaN
     """
     began, device = time.perf_counter(), device_of(stage.generator.conv_first.weight.data)
-    low, high = (Tensor(to_device(array, device)) for array in sampler.batch(batch))
+    if device == "cpu" or stage.ranks.size > 1:  # several ranks agree on each batch
+        pair: Sequence[Array] = [to_device(array, device) for array in sampler.batch(batch)]
+    else:  # the next batch is prepared while the GPU computes
+        pair = sampler.ahead(batch, partial(sent_to, device))
+    low, high = map(Tensor, pair)
     waited = time.perf_counter() - began
     with np.errstate(all="ignore"):  # non-finite numbers are reported below, by name
         each = stage.ranks.all(stage.step(step - 1, low, high))

@@ -238,3 +238,30 @@ def test_a_photo_taken_out_is_not_trained_on(folder: Path) -> None:
     np.testing.assert_array_equal(photos.take("3.png"), noise(32, 32, 3))
     assert "3.png" not in photos
     assert len(CropSampler(photos, 16, 4, np.random.default_rng(0)).names) == 5
+
+
+def test_batches_drawn_ahead_are_those_drawn_when_asked_for(folder: Path) -> None:
+    """A sampler that runs ahead of its checkpoint resumes into another training."""
+    plain, ahead = (CropSampler(load_photos(folder, 16, 0).photos, 16, 4, np.random.default_rng(0)) for _ in range(2))
+    states, finished = [], []
+
+    def finish(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        finished.append(threading.current_thread().name)
+        return pair[1]
+
+    for _ in range(3):
+        states.append(plain.rng.bit_generator.state)
+        assert ahead.rng.bit_generator.state == states[-1]
+        np.testing.assert_array_equal(ahead.ahead(3, finish), plain.batch(3)[1])
+    ahead.rng.bit_generator.state = plain.rng.bit_generator.state = states[1]  # as a checkpoint does
+    np.testing.assert_array_equal(ahead.ahead(3, finish), plain.batch(3)[1])
+    name = ahead.names[0]
+    for sampler in (ahead, plain):
+        (folder / name).rename(folder / "elsewhere") if sampler is ahead else None
+        sampler.look_again()
+    np.testing.assert_array_equal(ahead.ahead(2, finish), plain.batch(2)[1])
+    assert ahead._ahead is not None
+    ahead._ahead[1].result()
+    assert (ahead.names, [*ahead.lost], ahead.rng.bit_generator.state) == (plain.names, [name], plain.rng.bit_generator.state)
+    beside = [name.startswith("batches") for name in finished]
+    assert beside == [False, *[True] * 3, False, True, False, True]

@@ -15,7 +15,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -92,6 +92,11 @@ class ndarray:
         """Copy to the CPU."""
         waits[0] += 1
         return self._array.copy()
+
+    def set(self, array: np.ndarray, stream: Stream) -> None:
+        """Copy from the CPU, on a stream."""
+        stream.asked.append(f"{stream.name} set")
+        perform("upload", np.copyto, (self._array, array), {})
 
     @property
     def device(self) -> Device:
@@ -262,6 +267,28 @@ class Device:
         """Make it the current one."""
 
 
+class Stream:
+    """A queue of the GPU: what is asked of streams is noted in order."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, non_blocking: bool = False) -> None:
+        self.name = "copies" if non_blocking else "computes"
+
+    def record(self) -> str:
+        """Return an event."""
+        self.asked.append(f"{self.name} record")
+        return self.name
+
+    def wait_event(self, event: str) -> None:
+        """Wait for an event of another stream."""
+        self.asked.append(f"{self.name} wait for {event}")
+
+    def synchronize(self) -> None:
+        """Let Python wait."""
+        self.asked.append(f"{self.name} synchronize")
+
+
 class OutOfMemoryError(MemoryError):
     """What CuPy raises where the GPU's memory is full."""
 
@@ -321,7 +348,9 @@ def module() -> Any:
         Device=Device,
         memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
         runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, getDeviceProperties=lambda number: FACTS),
-        get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: None),
+        get_current_stream=Stream,
+        Stream=Stream,
+        alloc_pinned_memory=bytearray,
     )
     freed: list[None] = []
     cupy.freed = freed

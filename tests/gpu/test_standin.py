@@ -6,11 +6,13 @@ arrays, and what the kernels compute. It cannot prove speed, and not what a GPU'
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -331,6 +333,20 @@ def test_a_step_waits_for_the_gpu_only_for_its_log(cupy: Any) -> None:
     standin.waits[0] = 0
     training.step()
     assert standin.waits[0] == 1
+
+
+def test_a_batch_is_prepared_beside_the_step(cupy: Any) -> None:
+    """A copy that does not wait for what computes may overwrite numbers that are still read."""
+    sampler = Training("cpu").sampler
+    plain = copy.deepcopy(sampler)
+    standin.Stream.asked.clear()
+    low, high = sampler.ahead(3, partial(backend.sent_to, DEVICE))
+    assert sampler._ahead is not None
+    following = sampler._ahead[1].result()[0]
+    for ours, right in zip((low, high, *following), (*plain.batch(3), *plain.batch(3)), strict=True):
+        np.testing.assert_array_equal(ours.get(), right)
+    of_an_array = ["computes record", "copies wait for computes", "copies set"]
+    assert standin.Stream.asked == [*of_an_array, *of_an_array, "copies synchronize"] * 2
 
 
 @pytest.mark.parametrize("cupy", WAYS, indirect=True)
