@@ -7,6 +7,7 @@ that computes writes ``xp.exp(x)`` for both. CuPy is imported only when a CUDA d
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ Array: TypeAlias = Any
 _CPU_WORKSPACE, _CUDA_WORKSPACE = 96 << 20, 256 << 20
 _workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
 _algorithm: ContextVar[str | None] = ContextVar("algorithm", default=None)
+fetches: ContextVar[list[Any] | None] = ContextVar("fetches", default=None)  # of a step that is being captured
 ALGORITHMS = ("im2col", "thin", "winograd")
 
 T = TypeVar("T")
@@ -157,6 +159,18 @@ def to_floats(scalars: Sequence[Array]) -> list[float]:
     if not scalars or isinstance(scalars[0], np.ndarray | np.generic):
         return [float(scalar.reshape(())) for scalar in scalars]
     return list(array_module(scalars[0]).stack([scalar.reshape(()) for scalar in scalars]).tolist())
+
+
+def fetched(scalars: Sequence[Array], finish: Callable[[list[float]], R]) -> R:
+    """Return finish(to_floats(scalars)). In a step that is being captured they come later, and now NaN in their place.
+
+    >>> fetched([np.ones(1)], sum)
+    1.0
+    """
+    if (later := fetches.get()) is None:
+        return finish(to_floats(scalars))
+    later.append((array_module(scalars[0]).stack([scalar.reshape(()) for scalar in scalars]), finish))
+    return finish([math.nan] * len(scalars))
 
 
 def tf32() -> bool:

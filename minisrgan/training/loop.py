@@ -17,6 +17,7 @@ from minisrgan.backend import Array, array_module, device_of, sent_to, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import NonFiniteError
 from minisrgan.threads import progress_bar
+from minisrgan.training.captured import step_of
 from minisrgan.training.config import Config
 from minisrgan.training.log import Log, peak_memory
 from minisrgan.training.stages import Stage
@@ -40,7 +41,7 @@ def take_step(
     low, high = map(Tensor, pair)
     waited = time.perf_counter() - began
     with np.errstate(all="ignore"):  # non-finite numbers are reported below, by name
-        each = stage.ranks.all(stage.step(step - 1, low, high))
+        each = stage.ranks.all(step_of(stage, device)(step - 1, low, high))
     _check_finite(stage, step, each, saved)
     return pooled(each), waited
 

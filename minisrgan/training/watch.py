@@ -6,7 +6,7 @@ from typing import Any
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
-from minisrgan.backend import to_floats
+from minisrgan.backend import fetched
 from minisrgan.nn import Module
 from minisrgan.optim.clip import squared_norm
 
@@ -51,8 +51,12 @@ def measured(
     keys = {"generator": "grad", "discriminator": "d_grad"}
     squares |= {keys[name]: squared_norm(network) for name, network in learned.items()}
     values |= squares
-    numbers = dict(zip(values, to_floats([*values.values()]), strict=True))  # one transfer: Python waits once
-    return numbers | {name: math.sqrt(numbers[name]) for name in squares}
+
+    def named(floats: list[float]) -> dict[str, float]:
+        numbers = dict(zip(values, floats, strict=True))
+        return numbers | {name: math.sqrt(numbers[name]) for name in squares}
+
+    return fetched([*values.values()], named)  # one transfer: Python waits once
 
 
 def pooled(each: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -13,7 +13,7 @@ import operator
 import sys
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,9 +43,20 @@ def perform(
 
     args, options  of NumPy; owner is the array whose method the work is
     """
-    return work(*args, **options)
+    result = work(*args, **options)
+    for tape in cuda_in_c.tapes:
+        assert name not in ("upload", "tolist", "item"), f"{name} in a capture"
+        result = np.asarray(result) if isinstance(result, np.generic) else result
+        fresh = isinstance(result, np.ndarray) and options.get("out") is None and name not in IN_PLACE
+        owners = [array for array in (*args, owner) if isinstance(array, np.ndarray)]
+        if not fresh:
+            tape.append(lambda: work(*args, **options))
+        elif not any(np.may_share_memory(result, array) for array in owners):
+            tape.append(lambda: np.copyto(result, work(*args, **options)))
+    return result
 
 
+IN_PLACE = ("iadd", "isub", "imul", "itruediv", "ipow")
 marks = itertools.count(1_000_003, 7)  # in the guards around arrays, for each another
 
 
@@ -267,13 +278,40 @@ class Device:
         """Make it the current one."""
 
 
+class Tape:
+    """What was noted during a capture."""
+
+    def __init__(self, notes: list[Callable[[], object]]) -> None:
+        self.notes = notes
+
+    def launch(self, stream: Stream) -> None:
+        """Compute it."""
+        for note in self.notes:
+            note()
+
+
 class Stream:
     """A queue of the GPU: what is asked of streams is noted in order."""
 
     asked: ClassVar[list[str]] = []
 
+    ptr = 0
+
     def __init__(self, non_blocking: bool = False) -> None:
         self.name = "copies" if non_blocking else "computes"
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def begin_capture(self) -> None:
+        """Note on a tape what is asked of the GPU; it is computed all the same, to know its shapes."""
+        cuda_in_c.tapes.append([])
+
+    def end_capture(self) -> Tape:
+        """Return the tape, which can be started."""
+        return Tape(cuda_in_c.tapes.pop())
 
     def record(self) -> str:
         """Return an event."""
@@ -350,6 +388,9 @@ def module() -> Any:
         runtime=types.SimpleNamespace(getDeviceCount=lambda: 1, getDeviceProperties=lambda number: FACTS),
         get_current_stream=Stream,
         Stream=Stream,
+        MemoryPool=lambda: types.SimpleNamespace(malloc=None),
+        using_allocator=lambda malloc: nullcontext(),
+        get_cublas_handle=lambda: 1,
         alloc_pinned_memory=bytearray,
     )
     freed: list[None] = []

@@ -6,9 +6,8 @@ arrays for that, `check` looks whether this machine has all that is needed.
 
 # ruff: noqa: F401, I001  `minisrgan.kernels` looks a twin up by its name
 
-from operator import matmul  # by cuBLAS
-
 from minisrgan.kernels.cuda.conv import conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
+from minisrgan.kernels.cuda.graph import matmul
 from minisrgan.kernels.cuda.elementwise import (
     adam_all, batch_statistics, channel_moments, channel_sums, follow, leaky_relu, leaky_relu_gradient, max_pool,
     normalize, normalize_gradient, pixel_shuffle, pixel_unshuffle, prelu, prelu_gradient, square_sum, to_first_maximum,

@@ -19,6 +19,7 @@ from typing import Any
 
 from minisrgan.backend import Array, array_module, workspace_bytes
 from minisrgan.kernels.conv import output_size
+from minisrgan.kernels.cuda.graph import product
 from minisrgan.kernels.cuda.launch import MANY, Pair, contiguous, over_lines
 
 
@@ -59,7 +60,7 @@ def _gather(x: Array, matrix: Array, kernel: Pair, stride: int, corner: Pair, si
     xp = array_module(x)
     y = xp.empty((x.shape[0] * math.prod(size), matrix.shape[1]), x.dtype)
     for first, columns in _columns(x, kernel, stride, corner, size):
-        xp.matmul(columns, matrix, out=y[first : first + len(columns)])  # (pixels, kh*kw*C) @ (kh*kw*C, O)
+        product(columns, matrix, out=y[first : first + len(columns)])  # (pixels, kh*kw*C) @ (kh*kw*C, O)
     return y.reshape(x.shape[0], *size, -1)
 
 
@@ -69,7 +70,7 @@ def _scatter(y: Array, matrix: Array, kernel: Pair, stride: int, corner: Pair, s
     flat, channels = contiguous(y)[0].reshape(-1, outputs), matrix.shape[1] // math.prod(kernel)
     x = xp.zeros((n, *size, channels), y.dtype)
     for first, columns in _blocks(xp, len(flat), matrix.shape[1], y.dtype):
-        xp.matmul(flat[first : first + len(columns)], matrix, out=columns)  # (pixels, O) @ (O, kh*kw*C)
+        product(flat[first : first + len(columns)], matrix, out=columns)  # (pixels, O) @ (O, kh*kw*C)
         (n0, h0), (n1, h1) = (divmod(p // wide, tall) for p in (first, first + len(columns) - 1))
         top = n0 * height + min(height, max(0, h0 * stride - corner[0]))
         rows = n1 * height + min(height, max(0, h1 * stride - corner[0] + kernel[0])) - top
@@ -125,9 +126,9 @@ def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int
     for first, columns in _columns(source, (kh, kw), stride, corner, other.shape[1:3]):
         part = flat[first : first + len(columns)]
         if first:
-            total += xp.matmul(columns.T, part)  # (kh*kw*C, pixels) @ (pixels, O)
+            total += product(columns.T, part)  # (kh*kw*C, pixels) @ (pixels, O)
         else:
-            xp.matmul(columns.T, part, out=total)
+            product(columns.T, part, out=total)
     return _turned(weight) if exchanged else weight
 
 

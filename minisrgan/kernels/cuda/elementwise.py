@@ -143,18 +143,18 @@ def adam_all(groups: Groups, steps: Sequence[int], lr: float, betas: tuple[float
         roots = [(math.sqrt(1 - betas[1] ** steps[i]), 1 - betas[0] ** steps[i]) for i in which]
         numbers = np.array([[lr * root / rest, eps * root] for root, rest in roots])
         same = [groups[i] for i in which]
-        over_arrays("adam", same, array_module(same[0][0]).asarray(numbers), *map(float, betas))
+        over_arrays("adam", same, numbers, *map(float, betas))
 
 
 def follow(groups: Groups, part: float) -> None:
     """Let averages follow values, in place; see `minisrgan.kernels.network`."""
     for which in _alike(groups):
-        over_arrays("follow", [groups[i] for i in which], float(part))
+        over_arrays("follow", [groups[i] for i in which], np.array([float(part)]))
 
 
 def square_sum(groups: Groups) -> Array:
     """Return the sum of the squares of all elements, an array of one."""
-    parts = [over_arrays("squares", [groups[i] for i in which], sums=True) for which in _alike(groups)]
+    parts = [over_arrays("squares", [groups[i] for i in which], None, sums=True) for which in _alike(groups)]
     first, *others = (channel_sums(part.reshape(-1, 1)) for part in parts)
     return sum(others, first)
 

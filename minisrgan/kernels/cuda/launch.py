@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan.backend import Array, array_module
+from minisrgan.kernels.cuda.graph import upload
 
 Pair = tuple[int, int]
 
@@ -86,10 +87,13 @@ def over_rows(name: str, results: Sequence[Array], arrays: Sequence[Array], *num
     launch(name, arrays[0], (strips, blocks), (width, height), rows * channels, *args)
 
 
-def over_arrays(name: str, groups: Sequence[Sequence[Array]], *numbers: Any, sums: bool = False) -> Array:
+def over_arrays(
+    name: str, groups: Sequence[Sequence[Array]], changing: Array | None, *numbers: Any, sums: bool = False
+) -> Array:
     """Start a kernel once for many groups of arrays, all of one type; see ``sources/network.cu``.
 
     groups   of arrays of one size, as the kernel takes them: the last one it reads, the others it changes
+    changing numbers of NumPy's that may differ from one time to the next, or None
     sums     whether each block of threads leaves one; returned are those, (groups, blocks)
     """
     like, flat = groups[0][0], [contiguous(*group) for group in groups]
@@ -97,7 +101,10 @@ def over_arrays(name: str, groups: Sequence[Sequence[Array]], *numbers: Any, sum
     most, xp = int(table[:, -1].max()), array_module(like)
     grid = max(1, min(-(-most // _THREADS), _ACROSS)), len(groups)
     memory = xp.empty(grid[::-1], like.dtype)
-    args = (*([memory] if sums else []), xp.asarray(table), *numbers)
+    uploaded, starts = upload(name, table, *([] if changing is None else [changing]))
+    if not starts:
+        return memory
+    args = (*([memory] if sums else []), *uploaded, *numbers)
     launch(name, like, grid, (1, _THREADS) if sums else (_THREADS, 1), most, *args)
     for group, copies in zip(groups, flat, strict=True):
         for array, copy in zip(group[:-1], copies, strict=False):

@@ -23,12 +23,12 @@ KERNEL adam(const long long *table, const double *numbers, double beta1, double 
 }
 
 // average <- average + part * (value - average)
-KERNEL follow(const long long *table, double part)
+KERNEL follow(const long long *table, const double *part)
 {
     ROW(2);
     Real *average = AT(0);
     const Real *value = AT(1);
-    EACH(k, n) average[k] += (Real)part * (value[k] - average[k]);
+    EACH(k, n) average[k] += (Real)*part * (value[k] - average[k]);
 }
 
 // sums[array, block] = sum of g^2 over the elements that the block takes

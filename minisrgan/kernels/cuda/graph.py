@@ -1,0 +1,157 @@
+"""CUDA graphs: what some code asks of a GPU, noted once and started again by a single call.
+
+A graph repeats its launches with the same arguments, which are addresses and sizes. Numbers that differ from one time to
+the next must be in the GPU's memory: `Graph.upload` keeps a place for them, and fills it before each start. And CuPy
+refuses to call cuBLAS during a capture (its `setStream` raises NotImplementedError), although cuBLAS allows that; so
+`product` calls the library itself there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minisrgan.backend import Array, array_module, fetches, setting, tf32
+from minisrgan.errors import DeviceError
+
+R = TypeVar("R")
+_current: ContextVar[Graph | None] = ContextVar("graph", default=None)
+_WORKSPACE = 32 << 20  # bytes for cuBLAS, which allocates memory of its own otherwise
+
+
+class Graph:
+    """The launches of some code, with a stream and a memory pool of their own: their addresses stay theirs.
+
+    ``run(work)`` runs it as ever, on that stream: at least twice before it is captured, so that everything is compiled
+    and the pool has memory. ``capture(work)`` notes it, without computing anything; ``start()`` computes it, and returns
+    what it fetched. Before each further start, ``refresh(work)`` runs code that uploads numbers, and starts nothing.
+    """
+
+    def __init__(self) -> None:
+        import cupy
+
+        self.cupy, self.stream, self.pool = cupy, cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+        self.places: dict[tuple[str, bytes], list[Array]] = {}
+        self.numbers: dict[tuple[str, bytes], tuple[Array, ...]] = {}
+        self.fetches: list[Any] = []
+        self.captured: Any = None
+
+    @contextlib.contextmanager
+    def _beside(self) -> Iterator[None]:
+        """Let the stream begin where the current one is, and the current one go on after it."""
+        before = self.cupy.cuda.get_current_stream()
+        self.stream.wait_event(before.record())
+        with self.stream, self.cupy.cuda.using_allocator(self.pool.malloc):
+            yield
+        before.wait_event(self.stream.record())
+
+    def run(self, work: Callable[[], R]) -> R:
+        """Run work on the stream, with memory of the pool."""
+        with self._beside():
+            return work()
+
+    def capture(self, work: Callable[[], R]) -> R:
+        """Note what work starts; nothing is computed, and what it fetches is NaN."""
+        with self._beside(), setting(_current, self), setting(fetches, self.fetches):
+            self._prepare_cublas()
+            self.stream.begin_capture()
+            try:
+                result = work()
+            finally:
+                self.captured = self.stream.end_capture()
+        return result
+
+    def _prepare_cublas(self) -> None:
+        """Let CuPy's handle work on the stream, with memory that is there before the capture, and in TF32 or not."""
+        handle, self.memory = self.cupy.cuda.get_cublas_handle(), self.cupy.empty((_WORKSPACE,), np.uint8)
+        where, size = ctypes.c_void_p(self.memory.data.ptr), ctypes.c_size_t(_WORKSPACE)
+        _check(_cublas().cublasSetStream_v2(ctypes.c_void_p(handle), ctypes.c_void_p(self.stream.ptr)))
+        _check(_cublas().cublasSetWorkspace_v2(ctypes.c_void_p(handle), where, size))
+        _check(_cublas().cublasSetMathMode(ctypes.c_void_p(handle), 3 if tf32() else 0))  # CUBLAS_TF32_TENSOR_OP_MATH
+
+    def refresh(self, work: Callable[[], None]) -> None:
+        """Run work for the numbers that it uploads, and for what it changes in Python."""
+        with setting(_current, self):
+            work()
+
+    def start(self) -> Any:
+        """Send the numbers, compute, and return what was fetched."""
+        with self._beside():
+            for key, arrays in self.numbers.items():
+                for place, array in zip(self.places[key], arrays, strict=True):
+                    place.set(array, stream=self.stream)
+            self.captured.launch(self.stream)
+        ((scalars, finish),) = self.fetches
+        return finish(scalars.tolist())
+
+    def upload(self, name: str, arrays: tuple[Array, ...]) -> list[Array]:
+        """Return places in the GPU's memory for arrays: the first of them tells which, by its contents."""
+        key = name, arrays[0].tobytes()
+        if key not in self.places:
+            if self.captured is not None:
+                fix = "unset MINISRGAN_CUDA_GRAPH; weights may be changed in place, but not be replaced"
+                raise DeviceError(f"captured {name}", expected="the arrays of the capture", got="others", fix=fix)
+            self.places[key] = [self.cupy.empty(array.shape, array.dtype) for array in arrays]
+        self.numbers[key] = arrays
+        return self.places[key]
+
+
+def upload(name: str, *arrays: Array) -> tuple[list[Array], bool]:
+    """Return arrays of NumPy in the GPU's memory, and whether a kernel is to be started with them."""
+    graph = _current.get()
+    if graph is None:
+        import cupy
+
+        return [cupy.asarray(array) for array in arrays], True
+    return graph.upload(name, arrays), graph.captured is None
+
+
+def product(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Return a (n, m) @ b (m, k): by CuPy, or in a capture by cuBLAS itself.
+
+    cuBLAS counts along columns first, where y = a @ b reads y^T = b^T @ a^T. A matrix in its order is one of ours,
+    transposed; so b comes first, and each says whether it lies the other way round.
+    """
+    xp = array_module(a)
+    if _current.get() is None:
+        return xp.matmul(a, b, out=out)
+    (n, m), k = a.shape, b.shape[1]
+    y = xp.empty((n, k), a.dtype) if out is None else out
+    sides: list[Any] = []
+    for matrix in (b, a):
+        turned = matrix.flags.f_contiguous and not matrix.flags.c_contiguous
+        lying = matrix if turned else xp.ascontiguousarray(matrix)
+        sides += [int(turned), lying, lying.shape[0] if turned else lying.shape[1]]
+    real = {"float32": ctypes.c_float, "float64": ctypes.c_double}[a.dtype.name]
+    multiply = getattr(_cublas(), f"cublas{'S' if real is ctypes.c_float else 'D'}gemm_v2")
+    (b_turned, b, b_step), (a_turned, a, a_step) = sides[:3], sides[3:]
+    one, zero, at = ctypes.byref(real(1)), ctypes.byref(real(0)), (lambda array: ctypes.c_void_p(array.data.ptr))
+    handle = ctypes.c_void_p(xp.cuda.get_cublas_handle())
+    _check(multiply(handle, b_turned, a_turned, k, n, m, one, at(b), b_step, at(a), a_step, zero, at(y), k))
+    return y
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Return a (..., n, m) @ b (..., m, k)."""
+    return product(a, b) if a.ndim == b.ndim == 2 else a @ b
+
+
+def _check(status: int) -> None:
+    if status:
+        raise DeviceError("cuBLAS", expected="status 0", got=str(status), fix="unset MINISRGAN_CUDA_GRAPH")
+
+
+@functools.cache
+def _cublas() -> Any:
+    """Return the library, which CuPy has loaded: a name is enough to find it again."""
+    for version in (13, 12, 11):
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(f"cublas64_{version}.dll" if os.name == "nt" else f"libcublas.so.{version}")
+    raise DeviceError("cuBLAS", expected="libcublas", got="none", fix="unset MINISRGAN_CUDA_GRAPH")

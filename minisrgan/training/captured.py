@@ -1,0 +1,67 @@
+"""The steps of a stage as a CUDA graph, with MINISRGAN_CUDA_GRAPH=1: Python then starts one thing a step, not a thousand.
+
+Off by default, as it has not run on a GPU yet: docs/gpu.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from minisrgan.autograd import Tensor
+from minisrgan.training.stages import SRGANStage, Stage
+
+Step = Callable[[int, Tensor, Tensor], dict[str, float]]
+
+
+def step_of(stage: Stage, device: str) -> Step:
+    """Return what takes the steps of a stage: its own `step`, or a graph of it where one is wanted and possible.
+
+    With an adversarial balance there is none: Python decides from step to step what it is computed from.
+    """
+    if device == "cpu" or os.environ.get("MINISRGAN_CUDA_GRAPH") != "1" or stage.balance:
+        return stage.step
+    captured: Captured = vars(stage).setdefault("_captured", Captured(stage))
+    return captured.step
+
+
+class Captured:
+    """A stage whose step is captured when it has been taken twice, and started again for every further one.
+
+    What is captured is `stage.step`. What Python does in it is not repeated by the graph: the learning rates and the
+    counts of Adam and the average. So these take their steps once more, without computing, and upload their numbers.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.graph, self.taken = stage, None, 0  # type: Stage, Any, int
+
+    def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
+        """As `stage.step`."""
+        if step < getattr(self.stage, "head_start", 0):
+            return self.stage.step(step, low, high)
+        if self.graph is None:
+            from minisrgan.kernels.cuda.graph import Graph
+
+            self.graph, self.batch = Graph(), (Tensor(low.data.copy()), Tensor(high.data.copy()))
+        for place, new in zip(self.batch, (low, high), strict=True):
+            place.data[...] = new.data
+        self.taken += 1
+        if self.taken <= 2:
+            numbers: dict[str, float] = self.graph.run(lambda: self.stage.step(step, *self.batch))
+            return numbers
+        if self.taken == 3:
+            self.graph.capture(lambda: self.stage.step(step, *self.batch))
+        else:
+            self.graph.refresh(lambda: self._count(step))
+        numbers = self.graph.start()
+        return numbers
+
+    def _count(self, step: int) -> None:
+        stage = self.stage
+        rates = (stage.g_lr, stage.d_lr) if isinstance(stage, SRGANStage) else (stage.lr,)
+        for optimizer, rate in zip(stage.optimizers().values(), rates, strict=True):
+            optimizer.lr = rate(step)
+            optimizer.step()
+        if stage.average:
+            stage.average.update()
