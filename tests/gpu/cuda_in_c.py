@@ -95,11 +95,12 @@ class Kernel:
         values: list[Any] = []
         for value, kind in zip(args, self.types, strict=True):
             values.append(self._pointer(value, kind) if kind.endswith("*") else self._scalar(value, kind))
+        for tape in tapes:  # an address in a table is filled in only before a start
+            tape.append(lambda: self(grid, block, args))
+            return
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         enter = ctypes.cast(getattr(self.built, f"enter_{self.name}"), ctypes.c_void_p)
         self.built.launch(enter, pointers, *map(ctypes.c_uint, (*grid, *block, self.waits)))
-        for tape in tapes:
-            tape.append(lambda: self(grid, block, args))
         for value in args:
             if hasattr(value, "check_guard"):
                 value.check_guard(self.name)

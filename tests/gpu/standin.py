@@ -306,7 +306,7 @@ class Stream:
     def __exit__(self, *error: object) -> None: ...
 
     def begin_capture(self) -> None:
-        """Note on a tape what is asked of the GPU; it is computed all the same, to know its shapes."""
+        """Note on a tape what is asked of the GPU; what NumPy does is computed all the same, for its shapes."""
         cuda_in_c.tapes.append([])
 
     def end_capture(self) -> Tape:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from minisrgan.kernels.cuda import launch
+from tests.gpu import sass
 
 PACKAGES = "nvidia.cuda_nvrtc", "nvidia.cu13"
 
@@ -35,8 +36,8 @@ LIBRARY = library()
 needs_nvrtc = pytest.mark.skipif(LIBRARY is None, reason="no NVRTC: pip install nvidia-cuda-nvrtc-cu12")
 
 
-def compile_cuda(code: str, *options: str) -> tuple[int, str]:
-    """Compile; return the status, 0 if all is well, and what the compiler says."""
+def compile_cuda(code: str, *options: str) -> tuple[int, str, bytes]:
+    """Compile; return the status, 0 if all is well, what the compiler says, and what a GPU of the sm_... is given."""
     assert LIBRARY is not None
     # NVRTC opens this library by its name alone. Some wheels of CUDA 13 (13.0.48) do not make the loader look beside
     # NVRTC, but what has been loaded already it finds by name.
@@ -52,7 +53,10 @@ def compile_cuda(code: str, *options: str) -> tuple[int, str]:
         assert nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size)) == 0
         log = ctypes.create_string_buffer(size.value)
         assert nvrtc.nvrtcGetProgramLog(program, log) == 0
-        return status, log.value.decode()
+        nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size))
+        cubin = ctypes.create_string_buffer(size.value)
+        nvrtc.nvrtcGetCUBIN(program, cubin)
+        return status, log.value.decode(), cubin.raw
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
 
@@ -78,7 +82,7 @@ def compiled_as_cupy_does(real: str, index: str, monkeypatch: pytest.MonkeyPatch
 def test_every_kernel_compiles(target: str, real: str, index: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a C compiler takes may not be CUDA: a GPU would refuse it at its first step."""
     code, options = compiled_as_cupy_does(real, index, monkeypatch)
-    status, log = compile_cuda(code, *options, f"--gpu-architecture={target}", "--std=c++14", "-default-device")
+    status, log, _ = compile_cuda(code, *options, f"--gpu-architecture={target}", "--std=c++14", "-default-device")
     assert status == 0, log
     assert log.strip() == ""  # no warnings either
 
@@ -88,3 +92,18 @@ def test_what_is_no_cuda_is_noticed() -> None:
     """The test above would pass too if nothing were compiled."""
     code = launch.source().replace("blockIdx.y", "blockIdx.row")
     assert compile_cuda(code, "-DReal=float", "-DIndex=int", "--gpu-architecture=compute_75")[0] != 0
+
+
+@needs_nvrtc
+@pytest.mark.skipif(sass.NVDISASM is None, reason="no nvdisasm: pip install nvidia-cuda-nvdisasm")
+@pytest.mark.parametrize("target", ["sm_80", "sm_90"])
+def test_columns_take_few_instructions(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six divisions for each element took 183 for 16 bytes.
+
+    A thread of a 3x3 layer of 64 channels takes two of the 48 pieces of 16 bytes of each of the 3 rows of its window.
+    """
+    code, options = compiled_as_cupy_does("float", "int", monkeypatch)
+    _, _, cubin = compile_cuda(code, *options, f"--gpu-architecture={target}", "--std=c++14", "-default-device")
+    piece, row, line, whole = sass.loops(sass.functions(cubin)["im2col_by_16_bytes"])
+    assert piece <= 20
+    assert (whole - line) + (line - row) + 3 * ((row - piece) + 2 * piece) <= 60 * 3 * 2

@@ -69,7 +69,7 @@ def test_every_phase_can_fail(code: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(prove.Proof, "start", lambda run, words, **io: start(run, ["-S", "-c", code], io["stdout"], io["stderr"]))
     run = proof(tmp_path)
     assert run.all() == 1
-    assert len(run.phases) == 13
+    assert len(run.phases) == 14
     assert [name for name, phase in run.phases.items() if phase["well"]] == []
 
 
@@ -106,6 +106,7 @@ def test_an_answer_that_is_wrong_is_noticed() -> None:
         for value in (1e-2, float("nan")):
             assert proofs.amiss("agree", agree | {"device": near | {name: value}}, small=False) == [name]
     assert proofs.amiss("tf32", {"device": near | {"median": 0.1}}, small=False) == ["median"]
+    assert proofs.amiss("captured", {"srgan graph": {"ms": 1.0, "loss": float("nan")}}, small=False) == ["srgan graph"]
     assert proofs.amiss("probe", {"copy": {"done_us": 1.0}, "sums": {"done_us": 0.0}}, small=False) == ["sums"]
     assert [bool(proofs.amiss("profile", {"left out": "torch"}, small)) for small in (False, True)] == [True, False]
     job = {"samples": {prove.OURS: {}, prove.TORCH: {}}, "errors": {}, "disagree": []}
