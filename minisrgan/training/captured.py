@@ -1,13 +1,12 @@
-"""The steps of a stage as a CUDA graph, with MINISRGAN_CUDA_GRAPH=1: Python then starts one thing a step, not a thousand.
+"""The steps of a stage as a CUDA graph, which Python launches as one; with MINISRGAN_CUDA_GRAPH=1.
 
-Off by default, as it has not run on a GPU yet: docs/gpu.md.
+Off by default, because it has not run on a GPU yet: docs/gpu.md.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 from minisrgan.autograd import Tensor
 from minisrgan.training.stages import SRGANStage, Stage
@@ -18,7 +17,7 @@ Step = Callable[[int, Tensor, Tensor], dict[str, float]]
 def step_of(stage: Stage, device: str) -> Step:
     """Return what takes the steps of a stage: its own `step`, or a graph of it where one is wanted and possible.
 
-    With an adversarial balance there is none: Python decides from step to step what it is computed from.
+    A stage with an adversarial balance has no graph: its average is a new array in every step.
     """
     if device == "cpu" or os.environ.get("MINISRGAN_CUDA_GRAPH") != "1" or stage.balance:
         return stage.step
@@ -27,10 +26,11 @@ def step_of(stage: Stage, device: str) -> Step:
 
 
 class Captured:
-    """A stage whose step is captured when it has been taken twice, and started again for every further one.
+    """A stage whose third step is captured, and launched again for every further one.
 
-    What is captured is `stage.step`. What Python does in it is not repeated by the graph: the learning rates and the
-    counts of Adam and the average. So these take their steps once more, without computing, and upload their numbers.
+    What is captured is `stage.step`. The graph does not repeat what Python does in it: learning rates, and the step
+    counts of Adam and of the average. Therefore optimizers and average also take their steps in Python, where they
+    launch nothing but upload their numbers.
     """
 
     def __init__(self, stage: Stage) -> None:

@@ -46,6 +46,7 @@ class Ledger:
     waits: int = 0
     columns: int = 0
     products: int = 0
+    copied: int = 0  # sides of products that CuPy copies first, as cuBLAS cannot read them where they are
     names: Counter[str] = field(default_factory=Counter)
 
     def numbers(self) -> dict[str, int]:
@@ -80,7 +81,9 @@ class Ledger:
         result = options.get("out")
         if result is None:
             result = self._result(name, work, args, options, given)
-        self.products += name == "matmul"
+        if name == "matmul":
+            self.products += 1
+            self.copied += sum(not (side.flags.c_contiguous or side.flags.f_contiguous) for side in given[:2])
         times = REDUCTIONS.get(name, 1)
         if name in ("concatenate", "stack"):  # CuPy joins more than eight arrays at once, and copies fewer one by one
             times = 1 if len(given) > 8 else len(given)

@@ -110,7 +110,8 @@ class Proof:
         whole, killed = self.out / "whole", self.out / "killed"
         ends = [folder / f"checkpoints/srgan-{steps:08}.safetensors" for folder in (whole, killed)]
         self.run("a training in peace", [*common, "--out", str(whole), *begin], 90, ends[0])
-        process = self.start([*common, "--out", str(killed), *begin], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        words, silent = [*common, "--out", str(killed), *begin], subprocess.DEVNULL
+        process = self.start(words, stdout=silent, stderr=silent)
         wait_until = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < wait_until:
             if any(killed.glob("checkpoints/*.json")):

@@ -52,7 +52,7 @@ def perform(
         if not fresh:
             tape.append(lambda: work(*args, **options))
         elif not any(np.may_share_memory(result, array) for array in owners):
-            tape.append(lambda: np.copyto(result, work(*args, **options)))
+            tape.append(functools.partial(lambda place: np.copyto(place, work(*args, **options)), result))
     return result
 
 

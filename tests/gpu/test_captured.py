@@ -1,7 +1,7 @@
-"""A step that is captured is the step that is read: the same numbers, and nothing in it that Python would have to say.
+"""A step that is captured is the step that is read: equal numbers, and nothing in it that Python would have to say.
 
-On the stand-in a capture notes what is asked of the GPU on a tape, and a start plays it. What CUDA itself allows during a
-capture only a GPU can tell: `test_gpu.py`.
+On the stand-in a capture notes what is asked of the GPU on a tape, and a start plays it. What CUDA itself allows during
+a capture only a GPU can tell: `test_gpu.py`.
 """
 
 from __future__ import annotations

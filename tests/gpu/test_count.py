@@ -20,7 +20,9 @@ HELD = {
 @pytest.mark.parametrize("stage", HELD)
 def test_a_step_asks_no_more_of_a_gpu(stage: str) -> None:
     """A GPU runs a small kernel sooner than Python starts the next one: the paper's step is as long as its launches."""
-    assert count.count(stage).numbers() == HELD[stage]
+    ledger = count.count(stage)
+    assert ledger.numbers() == HELD[stage]
+    assert ledger.copied == 0
 
 
 def test_the_ledger_counts_as_cupy_launches() -> None:
@@ -39,4 +41,7 @@ def test_the_ledger_counts_as_cupy_launches() -> None:
         assert (ledger.launches, ledger.products) == (5, 1)
         assert (product > 0).any().tolist() is False
         assert (ledger.launches, ledger.small) == (7, 2)
+        assert ledger.copied == 0
+        _ = x[0, :, ::2] @ x[0, :, 1::2].swapaxes(0, 1)
+        assert ledger.copied == 2
         assert count.standin.waits == [1]

@@ -66,7 +66,8 @@ def test_what_is_left_of_the_time_is_kept_for_the_training(tmp_path: Path) -> No
 def test_every_phase_can_fail(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A phase whose process ends at once, with an error or without one, has proved nothing."""
     start = prove.Proof.start
-    monkeypatch.setattr(prove.Proof, "start", lambda run, words, **io: start(run, ["-S", "-c", code], io["stdout"], io["stderr"]))
+    words = ["-S", "-c", code]
+    monkeypatch.setattr(prove.Proof, "start", lambda run, _, stdout, stderr, **env: start(run, words, stdout, stderr))
     run = proof(tmp_path)
     assert run.all() == 1
     assert len(run.phases) == 14

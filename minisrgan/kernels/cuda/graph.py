@@ -1,9 +1,9 @@
 """CUDA graphs: what some code asks of a GPU, noted once and started again by a single call.
 
-A graph repeats its launches with the same arguments, which are addresses and sizes. Numbers that differ from one time to
-the next must be in the GPU's memory: `Graph.upload` keeps a place for them, and fills it before each start. And CuPy
-refuses to call cuBLAS during a capture (its `setStream` raises NotImplementedError), although cuBLAS allows that; so
-`product` calls the library itself there.
+A graph repeats its launches with the same arguments, which are addresses and sizes. Numbers that differ from one time
+to the next must be in the GPU's memory: `Graph.upload` keeps a place for them, and `Graph.start` fills it. CuPy refuses
+to call cuBLAS during a capture (its `setStream` raises NotImplementedError up to CuPy 14.2), although cuBLAS itself
+allows it. So `product` calls the library directly there.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _WORKSPACE = 32 << 20  # bytes for cuBLAS, which allocates memory of its own oth
 class Graph:
     """The launches of some code, with a stream and a memory pool of their own: their addresses stay theirs.
 
-    ``run(work)`` runs it as ever, on that stream: at least twice before it is captured, so that everything is compiled
-    and the pool has memory. ``capture(work)`` notes it, without computing anything; ``start()`` computes it, and returns
-    what it fetched. Before each further start, ``refresh(work)`` runs code that uploads numbers, and starts nothing.
+    ``run(work)`` runs it as usual, on that stream: at least once before it is captured, so that everything is compiled
+    and the pool has memory. ``capture(work)`` notes it without computing anything; ``start()`` computes it, and returns
+    what it fetched. Before each further start, ``refresh(work)`` runs code that uploads numbers and launches nothing.
     """
 
     def __init__(self) -> None:
