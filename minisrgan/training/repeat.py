@@ -5,7 +5,7 @@ from itertools import count
 from typing import TypeVar
 
 from minisrgan.autograd import Tensor
-from minisrgan.backend import array_module, retried
+from minisrgan.backend import array_module, fetches, retried
 from minisrgan.nn import Module
 
 R = TypeVar("R")
@@ -19,6 +19,8 @@ def repeatable(work: Callable[[], R], low: Tensor, *networks: Module) -> R:
 
     Errors  DeviceError with advice if the memory is full again
     """
+    if fetches.get() is not None:
+        return work()  # being captured, it computes nothing that could be repeated
     buffers = [array for network in networks for _, array in network.named_buffers()]
     flat = [array.reshape(-1) for array in buffers]
     before = array_module(low.data).concatenate(flat) if flat else low.data

@@ -132,9 +132,9 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
     real = {"float32": ctypes.c_float, "float64": ctypes.c_double}[a.dtype.name]
     multiply = getattr(_cublas(), f"cublas{'S' if real is ctypes.c_float else 'D'}gemm_v2")
     (b_turned, b, b_step), (a_turned, a, a_step) = sides[:3], sides[3:]
-    one, zero, at = ctypes.byref(real(1)), ctypes.byref(real(0)), (lambda array: ctypes.c_void_p(array.data.ptr))
-    handle = ctypes.c_void_p(xp.cuda.get_cublas_handle())
-    _check(multiply(handle, b_turned, a_turned, k, n, m, one, at(b), b_step, at(a), a_step, zero, at(y), k))
+    one, zero, handle = ctypes.byref(real(1)), ctypes.byref(real(0)), ctypes.c_void_p(xp.cuda.get_cublas_handle())
+    at_b, at_a, at_y = (ctypes.c_void_p(array.data.ptr) for array in (b, a, y))
+    _check(multiply(handle, b_turned, a_turned, k, n, m, one, at_b, b_step, at_a, a_step, zero, at_y, k))
     return y
 
 
