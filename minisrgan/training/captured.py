@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 from minisrgan.autograd import Tensor
 from minisrgan.training.stages import SRGANStage, Stage
@@ -34,7 +35,8 @@ class Captured:
     """
 
     def __init__(self, stage: Stage) -> None:
-        self.stage, self.graph, self.taken = stage, None, 0  # type: Stage, Any, int
+        self.stage, self.taken = stage, 0
+        self.graph: Any = None
 
     def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
         """As `stage.step`."""
