@@ -202,7 +202,7 @@ def test_foreign_packages(path: Path):
 
 # Where a product runs within `parallel`, is one of Tensors, or one of cuBLAS on a GPU.
 PRODUCTS = {
-    "kernels/cuda/conv.py",
+    "kernels/cuda/graph.py",
     "kernels/im2col.py",
     "kernels/matrix.py",
     "kernels/thin.py",

@@ -70,6 +70,7 @@ def kept(training: Training) -> list[np.ndarray]:
     return [array._array for array in state_of(training.stage, training.sampler)[0].values()]
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_captured_step_is_the_step(library: CuBLAS, monkeypatch: pytest.MonkeyPatch) -> None:
     """A learning rate, a count or an address that is part of a graph is that of the third step for ever."""
