@@ -18,9 +18,10 @@ Step = Callable[[int, Tensor, Tensor], dict[str, float]]
 def step_of(stage: Stage, device: str) -> Step:
     """Return what takes the steps of a stage: its own `step`, or a graph of it where one is wanted and possible.
 
-    A stage with an adversarial balance has no graph: its average is a new array in every step.
+    There is none with an adversarial balance, whose average is a new array in every step, and none for several ranks.
     """
-    if device == "cpu" or os.environ.get("MINISRGAN_CUDA_GRAPH") != "1" or stage.balance:
+    wanted = device != "cpu" and os.environ.get("MINISRGAN_CUDA_GRAPH") == "1"
+    if not wanted or stage.balance or stage.ranks.size > 1:
         return stage.step
     captured: Captured = vars(stage).setdefault("_captured", Captured(stage))
     return captured.step

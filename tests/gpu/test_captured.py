@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -142,4 +143,6 @@ def test_no_step_is_captured_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPa
     assert step_of(stage, "cpu") == stage.step
     assert step_of(stage, "cuda:0") == step_of(stage, "cuda:0") != stage.step
     stage.balance = object()  # type: ignore[assignment]
+    assert step_of(stage, "cuda:0") == stage.step
+    stage.balance, stage.ranks = None, SimpleNamespace(size=2)
     assert step_of(stage, "cuda:0") == stage.step
