@@ -264,5 +264,5 @@ def test_batches_drawn_ahead_are_those_drawn_when_asked_for(folder: Path) -> Non
     ahead._ahead[1].result()
     assert (ahead.names, [*ahead.lost]) == (plain.names, [name])
     assert ahead.rng.bit_generator.state == plain.rng.bit_generator.state
-    beside = [name.startswith("batches") for name in finished]
-    assert beside == [False, *[True] * 3, False, True, False, True]
+    beside = sorted(name.startswith("batches") for name in finished)
+    assert beside == [False] * 3 + [True] * 5  # the first, and what was drawn anew twice
