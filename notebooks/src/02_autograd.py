@@ -25,7 +25,7 @@ rng = np.random.default_rng(2)
 #
 # Training asks one question, millions of times: how does the loss $L$ change if this weight grows a little? The
 # answer is $\partial L / \partial \mathrm{weight}$, the *gradient*. The chain rule computes it from the end to the
-# beginning: every step takes the gradient of its result and *propagates* it back to its inputs,
+# beginning: every step takes the gradient of its result and propagates it back to its inputs (*backpropagation*),
 #
 # $$\frac{\partial L}{\partial x} = \frac{\partial L}{\partial y} \cdot \frac{\partial y}{\partial x}$$
 #
@@ -207,7 +207,7 @@ graph.to_svg(loss, names={"x": x, "w": w, "loss": loss})
 #
 # ## How do we know?
 #
-# By moving $x$ a little: $\frac{L(x + \varepsilon) - L(x - \varepsilon)}{2 \varepsilon}$ must be close to the gradient.
+# By a *finite difference*: $\frac{L(x + \varepsilon) - L(x - \varepsilon)}{2 \varepsilon}$ must be close to the gradient.
 # **Predict.** The smaller $\varepsilon$, the better the approximation. So should we take $\varepsilon = 10^{-15}$?
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from checks import check
 from minisrgan import Tensor, nn, ops
 from minisrgan.data import sample_photos
+from minisrgan.explain import inspect
 from minisrgan.images import imresize
 from minisrgan.show import histogram_figure, images_figure, lines_figure
 
@@ -136,6 +137,10 @@ def batch_norm_gradients(grad_y, x, weight, eps=1e-5):
 
 
 check("5.2", batch_norm_gradients)
+
+# %%
+# Click a number of y: its mean and variance come from all pixels; so does its gradient.
+inspect(nn.BatchNorm2d(2), features[:, 64:80, 92:108], loss=lambda y: (y * y * y).mean())
 
 # %% [markdown]
 # The same as an image. The input is a cat's eye in grey, and the loss depends on only two pixels of `y`: one should

@@ -12,8 +12,10 @@
 import numpy as np
 
 from checks import check
+from course import slider
 from minisrgan import Tensor, nn, ops
 from minisrgan.data import CropSampler, sample_photos
+from minisrgan.explain import inspect
 from minisrgan.images import imresize
 from minisrgan.losses import discriminator_loss, generator_loss
 from minisrgan.models import Discriminator
@@ -24,8 +26,8 @@ from minisrgan.show import images_figure, lines_figure, summary_table
 # ## The game
 #
 # The real numbers are distributed around 2. A generator makes numbers around $\mu$, which should look like real ones.
-# A discriminator $D$ outputs for each number the probability that it is real. Both optimize the same value $V$: $D$
-# maximizes it, $G$ minimizes it:
+# A discriminator $D$ outputs for each number the probability that it is real. Both optimize the same value $V$ (with
+# the sign changed, the *cross-entropy* of $D$): $D$ maximizes it, $G$ minimizes it:
 #
 # $$V = \mathrm{mean}\,\ln D(\mathrm{real}) + \mathrm{mean}\,\ln (1 - D(\mathrm{fake}))$$
 #
@@ -238,7 +240,19 @@ figure
 # close to it, simultaneous steps move outward, the more so the larger the steps are. That is why a GAN's losses do
 # not fall as others do, why learning rates are small, and why $D$ must not become too strong.
 # </details>
-#
+
+
+# %%
+# Try other learning rates: from which on is there no ring any more?
+def at_rate(rate):
+    figure = lines_figure({"": spiral(rate, steps=round(200 / rate))}, "mu", "w", size=(5, 3.6))
+    figure.axes[0].set(title=f"learning rate {rate:g}", xlim=(-2, 2), ylim=(-2, 2))
+    return figure
+
+
+slider(at_rate, "learning rate", [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0], 0.5)
+
+# %% [markdown]
 # ## The discriminator of SRGAN
 #
 # Eight convolutions, each second one with stride 2, then two dense layers. A batch norm follows each convolution but
@@ -284,7 +298,12 @@ images_figure({**shown, **maps}, columns=4, width=2.2)
 # **Figure 5.** A blurred crop with a cat's eye, the original, what the discriminator asks for, and what is missing,
 # violet for brighter and orange for darker. What it asks for is fine grain, in the fur more than in the eye; what is
 # missing are lines.
-#
+
+# %%
+# The discriminator to be clicked, with the gradient that G receives: fine grain, from the first layers.
+inspect(discriminator, fake[:1], loss=generator_loss)
+
+# %% [markdown]
 # It does not know the original of a blurred crop, so it cannot ask for *these* lines. It asks for a property that
 # real crops have and blurred ones lack: contrast from pixel to pixel. So SRGAN needs both losses: the adversarial
 # loss for plausible texture, and the content loss for the actual content.
@@ -292,7 +311,7 @@ images_figure({**shown, **maps}, columns=4, width=2.2)
 # ## Summary
 #
 # $D$ learns a ratio of densities; $G$ follows its gradient, and needs the non-saturating loss. Convergence is not
-# guaranteed.
+# guaranteed; $G$ may even end with one image for all (*mode collapse*).
 #
 # - `minisrgan/losses/adversarial.py`: both losses on logits, with their gradients
 # - `minisrgan/models/discriminator.py`: the network on one screen
