@@ -139,8 +139,8 @@ check("2.1", lambda grad_y, x: run(tanh, grad_y, x))
 # %% [markdown]
 # ## Why the order matters
 #
-# A simpler `backward` would call itself for each parent. This is correct, too, but it follows every *path*. In $y = x
-# + x$ two paths lead from $y$ to $x$; now chain many such steps, like the sixteen residual blocks of SRGAN's
+# A simpler `backward` would call itself for each parent. This is correct, too, but it follows every *path*. In
+# $y = x + x$ two paths lead from $y$ to $x$; now chain many such steps, like the sixteen residual blocks of SRGAN's
 # generator, and count the visits.
 
 
