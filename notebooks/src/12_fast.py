@@ -15,6 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from checks import check
+from course import DEVICE
 from minisrgan import Tensor, nn, ops
 from minisrgan.autograd import profile
 from minisrgan.backend import algorithm, threads
@@ -25,7 +26,6 @@ from minisrgan.show import lines_figure, profile_figure
 rng = np.random.default_rng(12)
 
 
-# %%
 def seconds(work, *inputs, times=5):
     """Return the best of some times: what disturbs a measurement only ever adds to it."""
     ends = [(time.perf_counter(), work(*inputs), time.perf_counter()) for _ in range(times)]
@@ -326,7 +326,16 @@ figure
 # pixels, more than a hundred times for large images.
 #
 # So a tiny network gains little, VGG19 very much. `model.to("cuda")` moves a model.
-#
+
+# %% tags=["machine"]
+# The estimate's convolution, measured on each device that is here.
+for device in dict.fromkeys(("cpu", DEVICE)):
+    layer.to(device)
+    x = Tensor(rng.random((16, 48, 48, 64), np.float32)).to(device)
+    layer(x).sum().item()  # the first call prepares the device; item() waits for the result
+    print(f"{device}: {1e3 * seconds(lambda x: layer(x).sum().item(), x):.2f} ms")
+
+# %% [markdown]
 # ## Summary
 #
 # Use matrix products; keep blocks in the cache; reduce multiplications; give each thread enough work; measure first.
