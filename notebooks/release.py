@@ -63,10 +63,7 @@ def release(sources: list[Path], folder: Path, install: str, colab: str) -> str:
 
 def make_release(source: Path, solved: bool, install: str, colab: str) -> NotebookNode:
     """Make a notebook of the student's set, or of the teacher's, whose outputs are those of the committed one."""
-    asked, outputs = questions(source), iter(())
-    if solved:
-        committed = nbformat.read(target(source, solved=True), as_version=4)
-        outputs = iter([cell.outputs for cell in committed.cells if cell.cell_type == "code"][1:])
+    asked, outputs = questions(source), iter(outputs_of(source) if solved else ())
     nodes: list[NotebookNode] = []
     stub, waiting, numbers = Cell("code", ""), "", iter(asked)
     for cell in read_cells(source):
@@ -123,15 +120,21 @@ def questions(source: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
+def outputs_of(source: Path) -> list[list[NotebookNode]]:
+    """Return the outputs of the committed notebook, cell by cell of a source's code but for the stubs."""
+    committed = nbformat.read(target(source, solved=True), as_version=4)
+    code = [cell for cell in committed.cells if cell.cell_type == "code"][1:]
+    runs = [cell.text for cell in read_cells(source) if cell.kind == "code" and "exercise" not in cell.tags]
+    if [cell.source for cell in code] != runs:
+        raise RuntimeError(f"solutions/{source.stem}.ipynb is older than its source: run python notebooks/build.py")
+    return [cell.outputs for cell in code]
+
+
 def printed(source: Path) -> list[str]:
     """Return what each cell of a source prints in the committed notebook."""
-    committed = nbformat.read(target(source, solved=True), as_version=4)
-    texts = iter([cell.outputs for cell in committed.cells if cell.cell_type == "code"][1:])
-    result = []
-    for cell in read_cells(source):
-        runs = cell.kind == "code" and "exercise" not in cell.tags
-        result.append("".join(output.get("text", "") for output in next(texts)) if runs else "")
-    return result
+    texts = iter(["".join(output.get("text", "") for output in outputs) for outputs in outputs_of(source)])
+    runs = [cell.kind == "code" and "exercise" not in cell.tags for cell in read_cells(source)]
+    return [next(texts) if each else "" for each in runs]
 
 
 def exercises(source: Path) -> dict[str, str]:

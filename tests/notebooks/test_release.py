@@ -15,8 +15,8 @@ from build import HERE, SOURCES, main, make, read_cells, sources  # notebooks/bu
 
 pytest.importorskip("nbclient")
 
-import grade  # noqa: E402
-import release  # noqa: E402
+import grade
+import release
 
 PROJECT = HERE.parent
 ALL = sources()
@@ -156,8 +156,9 @@ def test_grades_whatever_comes_back(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_only_what_an_exercise_needs_is_run():
     """A training above it would be waited for, thirty times."""
-    cells = ["import numpy as np\nx = train_for_an_hour()", "half = 2", "half += 1\ndef helper(v, x=1): return v / half",
-             "def f(v):\n    x = v\n    return helper(x)", 'check("1.1", f)']  # fmt: skip
+    helper = "half += 1\ndef helper(v, x=1): return v / half"
+    answer = "def f(v):\n    x = v\n    return helper(x)"
+    cells = ["import numpy as np\nx = train_for_an_hour()", "half = 2", helper, answer, 'check("1.1", f)']
     parts, rows = grade.take_apart(cells)
     assert rows == []
     assert "train" not in parts[0].code
