@@ -24,7 +24,9 @@ INSTALL = """\
 def prepare(target: Path) -> int:
     """Fill a folder, and return the number of notebooks in it."""
     shutil.rmtree(target, ignore_errors=True)
-    skipped = shutil.ignore_patterns("src", "build.py", "lite.py", "pages.py", "release.py", "ruff.toml", "__pycache__", ".*")
+    skipped = shutil.ignore_patterns(
+        "src", "build.py", "lite.py", "pages.py", "release.py", "ruff.toml", "__pycache__", ".*"
+    )
     shutil.copytree(HERE, target, ignore=skipped)
     notebooks = sorted(target.rglob("*.ipynb"))
     for path in notebooks:
