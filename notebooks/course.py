@@ -49,6 +49,7 @@ def begin() -> None:
         show = shell.display_formatter.ipython_display_formatter
         show.for_type_by_name("matplotlib.figure", "Figure", lambda figure: _show(picture(figure)))
         show.for_type_by_name("minisrgan.explain.graph", "Drawing", lambda drawing: _show(drawn(drawing)))
+        show.for_type_by_name("minisrgan.explain.page", "Inspection", lambda page: _show(framed(page._repr_html_())))
         shell.register_magic_function(after, "cell")
     threads = f"the CPU ({thread_count()} thread{'s' * (thread_count() != 1)})"
     gpu = "; cells that use DEVICE compute on the GPU" if DEVICE == "cuda" else "; no GPU with CuPy was found"
@@ -60,6 +61,12 @@ def begin() -> None:
 
 def _show(tag: str) -> None:
     display({"text/html": tag, "text/plain": unescape(tag.split('"')[1])}, raw=True)
+
+
+def framed(frame: str) -> str:
+    """Say below a page within the page why it may be missing."""
+    note = "If nothing can be clicked above, run this cell, or trust the notebook (in JupyterLab: File, Trust Notebook)."
+    return f"{frame}<p><small>{note}</small></p>"
 
 
 def image(data: bytes, kind: str, alt: str) -> str:
@@ -141,7 +148,7 @@ def _frames(draw: Callable[[float], Any], name: str, values: Sequence[float], st
     page = page.replace("START", str(list(values).index(start))).replace("FRAMES", json.dumps(frames))
     height = round(draw(start).get_size_inches()[1] * 100) + 60
     style = f'style="width: 100%; height: {height}px; border: 0" sandbox="allow-scripts"'
-    return HTML(f'<iframe title="{escape(name)}: a slider" {style} srcdoc="{escape(page)}"></iframe>')
+    return HTML(framed(f'<iframe title="{escape(name)}: a slider" {style} srcdoc="{escape(page)}"></iframe>'))
 
 
 # Guesses
