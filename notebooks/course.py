@@ -65,7 +65,7 @@ def _show(tag: str) -> None:
 
 def framed(frame: str) -> str:
     """Say below a page within the page why it may be missing."""
-    note = "If nothing can be clicked above, run this cell, or trust the notebook (in JupyterLab: File, Trust Notebook)."
+    note = "Nothing to be clicked above? Run this cell, or trust the notebook (in JupyterLab: File, Trust Notebook)."
     return f"{frame}<p><small>{note}</small></p>"
 
 
@@ -129,7 +129,8 @@ def slider(draw: Callable[[float], Any], name: str, values: Sequence[float], sta
     except ImportError:
         ipywidgets = None
     if ipywidgets is None or STATIC in os.environ:
-        return _frames(draw, name, values, start)
+        _show(framed(_frames(draw, name, values, start)))
+        return None
     common = {"description": name, "continuous_update": False, "style": {"description_width": "initial"}}
     if np.allclose(np.diff(values, 2), 0):
         step = (values[1] - values[0]) / 4
@@ -139,7 +140,7 @@ def slider(draw: Callable[[float], Any], name: str, values: Sequence[float], sta
     return ipywidgets.interactive(lambda value: display(draw(value)), value=control)
 
 
-def _frames(draw: Callable[[float], Any], name: str, values: Sequence[float], start: float) -> Any:
+def _frames(draw: Callable[[float], Any], name: str, values: Sequence[float], start: float) -> str:
     frames = []
     for value in values:
         data = base64.b64encode(print_figure(draw(value), fmt="webp")).decode()
@@ -148,7 +149,7 @@ def _frames(draw: Callable[[float], Any], name: str, values: Sequence[float], st
     page = page.replace("START", str(list(values).index(start))).replace("FRAMES", json.dumps(frames))
     height = round(draw(start).get_size_inches()[1] * 100) + 60
     style = f'style="width: 100%; height: {height}px; border: 0" sandbox="allow-scripts"'
-    return HTML(framed(f'<iframe title="{escape(name)}: a slider" {style} srcdoc="{escape(page)}"></iframe>'))
+    return f'<iframe title="{escape(name)}: a slider" {style} srcdoc="{escape(page)}"></iframe>'
 
 
 # Guesses

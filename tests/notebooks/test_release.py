@@ -253,9 +253,11 @@ def test_sliders_work_without_ipywidgets(monkeypatch: pytest.MonkeyPatch):
 
     from minisrgan.show import lines_figure
 
+    shown: list[str] = []
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    shown = course.slider(lambda a: lines_figure({"": ([0, 1], [0, a])}), "slope a", [0.0, 0.5, 1.0], 0.5)
-    page = shown.data
+    monkeypatch.setattr(course, "_show", shown.append)
+    course.slider(lambda a: lines_figure({"": ([0, 1], [0, a])}), "slope a", [0.0, 0.5, 1.0], 0.5)
+    page = shown[0]
     assert page.count("data:image/webp;base64,") == 3
     assert "http" not in page
     assert "max=&quot;2&quot; value=&quot;1&quot;" in page
