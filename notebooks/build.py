@@ -67,7 +67,7 @@ if find_spec("course") is None:  # pip installs the course's own files as a part
     import minisrgan
 
     sys.path.append(str(Path(minisrgan.__file__).parent / "course"))
-from course import begin
+from course import DEVICE, begin, guess, score, slider
 
 begin()"""
 

@@ -93,7 +93,6 @@ def make_release(source: Path, solved: bool, install: str, colab: str) -> Notebo
         address = colab.replace("https://github.com/", "https://colab.research.google.com/github/")
         nodes[0].source += f"\n\n[![Open in Colab]({_BADGE})]({address.rstrip('/')}/{source.stem}.ipynb)"
     nodes.insert(1, first(install))
-    nodes[1].source = nodes[1].source.replace("import begin", "import begin, guess, score")
     return notebook_of(nodes)
 
 

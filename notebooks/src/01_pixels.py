@@ -11,7 +11,6 @@
 import numpy as np
 
 from checks import check
-from course import slider
 from minisrgan.data import sample_photos
 from minisrgan.images import imresize, nearest, psnr, rgb_to_y, ssim
 from minisrgan.images.resize import cubic

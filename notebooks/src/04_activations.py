@@ -11,7 +11,6 @@
 import numpy as np
 
 from checks import check
-from course import slider
 from minisrgan import Tensor, nn, ops
 from minisrgan.autograd import Function, gradcheck, gradgradcheck
 from minisrgan.data import sample_photos

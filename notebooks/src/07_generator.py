@@ -9,12 +9,9 @@
 
 # %%
 # %matplotlib inline
-import time
-
 import numpy as np
 
 from checks import check
-from course import DEVICE
 from minisrgan import Tensor, nn, no_grad, ops
 from minisrgan.data import CropSampler, sample_photos
 from minisrgan.explain import inspect
@@ -238,6 +235,8 @@ inspect(generator.eval(), low[:, 36:52, 52:68], loss=lambda y: (y * y).mean())
 
 # %% tags=["machine"]
 # One step of a wider generator, on the GPU where there is one.
+import time
+
 wide = Generator(scale=2, channels=64, blocks=4).to(DEVICE)
 crops = CropSampler(photos, 48, 2, np.random.default_rng(7)).batch(8)
 small, original = (Tensor(array).to(DEVICE) for array in crops)

@@ -9,14 +9,12 @@
 # %%
 # %matplotlib inline
 import inspect
-import time
 from dataclasses import replace
 from textwrap import dedent
 
 import numpy as np
 
 from checks import check
-from course import DEVICE
 from minisrgan import Tensor
 from minisrgan.data import CropSampler, sample_photos
 from minisrgan.images import imresize
@@ -263,6 +261,8 @@ check("10.3", averages)
 
 # %% tags=["machine"]
 # One step of wider networks, on the GPU where there is one.
+import time
+
 networks = Generator(4, channels=32, blocks=4).to(DEVICE), Discriminator(32, 16).to(DEVICE)
 stage = SRGANStage(*networks, MSEContent(), config)
 sampler = CropSampler(sample_photos(["coffee"]), crop=32, scale=4, rng=np.random.default_rng(10))

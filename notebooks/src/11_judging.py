@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from checks import check
-from course import slider
 from minisrgan.data import sample_photos
 from minisrgan.images import imresize, nearest, psnr, rgb_to_y, ssim
 from minisrgan.inference import upscale

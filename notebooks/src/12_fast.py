@@ -15,7 +15,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from checks import check
-from course import DEVICE
 from minisrgan import Tensor, nn, ops
 from minisrgan.autograd import profile
 from minisrgan.backend import algorithm, threads
