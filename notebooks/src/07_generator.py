@@ -230,7 +230,7 @@ images_figure({name: image[64:128, 100:164] for name, image in zip(names, made)}
 # generator; and the original, with single hairs and the grain of the skin, which none of the others has.
 
 # %%
-# The trained generator, to be clicked: from a pixel of the eye back to its input, through every block.
+# The generator to be clicked: from a pixel of the eye back to the input, through every block.
 inspect(generator.eval(), low[:, 36:52, 52:68], loss=lambda y: (y * y).mean())
 
 # %% tags=["machine"]

@@ -25,8 +25,8 @@ from minisrgan.show import images_figure, lines_figure, summary_table
 # ## The game
 #
 # The real numbers are distributed around 2. A generator makes numbers around $\mu$, which should look like real ones.
-# A discriminator $D$ outputs for each number the probability that it is real. Both optimize the same value $V$ (with
-# the sign changed, the *cross-entropy* of $D$): $D$ maximizes it, $G$ minimizes it:
+# A discriminator $D$ outputs for each number the probability that it is real. Both optimize the same value $V$ ($-V$ is
+# the *cross-entropy* of $D$): $D$ maximizes it, $G$ minimizes it:
 #
 # $$V = \mathrm{mean}\,\ln D(\mathrm{real}) + \mathrm{mean}\,\ln (1 - D(\mathrm{fake}))$$
 #
@@ -299,7 +299,7 @@ images_figure({**shown, **maps}, columns=4, width=2.2)
 # missing are lines.
 
 # %%
-# The discriminator to be clicked, with the gradient that G receives: fine grain, from the first layers.
+# The discriminator to be clicked, with the gradient that G receives.
 inspect(discriminator, fake[:1], loss=generator_loss)
 
 # %% [markdown]
@@ -310,7 +310,7 @@ inspect(discriminator, fake[:1], loss=generator_loss)
 # ## Summary
 #
 # $D$ learns a ratio of densities; $G$ follows its gradient, and needs the non-saturating loss. Convergence is not
-# guaranteed; $G$ may even end with one image for all (*mode collapse*).
+# guaranteed; $G$ may end with one image for all (*mode collapse*).
 #
 # - `minisrgan/losses/adversarial.py`: both losses on logits, with their gradients
 # - `minisrgan/models/discriminator.py`: the network on one screen
