@@ -233,7 +233,8 @@ def _run_once(parts: Sequence[Part], seconds: float, folder: Path, results: Path
     """Run a process for these exercises until it ends or one takes too long; say which, if it is not done."""
     told = json.dumps([[part.number, part.code, part.answer] for part in parts]).encode()
     command = [sys.executable, "-c", _CHILD, str(HERE), str(results)]
-    environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    environment = {**os.environ, "MPLBACKEND": "agg", "MINISRGAN_MINE": str(folder / "mine.py")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(HERE), *sys.path])
     with tempfile.TemporaryFile() as given:
         given.write(told)
         given.seek(0)

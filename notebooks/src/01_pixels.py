@@ -138,7 +138,7 @@ def weights_at(phase):
     lines = {"kernel": (x[240:481], cubic(x[240:481])), title: (taps, cubic(taps))}
     figure = lines_figure(lines, "distance from the new pixel", "weight")
     figure.axes[0].lines[1].set(marker="o", linestyle="")
-    figure.axes[0].legend(frameon=False)
+    figure.axes[0].legend(loc="upper right", frameon=False)
     return figure
 
 
