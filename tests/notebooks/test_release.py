@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import build
 import nbformat
 import pytest
 from build import HERE, SOURCES, main, make, read_cells, sources  # notebooks/build.py, found by conftest
@@ -114,8 +115,6 @@ def test_the_whole_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 @pytest.mark.filterwarnings("default")  # of the client, which is not ours
 def test_a_students_notebook_runs_before_anything_is_filled_in(monkeypatch: pytest.MonkeyPatch):
     """Run All on the first day: guesses and exercises are open, results are folded, nothing raises."""
-    import build
-
     notebook = release.make_release(build.sources(["02"])[0], False, "minisrgan", "")
     build.execute(notebook, HERE)
     texts = [str(output.get("data", {})) for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -175,13 +174,16 @@ def test_names_a_notebook_by_its_exercises():
 
 
 def test_the_package_brings_the_course():
-    """A notebook that was opened alone finds what it imports in the installed package."""
-    told = re.findall(
-        r'^"notebooks/([\w.]+)" = "minisrgan/course/([\w.]+)"', (PROJECT / "pyproject.toml").read_text(), re.M
-    )
-    assert all(here == there for here, there in told)
-    tools = {"build.py", "lite.py", "pages.py", "release.py"}
-    assert {here for here, _ in told} == {p.name for p in HERE.glob("*.py") if p.name not in tools} | {"exercises"}
+    """A notebook that was opened alone finds what it imports, and what that imports, in the installed package."""
+    project = (PROJECT / "pyproject.toml").read_text("utf-8")
+    brought = re.findall(r'(?m)^"notebooks/(\w+)(?:\.py)?" = "minisrgan/course/\1(?:\.py)?"', project)
+    texts, needed = [build.FIRST, *(source.read_text("utf-8") for source in ALL)], {"exercises", "grade"}
+    while texts:
+        names = set(re.findall(r"(?m)^\s*(?:from|import) (\w+)", texts.pop()))
+        new = {name for name in names - needed if (HERE / f"{name}.py").exists()}
+        needed |= new
+        texts += [(HERE / f"{name}.py").read_text("utf-8") for name in new]
+    assert set(brought) == needed
 
 
 # Words and pages
