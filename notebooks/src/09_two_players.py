@@ -299,8 +299,12 @@ images_figure({**shown, **maps}, columns=4, width=2.2)
 # missing are lines.
 
 # %%
-# The discriminator to be clicked, with the gradient that G receives.
-inspect(discriminator, fake[:1], loss=generator_loss)
+# A discriminator of numbers to be clicked: its logits for 2, 1 and -2, and what G receives.
+rng, small = np.random.default_rng(9), small_discriminator(np.random.default_rng(9))
+optimizer = Adam(small.parameters(), 0.01)
+for _ in range(400):
+    learn(small, optimizer, numbers(rng, 2), numbers(rng, 1))
+inspect(small, np.float32([[2], [1], [-2]]), loss=generator_loss)
 
 # %% [markdown]
 # It does not know the original of a blurred crop, so it cannot ask for *these* lines. It asks for a property that

@@ -245,10 +245,9 @@ figure
 def at_ratio(ratio):
     model = load_generator("srresnet")
     model.load_state_dict(blend(*states, ratio))
-    return images_figure({f"{ratio:.0%} srgan": upscale(model, eye)}, width=4)
+    return images_figure({f"{ratio:.0%} srgan": upscale(model, low[8:56, 24:88])}, width=4)
 
 
-eye = imresize(photos["chelsea"][60:252, 80:336], 1 / 4)
 slider(at_ratio, "ratio", [0, 0.25, 0.5, 0.75, 1], 0.5)
 
 # %% [markdown]
