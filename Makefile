@@ -11,7 +11,7 @@ LITE := .venv-lite
 TORCH_OPTIONS ?=
 ARGS ?=
 
-.PHONY: help demo test test-slow test-notebooks notebooks notebooks-build lite lint bench bench-gpu correctness clean
+.PHONY: help demo test test-slow test-notebooks notebooks notebooks-build release lite lint bench bench-gpu correctness clean
 
 help:
 	@echo "make demo   set up .venv, upscale with the models in the box, train tiny ones (about 3 minutes), write runs/demo"
@@ -21,6 +21,7 @@ help:
 	@echo "make notebooks   open the course in JupyterLab (its own options in ARGS, as --allow-root in a container)"
 	@echo "make test-notebooks   run every notebook, as students get it and solved, with a table of times"
 	@echo "make notebooks-build   write the notebooks anew from notebooks/src (ARGS=03 for one)"
+	@echo "make release   write the course for a class, build/class, and as pages that need no network, build/pages"
 	@echo "make lite   build the course as a web site that runs in the browser (JupyterLite), build/lite/site"
 	@echo "make lint   ruff and mypy only"
 	@echo "make bench  compare with PyTorch and with other libraries on NumPy (about 20 minutes on a quiet machine);"
@@ -52,6 +53,9 @@ notebooks: $(STAMP)
 
 notebooks-build: $(STAMP)
 	$(RUN)/python notebooks/build.py $(ARGS)
+
+release: $(STAMP)
+	$(RUN)/python notebooks/build.py --release build/class --html build/pages $(ARGS)
 
 # JupyterLite lives in an environment of its own. The site is build/lite/site, a static folder.
 $(LITE)/installed: pyproject.toml

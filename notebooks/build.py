@@ -1,13 +1,16 @@
 """Make the notebooks from their sources: the student's form in this folder, the solved form in solutions/.
 
-    python notebooks/build.py            # all of them
-    python notebooks/build.py 03 05      # those whose names begin so
+    python notebooks/build.py                # all of them
+    python notebooks/build.py 03 05          # those whose names begin so
     python notebooks/build.py --no-run 03    # to look at the cells only: outputs are left empty
+    python notebooks/build.py --release DIR  # for a class: see release.py
+    python notebooks/build.py --html DIR     # as pages for a browser: see pages.py
 
 A source, src/NN_name.py, is a Python file with ``# %%`` before each cell (the percent format, which editors know as
 cells too). A cell tagged "exercise" holds the student's stub; the cell tagged "solution" that follows it takes its
 place in the solved form, and stands folded below it in the student's. The text of a cell that begins with
-``**Figure`` describes the picture above it, and becomes that picture's alternative text.
+``**Figure`` describes the picture above it, and becomes that picture's alternative text. Before the first code cell
+comes one that is the same in all notebooks: `FIRST`.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape, unescape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,8 +36,41 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 SOURCES, SOLUTIONS = HERE / "src", HERE / "solutions"
 LARGEST = 1_000_000  # bytes of a notebook
-FROM_FOLDER_ABOVE = 'import sys\n\nsys.path.insert(0, "..")  # checks.py lies one folder up\n'
+INSTALL = "minisrgan"  # by default, what pip installs for a notebook that was opened alone
 SECONDS = 120  # for one cell, on a busy machine
+
+
+# A notebook may lie in a checkout, beside an installed minisrgan, or alone in Colab or JupyterLite.
+FIRST = """\
+# Run this first: it finds the course, or installs it, and says on which device it computes.
+import subprocess
+import sys
+from importlib import invalidate_caches
+from importlib.util import find_spec
+from pathlib import Path
+
+source = "INSTALL"  # what pip installs, if anything is missing: a name, a folder, or an address, as git+https://...
+for folder in (Path.cwd(), *Path.cwd().parents):
+    if (folder / "minisrgan/__init__.py").exists():  # a checkout
+        source = str(folder)
+        sys.path += [source, f"{source}/notebooks"]
+parts = ("minisrgan", "numpy", "PIL", "safetensors", "threadpoolctl", "tqdm", "matplotlib", "skimage")
+if any(find_spec(part) is None for part in parts):
+    packages = [source, "matplotlib", "scikit-image"]
+    if sys.platform == "emscripten":  # JupyterLite
+        import piplite
+
+        await piplite.install(packages)
+    elif subprocess.run([sys.executable, "-m", "pip", "install", "-q", *packages]).returncode:
+        raise RuntimeError(f"pip could not install {source}: write its folder or address into `source` above")
+    invalidate_caches()
+if find_spec("course") is None:  # pip installs the course's own files as a part of the package
+    import minisrgan
+
+    sys.path.append(str(Path(minisrgan.__file__).parent / "course"))
+from course import DEVICE, begin, guess, score, slider
+
+begin()"""
 
 
 @dataclass
@@ -80,13 +117,23 @@ def make(source: Path, solved: bool) -> NotebookNode:
             cells.append(v4.new_markdown_cell(f"{fold}\n\n```python\n{cell.text}\n```\n\n</details>"))
             cells[-1].metadata.tags = ["solution"]
         elif not ("exercise" in cell.tags and solved):
-            text = cell.text
-            if solved:
-                text = text.replace("from checks import", f"{FROM_FOLDER_ABOVE}from checks import")
-            cells.append(v4.new_code_cell(text))
+            cells.append(v4.new_code_cell(cell.text))
             cells[-1].metadata.tags = cell.tags
             if "solution" in cell.tags:
                 cells[-1].metadata.jupyter = {"source_hidden": True}
+    cells.insert(1, first())
+    return notebook_of(cells)
+
+
+def first(install: str = INSTALL) -> NotebookNode:
+    """Make the code cell that comes first; its output depends on the machine."""
+    node = v4.new_code_cell(FIRST.replace("INSTALL", install))
+    node.metadata.update(tags=["machine"], jupyter={"source_hidden": True})
+    return node
+
+
+def notebook_of(cells: list[NotebookNode]) -> NotebookNode:
+    """Make a notebook of cells, and number them."""
     for number, node in enumerate(cells):
         node.id = f"cell-{number:02d}"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -104,7 +151,7 @@ def execute(notebook: NotebookNode, folder: Path) -> float:
 
             answers.write(place)
         client = NotebookClient(notebook, timeout=SECONDS, resources=resources, record_timing=False)
-        client.execute(env={**os.environ, "MINISRGAN_MINE": str(place)})
+        client.execute(env={**os.environ, "MINISRGAN_MINE": str(place), "MINISRGAN_STATIC": "1"})  # no sliders of a kernel
     for number, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             if output.output_type == "error" or output.get("name") == "stderr":
@@ -126,20 +173,32 @@ def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return whole
 
 
+_IMAGE = re.compile(r'<img alt="([^"]*)" src="data:image/([\w+]+);base64,([^"]*)">')
+
+
 def finish(notebook: NotebookNode) -> None:
-    """Give pictures their alternative texts, and pack them as small as they go."""
+    """Give pictures their captions as alternative texts, and pack them as small as they go."""
     for cell, below in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
         for output in cell.get("outputs", []):
-            if "image/png" not in output.get("data", {}):
+            match = _IMAGE.fullmatch(output.get("data", {}).get("text/html", ""))
+            if match is None:
                 continue
+            alt, kind, data = match.groups()
             if below is not None and below.source.startswith("**Figure"):
-                output.metadata["image/png"] = {"alt": plain(below.source.split("\n\n")[0])}
-            picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGB")
-            if picture.getcolors(256):  # no more colours than a palette holds, so nothing is lost
-                picture = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
-            file = io.BytesIO()
-            picture.save(file, "PNG", optimize=True)
-            output.data["image/png"] = base64.b64encode(file.getvalue()).decode() + "\n"
+                alt = escape(plain(below.source.split("\n\n")[0]))
+            data = packed(data) if kind == "png" else data
+            output.data["text/html"] = f'<img alt="{alt}" src="data:image/{kind};base64,{data}">'
+            output.data["text/plain"] = unescape(alt)
+
+
+def packed(data: str) -> str:
+    """Pack a PNG, in base64, as small as it goes."""
+    picture = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+    if picture.getcolors(256):  # no more colours than a palette holds, so nothing is lost
+        picture = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def plain(markdown: str) -> str:
@@ -164,11 +223,28 @@ def build(source: Path, solved: bool, run: bool = True) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Build what is asked for, both forms, and print a table of times."""
+    """Build what is asked for, and print a table of times."""
     parser = argparse.ArgumentParser(description="Make the notebooks from their sources.")
     parser.add_argument("names", nargs="*", help="beginnings of names, such as 03; by default all")
     parser.add_argument("--no-run", action="store_true", help="leave the outputs empty")
+    parser.add_argument("--release", type=Path, metavar="DIR", help="write a class's set; see release.py")
+    parser.add_argument("--html", type=Path, metavar="DIR", help="write pages that need no network, formulas included")
+    parser.add_argument("--install", default=INSTALL, help="with --release: what a notebook opened alone installs")
+    told = "with --release: where student/ lies, https://github.com/OWNER/REPOSITORY/blob/BRANCH/student, for a badge"
+    parser.add_argument("--colab", default="", metavar="ADDRESS", help=f"{told} that opens a notebook in Colab")
     options = parser.parse_args(arguments)
+    if options.colab and not re.fullmatch(r"https://github\.com/[^/]+/[^/]+/blob/.+", options.colab):
+        parser.error(f"--colab: expected https://github.com/OWNER/REPOSITORY/blob/BRANCH/FOLDER, got {options.colab}")
+    if options.release or options.html:
+        if options.release:
+            from release import release
+
+            print(release(sources(options.names), options.release, options.install, options.colab))
+        if options.html:
+            from pages import write_pages
+
+            print(write_pages(sources(options.names), options.html))
+        return 0
     for source in sources(options.names):
         for solved in (False, True):
             print(build(source, solved, run=not options.no_run), flush=True)

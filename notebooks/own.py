@@ -161,7 +161,8 @@ class Upscaler(nn.Module):
 def enlarge(network: nn.Module, low: Array) -> Array:
     """Return the first of a batch of small photos (N, H, W, 3) in [0, 1], enlarged, as uint8."""
     with no_grad():
-        levels: Array = answer("7.3")(network.eval()(Tensor(low)).numpy()[0])
+        x = Tensor(low).to(network.parameters()[0].device)
+        levels: Array = answer("7.3")(network.eval()(x).numpy()[0])
     return levels
 
 

@@ -216,7 +216,7 @@ check("0.3", mixed)
 # | 11 | [Judging honestly](11_judging.ipynb) | what numbers tell, and what they do not |
 # | 12 | [Making it fast](12_fast.ipynb) | Winograd by hand; the profiler |
 #
-# Notebooks 2 to 6 build the parts, 7 to 10 the whole. In a hurry: 1, 3, 7, 9 and 11.
+# Notebooks 2 to 6 build the parts, 7 to 10 the whole. In a hurry: 2 to 10, each up to its first exercise (README.md).
 #
 # ## Summary
 #

@@ -129,6 +129,21 @@ def four_weights(k, r):
 
 check("1.2", four_weights)
 
+
+# %%
+# Move the new pixel from one old pixel to the next: where do weights become negative?
+def weights_at(phase):
+    taps = np.arange(-1, 3) - phase  # distances of the four old pixels
+    title = "weights " + ", ".join(f"{weight:.2f}" for weight in cubic(taps))
+    lines = {"kernel": (x[240:481], cubic(x[240:481])), title: (taps, cubic(taps))}
+    figure = lines_figure(lines, "distance from the new pixel", "weight")
+    figure.axes[0].lines[1].set(marker="o", linestyle="")
+    figure.axes[0].legend(loc="upper right", frameon=False)
+    return figure
+
+
+slider(weights_at, "phase", np.linspace(0, 1, 11).round(1), 0.3)
+
 # %% [markdown]
 # ## Two rulers
 #

@@ -25,7 +25,7 @@ rng = np.random.default_rng(2)
 #
 # Training asks one question, millions of times: how does the loss $L$ change if this weight grows a little? The
 # answer is $\partial L / \partial \mathrm{weight}$, the *gradient*. The chain rule computes it from the end to the
-# beginning: every step takes the gradient of its result and *propagates* it back to its inputs,
+# beginning: every step takes the gradient of its result and propagates it back to its inputs (*backpropagation*),
 #
 # $$\frac{\partial L}{\partial x} = \frac{\partial L}{\partial y} \cdot \frac{\partial y}{\partial x}$$
 #
@@ -139,8 +139,8 @@ check("2.1", lambda grad_y, x: run(tanh, grad_y, x))
 # %% [markdown]
 # ## Why the order matters
 #
-# A simpler `backward` would call itself for each parent. This is correct, too, but it follows every *path*. In $y = x
-# + x$ two paths lead from $y$ to $x$; now chain many such steps, like the sixteen residual blocks of SRGAN's
+# A simpler `backward` would call itself for each parent. This is correct, too, but it follows every *path*. In
+# $y = x + x$ two paths lead from $y$ to $x$; now chain many such steps, like the sixteen residual blocks of SRGAN's
 # generator, and count the visits.
 
 
@@ -207,7 +207,7 @@ graph.to_svg(loss, names={"x": x, "w": w, "loss": loss})
 #
 # ## How do we know?
 #
-# By moving $x$ a little: $\frac{L(x + \varepsilon) - L(x - \varepsilon)}{2 \varepsilon}$ must be close to the gradient.
+# By a *finite difference*: $\frac{L(x + \varepsilon) - L(x - \varepsilon)}{2 \varepsilon}$ must be close to the gradient.
 # **Predict.** The smaller $\varepsilon$, the better the approximation. So should we take $\varepsilon = 10^{-15}$?
 
 

@@ -19,6 +19,7 @@ from checks import check
 from minisrgan import Tensor, nn, ops, reference
 from minisrgan.autograd import gradcheck
 from minisrgan.data import sample_photos
+from minisrgan.explain import inspect
 from minisrgan.images import imresize
 from minisrgan.show import images_figure, lines_figure
 
@@ -91,8 +92,8 @@ check("3.1", conv_loops)
 # ## One matrix product
 #
 # Loops in Python are slow, because the interpreter executes each product separately. Matrix products are much faster.
-# So write every window as one row of a long matrix, the *columns* (the name, im2col, comes from people who stacked
-# them the other way). The kernel, flattened the same way, is a matrix too, and
+# So write every window as one row of a long matrix, the *columns* (hence the name im2col). The kernel, flattened the
+# same way, is a matrix too, and
 #
 # $$\underbrace{\mathrm{columns}}_{(H' W',\; kh\,kw\,C)} @ \underbrace{\mathrm{matrix}}_{(kh\,kw\,C,\; O)} = y$$
 #
@@ -277,8 +278,8 @@ def input_gradient(grad_y, weight):
 check("3.4", input_gradient)
 
 # %% [markdown]
-# Is the real one right? `gradcheck` moves every input a little, measures how L changes, and compares this with the
-# gradients. The second line checks the identity that relates gathering and scattering. For any $u$ and $g$:
+# Is the real one right? `gradcheck` compares the gradients with *finite differences*: it moves every input a little and
+# measures how L changes. The second line checks the identity that relates gathering and scattering. For any $u$ and $g$:
 #
 # $$\langle \mathrm{conv}(u),\; g \rangle = \langle u,\; \mathrm{transposed}(g) \rangle$$
 
@@ -288,6 +289,10 @@ g = Tensor(rng.normal(size=(1, 4, 4, 4)))
 print("errors of grad_x, grad_weight:", *(f"{e:.0e}" for e in gradcheck(ops.conv2d, [u, w]).errors))
 left, right = (ops.conv2d(u, w) * g).sum(), (u * ops.conv2d_transpose(g, w)).sum()
 print(f"{left.item():.10f} = {right.item():.10f}")
+
+# %%
+# To be clicked: the products of any output, and the gradients that come back from a loss.
+inspect(layer, photo[None, 64:80, 92:108], loss=lambda y: (y * y).mean())
 
 # %% [markdown]
 # ## Summary

@@ -116,6 +116,19 @@ check("4.2", prelu_gradients)
 layer = nn.PReLU(channels=8, slope=0.25)
 layer.explain(rng.normal(size=(1, 4, 4, 8)).astype(np.float32), at=(0, 1, 1, 5))
 
+
+# %%
+# For which slopes is y the identity, for which is it an absolute value?
+def bend(slope):
+    a, x = Tensor(np.array([slope])), Tensor(np.linspace(-2, 2, 401), requires_grad=True)
+    y = ops.prelu(x, a)
+    y.sum().backward()
+    lines = {"y": (x.numpy(), y.numpy()), "dy/dx": (x.numpy(), x.grad.numpy())}
+    return lines_figure(lines, f"x, for the slope {slope:.2f}", size=(5, 3))
+
+
+slider(bend, "slope a", np.linspace(-1, 1, 9), 0.25)
+
 # %% [markdown]
 # ### Exercise 4.3: an operation of the real engine
 #

@@ -13,6 +13,7 @@ import numpy as np
 from checks import check
 from minisrgan import Tensor, nn, ops
 from minisrgan.data import sample_photos
+from minisrgan.explain import inspect
 from minisrgan.images import imresize
 from minisrgan.show import histogram_figure, images_figure, lines_figure
 
@@ -133,6 +134,10 @@ def batch_norm_gradients(grad_y, x, weight, eps=1e-5):
 
 
 check("5.2", batch_norm_gradients)
+
+# %%
+# Click a number of y: its mean and variance come from all pixels; so does its gradient.
+inspect(nn.BatchNorm2d(2), features[:, 64:80, 92:108], loss=lambda y: (y * y * y).mean())
 
 # %% [markdown]
 # <details><summary>The gaps</summary>

@@ -13,6 +13,7 @@ import numpy as np
 from checks import check
 from minisrgan import Tensor, nn, ops
 from minisrgan.data import sample_photos
+from minisrgan.explain import inspect
 from minisrgan.images import imresize
 from minisrgan.optim import Adam
 from minisrgan.show import images_figure, lines_figure
@@ -72,6 +73,10 @@ def shuffle(x, r):
 
 
 check("6.1", shuffle)
+
+# %%
+# To be clicked: which number of which channel became this pixel?
+inspect(nn.PixelShuffle(2), channels[:, 20:32, 28:40], loss=lambda y: (y * y).mean())
 
 # %% [markdown]
 # ## Compute small, then spread

@@ -14,6 +14,7 @@ import numpy as np
 from checks import check
 from minisrgan import Tensor, nn, ops
 from minisrgan.data import CropSampler, sample_photos
+from minisrgan.explain import inspect
 from minisrgan.images import imresize, nearest, psnr
 from minisrgan.models import Generator
 from minisrgan.models.generator import Upsample
@@ -181,7 +182,7 @@ def train(generator, steps):
         if step % 20 == 0:
             scores[step] = psnr(enlarge(generator, low), photo)
         generator.train()
-        small, original = (Tensor(array) for array in sampler.batch(8))
+        small, original = (Tensor(array).to(DEVICE) for array in sampler.batch(8))
         optimizer.zero_grad()
         ops.mse(generator(small), original).backward()
         optimizer.lr = lr(step)
@@ -190,7 +191,8 @@ def train(generator, steps):
 
 
 # %% tags=["times"]
-scores = train(generator, steps=400)
+scores = train(generator.to(DEVICE), steps=400)  # on the GPU where there is one
+generator.to("cpu")
 bicubic = psnr(imresize(imresize(photo, 1 / 2), 2), photo)
 lines = {
     "the generator": (list(scores), list(scores.values())),
@@ -230,7 +232,12 @@ images_figure({name: image[64:128, 100:164] for name, image in zip(names, made)}
 # %% [markdown]
 # **Figure 3.** The astronaut's eyes, four times: in squares; smooth and blurred by bicubic; a little crisper by the
 # generator; and the original, with single hairs and the grain of the skin, which none of the others has.
-#
+
+# %%
+# The generator to be clicked: from a pixel of the eye back to the input, through every block.
+inspect(generator.eval(), low[:, 40:46, 56:62], loss=lambda y: (y * y).mean())
+
+# %% [markdown]
 # ## A kernel for every place
 #
 # Bicubic uses the same kernels everywhere: one for each position of a new pixel within an old one, four for a factor

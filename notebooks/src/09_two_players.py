@@ -14,6 +14,7 @@ import numpy as np
 from checks import check
 from minisrgan import Tensor, nn, ops
 from minisrgan.data import CropSampler, sample_photos
+from minisrgan.explain import inspect
 from minisrgan.images import imresize
 from minisrgan.losses import discriminator_loss, generator_loss
 from minisrgan.models import Discriminator
@@ -24,8 +25,8 @@ from minisrgan.show import images_figure, lines_figure, summary_table
 # ## The game
 #
 # The real numbers are distributed around 2. A generator makes numbers around $\mu$, which should look like real ones.
-# A discriminator $D$ outputs for each number the probability that it is real. Both optimize the same value $V$: $D$
-# maximizes it, $G$ minimizes it:
+# A discriminator $D$ outputs for each number the probability that it is real. Both optimize the same value $V$ ($-V$ is
+# the *cross-entropy* of $D$): $D$ maximizes it, $G$ minimizes it:
 #
 # $$V = \mathrm{mean}\,\ln D(\mathrm{real}) + \mathrm{mean}\,\ln (1 - D(\mathrm{fake}))$$
 #
@@ -238,7 +239,19 @@ figure
 # close to it, simultaneous steps move outward, the more so the larger the steps are. That is why a GAN's losses do
 # not fall as others do, why learning rates are small, and why $D$ must not become too strong.
 # </details>
-#
+
+
+# %%
+# Try other learning rates: does any of them end in the middle?
+def at_rate(rate):
+    figure = lines_figure({"": spiral(rate, steps=round(200 / rate))}, "mu", "w", size=(5, 3.6))
+    figure.axes[0].set(title=f"learning rate {rate:g}", xlim=(-2, 2), ylim=(-2, 2))
+    return figure
+
+
+slider(at_rate, "learning rate", [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0], 0.5)
+
+# %% [markdown]
 # ## The discriminator of SRGAN
 #
 # Eight convolutions, each second one with stride 2, then two dense layers. A batch norm follows each convolution but
@@ -284,7 +297,16 @@ images_figure({**shown, **maps}, columns=4, width=2.2)
 # **Figure 5.** A blurred crop with a cat's eye, the original, what the discriminator asks for, and what is missing,
 # violet for brighter and orange for darker. What it asks for is fine grain, in the fur more than in the eye; what is
 # missing are lines.
-#
+
+# %%
+# A discriminator of numbers to be clicked: its logits for 2, 1 and -2, and what G receives.
+rng, small = np.random.default_rng(9), small_discriminator(np.random.default_rng(9))
+optimizer = Adam(small.parameters(), 0.01)
+for _ in range(400):
+    learn(small, optimizer, numbers(rng, 2), numbers(rng, 1))
+inspect(small, np.float32([[2], [1], [-2]]), loss=generator_loss)
+
+# %% [markdown]
 # It does not know the original of a blurred crop, so it cannot ask for *these* lines. It asks for a property that
 # real crops have and blurred ones lack: contrast from pixel to pixel. So SRGAN needs both losses: the adversarial
 # loss for plausible texture, and the content loss for the actual content.
@@ -292,7 +314,7 @@ images_figure({**shown, **maps}, columns=4, width=2.2)
 # ## Summary
 #
 # $D$ learns a ratio of densities; $G$ follows its gradient, and needs the non-saturating loss. Convergence is not
-# guaranteed.
+# guaranteed; $G$ may end with one image for all (*mode collapse*).
 #
 # - `minisrgan/losses/adversarial.py`: both losses on logits, with their gradients
 # - `minisrgan/models/discriminator.py`: the network on one screen

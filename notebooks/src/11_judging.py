@@ -166,7 +166,7 @@ lines_figure(lines, "copies, each 128 pixels tall", "SSIM")
 # ### Exercise 11.3: the distance of two distributions
 #
 # How far must the numbers of $a$ be moved until they are distributed like those of $b$? It is best to move the
-# smallest to the smallest, and so on; the distance is the mean length of the moves.
+# smallest to the smallest, and so on; the mean length of the moves is the *Wasserstein distance*.
 
 
 # %% tags=["exercise"]
@@ -238,7 +238,19 @@ figure
 # distance, too, and its last point looks worst of all: a simple method can deceive a measure. In the end people must
 # judge the images, without knowing the methods.
 # </details>
-#
+
+
+# %%
+# From SRResNet to SRGAN: where does texture appear that you would not believe?
+def at_ratio(ratio):
+    model = load_generator("srresnet")
+    model.load_state_dict(blend(*states, ratio))
+    return images_figure({f"{ratio:.0%} srgan": upscale(model, low[8:56, 24:88])}, width=4)
+
+
+slider(at_ratio, "ratio", [0, 0.25, 0.5, 0.75, 1], 0.5)
+
+# %% [markdown]
 # ## When not to trust the picture
 #
 # Two number plates; the small photo is of the first. The loop below takes any image and changes it as little as

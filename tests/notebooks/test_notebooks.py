@@ -139,12 +139,15 @@ def test_figures_are_told_in_words(source: Path):
     cells = nbformat.read(build.target(source, False), as_version=4).cells
     told = []
     for cell, below in zip(cells, [*cells[1:], None], strict=True):
-        kinds = {kind for output in cell.get("outputs", []) for kind in output.get("data", {})}
-        if kinds & {"image/png", "image/svg+xml"}:
+        shown = [output.get("data", {}) for output in cell.get("outputs", [])]
+        assert not [kind for data in shown for kind in data if kind.startswith("image/")], "no place for an alt text"
+        pictures = [data["text/html"] for data in shown if data.get("text/html", "").startswith("<img ")]
+        if pictures:
             assert below is not None
             match = re.match(r"\*\*Figure (\d+)\.\*\* (.{60,})", below.source.replace("\n", " "))
             assert match, f"no description below {cell.source!r}"
             told.append(int(match[1]))
+            assert all(picture.startswith(f'<img alt="Figure {match[1]}. ') for picture in pictures)
     assert told == list(range(1, len(told) + 1))
     assert told
 
