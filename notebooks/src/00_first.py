@@ -18,8 +18,7 @@ from PIL import Image, ImageSequence
 
 from checks import check
 from minisrgan.data import sample_photos
-from minisrgan.images import imresize
-from minisrgan.images.texture import detail, grid
+from minisrgan.images import detail, grid, imresize
 from minisrgan.inference import upscale
 from minisrgan.inference.evaluate import judge, load_methods
 from minisrgan.show import images_figure, make_strip, strips_figure
