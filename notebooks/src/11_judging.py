@@ -5,8 +5,7 @@
 # formula of SSIM and learn why there are two versions of it; plot perception against distortion; and make a forged
 # number plate whose small photo equals that of the true one.
 #
-# **Time:** 75 minutes. **Before:** notebooks 1 and 8. Two models come with the package: `srresnet`, trained to
-# minimize the pixel error, and `srgan`, trained further with a discriminator.
+# **Time:** 75 minutes. **Before:** notebooks 1 and 8.
 
 # %%
 # %matplotlib inline
@@ -30,7 +29,7 @@ _, methods = load_methods([boxed("srresnet"), boxed("srgan")])
 # ## The protocol
 #
 # Take an original, shrink it to a quarter by bicubic, enlarge it by each method, compare with the original.
-# **Predict.** Which will have the highest PSNR? Does the one that learned from a discriminator beat the other?
+# **Predict.** Which will have the highest PSNR?
 
 # %%
 original = photos["chelsea"]
@@ -45,33 +44,33 @@ strips_figure([make_strip("cat", shown | {"original": original}, scores, (76, 88
 #
 # <details><summary>The answer</summary>
 #
-# `srresnet`, by two decibels: this is its training objective. Texture invented in the wrong place has a larger error
-# than no texture. The paper's SRGAN loses 2.65 dB on Set5.
+# `srresnet`, by two decibels: this is its training objective. Texture in the wrong place has a larger error than none.
+# The paper's SRGAN loses 2.65 dB on Set5.
 # </details>
 #
 # ## A set, and one number
 #
-# A paper's number is a mean over a set of photos. Beside PSNR and both SSIMs, three numbers say whether there is
-# texture: *detail*, fine structure relative to the original's; *grid*, above 1 for a lattice of 4 pixels; and NIQE, which
-# needs no original: less is more natural. For NIQE run `minisrgan weights fetch niqe`, and change `NATURAL`.
+# A paper's number is a mean over a set of photos. Three more numbers say whether there is texture: *detail*, fine
+# structure relative to the original's; *grid*, above 1 for a lattice of 4 pixels; and NIQE, lower for more natural
+# pictures, without an original. For NIQE run `minisrgan weights fetch niqe`, and change `NIQE`.
 
 # %%
-NATURAL = None  # or niqe_parameters()
+NIQE = False  # or True, with its parameters fetched
+natural = niqe_parameters() if NIQE else None
 results = [(photo, *judge(imresize(photo, 1 / 4), photo, methods, 4)) for photo in photos.values()]
+
+# %%
 for name in methods:
     mean = average([scores[name] for _, _, scores in results])
     made = [(pictures[name], photo) for photo, pictures, _ in results]
-    texture = np.exp(np.mean([np.log([detail(a, b), grid(a)]) for a, b in made], axis=0))
-    print(
-        f"{name:9} {mean.psnr:.2f} dB  {mean.ssim_daala:.3f} daala  {mean.ssim_wang:.3f} Wang",
-        end="",
-    )
-    print(f"  detail {texture[0]:.2f}  grid {texture[1]:.2f}", end="")
-    print(f"  NIQE {np.mean([niqe(a, NATURAL) for a, _ in made]):.2f}" if NATURAL else "")
+    sharp, lattice = np.exp(np.mean([np.log([detail(a, b), grid(a)]) for a, b in made], axis=0))
+    print(f"{name:9} {mean.psnr:.2f} dB  {mean.ssim_daala:.3f} daala", end="")
+    print(f"  {mean.ssim_wang:.3f} Wang  detail {sharp:.2f}  grid {lattice:.2f}", end="")
+    print(f"  NIQE {np.mean([niqe(a, natural) for a, _ in made]):.2f}" if NIQE else "")
 
 # %% [markdown]
-# `srgan` has the worst errors and most of the detail. On the set Set14, NIQE is 7.70 for bicubic, 6.87 for `srresnet`,
-# 3.64 for `srgan` and 4.84 for the originals (`minisrgan/weights/boxed/srgan.md`): texture can be overdone.
+# `srgan` has the largest errors and most of the detail. On the set Set14, NIQE is 6.87 for `srresnet`, 3.64 for `srgan`
+# and 4.84 for the originals (`minisrgan/weights/boxed/srgan.md`).
 #
 # ### Exercise 11.1: the PSNR of a set
 #
@@ -248,9 +247,8 @@ figure
 #
 # <details><summary>The answer</summary>
 #
-# Above. The network adds texture where there was texture; sharpening amplifies everything. But sharpening lowers the
-# distance, too, and its last point looks worst of all: a simple method can deceive a measure. In the end people must
-# judge the images, without knowing the methods.
+# Above. The network adds texture where there was texture; sharpening amplifies everything. But it lowers the distance,
+# too: a simple method can deceive a measure. In the end people must judge, without knowing the methods.
 # </details>
 #
 # ## When not to trust the picture
