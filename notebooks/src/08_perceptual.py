@@ -6,10 +6,10 @@
 #
 # **Time:** 60 minutes. **Before:** notebooks 3 and 7.
 #
-# **The weights.** VGG19's weights were learned from over a million photos and need 80 MB or more; this course does
-# not include them. In the box is a small network of the same kind, with 72,080 weights. It learned to tell from which
-# of 72 photos a crop was cut, in whatever colours and brightness. All results below are of this network, beside one
-# of the same shape with random weights. For VGG19 itself run `minisrgan weights fetch vgg19`, and change `VGG`.
+# **The weights.** VGG19's weights were learned from over a million photos and are too large for this course. In the box
+# is a small network of the same kind, with 72,080 weights, which learned to tell from which of 72 photos a crop was
+# cut. All results below are of this network, beside some of the same shape with random weights. For VGG19 run
+# `minisrgan weights fetch vgg19`, and change `VGG`.
 
 # %%
 # %matplotlib inline
@@ -46,8 +46,8 @@ def network(phi, seed=0 if VGG == "random" else None):
 #
 # VGG19 was built to classify photos. It has five blocks of convolutions, each followed by a ReLU, and between blocks
 # a max pooling keeps the largest of 2 x 2 values. $\phi_{i,j}$ is the output of convolution $j$ of block $i$, after
-# its ReLU. SRGAN uses $\phi_{2,2}$ and $\phi_{5,4}$. The network in the box has blocks 1 to 3, with two convolutions
-# each. VGG19 up to $\phi_{3,4}$, for a small photo, is:
+# its ReLU. SRGAN uses $\phi_{2,2}$ and $\phi_{5,4}$. Ours has blocks 1 to 3, with two convolutions each. VGG19 up to
+# $\phi_{3,4}$ is:
 
 # %%
 print(summary_table(VGG19("3,4"), (1, 24, 32, 3)))
@@ -93,8 +93,7 @@ images_figure(shown, columns=4, width=2.1)
 #
 # <details><summary>The answer</summary>
 #
-# You find the cat. A random kernel, too, responds to some edges and colours more than to others. In a trained VGG19,
-# deep feature maps respond to an eye or to fur.
+# You find the cat. A random kernel, too, responds to some edges and colours more than to others.
 # </details>
 #
 # ### Exercise 8.2: the input that it expects
@@ -191,10 +190,9 @@ for shift in range(1, 7):
     print(f"{shift}        {nearest:5.2f}    " + "  ".join(f"{other:.2f}" for other in others))
 
 # %% [markdown]
-# The table has the distance of the nearest of the other three, divided by that of the moved cat: above 1, the moved
-# one is the closest. With the trained features it is, up to five pixels clearly, at six just so. With random weights it
-# depends on the seed: up to four pixels for two of them, three for another, and for one not even for one pixel. This is
-# one photo and one kind of movement; try others.
+# The table has the distance of the nearest of the other three, divided by that of the moved cat: above 1, the moved one
+# is the closest. With the trained features it is, clearly up to five pixels. With random weights it depends on the seed:
+# up to four pixels for two of them, three for another, and never for one. This is one photo; try others.
 #
 # What is the reason? Compare the distances at each depth, for one pixel:
 
@@ -234,8 +232,8 @@ images_figure(asked, columns=2, width=3.2)
 # is the difference of the two images; that of phi 1,2 follows the strongest edges of the eye; that of phi 3,2 has
 # single pixels of either sign, most of them around the eye.
 #
-# MSE compares each pixel independently. The gradient of a deep feature reaches all pixels in its receptive field,
-# through poolings that each pass it to one value in four; so the image looks fragmented.
+# The gradient of a deep feature reaches all pixels in its receptive field, through poolings that each pass it to one
+# value in four; so the image looks fragmented.
 #
 # ## Following it
 #
@@ -266,8 +264,8 @@ images_figure({"blurred": wrong["blurred"] / 2 + 0.5, "after 40 steps": y[0] / 2
 #
 # ## Summary
 #
-# Trained feature maps tolerate small movements and notice blur, more so in deeper layers. Random weights do so for
-# some seeds, and for smaller movements.
+# Trained feature maps tolerate small movements and notice blur, more so in deeper layers. Random ones do so less
+# reliably.
 #
 # - `minisrgan/models/vgg.py`: the network, and the input that its weights expect
 # - `minisrgan/losses/content.py`: `MSEContent` and `VGGContent`, with the factor 1/12.75 of the paper
