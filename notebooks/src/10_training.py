@@ -121,9 +121,9 @@ panels["gradient"] = ["grad_content", "grad_adversarial", "grad_grid"]
 curves_figure(log, panels)
 
 # %% [markdown]
-# **Figure 1.** The training with the GAN. D's probabilities for originals and for generated images part during the head
-# start, and stay apart, that for originals above: D is above chance, and has not won. Only after step 90 there are
-# losses of G. The adversarial gradient is some times that of content.
+# **Figure 1.** The training with the GAN. During the head start D's probabilities for originals and for generated images
+# part; once G learns, they come closer again, and neither wins. Only after step 90 there are losses of G. The
+# adversarial gradient is some times that of content.
 
 # %% tags=["times"]
 pictures = {name: upscale(network, small) for name, network in networks.items()}
