@@ -35,7 +35,7 @@ photo = sample_photos(["chelsea"])["chelsea"][24:280, 64:320]  # (rows, columns,
 small = imresize(photo, 1 / 4)
 generator = load_generator("srresnet")
 large = upscale(generator, small)
-images_figure({"small, 64 x 64": small, "large, 256 x 256": large}, width=2.4)
+images_figure({"small, 64 x 64": small, "large, 256 x 256": large}, width=2.2)
 
 # %% [markdown]
 # **Figure 1.** A cat in 64 x 64 pixels, coarse squares, and what the network makes of them: the same face in 256 x 256
@@ -192,7 +192,7 @@ source = f"data:image/png;base64,{b64encode(film.read_bytes()).decode()}"
 display(HTML(f'<img width="336" alt="The pictures below as a film" src="{source}">'))
 for name, frame in zip(names, frames):
     print(f"{name:10} detail {detail(frame, frames[-1]):.2f}")
-images_figure({names[k]: frames[k] for k in (0, 2, 4, 5, 6)}, width=1.5)
+images_figure({names[k]: frames[k] for k in (0, 2, 4, 5, 6)}, width=1.25)
 
 # %% [markdown]
 # **Figure 5.** A detail of the cat by srresnet, after 1,000 and 2,200 steps, by srgan, and the original. The fur below
