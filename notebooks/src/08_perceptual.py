@@ -89,7 +89,7 @@ images_figure(shown, columns=4, width=2.1)
 
 # %% [markdown]
 # **Figure 1.** A cat, and three maps of $\phi_{2,2}$ each of two networks, those that vary most, black where a feature is
-# absent: in the trained one single edges of the eye, in the random one the whole eye in greys.
+# absent: in the trained one edges of the eye, or fur; in the random one the whole eye in greys.
 #
 # <details><summary>The answer</summary>
 #
@@ -218,7 +218,7 @@ lines_figure(lines, "feature map phi", "distance / distance of moved")
 # the gradient of each loss says: brighter, or darker.
 
 # %%
-asked = {"original - blurred": (x - wrong["blurred"])[..., 1]}
+asked = {"original - blurred": (x - wrong["blurred"])[4:-4, 4:-4, 1]}
 pixels, features = MSEContent(), VGGContent(network("3,2"))
 contents = {"MSE": pixels, "phi 1,2": VGGContent(network("1,2")), "phi 3,2": features}
 for name, content in contents.items():
