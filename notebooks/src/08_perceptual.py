@@ -168,7 +168,7 @@ wrong, target = equally_wrong(1), Tensor(x[None])
 images_figure({"original": photo, **{name: (y + 1) / 2 for name, y in wrong.items()}}, columns=5)
 
 # %% [markdown]
-# **Figure 2.** The cat five times: original; moved by one pixel, which cannot be seen; blurred; noisy; and brighter.
+# **Figure 2.** The cat five times: original; moved by one pixel, hardly visible; blurred; noisy; and brighter.
 #
 # **Predict.** In features, which of the four is closest to the original? Will it still be closest if the cat moves by
 # up to six pixels, with the other errors as large?

@@ -203,8 +203,8 @@ for name, picture in gallery.items():
 images_figure(gallery | {"original": cat}, columns=5, width=1.8)
 
 # %% [markdown]
-# **Figure 3.** The cats of the nine trainings, and the original. Plain to see are the lattice of "grid" and the tint of
-# "colour cast"; many others look harmless.
+# **Figure 3.** The cats of the nine trainings, and the original. Plain to see are the lattice of "grid", the tint of
+# "colour cast", the green pattern of "mode collapse" and the grey of "wrong VGG input"; the others look like "healthy".
 #
 # How the log shows each, beside "healthy", where D is above chance:
 #
