@@ -151,7 +151,8 @@ def execute(notebook: NotebookNode, folder: Path) -> float:
 
             answers.write(place)
         client = NotebookClient(notebook, timeout=SECONDS, resources=resources, record_timing=False)
-        client.execute(env={**os.environ, "MINISRGAN_MINE": str(place), "MINISRGAN_STATIC": "1"})  # no sliders of a kernel
+        # MINISRGAN_STATIC: sliders for a page without a kernel
+        client.execute(env={**os.environ, "MINISRGAN_MINE": str(place), "MINISRGAN_STATIC": "1"})
     for number, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             if output.output_type == "error" or output.get("name") == "stderr":

@@ -25,8 +25,9 @@ def prepare(target: Path) -> int:
     """Fill a folder, and return the number of notebooks in it."""
     shutil.rmtree(target, ignore_errors=True)
     skipped = shutil.ignore_patterns(
-        "src", "answers.py", "build.py", "lite.py", "mine.py", "pages.py", "release.py", "ruff.toml", "__pycache__", ".*"
-    )
+        "src", "answers.py", "build.py", "lite.py", "mine.py", "pages.py", "release.py", "ruff.toml",
+        "__pycache__", ".*",
+    )  # fmt: skip
     shutil.copytree(HERE, target, ignore=skipped)
     notebooks = sorted(target.rglob("*.ipynb"))
     for path in notebooks:

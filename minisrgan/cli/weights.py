@@ -84,7 +84,7 @@ def _list(args: argparse.Namespace) -> int:
     for path in _there():
         weights = read_weights(path)
         where = "in the box" if path.parent == BOX else str(path)
-        told = ", ".join(f"{key} {value}" for key, value in weights.settings.items())
+        told = ", ".join(f"{key} {len(value) if key == 'layers' else value}" for key, value in weights.settings.items())
         print(f"{path.stem:<18} {path.stat().st_size / 1e6:6.1f} MB  {weights.model} {told}; {where}")
         print("".join(f"{'':<19}{key}: {value}\n" for key, value in weights.about.items()), end="")
     for name, file in KEPT.items():

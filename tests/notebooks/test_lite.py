@@ -23,6 +23,6 @@ def test_every_notebook_installs_minisrgan_first(tmp_path: Path) -> None:
     assert "%pip" in notebook.cells[0].source
     assert notebook.cells[1:] == original.cells
     assert {path.name for path in site.iterdir() if path.suffix != ".ipynb"} == {
-        "README.md", "checks.py", "course.py", "diagnose.py", "exercises", "glossary.md", "grade.py", "keep.py", "own.py",
-        "solutions", "variants.py", "written.py",
+        "README.md", "checks.py", "course.py", "diagnose.py", "exercises", "glossary.md", "grade.py", "keep.py",
+        "own.py", "solutions", "variants.py", "written.py",
     }  # fmt: skip

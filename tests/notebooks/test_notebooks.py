@@ -11,6 +11,7 @@ from statistics import median
 import nbformat
 import numpy as np
 import pytest
+from nbformat import NotebookNode
 
 nbclient = pytest.importorskip("nbclient")
 pytest.importorskip("ipykernel")
@@ -217,6 +218,15 @@ def test_pictures_are_compared():
     assert compare.pictures_differ(png(grey), png(noisy)) == ""
     assert compare.pictures_differ(png(grey), png(grey // 2)) != ""
     assert compare.pictures_differ(png(grey), png(grey[:50])) != ""
+
+    def page(*pictures: str, note: str = "") -> NotebookNode:  # a cell that shows pictures within HTML
+        html = note + "".join(f'<img src="data:image/png;base64,{picture}">' for picture in pictures)
+        cell = build.v4.new_code_cell(outputs=[build.v4.new_output("display_data", {"text/html": html})])
+        return build.v4.new_notebook(cells=[cell])
+
+    assert compare.differences(page(png(grey)), page(png(noisy))) == []
+    for other in (page(png(grey // 2)), page(png(grey), png(grey)), page(png(grey), note="9 dB")):
+        assert compare.differences(page(png(grey)), other) != []
 
 
 # After all others, whose times it looks at

@@ -18,7 +18,7 @@ import pytest
 from minisrgan.errors import WeightsError
 from minisrgan.models import VGG19
 from minisrgan.weights import box as box_module
-from minisrgan.weights import boxed, download, load_generator, load_state, load_vgg19, save_model
+from minisrgan.weights import boxed, download, load_features, load_generator, load_state, load_vgg19, save_model
 from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
 from minisrgan.weights.store import digest
 from tests.paths import SHARED, needs_shared
@@ -99,7 +99,8 @@ def test_what_is_in_the_box_is_whole() -> None:
         assert check_manifest(file) == manifest[file.name]["sha256"]
         assert file.stat().st_size < 4_000_000
         assert {"licence", "input", "output"} <= manifest[file.name].keys()
-        load_generator(file.stem)
+        assert file.with_suffix(".md").exists()
+        load_features(file.stem) if file.stem == "features" else load_generator(file.stem)
 
 
 # Downloads, from a server of our own
