@@ -15,8 +15,6 @@ has no cycle and disappears with the last Tensor that needs it. What was saved i
 changed in place since, by an optimizer, `load_state_dict` or ``x -= ...``, the backward pass raises an error.
 """
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import re

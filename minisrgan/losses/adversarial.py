@@ -4,8 +4,6 @@ With D(x) = sigmoid(z) the logarithms of eq. 2 are softplus functions of the log
 gradient however sure D is:   -ln D = softplus(-z)      -ln(1 - D) = softplus(z)
 """
 
-from __future__ import annotations
-
 from minisrgan import ops
 from minisrgan.autograd import Tensor
 

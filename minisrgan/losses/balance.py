@@ -1,7 +1,5 @@
 """How loud the discriminator is to be beside the content: by gradients, not by a weight that must be tuned."""
 
-from __future__ import annotations
-
 from minisrgan.autograd import Tensor
 from minisrgan.backend import Array, array_module
 

@@ -1,7 +1,5 @@
 """Content losses: how far a generated image is from the original, by pixels or by the features of VGG19."""
 
-from __future__ import annotations
-
 from minisrgan import ops
 from minisrgan.autograd import Tensor, no_grad
 from minisrgan.nn import Module

@@ -1,7 +1,5 @@
 """The perceptual loss: content, adversarial and, for one variant, smoothness, each with its weight."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

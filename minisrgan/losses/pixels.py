@@ -1,7 +1,5 @@
 """What pixels are still good for beside features: no lattice, and the colours of the small photograph."""
 
-from __future__ import annotations
-
 from minisrgan.autograd import Tensor
 from minisrgan.errors import ShapeError
 from minisrgan.ops.checks import require_images

@@ -1,7 +1,5 @@
 """Activations as layers; the formulas are at `minisrgan.ops.activation`."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minisrgan import ops

@@ -1,7 +1,5 @@
 """Modules that hold other modules, or only reshape."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Batch normalisation as a layer; formula and gradient at `minisrgan.ops.batch_norm`."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Activations: what makes a stack of convolutions more than one convolution."""
 
-from __future__ import annotations
-
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module

@@ -11,8 +11,6 @@ the weight a third operation; and the gradients of those two are the three again
 so that any number of derivatives needs no further code.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any, TypeAlias
 

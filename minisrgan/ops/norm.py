@@ -1,7 +1,5 @@
 """Batch normalisation: in training by the statistics of the batch, in evaluation by running ones."""
 
-from __future__ import annotations
-
 import math
 
 from minisrgan import kernels

@@ -1,7 +1,5 @@
 """Pooling: fewer pixels, each standing for a window."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minisrgan import kernels

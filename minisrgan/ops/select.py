@@ -4,8 +4,6 @@ The gradient goes to what was chosen, and 0 to the rest. It is selected by a mas
 incoming gradient may be infinite, as that of sqrt at 0 is, and 0 * inf is not 0 but NaN.
 """
 
-from __future__ import annotations
-
 import operator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Operations that move numbers without changing them. The gradient of each moves them back."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Adam: gradient descent with a step of its own for every parameter."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What all optimizers share: which parameters they take, how they keep count, and what they save."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Stochastic gradient descent, with momentum."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

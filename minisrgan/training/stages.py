@@ -3,8 +3,6 @@
 `watch.measured` computes the numbers for the log after each step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TypeAlias
