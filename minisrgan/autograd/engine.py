@@ -29,14 +29,8 @@ def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, reta
     """Add the gradient of every leaf, and of what retains its own, to its `.grad`; see `Tensor.backward`."""
     for vertex, grad, owned in propagate([root], [grad_output], None, create_graph, retain_graph):
         tensor = vertex if isinstance(vertex, Tensor) else vertex.keeper() if vertex.keeper else None
-        if tensor is None:
-            continue
-        if tensor.grad is None:
-            tensor.grad = _own(grad, owned)
-        elif create_graph or tensor.grad.requires_grad:
-            tensor.grad = tensor.grad + grad
-        else:
-            tensor.grad.data += grad.data
+        if tensor is not None:
+            tensor.grad = _own(grad, owned) if tensor.grad is None else tensor.grad + grad
 
 
 def grad(
@@ -68,9 +62,8 @@ def grad(
     if len(seeds) != len(roots):
         raise ShapeError("grad", expected=f"{len(roots)} grad_outputs", got=str(len(seeds)), fix="give one each")
     vertices = [vertex_of(x) for x in targets]
-    found: dict[int, Tensor] = {}
-    for vertex, gradient, owned in propagate(roots, seeds, vertices, create_graph, retain_graph):
-        found[id(vertex)] = _own(gradient, owned)
+    results = propagate(roots, seeds, vertices, create_graph, retain_graph)
+    found = {id(vertex): _own(gradient, owned) for vertex, gradient, owned in results}
     for position, vertex in enumerate(vertices):
         if id(vertex) not in found:
             raise checks.no_path(position)

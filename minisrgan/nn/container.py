@@ -38,7 +38,7 @@ class ModuleList(Module):
             raise ArgumentError(type(self).__name__, expected=f"a module as {position}", got=got, fix=fix)
         setattr(self, str(position if position >= 0 else len(self) + position), module)
 
-    def __iter__(self) -> Iterator[Module]:
+    def __iter__(self) -> Iterator[Any]:
         """Walk over the modules."""
         return iter(self.children().values())
 
