@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from minisrgan.autograd import checks, modes
-from minisrgan.autograd.function import Function
+from minisrgan.autograd.function import Function, vertex_of
 from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.tensor import Operand, Tensor
 from minisrgan.backend import array_module, as_number
@@ -21,8 +21,6 @@ from minisrgan.errors import GradientError, NonFiniteError, ShapeError
 
 Vertex: TypeAlias = Function | Tensor  # a node, or a leaf
 Table: TypeAlias = dict[int, tuple[Tensor, bool]]  # by id of a vertex: its gradient so far, and whether it is owned
-Tensors: TypeAlias = Sequence[Tensor]
-Vertices: TypeAlias = Sequence[Vertex]
 
 
 def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, retain_graph: bool | None) -> None:
@@ -34,12 +32,9 @@ def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, reta
 
 
 def grad(
-    outputs: Tensor | Tensors,
-    inputs: Tensor | Tensors,
-    grad_outputs: Any = None,
-    create_graph: bool = False,
-    retain_graph: bool | None = None,
-) -> tuple[Tensor, ...]:
+    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor], grad_outputs: Any = None,
+    create_graph: bool = False, retain_graph: bool | None = None,
+) -> tuple[Tensor, ...]:  # fmt: skip
     """Return dL/dx for each of the inputs, leaving every `.grad` as it is.
 
     outputs       a tensor or several, whose gradients add up
@@ -71,8 +66,9 @@ def grad(
 
 
 def propagate(
-    roots: Tensors, seeds: Sequence[Any], targets: Vertices | None, create_graph: bool, retain_graph: bool | None
-) -> list[tuple[Vertex, Tensor, bool]]:
+    roots: Sequence[Tensor], seeds: Sequence[Any], targets: Sequence[Vertex] | None,
+    create_graph: bool, retain_graph: bool | None,
+) -> list[tuple[Vertex, Tensor, bool]]:  # fmt: skip
     """Return (vertex, gradient, owned) of every target or, where targets is None, of leaves and what retains its own.
 
     The table holds, for each vertex reached, its gradient so far and whether the engine owns that array. The first
@@ -122,7 +118,7 @@ def propagate(
     return results
 
 
-def topological_order(roots: Vertices) -> list[Vertex]:
+def topological_order(roots: Sequence[Vertex]) -> list[Vertex]:
     """List every vertex that the roots were computed from, each after all of its own parents."""
     order: list[Vertex] = []
     seen: set[int] = set()
@@ -138,7 +134,7 @@ def topological_order(roots: Vertices) -> list[Vertex]:
     return order
 
 
-def _leading_to(order: Vertices, wanted: set[int] | None) -> set[int]:
+def _leading_to(order: Sequence[Vertex], wanted: set[int] | None) -> set[int]:
     """Return the ids of the vertices through which a wanted one (any leaf where wanted is None) is reached."""
     if wanted is None:
         wanted = {id(vertex) for vertex in order if isinstance(vertex, Tensor)}
@@ -161,11 +157,7 @@ def gradients_of(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Te
             error.what = f"backward of {node.name}, in its {error.what}"
             error.fix = f"look at the inputs of this line: {node.line or 'unknown'}"
             raise
-    checks.require_gradients(node, parts, grad_y.dtype)
-    for position, (part, parent) in enumerate(zip(parts, node.parents, strict=True)):
-        if modes.is_anomaly_enabled() and part is not None and parent is not None:
-            expected = f"a finite gradient of input {position}"
-            checks.check_finite(part.data, f"backward of {node.name}", expected, node.line or "unknown")
+    checks.require_gradients(node, parts, grad_y.dtype, finite=modes.is_anomaly_enabled())
     # A leaf that was saved and is returned as a gradient must not become the .grad of itself or of another.
     return tuple(part * 1.0 if part is not None and part.requires_grad and part.is_leaf else part for part in parts)
 
@@ -212,11 +204,6 @@ def _after(replaced: Tensor | None, gradient: Tensor) -> Tensor:
     fix = "return None to leave the gradient as it is"
     checks.require_like(GradientError, "a hook", replaced, gradient, "a gradient like the one it was given,", fix)
     return replaced
-
-
-def vertex_of(tensor: Tensor) -> Vertex:
-    """Return the node that made a tensor, or a leaf itself."""
-    return tensor if tensor._node is None else tensor._node
 
 
 def _parents(vertex: Vertex) -> list[Vertex]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.losses.adversarial import generator_loss
-from minisrgan.losses.pixels import consistency_loss, grid_penalty
+from minisrgan.losses.content import consistency_loss, grid_penalty
 
 
 @dataclass

@@ -65,16 +65,12 @@ class Generator(Module):
     (1, 10, 14, 3)
     """
 
+    description = "x{0.scale}, {0.width} channels, {0.depth} blocks"
+
     def __init__(
-        self,
-        scale: int = 4,
-        channels: int = 64,
-        blocks: int = 16,
-        *,
-        tanh: bool = False,
-        eps: float = 1e-5,
-        rng: np.random.Generator | None = None,
-    ) -> None:
+        self, scale: int = 4, channels: int = 64, blocks: int = 16, *,
+        tanh: bool = False, eps: float = 1e-5, rng: np.random.Generator | None = None,
+    ) -> None:  # fmt: skip
         if scale not in (2, 4, 8):
             raise ArgumentError("Generator", expected="scale 2, 4 or 8", got=repr(scale), fix="choose one of these")
         rng = rng or np.random.default_rng(0)
@@ -143,7 +139,3 @@ class Generator(Module):
         """
         doublings = len(self.upsample)
         return 4 + 2 * self.depth + 1 + sum(0.5**k for k in range(doublings)) + 4 / self.scale
-
-    def describe(self) -> str:
-        """Return the settings."""
-        return f"x{self.scale}, {self.width} channels, {self.depth} blocks"

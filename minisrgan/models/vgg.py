@@ -36,6 +36,8 @@ class VGG19(Module):
     (1, 4, 4, 128)
     """
 
+    description = "phi {0.phi}, {0.convention} input"
+
     def __init__(self, phi: str = "5,4", convention: str = "caffe", *, rng: np.random.Generator | None = None) -> None:
         known = [f"{i},{j}" for i, (_, count) in enumerate(_BLOCKS, 1) for j in range(1, count + 1)]
         if phi not in known:
@@ -74,7 +76,3 @@ class VGG19(Module):
         if self.convention == "caffe":
             return (images[..., ::-1] + 1.0) * 127.5 - constant(103.939, 116.779, 123.68)  # of B, G, R over ImageNet
         return ((images + 1.0) * 0.5 - constant(0.485, 0.456, 0.406)) / constant(0.229, 0.224, 0.225)
-
-    def describe(self) -> str:
-        """Return the feature map and the convention."""
-        return f"phi {self.phi}, {self.convention} input"

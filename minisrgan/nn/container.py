@@ -1,4 +1,4 @@
-"""Modules that hold other modules, or only reshape."""
+"""Modules that hold other modules."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -72,11 +72,3 @@ class Sequential(ModuleList):
         for module in self:
             x = module(x)
         return x
-
-
-class Flatten(Module):
-    """Turn (N, H, W, C) into (N, H*W*C), rows before columns before channels."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Flatten all axes but the first."""
-        return x.reshape(x.shape[0], -1)

@@ -320,7 +320,7 @@ REDUCTION_AND_SHAPE = [
     ),
     Fault(
         "concatenate hands every input the first part of the gradient",
-        "Concatenate.backward", "start = stop", "pass",
+        "Concatenate.backward", "slice(stop - shape[self.axis], stop)", "slice(0, shape[self.axis])",
         "concatenate",
     ),
     Fault(
@@ -687,7 +687,7 @@ ACTIVATION = [
     ),
     Fault(
         "the slope's gradient is summed over the wrong axis: the channels, and not the images",
-        "PReLU.backward", "grad_slope.sum(axis=tuple(range(x.ndim - 1)))",
+        "PReLU.backward", "sum_to(grad_slope, slope.shape)",
         "grad_slope.sum(axis=tuple(range(1, x.ndim)))",
         "prelu",
     ),
@@ -698,7 +698,7 @@ ACTIVATION = [
     ),
     Fault(
         "sigmoid is written 1 / (1 + e^-x), which overflows",
-        "Sigmoid.forward", "y /= 1 + small ", "y = 1 / (1 + xp.exp(-x)) ",
+        "Sigmoid.forward", "xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))", "1 / (1 + xp.exp(-x))",
         "sigmoid",
     ),
     Fault(
