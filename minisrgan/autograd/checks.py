@@ -4,8 +4,6 @@
 advice, stand here, so that those files read like the algorithm that they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

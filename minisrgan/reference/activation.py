@@ -14,8 +14,6 @@ At the kink x = 0 all take the left slope. e^x overflows for large x, so sigmoid
 array([[-1.,  3.]])
 """
 
-from __future__ import annotations
-
 import math
 
 from minisrgan.reference.positions import Array, each, each_grad

@@ -17,8 +17,6 @@ Inputs broadcast; the gradient of a stretched input is the sum over its copies (
 (array([[1., 2., 3.], [1., 2., 3.]]), array([2., 2., 2.]))
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

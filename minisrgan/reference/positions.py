@@ -7,8 +7,6 @@ position of the large one; read backwards, it says where the gradient of that po
 (2, 0)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 

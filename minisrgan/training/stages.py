@@ -49,7 +49,7 @@ class SRResNetStage:
             return generated, *_gradients(generated, self.loss(generated, high))
 
         generated, terms, gradients = repeatable(compare, low, generator)
-        _descend(generated, gradients, self.optimizer, self.lr(step), self.average)
+        _descend(self, generated, gradients, self.optimizer, self.lr(step))
         return measured(self.modules(), generated, high, terms, gradients, {})
 
     def modules(self) -> dict[str, Module]:
@@ -124,7 +124,7 @@ class SRGANStage:
             for part in terms, gradients:
                 part["adversarial"] = part["adversarial"] * weight
             judged["adversarial_weight"] = weight
-        _descend(generated, gradients, self.g_optimizer, self.g_lr(step), self.average)
+        _descend(self, generated, gradients, self.g_optimizer, self.g_lr(step))
         return measured(self.modules(), generated, high, terms, gradients, judged)
 
     def modules(self) -> dict[str, Module]:
@@ -150,11 +150,11 @@ def _gradients(generated: Tensor, loss: tuple[Tensor, Terms]) -> tuple[Terms, Te
     return terms, {name: grad(term, generated)[0] for name, term in terms.items()}
 
 
-def _descend(generated: Tensor, gradients: Terms, optimizer: Adam, lr: float, average: EMA | None) -> None:
+def _descend(stage: Stage, generated: Tensor, gradients: Terms, optimizer: Adam, lr: float) -> None:
     """Let the generator follow the sum of the gradients at its output."""
     optimizer.zero_grad()
     generated.backward(reduce(add, gradients.values()))
     optimizer.lr = lr
     optimizer.step()
-    if average:
-        average.update()
+    if stage.average:
+        stage.average.update()
