@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from minisrgan.autograd import checks, modes
-from minisrgan.autograd.function import Function, vertex_of
+from minisrgan.autograd.function import Function
+from minisrgan.autograd.function import vertex_of as vertex_of
 from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.tensor import Operand, Tensor
 from minisrgan.backend import array_module, as_number

@@ -36,7 +36,8 @@ class GradientOfMaxPool2d(Function):
         return kernels.to_first_maximum(grad_y, x, y, size)
 
     def backward(self, grad_y: Tensor) -> Gradients:
-        return grad_y[_first_maxima(*self.saved_arrays, self.size)]
+        x, y = self.saved_arrays
+        return grad_y[_first_maxima(x, y, self.size)]
 
 
 def _first_maxima(x: Array, y: Array, size: int) -> tuple[Array, ...]:

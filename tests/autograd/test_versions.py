@@ -125,7 +125,7 @@ def test_a_view_shares_the_memory_and_the_version(view: str):
 
 OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "multiply": lambda x: x * x, "divide": lambda x: 1.0 / x, "power": lambda x: x**2, "log": ops.log,
-    "absolute": abs, "clip": lambda x: ops.clip(x, 0.0, 9.0), "maximum": lambda x: ops.maximum(x, 2.0),
+    "absolute": abs, "maximum": lambda x: ops.maximum(x, 2.0),
     "max": lambda x: x.max(), "softplus": ops.softplus, "prelu": lambda x: ops.prelu(x, Tensor([0.5])),
     "matmul": lambda x: x.reshape(1, 2) @ x.reshape(2, 1),
     "batch_norm_training": lambda x: ops.batch_norm(
@@ -153,6 +153,7 @@ RIGHT: dict[str, Callable[[nn.Parameter, nn.Parameter], tuple[Tensor, Tensor, fl
     "a constant beside it": lambda w, p: ((w * Tensor([3.0])).sum(), w, 3.0),
     "a matrix of data": lambda w, p: ((Tensor([[3.0]]) @ w.reshape(1, 1)).sum(), w, 3.0),
     "a divided weight": lambda w, p: ((w / Tensor([2.0])).sum(), w, 0.5),
+    "a mask made of it": lambda w, p: (ops.clip(w, 0.0, 9.0).sum(), w, 1.0),
     "another tensor": lambda w, p: ((p * p).sum(), p, 2.0),
     "a copy": lambda w, p: ((Tensor(w.data.copy()) * p).sum(), p, 5.0),
 }
