@@ -122,11 +122,10 @@ class Conv2dTranspose(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, weight = self.saved
-        kernel = self.shapes[1][:2]
         return gradients(
             self,
             lambda: conv2d(grad_y, weight, **self.options),
-            lambda: conv2d_weight_gradient(grad_y, x, kernel_size=kernel, **self.options),
+            lambda: conv2d_weight_gradient(grad_y, x, kernel_size=self.shapes[1][:2], **self.options),
         )
 
 
@@ -172,10 +171,9 @@ class Conv2dWeightGradient(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, y = self.saved
-        image = self.shapes[0][1:3]
         return gradients(
             self,
-            lambda: conv2d_transpose(y, grad_y, output_size=image, **self.options),
+            lambda: conv2d_transpose(y, grad_y, output_size=self.shapes[0][1:3], **self.options),
             lambda: conv2d(x, grad_y, **self.options),
         )
 

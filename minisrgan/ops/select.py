@@ -72,7 +72,7 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
         fix = f"swap them: ops.clip(x, {high}, {low})"
         raise ArgumentError("clip", expected="low <= high", got=f"low {low}, high {high}", fix=fix)
     inside = (x.data >= low) & (x.data <= high)
-    return where(inside, x, x.data.clip(low, high))  # the limits are constants
+    return where(inside, x, array_module(x.data).clip(x.data, low, high))  # the limits are constants
 
 
 class Maximum(Function):
