@@ -106,17 +106,20 @@ def to_numpy(array: Array) -> Array:
     return array if isinstance(array, np.ndarray) else array.get()
 
 
-def choose_device(name: str) -> str:
+def choose_device(name: str, local: int = 0) -> str:
     """Return the device for a command, and make a GPU CuPy's current one, on which it creates new arrays.
 
     name     as in `to_device`, or ``auto``: the first GPU; without one, the CPU, and a line on stderr says why
+    local    the number of this process among those on this machine: ``cuda`` is a GPU of its own if there are enough
     """
     if name == "auto":
         try:
-            return choose_device("cuda")
+            return choose_device("cuda", local)
         except DeviceError as error:
             sys.stderr.write(f"computing on the CPU: {error.got} (see minisrgan doctor)\n")
             return "cpu"
+    if name == "cuda" and local:
+        name = f"cuda:{local % _import_cupy(name).cuda.runtime.getDeviceCount()}"
     if not isinstance(moved := to_device(np.zeros(1), name), np.ndarray):
         moved.device.use()
     return name

@@ -114,6 +114,10 @@ class CheckpointError(MinisrganError, ValueError):
     """A checkpoint is damaged or of another training, or its folder is in use."""
 
 
+class RanksError(MinisrganError, RuntimeError):
+    """Processes that are to train together cannot, or no longer hold the same."""
+
+
 class FileError(MinisrganError):
     """A file or folder cannot be opened, read or written, or must not be replaced."""
 

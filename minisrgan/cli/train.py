@@ -16,8 +16,10 @@ from minisrgan.backend import choose_device, tf32
 from minisrgan.cli.common import add_command, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.show.curves import draw_run
+from minisrgan.threads import thread_count
 from minisrgan.training import PRESETS, Config, Options, Run
 from minisrgan.training.config import read_settings
+from minisrgan.training.parallel import Ranks, started
 from minisrgan.weights import load_generator
 from minisrgan.weights.download import downloaded
 
@@ -56,6 +58,8 @@ def add_parser(commands: Any) -> None:
                         "(PSNR and images; default 1000)")  # fmt: skip
     parser.add_argument("--cache", type=float, default=2.0, metavar="GB", help="memory for decoded photographs; "
                         "the others are read again each time (default 2)")  # fmt: skip
+    parser.add_argument("--check-every", type=int, default=1000, metavar="STEPS", help="with several processes: steps "
+                        "between comparisons of their weights (default 1000)")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="take three steps and print the time and memory of the "
                         "whole training; write nothing")  # fmt: skip
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU if there is one (default "
@@ -63,14 +67,21 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train one stage and save it."""
+    """Train one stage and save it, alone or with the other processes that mpiexec or srun has started."""
+    ranks = started()
+    with ranks.together():
+        return _train(args, ranks)
+
+
+def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     options = Options(
-        args.data, args.validation, args.cache, args.vgg or downloaded("vgg19"), choose_device(args.device),
-        args.save_every, args.validate_every, args.quiet,
+        args.data, args.validation, args.cache, args.vgg or downloaded("vgg19"),
+        choose_device(args.device, ranks.local), args.save_every, args.validate_every, args.quiet, args.check_every,
+        ranks,
     )  # fmt: skip
     training = Run(args.out, args.stage, options, _draw)
     asked = _settings(args)
-    if args.resume and training.checkpoints.steps():
+    if args.resume and ranks.same(training.checkpoints.steps):
         training.resume(asked)
     else:
         if args.stage == "srgan" and args.init is None and not args.from_scratch:
@@ -82,6 +93,9 @@ def run(args: argparse.Namespace) -> int:
         training.start(Config().changed(base | asked, "--set"), load_generator(args.init) if args.init else None)
     if options.device != "cpu":
         print(f"computing on {options.device}, products in {'TF32' if tf32() else 'float32'}")
+    if ranks.size > 1:
+        share = training.config.batch // ranks.size
+        print(f"{ranks.size} ranks, {share} crops a step each, {thread_count()} threads on rank 0")
     if args.dry_run:
         print(training.rehearse())
         return 0

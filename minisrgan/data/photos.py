@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,6 +164,8 @@ class CropSampler:
     augment  rotate and reflect each crop at random, into one of 8 orientations
     rng      the generator of all random numbers
     lost     name -> reason, for photos that could no longer be read; no more crops are drawn from them
+    part     (k, n): of n processes that draw the same batch, this one reads and returns the k-th part
+    agree    what all of these processes have lost, from what one has
     Errors   ArgumentError for a crop that is not a multiple of scale; DataError for a photo smaller than a crop, and
              if all photos are lost
     Source   SRGAN sec. 3.2: random crops of distinct training images, downscaled with a bicubic kernel
@@ -190,6 +192,8 @@ class CropSampler:
                 raise DataError("CropSampler", expected=told, got=f"{name}: {photo.shape}, {photo.dtype}", fix=fix)
         self.photos, self.names, self.lost = photos, list(photos), dict[str, str]()
         self.crop, self.scale, self.rng, self.augment = crop, scale, rng, augment
+        self.part = 0, 1
+        self.agree: Callable[[dict[str, str]], dict[str, str]] = dict
 
     def fingerprints(self) -> dict[str, Fingerprint]:
         """Return the fingerprints of all photos: with other photos, the same random numbers would give other crops."""
@@ -199,7 +203,8 @@ class CropSampler:
     def look_again(self) -> None:
         """Stop drawing from photographs whose files are missing, even if they are still in memory."""
         if isinstance(self.photos, PhotoCache):
-            self._lose({name: "its file is gone" for name in self.names if not (self.photos.folder / name).is_file()})
+            gone = [name for name in self.names if not (self.photos.folder / name).is_file()]
+            self._lose(self.agree(dict.fromkeys(gone, "its file is gone")))
 
     def batch(self, size: int) -> tuple[Array, Array]:
         """Return (low, high), float32: low (N, h, w, 3) in [0, 1] with h = crop/scale, high (N, H, W, 3) in [-1, 1].
@@ -207,12 +212,16 @@ class CropSampler:
         The crops of a batch come from distinct photographs as long as there are enough of them.
         """
         cache = self.photos if isinstance(self.photos, PhotoCache) else None
-        names = self._names(size, self.rng)
+        names, (k, n) = self._names(size, self.rng), self.part
+        mine = slice(size * k // n, size * (k + 1) // n)
         if cache:
-            cache.fetch(names)
-        crops = [self._crop(self._photo(name, names)) for name in names]
+            cache.fetch(names[mine])
+        photos = self._read(names, mine)
+        places = [self._place(name) for name in names]  # of all crops: the random generator is the same in all parts
+        crops = [self._cut(photo, *place) for photo, place in zip(photos, places[mine], strict=True)]
+        del photos
         if cache:  # look ahead to the photos of the next batch, without advancing the random generator
-            cache.fetch(self._names(size, copy.deepcopy(self.rng)))
+            cache.fetch(self._names(size, copy.deepcopy(self.rng))[mine])
         low = np.stack([imresize(crop, 1 / self.scale) for crop in crops])
         high = np.stack(crops)
         return low.astype(np.float32) / np.float32(255), high.astype(np.float32) / np.float32(127.5) - np.float32(1)
@@ -223,15 +232,24 @@ class CropSampler:
             order.extend(rng.permutation(len(self.names)).tolist())
         return [self.names[index] for index in order[:size]]
 
-    def _photo(self, name: str, batch: Sequence[str]) -> Array:
-        """Return a photo for a batch; if it can no longer be read, another one that is not in the batch yet."""
+    def _read(self, names: list[str], mine: slice) -> list[Array]:
+        """Return the photos of a part of a batch; replace names that can no longer be read by others, for all parts."""
+        if not isinstance(self.photos, PhotoCache):
+            return [self.photos[name] for name in names[mine]]
         while True:
-            try:
-                return self.photos[name]
-            except ImageError as error:
-                self._lose({name: " ".join(error.got.split())})
-                others = [other for other in self.names if other not in batch] or self.names
-                name = others[int(self.rng.integers(len(others)))]
+            photos, lost = [], {}
+            for name in names[mine]:
+                try:
+                    photos.append(self.photos[name])
+                except ImageError as error:
+                    lost[name] = " ".join(error.got.split())
+            lost = self.agree(lost)
+            if not lost:
+                return photos
+            self._lose(lost)
+            for position in [position for position, name in enumerate(names) if name in lost]:
+                others = [other for other in self.names if other not in names] or self.names
+                names[position] = others[int(self.rng.integers(len(others)))]
 
     def _lose(self, why: Mapping[str, str]) -> None:
         """Stop drawing from some photos."""
@@ -243,10 +261,13 @@ class CropSampler:
             raise DataError("CropSampler", expected="photographs to draw from", got=got, fix=fix)
         self.names = left
 
-    def _crop(self, photo: Array) -> Array:
-        top, left = (int(self.rng.integers(length - self.crop + 1)) for length in photo.shape[:2])
+    def _place(self, name: str) -> tuple[int, int, int, bool]:
+        """Draw the place of a crop: top, left, quarter turns, and whether it is reflected."""
+        shape = self.photos.known[name] if isinstance(self.photos, PhotoCache) else self.photos[name].shape
+        top, left = (int(self.rng.integers(length - self.crop + 1)) for length in shape[:2])
+        turns, mirror = (int(self.rng.integers(4)), bool(self.rng.integers(2))) if self.augment else (0, False)
+        return top, left, turns, mirror
+
+    def _cut(self, photo: Array, top: int, left: int, turns: int, mirror: bool) -> Array:
         crop = photo[top : top + self.crop, left : left + self.crop]
-        if self.augment:
-            turns, mirror = int(self.rng.integers(4)), bool(self.rng.integers(2))
-            crop = np.rot90(crop[:, ::-1] if mirror else crop, turns)
-        return np.ascontiguousarray(crop)
+        return np.ascontiguousarray(np.rot90(crop[:, ::-1] if mirror else crop, turns))

@@ -4,6 +4,8 @@ With D(x) = sigmoid(z) the logarithms of eq. 2 are softplus functions of the log
 gradient however sure D is:   -ln D = softplus(-z)      -ln(1 - D) = softplus(z)
 """
 
+from collections.abc import Callable, Iterable
+
 from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.backend import Array, array_module
@@ -63,10 +65,15 @@ class AdversarialBalance:
         self.balance, self.decay = balance, decay
         self.ratio: Array | None = None
 
-    def weight(self, content: Tensor, adversarial: Tensor) -> Tensor:
-        """Take the gradients of both terms at the generator's output into the average; return the weight."""
+    def weight(
+        self, content: Tensor, adversarial: Tensor, mean: Callable[[Iterable[Array]], Iterable[Array]] = list
+    ) -> Tensor:
+        """Take the gradients of both terms at the generator's output into the average; return the weight.
+
+        mean    averages the squared norms over the processes that share a batch, if there are several
+        """
         xp = array_module(content.data)
-        content_norm, norm = ((g.data * g.data).sum() ** 0.5 for g in (content, adversarial))
+        content_norm, norm = (square**0.5 for square in mean((g.data * g.data).sum() for g in (content, adversarial)))
         ratio = content_norm / (norm + 1e-12)
         if self.ratio is not None:
             ratio = self.decay * self.ratio + (1 - self.decay) * xp.minimum(ratio, 10 * self.ratio)

@@ -10,15 +10,16 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from minisrgan.autograd import mark_changed
-from minisrgan.backend import Array, array_module, to_numpy
+from minisrgan.backend import Array, array_module, is_array, to_numpy
 from minisrgan.data import CropSampler
-from minisrgan.errors import CheckpointError, turned_into
+from minisrgan.errors import CheckpointError, RanksError, turned_into
 from minisrgan.images import replacing
+from minisrgan.training.parallel import Ranks
 from minisrgan.training.stages import Stage
 
 Arrays = Mapping[str, Array]
@@ -202,3 +203,31 @@ def restore(stage: Stage, sampler: CropSampler, arrays: Arrays, state: Mapping[s
             xp = array_module(stage.generator.parameters()[0].data)
             stage.balance.ratio = xp.asarray(arrays["balance.ratio"])
         sampler.rng.bit_generator.state = state["rng"]
+
+
+def changed_photos(sampler: CropSampler, state: Mapping[str, Any]) -> list[str]:
+    """Return how a sampler's photos differ from those of a saved state; let it leave out those lost before."""
+    began, now, lost = state["photos"], sampler.fingerprints(), state.get("lost", {})
+    if isinstance(began, str):  # version 0.1 stored a checksum of names and sizes
+        sizes = sorted((name, (height, width, 3)) for name, (height, width, _) in now.items())
+        same = hashlib.sha256(repr(sizes).encode()).hexdigest() == began
+        return [] if same else ["other names or sizes"]
+    changed = [f"{name} is gone" for name in began if name not in now]
+    changed += [f"{name} is another picture" for name in now if now[name] != tuple(began.get(name, now[name]))]
+    changed += [f"{name} is new" for name in now if name not in began and name not in lost]
+    sampler.names, sampler.lost = list(began), dict(lost)
+    return changed
+
+
+def require_same(ranks: Ranks, where: str, what: Callable[[], dict[str, Any]], fix: str) -> None:
+    """Raise RanksError with the first part of something that is not the same on all ranks; arrays by their hash."""
+    if ranks.size == 1:
+        return
+    parts = what()
+    parts |= {name: hashlib.sha256(to_numpy(a).tobytes()).digest() for name, a in parts.items() if is_array(a)}
+    first, *others = ranks.all(parts)
+    for rank, theirs in enumerate(others, 1):
+        if different := [name for name in {**first, **theirs} if first.get(name) != theirs.get(name)]:
+            more = f", and {len(different) - 1} more" * (len(different) > 1)
+            got = f"{different[0]} differs between rank 0 and rank {rank}{more}"
+            raise RanksError(where, "the same on all ranks", got, fix)

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from minisrgan.threads import progress_bar
 from minisrgan.training.config import Config
 from minisrgan.training.log import Log, peak_memory
 from minisrgan.training.stages import Stage
+from minisrgan.training.watch import pooled
 
 
 def take_step(
@@ -33,9 +35,9 @@ def take_step(
     low, high = (Tensor(to_device(array, device)) for array in sampler.batch(batch))
     waited = time.perf_counter() - began
     with np.errstate(all="ignore"):  # non-finite numbers are reported below, by name
-        numbers = stage.step(step - 1, low, high)
-    _check_finite(stage, step, numbers, saved)
-    return numbers, waited
+        each = stage.ranks.all(stage.step(step - 1, low, high))
+    _check_finite(stage, step, each, saved)
+    return pooled(each), waited
 
 
 def run_stage(stage: Stage, sampler: CropSampler, batch: int, progress: bool = True) -> list[dict[str, Any]]:
@@ -76,9 +78,10 @@ def rehearse(stage: Stage, sampler: CropSampler, config: Config, done: int = 0) 
     return "\n".join(lines)
 
 
-def _check_finite(stage: Stage, step: int, numbers: dict[str, float], saved: int | None) -> None:
+def _check_finite(stage: Stage, step: int, each: Sequence[Mapping[str, float]], saved: int | None) -> None:
     """Raise an error if a loss or a gradient is not finite, and name the first tensors that are not."""
-    bad = [f"{name} = {value}" for name, value in numbers.items() if not math.isfinite(value)]
+    bad = [f"{name} = {number}" + f" on rank {rank}" * (len(each) > 1) for rank, numbers in enumerate(each)
+           for name, number in numbers.items() if not math.isfinite(number)]  # fmt: skip
     if not bad:
         return
     for network, module in stage.modules().items():

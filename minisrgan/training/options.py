@@ -12,6 +12,7 @@ from minisrgan.data import load_photos
 from minisrgan.errors import ConfigError
 from minisrgan.images import describe_skipped
 from minisrgan.training.config import Config
+from minisrgan.training.parallel import ALONE, Ranks
 
 _VALIDATION = 3  # photographs for validation; if there are enough, they are not trained on
 Photos = Mapping[str, Array]
@@ -28,6 +29,8 @@ class Options:
     save_every, validate_every
                     steps between checkpoints, and between validations
     quiet           show no progress
+    check_every     steps between comparisons of the ranks' states
+    ranks           the processes that train together
     Errors          ConfigError for numbers out of range
     """
 
@@ -39,10 +42,13 @@ class Options:
     save_every: int = 1000
     validate_every: int = 1000
     quiet: bool = False
+    check_every: int = 1000
+    ranks: Ranks = ALONE
 
     def __post_init__(self) -> None:
         """Refuse invalid numbers of steps or amounts of memory."""
-        for name, least, most in (("save_every", 1, 10**9), ("validate_every", 1, 10**9), ("cache", 0, 10**6)):
+        counts = ((name, 1, 10**9) for name in ("save_every", "validate_every", "check_every"))
+        for name, least, most in (*counts, ("cache", 0, 10**6)):
             if not least <= getattr(self, name) <= most:
                 told, got = f"at least {least}, and at most {most:,}", str(getattr(self, name))
                 raise ConfigError(f"--{name.replace('_', '-')}", expected=told, got=got, fix="leave it out")

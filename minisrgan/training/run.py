@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from minisrgan.images import replacing, write_image
 from minisrgan.losses import VGGContent
 from minisrgan.models import Discriminator, Generator
 from minisrgan.threads import progress_bar
-from minisrgan.training.checkpoint import Checkpoints, locked, restore, state_of
+from minisrgan.training.checkpoint import Checkpoints, changed_photos, locked, require_same, restore, state_of
 from minisrgan.training.config import Config, known_settings, read_settings, write_config
 from minisrgan.training.content import content_loss, extractor
 from minisrgan.training.log import Log
@@ -39,6 +40,8 @@ class Run:
     settings (.toml), log (.jsonl), published weights (.safetensors); the folder checkpoints/, whose first one is
     written before the first step; and pictures/, the output for the validation photos.
 
+    Of several ranks (`Options.ranks`), all call the same methods, and only rank 0 reads and writes in the folder.
+
     draw  called after each save that follows a validation, when there are new images
 
     >>> import tempfile
@@ -55,6 +58,7 @@ class Run:
         self, folder: str | Path, name: str, options: Options, draw: Callable[[Run], None] = lambda run: None
     ) -> None:
         self.folder, self.name, self.options, self.draw = Path(folder), name, options, draw
+        self.ranks = options.ranks
         self.checkpoints = Checkpoints(self.folder / "checkpoints", name)
         self.settings_file, self.log_file = (self.folder / f"{name}{suffix}" for suffix in (".toml", ".jsonl"))
         self.done = self.saved = self.lost = 0  # steps taken, steps saved, photographs lost so far
@@ -69,7 +73,9 @@ class Run:
         init    the generator to start from; it determines channels, blocks, tanh and eps
         Errors  ConfigError for a generator of another scale; as for `load_photos` and `content_loss`
         """
-        self._prepare(config, init, ())
+        self._prepare(self.ranks.same(lambda: config), init, ())
+        if self.ranks.size > 1:  # the file of ``init`` may differ from machine to machine
+            self._restore(*self.ranks.same(self._state))
 
     def resume(self, asked: Mapping[str, Any] | None = None) -> None:
         """Prepare to continue from the last checkpoint, as if the training had not been interrupted.
@@ -78,22 +84,26 @@ class Run:
         Errors  ConfigError for other settings; CheckpointError if there is no undamaged checkpoint, or the photographs
                 or the feature extractor are not those that the training began with
         """
+        config, self.done, arrays, state = self.ranks.same(lambda: self._found(asked or {}))
+        self._prepare(config, None, state.get("validation", ()))
+        self._require_same(state)
+        self._restore(arrays, state)
+        self.resumed, self.saved, self.lost = True, self.done, len(self.sampler.lost)
+        tqdm.write(f"goes on after step {self.done} of {self.stage.steps}")
+        if (before := state.get("ranks", 1)) != self.ranks.size:
+            tqdm.write(f"{self.ranks.size} ranks, before {before}: sums have another order, so the result differs")
+
+    def _found(self, asked: Mapping[str, Any]) -> tuple[Config, int, dict[str, Array], dict[str, Any]]:
+        """Return the settings to resume with, and the last checkpoint."""
         found = self.checkpoints.load()
         if found is None:
             told, fix = f"checkpoints of stage {self.name}", "start a training in it, without --resume"
             raise CheckpointError(f"run {self.folder}", expected=told, got="none", fix=fix)
-        self.done, arrays, state = found
-        began = Config().changed(known_settings(state["config"]), f"checkpoint of step {self.done}")
+        done, arrays, state = found
+        began = Config().changed(known_settings(state["config"]), f"checkpoint of step {done}")
         written = read_settings(self.settings_file) if self.settings_file.is_file() else {}
         edited = {name: value for name, value in written.items() if getattr(began, name, None) != value}
-        config = began.go_on(edited | dict(asked or {}), f"{self.name}_steps")
-        self._prepare(config, None, state.get("validation", ()))
-        self._require_same(state)
-        restore(self.stage, self.sampler, arrays, state)
-        if isinstance(content := self.stage.loss.content, VGGContent):
-            content.scale = state.get("content_scale", content.scale)  # as calibrated when the training began
-        self.resumed, self.saved, self.lost = True, self.done, len(self.sampler.lost)
-        tqdm.write(f"goes on after step {self.done} of {self.stage.steps}")
+        return began.go_on(edited | dict(asked), f"{self.name}_steps"), done, arrays, state
 
     def train(self) -> None:
         """Take the remaining steps; the folder is locked meanwhile.
@@ -105,29 +115,30 @@ class Run:
         batch, every, steps = self.config.batch, self.options, self.stage.steps
         # On a terminal the bar moves all the time; in a file, a line every ten seconds is enough.
         interval = 0.2 if sys.stderr.isatty() else 10.0
-        with locked(self.folder), stop_signals() as self.asked:
+        first = self.ranks.first
+        with locked(self.folder) if first else nullcontext(), stop_signals(first) as self.asked:
             self._open()
             if self.done == steps:  # it may have been killed between its last checkpoint and this
                 self.publish()
                 self._draw()
             with (
-                Log(self.log_file) as log,
+                Log(self.log_file if first else None) as log,
                 progress_bar(total=steps * batch, initial=self.done * batch, desc=self.name, unit="img",
-                             mininterval=interval, dynamic_ncols=True, disable=every.quiet) as bar,
+                             mininterval=interval, dynamic_ncols=True, disable=every.quiet or not first) as bar,
             ):  # fmt: skip
                 while self.done < steps:
                     numbers, waited = self.step()
-                    ends = self.done == steps
+                    ends, came = self.done == steps, max(self.ranks.all(self.asked()))
                     if ends or self.done % every.validate_every == 0:
                         numbers |= self.validate()
                     for warning in log.add(self.done, self.name, numbers, waited):
                         bar.write(f"warning at step {self.done}: {warning}", file=sys.stderr)
                     bar.set_postfix_str(log.line(), refresh=False)
                     bar.update(batch)
-                    if self.asked() or ends or self.done % every.save_every == 0 or len(self.sampler.lost) > self.lost:
+                    if came or ends or self.done % every.save_every == 0 or len(self.sampler.lost) > self.lost:
                         self.save()
-                    if self.asked() and not ends:
-                        raise Stopped(self.asked())
+                    if came and not ends:
+                        raise Stopped(came)
 
     def rehearse(self) -> str:
         """Take a few steps without saving; return an estimate of time and memory, and more (`rehearse`)."""
@@ -137,11 +148,15 @@ class Run:
         """Take one step; return its numbers, and the seconds spent on the batch."""
         numbers, waited = take_step(self.stage, self.sampler, self.config.batch, self.done + 1, self.saved)
         self.done += 1
+        if self.done % self.options.check_every == 0:
+            arrays, state = self._state()
+            fix = "go on with --resume; if it happens again, use machines of one kind, and one version of everything"
+            require_same(self.ranks, f"step {self.done} of stage {self.name}", lambda: arrays | state, fix)
         return numbers, waited
 
     def validate(self) -> dict[str, float]:
         """Evaluate the generator on the validation photos, if there are any, and write its output for them."""
-        if not self.validation.originals:
+        if not self.validation.originals or not self.ranks.first:
             return {}
         numbers, made = self.validation(self.stage, self.options.device)
         self.scores[self.done] = -numbers["content_validation"]
@@ -173,6 +188,10 @@ class Run:
 
         generator = published(self.stage)
         recalibrate(generator, lows())
+        if config.bn_batches:
+            self.ranks.average(buffer for _, buffer in generator.named_buffers())
+        if not self.ranks.first:
+            return
         about: dict[str, Any] = {"stage": self.name, "content": config.content, "extractor": self.extractor}
         save_model(self.folder / f"{self.name}.safetensors", generator, **about)
         if isinstance(self.stage, SRGANStage):
@@ -191,11 +210,20 @@ class Run:
             generator.start_as_nearest()
         network = {"channels": generator.width, "blocks": generator.depth, "tanh": generator.tanh, "eps": generator.eps}
         self.config = config = config.changed(network, "--init")
+        if config.batch % (size := self.ranks.size):
+            told, fix = f"a multiple of {size}, the number of ranks", f"--batch {-(-config.batch // size) * size}"
+            raise ConfigError("batch", expected=told, got=str(config.batch), fix=fix)
         photos, chosen, self.kept = options.photographs(config, kept)
         self.sampler = CropSampler(photos, config.crop, config.scale, rng)
+        self.sampler.agree = lambda lost: {name: why for part in self.ranks.all(lost) for name, why in part.items()}
+        fix = "give all ranks the same folder, on a file system that all machines share"
+        require_same(self.ranks, "the photographs", self.sampler.fingerprints if size > 1 else dict, fix)
         self.validation = Validation(chosen, config.scale)
-        originals = (self._crops(2).batch(config.batch)[1] for _ in range(config.calibrate))
+        other = self._crops(2)
+        crops = (other.batch(config.batch)[1] for _ in range(config.calibrate))
+        originals = (part for batch in crops for part in np.split(batch, size))  # no larger than in a step
         content = content_loss(config.content, options.vgg, originals, options.device)
+        self.sampler.part = self.ranks.rank, size  # from here on
         self.extractor = extractor(config.content, options.vgg)
         generator.to(options.device)
         if self.name == "srresnet":
@@ -203,26 +231,27 @@ class Run:
         else:
             discriminator = Discriminator(config.crop, config.d_channels, rng=rng).to(options.device)
             self.stage = SRGANStage(generator, discriminator, content, config)
+        self.stage.ranks = self.ranks
+
+    def _state(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return all that the next steps depend on."""
+        arrays, numbers = state_of(self.stage, self.sampler)
+        return arrays, numbers | {"content_scale": getattr(self.stage.loss.content, "scale", None)}
+
+    def _restore(self, arrays: Mapping[str, Array], state: Mapping[str, Any]) -> None:
+        restore(self.stage, self.sampler, arrays, state)
+        if isinstance(content := self.stage.loss.content, VGGContent):
+            content.scale = state.get("content_scale", content.scale)  # as calibrated when the training began
 
     def _crops(self, number: int) -> CropSampler:
         """Return another source of crops, independent of the training's, which depends only on the seed."""
-        rng = np.random.default_rng([self.config.seed, number])
-        crops = CropSampler(self.sampler.photos, self.config.crop, self.config.scale, rng)
-        crops.names = list(self.sampler.names)  # without the lost photographs
+        crops = copy.copy(self.sampler)  # without the lost photographs
+        crops.rng, crops.lost = np.random.default_rng([self.config.seed, number]), {}
         return crops
 
     def _require_same(self, state: Mapping[str, Any]) -> None:
         """Refuse other photographs or features: they would change the training without any sign."""
-        began, now, lost = state["photos"], self.sampler.fingerprints(), state.get("lost", {})
-        if isinstance(began, str):  # version 0.1 stored a checksum of names and sizes
-            sizes = sorted((name, (height, width, 3)) for name, (height, width, _) in now.items())
-            same = hashlib.sha256(repr(sizes).encode()).hexdigest() == began
-            changed = [] if same else ["other names or sizes"]
-        else:
-            changed = [f"{name} is gone" for name in began if name not in now]
-            changed += [f"{name} is another picture" for name in now if now[name] != tuple(began.get(name, now[name]))]
-            changed += [f"{name} is new" for name in now if name not in began and name not in lost]
-            self.sampler.names, self.sampler.lost = list(began), dict(lost)
+        changed = changed_photos(self.sampler, state)
         told, fix = "the photographs", "put them back; give the same --data and --validation"
         if not changed and state["extractor"] != self.extractor:
             told, changed = f"the extractor {state['extractor']}", [self.extractor or "none"]
@@ -233,17 +262,18 @@ class Run:
 
     def _open(self) -> None:
         """Prepare the folder: remove leftovers of a killed process, write the settings and the first checkpoint."""
-        self.checkpoints.clean()
-        for path in self.folder.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
-        if not self.resumed and (steps := self.checkpoints.steps()):
-            told, got = f"a folder without a training of stage {self.name}", f"checkpoints up to step {steps[-1]}"
-            fix = "go on with it by --resume, or give another folder"
-            raise ConfigError(f"train --out {self.folder}", expected=told, got=got, fix=fix)
-        write_config(self.settings_file, self.config)
+        if self.ranks.first:
+            self.checkpoints.clean()
+            for path in self.folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
+            if not self.resumed and (steps := self.checkpoints.steps()):
+                told, got = f"a folder without a training of stage {self.name}", f"checkpoints up to step {steps[-1]}"
+                fix = "go on with it by --resume, or give another folder"
+                raise ConfigError(f"train --out {self.folder}", expected=told, got=got, fix=fix)
+            write_config(self.settings_file, self.config)
         if not self.resumed:
             self._checkpoint()  # it contains the weights of --init, so that a training killed early can resume
-        if self.log_file.is_file():  # keep the lines up to the checkpoint; the later steps are taken again
+        if self.ranks.first and self.log_file.is_file():  # keep what the checkpoint has; the later steps come again
             lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
             with replacing(self.log_file) as temporary:
                 temporary.write_text("".join(lines[: self.done]), encoding="utf-8")
@@ -253,15 +283,18 @@ class Run:
         for name, why in list(self.sampler.lost.items())[self.lost :]:
             tqdm.write(f"warning: {name} is left out from now on: {why}", file=sys.stderr)
         self.lost = len(self.sampler.lost)
-        arrays, numbers = state_of(self.stage, self.sampler)
+        if not self.ranks.first:
+            return
+        arrays, numbers = self._state()
         numbers |= {"config": asdict(self.config), "versions": {"minisrgan": __version__, "numpy": np.__version__}}
         numbers |= {"photos": self.sampler.fingerprints(), "lost": self.sampler.lost, "validation": self.kept}
-        numbers |= {"extractor": self.extractor, "content_scale": getattr(self.stage.loss.content, "scale", None)}
+        numbers |= {"extractor": self.extractor, "ranks": self.ranks.size}
         self.checkpoints.save(self.done, arrays, numbers, self.scores.get(self.done))
         self.saved = self.done
 
     def _draw(self) -> None:
         try:
-            self.draw(self)
+            if self.ranks.first:
+                self.draw(self)
         except Exception as error:  # a figure that cannot be drawn must not end the training
             tqdm.write(f"no figures: {type(error).__name__}: {error}", file=sys.stderr)

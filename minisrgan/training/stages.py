@@ -15,6 +15,7 @@ from minisrgan.models import Discriminator, Generator
 from minisrgan.nn import Module
 from minisrgan.optim import EMA, Adam, piecewise
 from minisrgan.training.config import Config
+from minisrgan.training.parallel import ALONE, Ranks, found
 from minisrgan.training.repeat import repeatable
 from minisrgan.training.watch import measured
 
@@ -29,6 +30,7 @@ class SRResNetStage:
     """
 
     name = "srresnet"
+    ranks: Ranks = ALONE
     balance: AdversarialBalance | None = None
 
     def __init__(self, generator: Generator, content: Content, config: Config) -> None:
@@ -68,6 +70,7 @@ class SRGANStage:
     """
 
     name = "srgan"
+    ranks: Ranks = ALONE
 
     def __init__(self, generator: Generator, discriminator: Discriminator, content: Content, config: Config) -> None:
         self.generator, self.discriminator = generator, discriminator
@@ -107,6 +110,7 @@ class SRGANStage:
             return generated, real_logits, fake_logits, d_loss
 
         generated, real_logits, fake_logits, d_loss = repeatable(judge, low, generator, discriminator)
+        self.ranks.average(found(discriminator, self.modules()))
         self.d_optimizer.lr = self.d_lr(step)
         self.d_optimizer.step()
         judged = {"d_loss": d_loss, "d_real": real_logits, "d_fake": fake_logits}
@@ -120,7 +124,7 @@ class SRGANStage:
 
         terms, gradients = repeatable(compare, low, discriminator)
         if self.balance:
-            weight = self.balance.weight(gradients["content"], gradients["adversarial"])
+            weight = self.balance.weight(gradients["content"], gradients["adversarial"], self.ranks.average)
             for part in terms, gradients:
                 part["adversarial"] = part["adversarial"] * weight
             judged["adversarial_weight"] = weight
@@ -154,6 +158,7 @@ def _descend(stage: Stage, generated: Tensor, gradients: Terms, optimizer: Adam,
     """Let the generator follow the sum of the gradients at its output."""
     optimizer.zero_grad()
     generated.backward(reduce(add, gradients.values()))
+    stage.ranks.average(found(stage.generator, stage.modules()))
     optimizer.lr = lr
     optimizer.step()
     if stage.average:

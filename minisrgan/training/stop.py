@@ -17,11 +17,11 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def stop_signals() -> Iterator[Callable[[], int]]:
+def stop_signals(tell: bool = True) -> Iterator[Callable[[], int]]:
     """Catch SIGINT and SIGTERM during the block; yield a function that returns the number of the signal, or 0.
 
-    The first signal prints a line on stderr. A second one ends the block with a KeyboardInterrupt. Outside the main
-    thread signals cannot be handled, and nothing is changed.
+    The first signal prints a line on stderr if ``tell`` is true. A second one ends the block with a KeyboardInterrupt.
+    Outside the main thread signals cannot be handled, and nothing is changed.
 
     >>> with stop_signals() as asked:
     ...     signal.raise_signal(signal.SIGINT); asked()
@@ -33,8 +33,8 @@ def stop_signals() -> Iterator[Callable[[], int]]:
         if came:
             raise KeyboardInterrupt
         came.append(number)
-        # Not with print: the signal may have interrupted another print.
-        os.write(2, b"\nstopping: this step is finished and saved first; once more stops at once\n")
+        if tell:  # not with print: the signal may have interrupted another print
+            os.write(2, b"\nstopping: this step is finished and saved first; once more stops at once\n")
 
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM) if main}

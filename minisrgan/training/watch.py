@@ -55,6 +55,23 @@ def measured(
     return numbers | {name: math.sqrt(numbers[name]) for name in squares}
 
 
+def pooled(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the numbers of a whole batch from those of its equal parts, one for each rank.
+
+    Formula  losses and probabilities are means over images: the mean of the parts'
+             grad_NAME = sqrt(mean of the squares / ranks), as a term of n ranks' images has 1/n of each part's gradient
+             grad and d_grad are equal on all ranks; contrast is the mean of the parts'
+
+    >>> pooled([{"loss": 1.0, "grad_content": 3.0}, {"loss": 2.0, "grad_content": 4.0}])    # sqrt(3^2 + 4^2) / 2
+    {'loss': 1.5, 'grad_content': 2.5}
+    """
+    if len(each) == 1:
+        return dict(each[0])
+    columns = {name: [numbers[name] for numbers in each] for name in each[0]}
+    return {name: math.hypot(*column) / len(each) if name.startswith("grad_") else sum(column) / len(each)
+            for name, column in columns.items()}  # fmt: skip
+
+
 def plain_words(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return what was wrong in all of the last steps: a short name -> its meaning, and what to try.
 

@@ -43,6 +43,7 @@ OPTIM = "optim.test_optim::"
 STEP = "test_srgan_step::"
 LOSSES = "losses.test_losses::"
 STAGES = "training.test_stages::"
+RANKS = "training.test_parallel::"
 TEXTURE = "images.test_texture::"
 
 AUTOGRAD = [
@@ -935,6 +936,48 @@ TRAINING = [
         "SRGANStage.step", "self.loss(generated, high, discriminator(generated))",
         "self.loss(generated, high, fake_logits.detach())",
         STAGES + "test_a_step_of_srgan_by_hand",
+    ),
+    Fault(
+        "the ranks' gradients are summed, not averaged",
+        "MPIRanks.average", "parts.reshape(self.size, -1).sum(axis=0) / self.size",
+        "parts.reshape(self.size, -1).sum(axis=0)",
+        RANKS + "test_the_averaged_gradient_is_that_of_the_whole_batch",
+    ),
+    Fault(
+        "the sum over the ranks begins with the last one",
+        "MPIRanks.average", "parts.reshape(self.size, -1).sum(axis=0)",
+        "parts.reshape(self.size, -1)[::-1].sum(axis=0)",
+        RANKS + "test_sums_are_in_the_order_of_the_ranks",
+    ),
+    Fault(
+        "D's gradients are averaged after the step that they are for",
+        "SRGANStage.step",
+        "self.ranks.average(found(discriminator, self.modules())); self.d_optimizer.lr = self.d_lr(step); "
+        "self.d_optimizer.step()",
+        "self.d_optimizer.lr = self.d_lr(step); self.d_optimizer.step(); "
+        "self.ranks.average(found(discriminator, self.modules()))",
+        RANKS + "test_two_ranks_hold_equal_bits_after_every_step",
+    ),
+    Fault(
+        "every rank keeps its own running statistics",
+        "parallel.found", "yield from (buffer for _, buffer in module.named_buffers())", "yield from ()",
+        RANKS + "test_two_ranks_hold_equal_bits_after_every_step",
+    ),
+    Fault(
+        "each rank balances the losses by its own images",
+        "SRGANStage.step", "self.balance.weight(_1, _2, self.ranks.average)", "self.balance.weight(_1, _2)",
+        RANKS + "test_two_ranks_hold_equal_bits_after_every_step",
+    ),
+    Fault(
+        "a rank takes the part of the one after it",
+        "CropSampler.batch", "slice(size * k // n, size * (k + 1) // n)",
+        "slice(size * ((k + 1) % n) // n, size * ((k + 1) % n + 1) // n)",
+        RANKS + "test_the_parts_of_a_batch_are_the_batch",
+    ),
+    Fault(
+        "the norm of the whole gradient is the mean of the parts' norms",
+        "pooled", "math.hypot(*column)", "sum(column)",
+        RANKS + "test_the_log_has_the_numbers_of_the_whole_batch",
     ),
 ]  # fmt: skip
 

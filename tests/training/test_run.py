@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from minisrgan.backend import Array
 from minisrgan.errors import CheckpointError, ConfigError, DataError
 from minisrgan.images import write_image
+from minisrgan.losses import MSEContent
 from minisrgan.models import Generator
 from minisrgan.training import PRESETS, Config, Options, Run, Stopped, read_config, write_config
 from minisrgan.weights import load_generator
@@ -284,3 +285,18 @@ def test_a_figure_that_cannot_be_drawn_ends_no_training(
     run.train()
     assert run.done == 4
     assert "no figures: RuntimeError: glyph" in capsys.readouterr().err
+
+
+def test_every_batch_for_the_calibration_is_another(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four times the same batch would look like four, and the scale would depend on the photographs in one of them."""
+    seen: list[Array] = []
+
+    def content_loss(kind: str, vgg: object, calibrate_on: Iterable[Array], device: str) -> MSEContent:
+        seen.extend(calibrate_on)
+        return MSEContent()
+
+    monkeypatch.setattr("minisrgan.training.run.content_loss", content_loss)
+    started(photos, tmp_path / "run", replace(TINY, calibrate=3))
+    assert len({batch.tobytes() for batch in seen}) == len(seen) == 3
