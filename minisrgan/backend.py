@@ -4,8 +4,6 @@ A device is a property of an array, not a global setting: `array_module` asks an
 that computes writes ``xp.exp(x)`` for both. CuPy is imported only when a CUDA device is requested.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

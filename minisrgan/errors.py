@@ -11,8 +11,6 @@ Where an error passes through modules on its way up, each puts its own name in f
 (see `minisrgan.nn.Module.__call__`), which is how an operation that knows nothing of modules can name one.
 """
 
-from __future__ import annotations
-
 import os
 import textwrap
 from collections.abc import Iterator

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,16 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """Parse a file, once for all tests."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports_of(path: Path) -> Iterator[str]:
     """Walk over the full names of all that a file imports, inside functions too."""
     package = ("minisrgan", *path.relative_to(PACKAGE).parts[:-1])
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -345,7 +352,7 @@ def test_only_the_bases_are_abstract():
     raised = [
         name_of(path)
         for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Name) and node.id == "NotImplementedError"
     ]
     assert raised == ["autograd/function.py", "nn/module.py", "optim/optimizer.py"]
@@ -354,7 +361,7 @@ def test_only_the_bases_are_abstract():
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_every_public_name_has_a_docstring(path: Path):
     """A name without one is learned by reading its code, by everybody, every time."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     missing = [] if ast.get_docstring(tree) else [f"{name_of(path)} itself"]
     for owner in (node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef)):
         for node in owner.body:

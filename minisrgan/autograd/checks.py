@@ -4,8 +4,6 @@
 advice, stand here, so that those files read like the algorithm that they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +31,8 @@ def require_like(error: type[MinisrganError], what: str, given: Any, like: Any, 
         raise error(what, expected=expected, got=f"{given.shape}, {given.dtype}", fix=fix)
 
 
-def require_gradients(node: Any, parts: Sequence[Any], dtype: Any) -> None:
-    """Ask for what the ``backward`` of a node must return: for each input a Tensor of its shape, or None."""
+def require_gradients(node: Any, parts: Sequence[Any], dtype: Any, finite: bool) -> None:
+    """Ask for what the ``backward`` of a node must return: for each input a Tensor of its shape, finite, or None."""
     what = f"backward of {node.name}"
     if len(parts) != len(node.parents):
         expected = f"{len(node.parents)} gradients, one for each input"
@@ -52,6 +50,8 @@ def require_gradients(node: Any, parts: Sequence[Any], dtype: Any) -> None:
             expected = f"for input {position}, a gradient of its shape {shape}, {dtype}"
             fix = "sum the gradient over the axes along which the input was broadcast"
             raise GradientError(what, expected=expected, got=f"{array.shape}, {array.dtype}", fix=fix)
+        if finite and parent is not None:
+            check_finite(array, what, f"a finite gradient of input {position}", node.line or "unknown")
 
 
 def mixture(op: str, named: Sequence[tuple[str, Any]]) -> MinisrganError:

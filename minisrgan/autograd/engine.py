@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from minisrgan.autograd import checks, modes
 from minisrgan.autograd.function import Function
+from minisrgan.autograd.function import vertex_of as vertex_of
 from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.tensor import Operand, Tensor
 from minisrgan.backend import array_module, as_number
@@ -21,31 +22,20 @@ from minisrgan.errors import GradientError, NonFiniteError, ShapeError
 
 Vertex: TypeAlias = Function | Tensor  # a node, or a leaf
 Table: TypeAlias = dict[int, tuple[Tensor, bool]]  # by id of a vertex: its gradient so far, and whether it is owned
-Tensors: TypeAlias = Sequence[Tensor]
-Vertices: TypeAlias = Sequence[Vertex]
 
 
 def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, retain_graph: bool | None) -> None:
     """Add the gradient of every leaf, and of what retains its own, to its `.grad`; see `Tensor.backward`."""
     for vertex, grad, owned in propagate([root], [grad_output], None, create_graph, retain_graph):
         tensor = vertex if isinstance(vertex, Tensor) else vertex.keeper() if vertex.keeper else None
-        if tensor is None:
-            continue
-        if tensor.grad is None:
-            tensor.grad = _own(grad, owned)
-        elif create_graph or tensor.grad.requires_grad:
-            tensor.grad = tensor.grad + grad
-        else:
-            tensor.grad.data += grad.data
+        if tensor is not None:
+            tensor.grad = _own(grad, owned) if tensor.grad is None else tensor.grad + grad
 
 
 def grad(
-    outputs: Tensor | Tensors,
-    inputs: Tensor | Tensors,
-    grad_outputs: Any = None,
-    create_graph: bool = False,
-    retain_graph: bool | None = None,
-) -> tuple[Tensor, ...]:
+    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor], grad_outputs: Any = None,
+    create_graph: bool = False, retain_graph: bool | None = None,
+) -> tuple[Tensor, ...]:  # fmt: skip
     """Return dL/dx for each of the inputs, leaving every `.grad` as it is.
 
     outputs       a tensor or several, whose gradients add up
@@ -68,9 +58,8 @@ def grad(
     if len(seeds) != len(roots):
         raise ShapeError("grad", expected=f"{len(roots)} grad_outputs", got=str(len(seeds)), fix="give one each")
     vertices = [vertex_of(x) for x in targets]
-    found: dict[int, Tensor] = {}
-    for vertex, gradient, owned in propagate(roots, seeds, vertices, create_graph, retain_graph):
-        found[id(vertex)] = _own(gradient, owned)
+    results = propagate(roots, seeds, vertices, create_graph, retain_graph)
+    found = {id(vertex): _own(gradient, owned) for vertex, gradient, owned in results}
     for position, vertex in enumerate(vertices):
         if id(vertex) not in found:
             raise checks.no_path(position)
@@ -78,8 +67,9 @@ def grad(
 
 
 def propagate(
-    roots: Tensors, seeds: Sequence[Any], targets: Vertices | None, create_graph: bool, retain_graph: bool | None
-) -> list[tuple[Vertex, Tensor, bool]]:
+    roots: Sequence[Tensor], seeds: Sequence[Any], targets: Sequence[Vertex] | None,
+    create_graph: bool, retain_graph: bool | None,
+) -> list[tuple[Vertex, Tensor, bool]]:  # fmt: skip
     """Return (vertex, gradient, owned) of every target or, where targets is None, of leaves and what retains its own.
 
     The table holds, for each vertex reached, its gradient so far and whether the engine owns that array. The first
@@ -129,7 +119,7 @@ def propagate(
     return results
 
 
-def topological_order(roots: Vertices) -> list[Vertex]:
+def topological_order(roots: Sequence[Vertex]) -> list[Vertex]:
     """List every vertex that the roots were computed from, each after all of its own parents."""
     order: list[Vertex] = []
     seen: set[int] = set()
@@ -145,7 +135,7 @@ def topological_order(roots: Vertices) -> list[Vertex]:
     return order
 
 
-def _leading_to(order: Vertices, wanted: set[int] | None) -> set[int]:
+def _leading_to(order: Sequence[Vertex], wanted: set[int] | None) -> set[int]:
     """Return the ids of the vertices through which a wanted one (any leaf where wanted is None) is reached."""
     if wanted is None:
         wanted = {id(vertex) for vertex in order if isinstance(vertex, Tensor)}
@@ -168,11 +158,7 @@ def gradients_of(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Te
             error.what = f"backward of {node.name}, in its {error.what}"
             error.fix = f"look at the inputs of this line: {node.line or 'unknown'}"
             raise
-    checks.require_gradients(node, parts, grad_y.dtype)
-    for position, (part, parent) in enumerate(zip(parts, node.parents, strict=True)):
-        if modes.is_anomaly_enabled() and part is not None and parent is not None:
-            expected = f"a finite gradient of input {position}"
-            checks.check_finite(part.data, f"backward of {node.name}", expected, node.line or "unknown")
+    checks.require_gradients(node, parts, grad_y.dtype, finite=modes.is_anomaly_enabled())
     # A leaf that was saved and is returned as a gradient must not become the .grad of itself or of another.
     return tuple(part * 1.0 if part is not None and part.requires_grad and part.is_leaf else part for part in parts)
 
@@ -219,11 +205,6 @@ def _after(replaced: Tensor | None, gradient: Tensor) -> Tensor:
     fix = "return None to leave the gradient as it is"
     checks.require_like(GradientError, "a hook", replaced, gradient, "a gradient like the one it was given,", fix)
     return replaced
-
-
-def vertex_of(tensor: Tensor) -> Vertex:
-    """Return the node that made a tensor, or a leaf itself."""
-    return tensor if tensor._node is None else tensor._node
 
 
 def _parents(vertex: Vertex) -> list[Vertex]:

@@ -15,8 +15,6 @@ has no cycle and disappears with the last Tensor that needs it. What was saved i
 changed in place since, by an optimizer, `load_state_dict` or ``x -= ...``, the backward pass raises an error.
 """
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import re
@@ -31,7 +29,7 @@ from minisrgan.autograd.modes import calling_line, is_anomaly_enabled, is_grad_e
 from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.protocols import how_to_wrap
 from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor, tick, version_of
-from minisrgan.backend import Array, device_of, is_array, to_numpy
+from minisrgan.backend import Array, as_number, device_of, is_array, to_numpy
 from minisrgan.errors import DTypeError, GradientError
 
 Gradients: TypeAlias = Tensor | tuple[Tensor | None, ...] | None
@@ -189,10 +187,7 @@ class Function:
 
         y = Tensor(data)
         if any(node.needs_grad):
-            node.parents = tuple(
-                (v if v._node is None else v._node) if isinstance(v, Tensor) and v.requires_grad else None
-                for v in given
-            )
+            node.parents = tuple(vertex_of(v) if isinstance(v, Tensor) and v.requires_grad else None for v in given)
             output: _Saved = (data, _OUTPUT, False, "")
             node._saved = [output if kept[1] == _OUTPUT or kept[0] is result else kept for kept in node._saved]
             node.time = tick()
@@ -205,8 +200,7 @@ class Function:
         """Take a Tensor or an array as it is, and a number as a Python number, which changes no dtype."""
         if isinstance(value, Tensor):
             return value
-        if isinstance(value, np.generic):
-            value = value.item()
+        value = as_number(value)
         if isinstance(value, int | float):
             return value
         if is_array(value):
@@ -219,6 +213,11 @@ class Function:
         """Return the name of an input, for messages."""
         names = [name for name in inspect.signature(cls.forward).parameters if name != "self"]
         return names[min(position, len(names) - 1)]
+
+
+def vertex_of(tensor: Tensor) -> Function | Tensor:
+    """Return the node that made a tensor, or a leaf itself."""
+    return tensor if tensor._node is None else tensor._node
 
 
 def _checksum(value: Any) -> int:

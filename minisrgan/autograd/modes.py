@@ -1,7 +1,5 @@
 """Modes of the engine, each a context variable: recording on or off, and the hunt for the first bad number."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import os

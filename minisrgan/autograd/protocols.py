@@ -3,8 +3,6 @@
 The engine needs none of this; it is here so that a line which looks right is right, or says what to write instead.
 """
 
-from __future__ import annotations
-
 import contextlib
 import operator
 from collections.abc import Callable, Iterator

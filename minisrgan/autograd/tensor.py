@@ -125,11 +125,6 @@ class Tensor(Protocols):
         self._array = floats(array)
 
     @property
-    def version(self) -> int:
-        """A number that grows whenever the array is changed in place; nodes that saved it before must not use it."""
-        return version_of(self._array)
-
-    @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
         return tuple(self._array.shape)

@@ -7,8 +7,6 @@ the slider and the two sides.
 example: minisrgan compare portrait.jpg --from-original --model srgan.safetensors --out page.html
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 from typing import Any

@@ -13,8 +13,6 @@ docs/measures.md. A photo that cannot be measured is reported and left out of th
 example: minisrgan evaluate Set5 --model runs/first/srgan.safetensors --figure strips.png
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import math

@@ -1,7 +1,5 @@
 """The command `minisrgan`: parses the command line, runs a command, and reports errors without a traceback."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import os

@@ -1,7 +1,5 @@
 """Fold batch norm into the convolution before it: in evaluation mode it is an affine function of each channel."""
 
-from __future__ import annotations
-
 import copy
 
 from minisrgan.models import Generator

@@ -1,7 +1,5 @@
 """The benchmark sets of the SRGAN paper: fingerprints to recognise them, and the paper's results."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 

@@ -3,8 +3,6 @@
 Two of them need files that are not part of the package; without these files they are left out.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Two ways to better results without more training: averaging eight views, and blending two networks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """Upscale a photograph of any kind: grey, 16 bits, with transparency, and by any factor."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Divide an image into tiles: the division that computes the fewest pixels, and the margins of a tile."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 Part: TypeAlias = tuple[slice, slice]  # rows and columns of an image

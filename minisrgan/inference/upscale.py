@@ -1,7 +1,5 @@
 """Upscale a photograph with the generator, as a whole or in tiles without visible seams."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from contextlib import ExitStack

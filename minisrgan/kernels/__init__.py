@@ -4,8 +4,6 @@ Every function takes and returns plain arrays. The table below lists them all. E
 NumPy, whose docstring explains it; its twin for arrays of CuPy has the same name and signature in `kernels.cuda`.
 """
 
-from __future__ import annotations
-
 import functools
 import sys
 from collections.abc import Callable

@@ -5,8 +5,6 @@ reads grad_y and x (or y) and writes grad_x, where the formula written out array
 much.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from minisrgan.backend import Array

@@ -4,8 +4,6 @@ Elementwise kernels walk over `Rows` by `map_blocks`. Convolutions cut their out
 it in `scratch` memory; `patch` is the part of the input under a block, with zeros around it where it leaves the image.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 from collections.abc import Callable, Hashable, Sequence

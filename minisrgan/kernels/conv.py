@@ -4,8 +4,6 @@ All of them compute the same sums in another order; `minisrgan.backend.algorithm
 notebooks can compare them.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -13,8 +13,6 @@ Arithmetic of each function: N*Ho*Wo*kh*kw*C*O multiply-adds. Bytes moved: the c
 cache; input, weight and output once each in memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

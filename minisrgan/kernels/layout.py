@@ -1,7 +1,5 @@
 """Pixel shuffle and its inverse, each one strided copy. Arithmetic: none. Bytes moved: input and output once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

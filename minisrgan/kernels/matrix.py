@@ -6,8 +6,6 @@ call outside would wake the threads of BLAS itself, which go on spinning for a w
 Arithmetic: 2*n*m*k operations. Bytes moved: each operand once where it fits the cache.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ Bytes moved: parameter, gradient and two running means are read once, all but th
 by array the same formula would go through memory a dozen times.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

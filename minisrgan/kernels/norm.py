@@ -9,8 +9,6 @@ That is one operation less for each value, but loses digits: both terms of x*sca
 channel of constants, whose scale is 1/sqrt(eps), nothing else is left.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from minisrgan.backend import Array

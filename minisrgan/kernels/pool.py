@@ -3,8 +3,6 @@
 Arithmetic: size*size comparisons a window. Bytes moved: input and output once each, image by image.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

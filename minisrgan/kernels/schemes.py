@@ -1,7 +1,5 @@
 """The matrices of Winograd's convolution for each stride and size; what they are for is told in `winograd`."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 

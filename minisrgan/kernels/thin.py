@@ -13,8 +13,6 @@ Arithmetic: N*H*W*kh*kw*C*O multiply-adds in one product, and N*H*W*kh*kw*O addi
 once, the products are written and read once in cache, in blocks of about a workspace.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

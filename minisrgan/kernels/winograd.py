@@ -35,8 +35,6 @@ Accuracy: interpolation at 2 and -2 multiplies by up to 8. Measured against floa
 Source: Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308, sec. 4.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,14 +1,12 @@
 """The perceptual loss: content, adversarial and, for one variant, smoothness, each with its weight."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.losses.adversarial import generator_loss
-from minisrgan.losses.pixels import consistency_loss, grid_penalty
+from minisrgan.losses.content import consistency_loss, grid_penalty
 
 
 @dataclass

@@ -27,6 +27,8 @@ class Discriminator(Module):
     (2, 1)
     """
 
+    description = "crop {0.crop}, {0.width} channels"
+
     def __init__(self, crop: int = 96, channels: int = 64, *, rng: np.random.Generator | None = None) -> None:
         if crop < 16:
             expected, fix = "crop >= 16: it is halved four times", "use a larger crop"
@@ -52,7 +54,3 @@ class Discriminator(Module):
             fix = f"build it with Discriminator(crop={images.shape[1]}), or cut other crops"
             raise ShapeError("Discriminator", expected=expected, got=str(images.shape), fix=fix)
         return self.head(self.features(images))
-
-    def describe(self) -> str:
-        """Return the settings."""
-        return f"crop {self.crop}, {self.width} channels"

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from minisrgan import ops
-from minisrgan.autograd import Tensor, mark_changed
+from minisrgan.autograd import Tensor, no_grad
 from minisrgan.errors import ArgumentError
 from minisrgan.nn import BatchNorm2d, Conv2d, Module, Parameter, PixelShuffle, PReLU, Sequential, icnr
 from minisrgan.ops.checks import require_channels, require_images
@@ -16,12 +16,12 @@ from minisrgan.ops.checks import require_channels, require_images
 class ResidualBlock(Module):
     """Two 3x3 convolutions with batch norm, whose result is added to the input: y = x + f(x)."""
 
-    def __init__(self, channels: int, rng: np.random.Generator) -> None:
+    def __init__(self, channels: int, rng: np.random.Generator, eps: float = 1e-5) -> None:
         self.conv1 = Conv2d(channels, channels, 3, padding=1, rng=rng)
-        self.bn1 = BatchNorm2d(channels)
+        self.bn1 = BatchNorm2d(channels, eps=eps)
         self.prelu = PReLU(channels)
         self.conv2 = Conv2d(channels, channels, 3, padding=1, rng=rng)
-        self.bn2 = BatchNorm2d(channels)
+        self.bn2 = BatchNorm2d(channels, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, H, W, C) to the same shape."""
@@ -65,30 +65,23 @@ class Generator(Module):
     (1, 10, 14, 3)
     """
 
+    description = "x{0.scale}, {0.width} channels, {0.depth} blocks"
+
     def __init__(
-        self,
-        scale: int = 4,
-        channels: int = 64,
-        blocks: int = 16,
-        *,
-        tanh: bool = False,
-        eps: float = 1e-5,
-        rng: np.random.Generator | None = None,
-    ) -> None:
+        self, scale: int = 4, channels: int = 64, blocks: int = 16, *,
+        tanh: bool = False, eps: float = 1e-5, rng: np.random.Generator | None = None,
+    ) -> None:  # fmt: skip
         if scale not in (2, 4, 8):
             raise ArgumentError("Generator", expected="scale 2, 4 or 8", got=repr(scale), fix="choose one of these")
         rng = rng or np.random.default_rng(0)
         self.scale, self.width, self.depth, self.tanh, self.eps = scale, channels, blocks, tanh, eps
         self.conv_first = Conv2d(3, channels, 9, padding=4, rng=rng)
         self.prelu_first = PReLU(channels)
-        self.blocks = Sequential(*(ResidualBlock(channels, rng) for _ in range(blocks)))
+        self.blocks = Sequential(*(ResidualBlock(channels, rng, eps) for _ in range(blocks)))
         self.conv_middle = Conv2d(channels, channels, 3, padding=1, rng=rng)
-        self.bn_middle = BatchNorm2d(channels)
+        self.bn_middle = BatchNorm2d(channels, eps=eps)
         self.upsample = Sequential(*(Upsample(channels, rng) for _ in range(scale.bit_length() - 1)))
         self.conv_last = Conv2d(channels, 3, 9, padding=4, rng=rng)
-        for _, module in self.named_modules():
-            if isinstance(module, BatchNorm2d):
-                module.eps = eps
 
     def forward(self, low: Tensor) -> Tensor:
         """Enlarge a batch."""
@@ -106,6 +99,7 @@ class Generator(Module):
         high = self.conv_last(self.upsample(maps))
         return ops.tanh(high) if self.tanh else high
 
+    @no_grad
     def start_as_nearest(self) -> Self:
         """Set the first weights so that the untrained generator repeats every pixel, and return it.
 
@@ -121,25 +115,19 @@ class Generator(Module):
         True
         """
         rgb = range(3)
-        for block in self.blocks:
-            assert isinstance(block, ResidualBlock)
-            block.bn2.weight.data.fill(0)
-        self.bn_middle.weight.data.fill(0)
-        first, last = self.conv_first.weight.data, self.conv_last.weight.data
-        first[..., :3] = 0
-        first[4, 4, rgb, rgb] = 1
+        first, last = self.conv_first, self.conv_last
+        first.weight[..., :3] = 0
+        first.weight[4, 4, rgb, rgb] = 1
+        for norm in [self.bn_middle, *(block.bn2 for block in self.blocks)]:
+            norm.weight[...] = 0
         for stage in self.upsample:
-            assert isinstance(stage, Upsample)
-            weight = stage.conv.weight.data
-            weight[..., :12] = 0
+            stage.conv.weight[..., :12] = 0
             for c in rgb:
-                weight[1, 1, c, 4 * c : 4 * c + 4] = 1
-        last.fill(0)
-        last[4, 4, rgb, rgb] = 2
-        assert self.conv_last.bias is not None
-        self.conv_last.bias.data.fill(-1)
-        for parameter in self.parameters():
-            mark_changed(parameter.data)
+                stage.conv.weight[1, 1, c, 4 * c : 4 * c + 4] = 1
+        last.weight[...] = 0
+        last.weight[4, 4, rgb, rgb] = 2
+        assert last.bias is not None
+        last.bias[...] = -1
         return self
 
     @property
@@ -151,7 +139,3 @@ class Generator(Module):
         """
         doublings = len(self.upsample)
         return 4 + 2 * self.depth + 1 + sum(0.5**k for k in range(doublings)) + 4 / self.scale
-
-    def describe(self) -> str:
-        """Return the settings."""
-        return f"x{self.scale}, {self.width} channels, {self.depth} blocks"

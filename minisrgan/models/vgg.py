@@ -5,8 +5,6 @@ phi_{i,j} is the output of the j-th convolution, after its ReLU, before the i-th
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 
 from minisrgan.autograd import Tensor
@@ -24,16 +22,6 @@ CONVENTIONS = {
 }
 
 
-def _blocks_up_to(phi: str) -> list[list[str]]:
-    """Name the convolutions up to phi_{i,j}, block by block; a pool stands between two blocks."""
-    known = [f"{i},{j}" for i, (_, count) in enumerate(_BLOCKS, 1) for j in range(1, count + 1)]
-    if phi not in known:
-        raise ArgumentError("VGG19", expected=f"phi as one of {' '.join(known)}", got=repr(phi), fix="choose one")
-    block, conv = map(int, phi.split(","))
-    counts = [*(count for _, count in _BLOCKS[: block - 1]), conv]
-    return [[f"block{i}_conv{j}" for j in range(1, count + 1)] for i, count in enumerate(counts, 1)]
-
-
 class VGG19(Module):
     """The convolutions of VGG19 up to phi_{i,j}.
 
@@ -48,8 +36,12 @@ class VGG19(Module):
     (1, 4, 4, 128)
     """
 
+    description = "phi {0.phi}, {0.convention} input"
+
     def __init__(self, phi: str = "5,4", convention: str = "caffe", *, rng: np.random.Generator | None = None) -> None:
-        self.blocks = _blocks_up_to(phi)
+        known = [f"{i},{j}" for i, (_, count) in enumerate(_BLOCKS, 1) for j in range(1, count + 1)]
+        if phi not in known:
+            raise ArgumentError("VGG19", expected=f"phi as one of {' '.join(known)}", got=repr(phi), fix="choose one")
         if convention not in CONVENTIONS:
             choices = "; ".join(f"{name}: {text}" for name, text in CONVENTIONS.items())
             raise ArgumentError("VGG19", expected=choices, got=repr(convention), fix="ask where the weights came from")
@@ -57,40 +49,23 @@ class VGG19(Module):
         self.phi, self.convention = phi, convention
         self.relu = ReLU()
         self.pool = MaxPool2d(2)
+        self.places = [(int(place[0]), int(place[2])) for place in known[: known.index(phi) + 1]]  # (1, 1) ... (i, j)
         inputs = 3
-        for block, (outputs, _) in zip(self.blocks, _BLOCKS, strict=False):
-            for name in block:
-                setattr(self, name, Conv2d(inputs, outputs, 3, padding=1, rng=rng))
-                inputs = outputs
+        for block, number in self.places:
+            outputs, _ = _BLOCKS[block - 1]
+            setattr(self, f"block{block}_conv{number}", Conv2d(inputs, outputs, 3, padding=1, rng=rng))
+            inputs = outputs
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the feature map phi_{i,j} of a batch."""
         require_images("VGG19", images)
         require_channels("VGG19", images, 3, "photographs are RGB")
         x = self.prepare(images)
-        for number, block in enumerate(self.blocks):
-            if number:
+        for block, number in self.places:
+            if number == 1 < block:
                 x = self.pool(x)
-            for name in block:
-                x = self.relu(getattr(self, name)(x))
+            x = self.relu(getattr(self, f"block{block}_conv{number}")(x))
         return x
-
-    def features(self, phi: str) -> VGG19:
-        """Return the part of this network up to an earlier phi_{i,j}; it shares the weights.
-
-        >>> VGG19("2,2").features("1,2").phi
-        '1,2'
-        """
-        part = copy.copy(self)
-        part.phi, part.blocks = phi, _blocks_up_to(phi)
-        vars(part).pop("_forward_hooks", None)
-        kept = {name for block in part.blocks for name in block}
-        if not kept <= vars(self).keys():
-            expected, fix = f"phi up to {self.phi}, where this network ends", "build or load a longer one"
-            raise ArgumentError("VGG19.features", expected=expected, got=phi, fix=fix)
-        for name in self.children().keys() - kept - {"relu", "pool"}:
-            delattr(part, name)
-        return part
 
     def prepare(self, images: Tensor) -> Tensor:
         """Bring RGB in [-1, 1] to what the weights were trained on; the wrong convention makes features meaningless."""
@@ -101,7 +76,3 @@ class VGG19(Module):
         if self.convention == "caffe":
             return (images[..., ::-1] + 1.0) * 127.5 - constant(103.939, 116.779, 123.68)  # of B, G, R over ImageNet
         return ((images + 1.0) * 0.5 - constant(0.485, 0.456, 0.406)) / constant(0.229, 0.224, 0.225)
-
-    def describe(self) -> str:
-        """Return the feature map and the convention."""
-        return f"phi {self.phi}, {self.convention} input"

@@ -1,6 +1,4 @@
-"""Modules that hold other modules, or only reshape."""
-
-from __future__ import annotations
+"""Modules that hold other modules."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -40,7 +38,7 @@ class ModuleList(Module):
             raise ArgumentError(type(self).__name__, expected=f"a module as {position}", got=got, fix=fix)
         setattr(self, str(position if position >= 0 else len(self) + position), module)
 
-    def __iter__(self) -> Iterator[Module]:
+    def __iter__(self) -> Iterator[Any]:
         """Walk over the modules."""
         return iter(self.children().values())
 
@@ -74,11 +72,3 @@ class Sequential(ModuleList):
         for module in self:
             x = module(x)
         return x
-
-
-class Flatten(Module):
-    """Turn (N, H, W, C) into (N, H*W*C), rows before columns before channels."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Flatten all axes but the first."""
-        return x.reshape(x.shape[0], -1)

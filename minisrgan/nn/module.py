@@ -61,6 +61,7 @@ class Module:
 
     explain: ClassVar[Callable[..., str]]  # this and the text of print(module) come from minisrgan.explain
     buffer_names: ClassVar[tuple[str, ...]] = ()
+    description: ClassVar[str] = ""  # what `describe` returns, with {0.stride} for the attribute stride
     training: bool = True
     _name: str = ""
 
@@ -70,7 +71,7 @@ class Module:
 
     def describe(self) -> str:
         """Return the settings of this layer in a few words, for `repr` and the summary."""
-        return ""
+        return self.description.format(self)
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Run forward; an error on its way up learns the path of the module it came from."""
@@ -158,6 +159,7 @@ class Module:
         """Return every parameter and buffer by its path. The arrays are shared with the module, not copied."""
         return {name: parameter.data for name, parameter in self.named_parameters()} | dict(self.named_buffers())
 
+    @np.errstate(over="ignore")  # 1e300 is infinite in float32
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Copy values into every parameter and buffer.
 
@@ -173,7 +175,7 @@ class Module:
                 problems.append(f"values of {name}: {type(value).__name__}, not a plain array")
             elif value.shape != ours[name].shape:
                 problems.append(f"shape of {name}: {value.shape}, but the model has {ours[name].shape}")
-            elif value.dtype.kind != "f" or not _all_finite(to_numpy(value), dtype):
+            elif value.dtype.kind != "f" or not np.isfinite(to_numpy(value).astype(dtype, copy=False)).all():
                 problems.append(f"values of {name}: {value.dtype}, not all of them finite floats in {dtype}")
         if problems:
             shown = sorted(problems)[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
@@ -235,8 +237,3 @@ class Module:
             hooks.pop(key, None)
 
         return remove
-
-
-def _all_finite(array: Array, dtype: Any) -> bool:
-    with np.errstate(over="ignore"):  # 1e300 is infinite in float32
-        return bool(np.isfinite(array.astype(dtype, copy=False)).all())

@@ -1,11 +1,10 @@
 """Activations: what makes a stack of convolutions more than one convolution."""
 
-from __future__ import annotations
-
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ArgumentError, ShapeError
+from minisrgan.ops.broadcast import sum_to
 from minisrgan.ops.checks import as_tensor, require_number
 from minisrgan.ops.select import where
 
@@ -22,9 +21,7 @@ class PReLU(Function):
         positive = x.data > 0
         grad_x = grad_y * where(positive, 1.0, slope)
         grad_slope = where(positive, 0.0, grad_y) * where(positive, 0.0, x)
-        if slope.size == 1:
-            return grad_x, grad_slope.sum().reshape(1)
-        return grad_x, grad_slope.sum(axis=tuple(range(x.ndim - 1)))
+        return grad_x, sum_to(grad_slope, slope.shape)
 
     def backward_fused(self, grad_y: Array) -> tuple[Array, ...]:
         """Saves passes over the arrays, one for about eight: 0.15 of the time (64 channels, 16 x 24 x 24)."""
@@ -137,11 +134,9 @@ class Sigmoid(Function):
 
     def forward(self, x: Array) -> Array:
         xp = array_module(x)
-        small = xp.exp(-xp.abs(x))  # at most 1: never overflows
-        y = (x >= 0) * (1 - small) + small
-        y /= 1 + small  # 1 / (1 + e^-x) where x >= 0, else e^x / (1 + e^x)
         self.save_output()
-        return y
+        # 1 / (1 + e^-x) where x >= 0, else e^x / (1 + e^x): no exponent is positive, so nothing overflows
+        return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
 
     def backward(self, grad_y: Tensor) -> Gradients:
         (y,) = self.saved

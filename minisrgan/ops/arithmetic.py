@@ -5,8 +5,6 @@ input that was repeated is the sum of the gradients of its copies (`sum_to`). A 
 ``float32 * 0.5`` is float32.
 """
 
-from __future__ import annotations
-
 from minisrgan.autograd import Function, Gradients, Operand, Tensor
 from minisrgan.backend import Array, array_module, as_number
 from minisrgan.ops.broadcast import gradients

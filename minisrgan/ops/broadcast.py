@@ -1,7 +1,5 @@
 """Sums over axes, and broadcasting, the adjoint of the sum."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from minisrgan.autograd import Axis, Function, Gradients, Tensor

@@ -1,7 +1,5 @@
 """What the operations ask of their inputs before they compute, so that NumPy never has to complain three calls deep."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

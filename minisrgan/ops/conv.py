@@ -11,8 +11,6 @@ the weight a third operation; and the gradients of those two are the three again
 so that any number of derivatives needs no further code.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any, TypeAlias
 
@@ -124,11 +122,10 @@ class Conv2dTranspose(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, weight = self.saved
-        kernel = self.shapes[1][:2]
         return gradients(
             self,
             lambda: conv2d(grad_y, weight, **self.options),
-            lambda: conv2d_weight_gradient(grad_y, x, kernel_size=kernel, **self.options),
+            lambda: conv2d_weight_gradient(grad_y, x, kernel_size=self.shapes[1][:2], **self.options),
         )
 
 
@@ -174,10 +171,9 @@ class Conv2dWeightGradient(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, y = self.saved
-        image = self.shapes[0][1:3]
         return gradients(
             self,
-            lambda: conv2d_transpose(y, grad_y, output_size=image, **self.options),
+            lambda: conv2d_transpose(y, grad_y, output_size=self.shapes[0][1:3], **self.options),
             lambda: conv2d(x, grad_y, **self.options),
         )
 

@@ -1,7 +1,5 @@
 """Elementary functions, element by element."""
 
-from __future__ import annotations
-
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.ops.select import where

@@ -4,8 +4,6 @@ They are short sums of operations that are differentiated elsewhere, so their gr
 them in closed form, and the tests hold the two together.
 """
 
-from __future__ import annotations
-
 from minisrgan.autograd import Operand, Tensor
 from minisrgan.backend import as_number
 from minisrgan.errors import ShapeError

@@ -1,7 +1,5 @@
 """Matrix products."""
 
-from __future__ import annotations
-
 import math
 
 from minisrgan import kernels
@@ -80,10 +78,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             fix = "flatten all axes but the first: x.reshape(len(x), -1)"
         expected = f"x (N, {features}) for a weight ({features}, out)"
         raise ShapeError("linear", expected=expected, got=f"x {x.shape}, weight {weight.shape}", fix=fix)
-    y = matmul(x, weight)
-    if bias is None:
-        return y
-    bias = as_tensor("linear", "bias", bias)
-    if bias.shape != weight.shape[1:]:
+    if bias is not None and as_tensor("linear", "bias", bias).shape != weight.shape[1:]:
         raise ShapeError("linear", expected=f"bias {weight.shape[1:]}", got=str(bias.shape), fix="one number an output")
-    return y + bias
+    y = matmul(x, weight)
+    return y if bias is None else y + bias

@@ -1,7 +1,5 @@
 """Batch normalisation: in training by the statistics of the batch, in evaluation by running ones."""
 
-from __future__ import annotations
-
 import math
 
 from minisrgan import kernels
@@ -59,16 +57,9 @@ class BatchNormEvaluation(Function):
 
 
 def batch_norm(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Array | None,
-    running_var: Array | None,
-    *,
-    training: bool,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
+    x: Tensor, weight: Tensor, bias: Tensor, running_mean: Array | None, running_var: Array | None, *,
+    training: bool, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
     """Bring every channel to mean 0 and variance 1, then scale and shift it by learned numbers.
 
     Formula     x_hat = (x - mean) / sqrt(var + eps)            y = weight * x_hat + bias

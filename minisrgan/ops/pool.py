@@ -1,18 +1,13 @@
 """Pooling: fewer pixels, each standing for a window."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
-from minisrgan.backend import Array
+from minisrgan.backend import Array, array_module
 from minisrgan.errors import ShapeError
-from minisrgan.ops.broadcast import sum
 from minisrgan.ops.checks import require_images, require_integer
 from minisrgan.ops.reduction import mean
-from minisrgan.ops.select import where
-from minisrgan.ops.shape import stack
 
 
 class MaxPool2d(Function):
@@ -42,18 +37,17 @@ class GradientOfMaxPool2d(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, y = self.saved_arrays
-        parts, waiting = [], True  # for the first maximum
-        for place in _places(y.shape, self.size):
-            here = waiting & (x[place] == y)
-            parts.append(where(here, grad_y[place], 0.0))
-            waiting = waiting & ~here
-        return sum(stack(parts), axis=0)
+        return grad_y[_first_maxima(x, y, self.size)]
 
 
-def _places(shape: tuple[int, ...], size: int) -> list[tuple[slice, ...]]:
-    """Return, for each place in a window, the index of the elements there, for results (N, H', W', C) of this shape."""
-    rows, cols = ([slice(i, i + n * size, size) for i in range(size)] for n in shape[1:3])
-    return [(slice(None), row, col) for row in rows for col in cols]
+def _first_maxima(x: Array, y: Array, size: int) -> tuple[Array, ...]:
+    """Return the index into x of the first element of each window that is the maximum y."""
+    n, tall, wide, c = y.shape
+    windows = x[:, : tall * size, : wide * size].reshape(n, tall, size, wide, size, c).transpose(0, 1, 3, 5, 2, 4)
+    largest = (windows == y[..., None, None]).reshape(*y.shape, size * size)
+    place = largest.argmax(axis=-1)  # in row order: the first that is True
+    image, row, col, channel = array_module(x).indices(y.shape)
+    return image, row * size + place // size, col * size + place % size, channel
 
 
 def max_pool2d(x: Tensor, size: int, stride: int | None = None) -> Tensor:

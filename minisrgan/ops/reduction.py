@@ -1,7 +1,5 @@
 """What stands for many numbers: their mean and how far they lie from it, the largest and the smallest."""
 
-from __future__ import annotations
-
 import math
 
 from minisrgan.autograd import Axis, Function, Gradients, Tensor

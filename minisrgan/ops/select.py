@@ -4,8 +4,6 @@ The gradient goes to what was chosen, and 0 to the rest. It is selected by a mas
 incoming gradient may be infinite, as that of sqrt at 0 is, and 0 * inf is not 0 but NaN.
 """
 
-from __future__ import annotations
-
 import operator
 from typing import Any
 
@@ -15,7 +13,7 @@ from minisrgan.autograd import Function, Gradients, Operand, Scalar, Tensor
 from minisrgan.backend import Array, array_module, is_array
 from minisrgan.errors import ArgumentError, DTypeError
 from minisrgan.ops.broadcast import gradients
-from minisrgan.ops.checks import broadcast_shape, require_number
+from minisrgan.ops.checks import as_tensor, broadcast_shape, require_number
 
 
 class Where(Function):
@@ -56,19 +54,6 @@ def where(condition: Array, a: Operand, b: Operand) -> Tensor:
     return Where.apply(a, b, condition=condition)
 
 
-class Clip(Function):
-    """The node of `clip`."""
-
-    def forward(self, x: Array, low: float, high: float) -> Array:
-        self.low, self.high = low, high
-        self.save_inputs(0)
-        return array_module(x).clip(x, low, high)
-
-    def backward(self, grad_y: Tensor) -> Gradients:
-        (x,) = self.saved_arrays
-        return where((x >= self.low) & (x <= self.high), grad_y, 0.0)
-
-
 def clip(x: Tensor, low: float, high: float) -> Tensor:
     """Limit to a range.
 
@@ -81,11 +66,13 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
     >>> clip(x, 0.0, 1.0).sum().backward(); x.grad.numpy()
     array([0., 1., 0.], dtype=float32)
     """
+    x = as_tensor("clip", "x", x)
     low, high = require_number("clip", "low", low), require_number("clip", "high", high)
     if not low <= high:
         fix = f"swap them: ops.clip(x, {high}, {low})"
         raise ArgumentError("clip", expected="low <= high", got=f"low {low}, high {high}", fix=fix)
-    return Clip.apply(x, low=float(low), high=float(high))
+    inside = (x.data >= low) & (x.data <= high)
+    return where(inside, x, array_module(x.data).clip(x.data, low, high))  # the limits are constants
 
 
 class Maximum(Function):

@@ -1,8 +1,7 @@
 """Operations that move numbers without changing them. The gradient of each moves them back."""
 
-from __future__ import annotations
-
 import math
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -208,13 +207,10 @@ class Concatenate(Function):
         return array_module(arrays[0]).concatenate(arrays, axis=axis)
 
     def backward(self, grad_y: Tensor) -> Gradients:
-        parts: list[Tensor | None] = []
-        start = 0
-        for shape, needed in zip(self.shapes, self.needs_grad, strict=True):
-            stop = start + shape[self.axis]
-            parts.append(grad_y[(slice(None),) * self.axis + (slice(start, stop),)] if needed else None)
-            start = stop
-        return tuple(parts)
+        stops = accumulate(shape[self.axis] for shape in self.shapes)
+        parts = [slice(stop - shape[self.axis], stop) for stop, shape in zip(stops, self.shapes, strict=True)]
+        every = (slice(None),) * self.axis
+        return tuple(grad_y[(*every, part)] if n else None for part, n in zip(parts, self.needs_grad, strict=True))
 
 
 def concatenate(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Tensor:

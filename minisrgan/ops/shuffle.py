@@ -1,7 +1,5 @@
 """Pixel shuffle: the generator's upsampling, which computes in low resolution and only then spreads out."""
 
-from __future__ import annotations
-
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array

@@ -1,7 +1,5 @@
 """Adam: gradient descent with a step of its own for every parameter."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,13 +33,9 @@ class Adam(Optimizer):
     """
 
     def __init__(
-        self,
-        parameters: Any,
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
+        self, parameters: Any, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
         weight_decay: float = 0.0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(parameters, lr, ("mean", "square"))
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise ArgumentError("Adam", expected="a pair of betas", got=repr(betas), fix="for example (0.9, 0.999)")

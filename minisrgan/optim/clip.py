@@ -1,7 +1,5 @@
 """Clipping gradients to a largest norm."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

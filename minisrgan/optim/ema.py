@@ -1,7 +1,5 @@
 """An exponential moving average of a network's weights, often better than the weights of any one step."""
 
-from __future__ import annotations
-
 from minisrgan import kernels
 from minisrgan.autograd import mark_changed
 from minisrgan.backend import Array

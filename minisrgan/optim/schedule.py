@@ -1,7 +1,5 @@
 """Learning rates as functions of the step."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 

@@ -12,7 +12,7 @@ An operation ``f(inputs, options)`` has two functions here:
 Nearly every gradient here is one idea, the chain rule said out loud: wherever ``f`` lets a number of the input touch a
 number of the output, ``f_grad`` walks the same positions and adds ``grad_y`` there, times the derivative, to the
 gradient of that input. A number used twice collects two shares, hence ``+=``. `positions` holds the walks that several
-files share.
+files share, and `elementwise`, which makes both functions from a formula for single numbers and its derivative.
 
 >>> import numpy as np
 >>> from minisrgan import reference

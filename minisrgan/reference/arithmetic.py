@@ -17,64 +17,32 @@ Inputs broadcast; the gradient of a stretched input is the sum over its copies (
 (array([[1., 2., 3.], [1., 2., 3.]]), array([2., 2., 2.]))
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
 import numpy as np
 
-from minisrgan.reference.positions import Array, each, each_grad
+from minisrgan.reference.positions import Array, each, each_grad, elementwise
 
-
-def add(a: Array, b: Array) -> Array:
-    """y = a + b."""
-    return each(lambda a, b: a + b, a, b)
-
-
-def add_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
-    """dy/da = 1, dy/db = 1."""
-    return each_grad(lambda g, a, b: (g, g), grad_y, a, b)
-
-
-def subtract(a: Array, b: Array) -> Array:
-    """y = a - b."""
-    return each(lambda a, b: a - b, a, b)
-
-
-def subtract_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
-    """dy/da = 1, dy/db = -1."""
-    return each_grad(lambda g, a, b: (g, -g), grad_y, a, b)
-
-
-def multiply(a: Array, b: Array) -> Array:
-    """y = a b."""
-    return each(lambda a, b: a * b, a, b)
-
-
-def multiply_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
-    """dy/da = b, dy/db = a."""
-    return each_grad(lambda g, a, b: (g * b, g * a), grad_y, a, b)
-
-
-def divide(a: Array, b: Array) -> Array:
-    """y = a / b."""
-    return each(lambda a, b: a / b, a, b)
-
-
-def divide_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
-    """dy/da = 1 / b, dy/db = -a / b^2."""
-    return each_grad(lambda g, a, b: (g / b, -g * a / b**2), grad_y, a, b)
-
-
-def negative(x: Array) -> Array:
-    """y = -x."""
-    return each(lambda x: -x, x)
-
-
-def negative_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
-    """dy/dx = -1."""
-    return each_grad(lambda g, x: (-g,), grad_y, x)
+add, add_grad = elementwise(lambda a, b: a + b, lambda g, a, b: (g, g))
+subtract, subtract_grad = elementwise(lambda a, b: a - b, lambda g, a, b: (g, -g))
+multiply, multiply_grad = elementwise(lambda a, b: a * b, lambda g, a, b: (g * b, g * a))
+divide, divide_grad = elementwise(lambda a, b: a / b, lambda g, a, b: (g / b, -g * a / b**2))
+negative, negative_grad = elementwise(lambda x: -x, lambda g, x: (-g,))
+exp, exp_grad = elementwise(math.exp, lambda g, x: (g * math.exp(x),))
+log, log_grad = elementwise(math.log, lambda g, x: (g / x,))
+sqrt, sqrt_grad = elementwise(math.sqrt, lambda g, x: (g / (2 * math.sqrt(x)),))
+absolute, absolute_grad = elementwise(abs, lambda g, x: (g if x > 0 else -g if x < 0 else 0,))
+maximum, maximum_grad = elementwise(
+    lambda a, b: a if a > b else b, lambda g, a, b: (g, 0) if a > b else (0, g) if a < b else (g / 2, g / 2)
+)
+minimum, minimum_grad = elementwise(
+    lambda a, b: a if a < b else b, lambda g, a, b: (g, 0) if a < b else (0, g) if a > b else (g / 2, g / 2)
+)
+clip, clip_grad = elementwise(
+    lambda x, low, high: low if x < low else high if x > high else x,
+    lambda g, x, low, high: (g if low <= x <= high else 0,),
+)
 
 
 def power(x: Array, exponent: Array) -> Array:
@@ -97,76 +65,6 @@ def power_grad(grad_y: Array, x: Array, exponent: Array) -> tuple[Array, ...]:
 def _as_array(number: Any, like: Array) -> Array:
     """Make an array of a number, and leave one."""
     return number if isinstance(number, np.ndarray) else np.asarray(number, like.dtype)
-
-
-def exp(x: Array) -> Array:
-    """y = e^x."""
-    return each(math.exp, x)
-
-
-def exp_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
-    """dy/dx = e^x."""
-    return each_grad(lambda g, x: (g * math.exp(x),), grad_y, x)
-
-
-def log(x: Array) -> Array:
-    """y = log x, the natural logarithm."""
-    return each(math.log, x)
-
-
-def log_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
-    """dy/dx = 1 / x."""
-    return each_grad(lambda g, x: (g / x,), grad_y, x)
-
-
-def sqrt(x: Array) -> Array:
-    """y = sqrt x."""
-    return each(math.sqrt, x)
-
-
-def sqrt_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
-    """dy/dx = 1 / (2 sqrt x)."""
-    return each_grad(lambda g, x: (g / (2 * math.sqrt(x)),), grad_y, x)
-
-
-def absolute(x: Array) -> Array:
-    """y = |x|."""
-    return each(abs, x)
-
-
-def absolute_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
-    """dy/dx = sign x: 1, -1, and 0 at x = 0."""
-    return each_grad(lambda g, x: (g if x > 0 else -g if x < 0 else 0,), grad_y, x)
-
-
-def clip(x: Array, low: float, high: float) -> Array:
-    """y = low below low, high above high, else x."""
-    return each(lambda x: low if x < low else high if x > high else x, x)
-
-
-def clip_grad(grad_y: Array, x: Array, low: float, high: float) -> tuple[Array, ...]:
-    """dy/dx = 1 where low <= x <= high, else 0."""
-    return each_grad(lambda g, x: (g if low <= x <= high else 0,), grad_y, x)
-
-
-def maximum(a: Array, b: Array) -> Array:
-    """y = a where a > b, else b."""
-    return each(lambda a, b: a if a > b else b, a, b)
-
-
-def maximum_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
-    """(dy/da, dy/db) = (1, 0) where a > b, (0, 1) where a < b, and (1/2, 1/2) where they are equal."""
-    return each_grad(lambda g, a, b: (g, 0) if a > b else (0, g) if a < b else (g / 2, g / 2), grad_y, a, b)
-
-
-def minimum(a: Array, b: Array) -> Array:
-    """y = a where a < b, else b."""
-    return each(lambda a, b: a if a < b else b, a, b)
-
-
-def minimum_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
-    """(dy/da, dy/db) = (1, 0) where a < b, (0, 1) where a > b, and (1/2, 1/2) where they are equal."""
-    return each_grad(lambda g, a, b: (g, 0) if a < b else (0, g) if a > b else (g / 2, g / 2), grad_y, a, b)
 
 
 def where(a: Array, b: Array, condition: Array) -> Array:

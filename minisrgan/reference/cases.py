@@ -10,8 +10,6 @@ its inputs, its options. The tests and PyTorch begin with these and add what onl
 [(2, 2, 3, 4), (4,)]
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -22,8 +22,6 @@ array([[ 8., 12.], [20., 24.]])
 array([[1., 2., 1.], [2., 4., 2.], [1., 2., 1.]])
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 

@@ -16,8 +16,6 @@ array(4.)
 (array([ 2., -2.]), array([-2., 2.]))
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -13,8 +13,6 @@ linear is the same over the last axis of x, plus a bias whose gradient is the su
 array([[111.]])
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -21,8 +21,6 @@ no y, so dL/dx has no part along (1, .., 1); scaling all x changes no y (but for
 (array([-1.,  1.]), array([0.2]), array([1.1]))
 """
 
-from __future__ import annotations
-
 import math
 
 from minisrgan.reference.positions import Array, each

@@ -9,8 +9,6 @@ A maximum hands its gradient to the number that it took, the first in row-major 
 array([[0., 1.], [0., 0.]])
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -7,9 +7,8 @@ position of the large one; read backwards, it says where the gradient of that po
 (2, 0)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -49,6 +48,18 @@ def each_grad(f: Callable[..., tuple[Any, ...]], grad_y: Array, *inputs: Array) 
         for grad, share in zip(grads, shares, strict=True):
             grad[source(position, grad.shape)] += share
     return grads
+
+
+def elementwise(formula: Callable[..., Any], shares: Callable[..., tuple[Any, ...]]) -> tuple[Any, Any]:
+    """Return an operation on arrays and its gradient, given what they do with single numbers; options go to both."""
+
+    def forward(*inputs: Array, **options: Any) -> Array:
+        return each(partial(formula, **options), *inputs)
+
+    def gradient(grad_y: Array, *inputs: Array, **options: Any) -> tuple[Array, ...]:
+        return each_grad(partial(shares, **options), grad_y, *inputs)
+
+    return forward, gradient
 
 
 def read(x: Array, y: Array, pairs: Iterable[Pair]) -> Array:

@@ -15,8 +15,6 @@ Reduced axes are kept with length 1 while we work, so `source` leads from a posi
 (array([[3., 0., 3.]]),)
 """
 
-from __future__ import annotations
-
 import math
 from typing import TypeAlias
 

@@ -13,8 +13,6 @@
 (array([0., 2., 0., 1.]),)
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any, TypeAlias

@@ -8,8 +8,6 @@ The two functions move numbers one to one, so each is the other's gradient.
 array([[4., 5.], [6., 7.]])
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

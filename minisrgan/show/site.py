@@ -1,7 +1,5 @@
 """A web page that upscales: a static folder with a model in ONNX, which the browser itself computes."""
 
-from __future__ import annotations
-
 from html import escape
 from pathlib import Path
 from string import Template

@@ -3,10 +3,10 @@
 `watch.measured` computes the numbers for the log after each step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import reduce
+from operator import add
 from typing import TypeAlias
 
 from minisrgan.autograd import Tensor, grad, no_grad
@@ -51,13 +51,7 @@ class SRResNetStage:
             return generated, *_gradients(generated, self.loss(generated, high))
 
         generated, terms, gradients = repeatable(compare, low, generator)
-        self.optimizer.zero_grad()
-        generated.backward(_sum(gradients))
-        self.ranks.average(found(generator, self.modules()))
-        self.optimizer.lr = self.lr(step)
-        self.optimizer.step()
-        if self.average:
-            self.average.update()
+        _descend(self, generated, gradients, self.optimizer, self.lr(step))
         return measured(self.modules(), generated, high, terms, gradients, {})
 
     def modules(self) -> dict[str, Module]:
@@ -134,13 +128,7 @@ class SRGANStage:
             for part in terms, gradients:
                 part["adversarial"] = part["adversarial"] * weight
             judged["adversarial_weight"] = weight
-        self.g_optimizer.zero_grad()
-        generated.backward(_sum(gradients))
-        self.ranks.average(found(generator, self.modules()))
-        self.g_optimizer.lr = self.g_lr(step)
-        self.g_optimizer.step()
-        if self.average:
-            self.average.update()
+        _descend(self, generated, gradients, self.g_optimizer, self.g_lr(step))
         return measured(self.modules(), generated, high, terms, gradients, judged)
 
     def modules(self) -> dict[str, Module]:
@@ -166,7 +154,12 @@ def _gradients(generated: Tensor, loss: tuple[Tensor, Terms]) -> tuple[Terms, Te
     return terms, {name: grad(term, generated)[0] for name, term in terms.items()}
 
 
-def _sum(gradients: Terms) -> Tensor:
-    """Return the sum over the terms."""
-    first, *others = gradients.values()
-    return sum(others, first)
+def _descend(stage: Stage, generated: Tensor, gradients: Terms, optimizer: Adam, lr: float) -> None:
+    """Let the generator follow the sum of the gradients at its output."""
+    optimizer.zero_grad()
+    generated.backward(reduce(add, gradients.values()))
+    stage.ranks.average(found(stage.generator, stage.modules()))
+    optimizer.lr = lr
+    optimizer.step()
+    if stage.average:
+        stage.average.update()

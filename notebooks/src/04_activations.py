@@ -272,7 +272,7 @@ images_figure(maps, width=2.3)
 # gradients from vanishing; a learned slope costs one number per channel.
 #
 # - `minisrgan/ops/activation.py`: `prelu`, `leaky_relu`, with `backward_fused`, which does both gradients in one pass
-# - `minisrgan/nn/init.py`: `he_normal`; `minisrgan/nn/activation.py`: the layers
+# - `minisrgan/nn/init.py`: `he_normal`; `minisrgan/nn/layers.py`: the layers
 # - the paper: Ledig et al. 2017, sec. 2.1: PReLU in the generator, leaky ReLU with 0.2 and no pooling in the
 #   discriminator; He et al. 2015 (arXiv 1502.01852) for PReLU and for the first weights
 #

@@ -281,7 +281,7 @@ compare(1 / 2)
 #
 # - `minisrgan/ops/norm.py`: the derivation above in five lines; two nodes, for training and for evaluation
 # - `minisrgan/kernels/norm.py`: the same in as few passes over memory as possible
-# - `minisrgan/models/generator.py`: `ResidualBlock`; `minisrgan/nn/norm.py`: the layer
+# - `minisrgan/models/generator.py`: `ResidualBlock`; `minisrgan/nn/layers.py`: the layer
 # - the paper: Ledig et al. 2017, sec. 2.1 and fig. 4; Ioffe and Szegedy 2015 (arXiv 1502.03167), alg. 1 and 2
 #
 # **Open question.** Later networks for super-resolution leave batch norm out. Which figures of this notebook speak for that, which against?

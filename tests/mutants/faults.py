@@ -69,7 +69,7 @@ AUTOGRAD = [
     ),
     Fault(
         ".grad is replaced by a second backward",
-        "autograd.backward", "leaf.grad.data += grad.data", "leaf.grad = grad",
+        "autograd.backward", "tensor.grad + grad", "grad",
         ENGINE + "test_gradients_of_two_backward_calls_add_up",
     ),
     Fault(
@@ -144,7 +144,8 @@ AUTOGRAD = [
     ),
     Fault(
         "a NumPy number makes float32 float64",
-        "Function._accept", "value = value.item()", "value = np.asarray(value, np.float64)",
+        "Function._accept", "as_number(value)",
+        "np.asarray(value, np.float64) if isinstance(value, np.generic) else value",
         ENGINE + "test_numbers_change_no_dtype",
     ),
 ]  # fmt: skip
@@ -197,7 +198,7 @@ ELEMENTWISE = [
     ),
     Fault(
         "clip lets no gradient through at its lower limit",
-        "Clip.backward", "(x >= self.low)", "(x > self.low)",
+        "ops.clip", "(x.data >= low)", "(x.data > low)",
         "clip",
     ),
     Fault(
@@ -242,7 +243,7 @@ ELEMENTWISE = [
     ),
     Fault(
         "load_state_dict makes an infinity of 1e300",
-        "_all_finite", "array.astype(dtype, copy=False)", "array",
+        "Module.load_state_dict", "to_numpy(value).astype(dtype, copy=False)", "to_numpy(value)",
         "nn.test_module::test_load_state_dict_refuses_what_is_no_array_of_numbers_that_fit",
     ),
     Fault(
@@ -321,7 +322,7 @@ REDUCTION_AND_SHAPE = [
     ),
     Fault(
         "concatenate hands every input the first part of the gradient",
-        "Concatenate.backward", "start = stop", "pass",
+        "Concatenate.backward", "slice(stop - shape[self.axis], stop)", "slice(0, shape[self.axis])",
         "concatenate",
     ),
     Fault(
@@ -331,7 +332,7 @@ REDUCTION_AND_SHAPE = [
     ),
     Fault(
         "linear adds its bias without a gradient",
-        "ops.linear", "return y + bias", "return y + bias.detach()",
+        "ops.linear", "y + bias", "y + bias.detach()",
         "linear",
     ),
 ]  # fmt: skip
@@ -688,7 +689,7 @@ ACTIVATION = [
     ),
     Fault(
         "the slope's gradient is summed over the wrong axis: the channels, and not the images",
-        "PReLU.backward", "grad_slope.sum(axis=tuple(range(x.ndim - 1)))",
+        "PReLU.backward", "sum_to(grad_slope, slope.shape)",
         "grad_slope.sum(axis=tuple(range(1, x.ndim)))",
         "prelu",
     ),
@@ -699,7 +700,7 @@ ACTIVATION = [
     ),
     Fault(
         "sigmoid is written 1 / (1 + e^-x), which overflows",
-        "Sigmoid.forward", "y /= 1 + small ", "y = 1 / (1 + xp.exp(-x)) ",
+        "Sigmoid.forward", "xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))", "1 / (1 + xp.exp(-x))",
         "sigmoid",
     ),
     Fault(
@@ -748,13 +749,14 @@ PIXELS = [
         "max_pool2d",
     ),
     Fault(
-        "the second derivative of max pooling forgets that rows were dropped",
-        "ops._places", "slice(i, i + n * size, size)", "slice(i, None, size)",
+        "the second derivative of max pooling takes the column within a window for the row",
+        "ops._first_maxima", "place // size", "place % size",
         "max_pool2d",
     ),
     Fault(
-        "the second derivative of max pooling takes from every maximum of a window with ties",
-        "GradientOfMaxPool2d.backward", "waiting = waiting & ~here", "pass",
+        "the second derivative of max pooling takes from the last maximum of a window with ties",
+        "ops._first_maxima", "place = largest.argmax(axis=-1)",
+        "place = size * size - 1 - largest[..., ::-1].argmax(axis=-1)",
         MASKS + "test_a_selected_gradient_has_its_transpose",
     ),
     Fault(
@@ -911,7 +913,7 @@ TRAINING = [
     ),
     Fault(
         "G's gradients pile up from step to step",
-        "SRGANStage.step", "self.g_optimizer.zero_grad()", "pass",
+        "stages._descend", "optimizer.zero_grad()", "pass",
         STAGES + "test_a_step_of_srgan_by_hand",
     ),
     Fault(
@@ -921,12 +923,12 @@ TRAINING = [
     ),
     Fault(
         "SRResNet's gradients pile up from step to step",
-        "SRResNetStage.step", "self.optimizer.zero_grad()", "pass",
+        "stages._descend", "optimizer.zero_grad()", "pass",
         STAGES + "test_a_step_of_srresnet_by_hand",
     ),
     Fault(
         "G's learning rate never falls",
-        "SRGANStage.step", "self.g_optimizer.lr = self.g_lr(step)", "pass",
+        "stages._descend", "optimizer.lr = lr", "pass",
         STAGES + "test_a_step_of_srgan_by_hand",
     ),
     Fault(

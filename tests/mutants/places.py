@@ -220,13 +220,25 @@ class Fit:
         return [ast.dump(part) for part in parts[0]] == [ast.dump(part) for part in parts[1]]
 
 
+def both_parsed(old: str, new: str) -> Any:
+    """Parse both sides of an edit: two expressions, or two lists of statements."""
+    pattern, instead = parsed(old), parsed(new)
+    if isinstance(pattern, ast.expr) and isinstance(instead, ast.expr):
+        return pattern, instead
+    return [code if isinstance(code, list) else [ast.Expr(code)] for code in (pattern, instead)]
+
+
+def keeps_its_place(where: str, old: str, new: str, which: str, root: Path) -> bool:
+    """Tell whether `edited` finds the place; quicker than its error, which says where else the pattern fits."""
+    found = fitting(candidates(where, root), both_parsed(old, new)[0])
+    return len(found) == int(which.rpartition(" ")[2])
+
+
 @cache
 def edited(where: str, old: str, new: str, which: str = "1 of 1", root: Path = PACKAGE) -> tuple[Path, str]:
     """Return the file in which a function stands, and its source with `new` where the pattern `old` was."""
     there = candidates(where, root)
-    pattern, instead = parsed(old), parsed(new)
-    if not isinstance(pattern, ast.expr) or not isinstance(instead, ast.expr):
-        pattern, instead = (code if isinstance(code, list) else [ast.Expr(code)] for code in (pattern, instead))
+    pattern, instead = both_parsed(old, new)
     found = fitting(there, pattern)
     number, total = map(int, which.split(" of "))
     if not there or len(found) != total:

@@ -1,0 +1,170 @@
+"""The layers of SRGAN. Each is a call of one operation, whose formula and gradient are in `minisrgan.ops`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minisrgan import ops
+from minisrgan.autograd import Tensor
+from minisrgan.backend import Array
+from minisrgan.nn.init import he_normal
+from minisrgan.nn.module import Module, Parameter
+from minisrgan.ops.conv import Pair
+
+
+class Conv2d(Module):
+    """Convolution with a learned weight and bias; formula and gradient at `minisrgan.ops.conv2d`.
+
+    in_channels, out_channels   channels of input and output
+    kernel_size                 length of the square kernel
+    stride, padding             as in conv2d; padding "same", or kernel_size // 2, keeps the size at stride 1
+    bias                        whether a number is added to each output channel
+    rng                         draws the weight, as in `he_normal`; the bias starts at 0
+
+    >>> import numpy as np
+    >>> layer = Conv2d(3, 64, 9, padding="same")
+    >>> layer(Tensor(np.zeros((1, 24, 24, 3), np.float32))).shape
+    (1, 24, 24, 64)
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *,
+        stride: Pair = 1, padding: Pair | str = 0, bias: bool = True, rng: np.random.Generator | None = None,
+    ) -> None:  # fmt: skip
+        self.stride, self.padding = stride, padding
+        self.weight = Parameter(he_normal((kernel_size, kernel_size, in_channels, out_channels), rng))
+        self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (N, H, W, in) to (N, H', W', out)."""
+        return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
+
+    def describe(self) -> str:
+        """Return channels, kernel and what is not usual."""
+        kh, kw, inputs, outputs = self.weight.shape
+        stride = f", stride {self.stride}" if self.stride != 1 else ""
+        padding = f", padding {self.padding}" if self.padding else ""
+        return f"{inputs} -> {outputs}, kernel {kh}x{kw}{stride}{padding}"
+
+
+class Linear(Module):
+    """Multiply (N, in) by a learned weight (in, out) and add a learned bias (out,), as in `minisrgan.ops.linear`.
+
+    rng  draws the weight, as in `he_normal`; the bias starts at 0
+
+    >>> import numpy as np
+    >>> Linear(3, 2)(Tensor(np.zeros((1, 3), np.float32))).numpy()
+    array([[0., 0.]], dtype=float32)
+    """
+
+    description = "{0.weight.shape[0]} -> {0.weight.shape[1]}"
+
+    def __init__(self, in_features: int, out_features: int, *, rng: np.random.Generator | None = None) -> None:
+        self.weight = Parameter(he_normal((in_features, out_features), rng))
+        self.bias = Parameter(np.zeros(out_features, np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in) to (N, out)."""
+        return ops.linear(x, self.weight, self.bias)
+
+
+class BatchNorm2d(Module):
+    """Normalise each channel by the batch's statistics in training, by running ones in evaluation.
+
+    The formula and its gradient are at `minisrgan.ops.batch_norm`.
+    momentum  how much of the running statistics each batch replaces
+    eps       added to the variance
+
+    >>> import numpy as np
+    >>> layer = BatchNorm2d(1)
+    >>> _ = layer(Tensor(np.full((2, 1, 1, 1), 5.0, np.float32)))
+    >>> layer.running_mean                        # 0.9 * 0 + 0.1 * 5
+    array([0.5], dtype=float32)
+    """
+
+    buffer_names = ("running_mean", "running_var")
+    description = "{0.weight.shape[0]}"
+
+    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        self.momentum, self.eps = momentum, eps
+        self.weight = Parameter(np.ones(channels, np.float32))
+        self.bias = Parameter(np.zeros(channels, np.float32))
+        self.running_mean: Array = np.zeros(channels, np.float32)
+        self.running_var: Array = np.ones(channels, np.float32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, H, W, C) over N, H and W."""
+        running, settings = (self.running_mean, self.running_var), {"momentum": self.momentum, "eps": self.eps}
+        return ops.batch_norm(x, self.weight, self.bias, *running, training=self.training, **settings)
+
+
+class PReLU(Module):
+    """Leaky ReLU that learns its slope, one a channel or (channels=1) one in all; starts at 0.25 as in He et al. 2015.
+
+    >>> PReLU(2)(Tensor([[-4.0, 4.0]])).numpy()
+    array([[-1.,  4.]], dtype=float32)
+    """
+
+    def __init__(self, channels: int = 1, slope: float = 0.25) -> None:
+        self.weight = Parameter(np.full(channels, slope, np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to (..., C)."""
+        return ops.prelu(x, self.weight)
+
+
+class LeakyReLU(Module):
+    """Leaky ReLU with a fixed slope, 0.2 in the discriminator."""
+
+    description = "{0.negative_slope}"
+
+    def __init__(self, negative_slope: float = 0.2) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to any shape."""
+        return ops.leaky_relu(x, self.negative_slope)
+
+
+class ReLU(Module):
+    """Rectified linear unit."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply to any shape."""
+        return ops.relu(x)
+
+
+class PixelShuffle(Module):
+    """Channels to pixels; see `minisrgan.ops.pixel_shuffle`."""
+
+    description = "x{0.factor}"
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (N, H, W, C*r*r) into (N, r*H, r*W, C)."""
+        return ops.pixel_shuffle(x, self.factor)
+
+
+class MaxPool2d(Module):
+    """The largest of every window; see `minisrgan.ops.max_pool2d`."""
+
+    def __init__(self, size: int, stride: int | None = None) -> None:
+        self.size, self.stride = size, size if stride is None else stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (N, H, W, C) into (N, (H - size) // stride + 1, (W - size) // stride + 1, C)."""
+        return ops.max_pool2d(x, self.size, self.stride)
+
+    def describe(self) -> str:
+        """Return the size of a window, and the stride if it is another."""
+        return f"{self.size}x{self.size}" + (f", stride {self.stride}" if self.stride != self.size else "")
+
+
+class Flatten(Module):
+    """Turn (N, H, W, C) into (N, H*W*C), rows before columns before channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Flatten all axes but the first."""
+        return x.reshape(x.shape[0], -1)
