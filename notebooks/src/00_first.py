@@ -254,4 +254,6 @@ check("0.3", mixed)
 # - `minisrgan/weights/boxed/srgan.md`: what the bundled models were trained on, and what they cannot do
 # - the paper: Ledig et al. 2017, fig. 2 and sec. 1: the same comparison as figure 2
 #
+# **Open question.** Which photo would make `srgan` invent something that misleads a reader?
+#
 # **Next:** notebook 1, what a photo is and what shrinking does to it.

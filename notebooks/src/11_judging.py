@@ -311,4 +311,6 @@ images_figure(shown, columns=3, width=2.8)
 # - the paper: Ledig et al. 2017, sec. 3.1, 3.5 and 4: people judged SRGAN's pictures best, PSNR did not; Blau and
 # Michaeli 2018 (arXiv 1711.06077), who prove this trade-off
 #
+# **Open question.** Is there a number that no network could be trained to satisfy without becoming better?
+#
 # **Next:** notebook 12, how all of this became fast.
