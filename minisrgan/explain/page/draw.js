@@ -22,6 +22,9 @@ function colour(value, limit) {
   return end.map(v => Math.round(255 + (v - 255) * s));
 }
 
+// The colours of -1 to 1 in 511 steps, for pictures.
+const SHADES = Array.from({ length: 511 }, (_, k) => colour((k - 255) / 255, 1));
+
 const css = (value, limit) => `rgb(${colour(value, limit).join(" ")})`;
 
 // The colour of letters on it: black, or white where that has more contrast (WCAG 2.2: relative luminance).
@@ -46,8 +49,9 @@ function drawMap(canvas, values, picture, image, channel) {
     const range = rangeOf(values, start + channel, start + size, channels), limit = Math.max(-range.low, range.high);
     for (let i = 0; i < rows * columns; i++) {
       if (i * channels + channel >= size) continue;
-      const [r, g, b] = colour(values[start + i * channels + channel], limit);
-      pixels.data.set([r, g, b, 255], 4 * i);
+      const shade = SHADES[255 + Math.round(255 * Math.max(-1, Math.min(1, values[start + i * channels + channel] / limit || 0)))];
+      for (let c = 0; c < 3; c++) pixels.data[4 * i + c] = shade[c];
+      pixels.data[4 * i + 3] = 255;
     }
   }
   context.putImageData(pixels, 0, 0);
