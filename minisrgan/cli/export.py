@@ -44,10 +44,13 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Load, fold, write."""
     source, out = find(args.model), args.out
-    kind = args.format or {suffix: name for name, suffix in SUFFIXES.items() if suffix}.get(out.suffix)
-    fits = kind == "web" or (kind and out.suffix == SUFFIXES[kind])
+    suffix = out.suffix.lower()
+    kind = args.format or {end: name for name, end in SUFFIXES.items() if end}.get(suffix)
+    fits = kind == "web" or (kind and suffix == SUFFIXES[kind])
     if not fits or (out.exists() and source.exists() and out.samefile(source)):
         expected = "a new file whose name ends with .onnx, or .safetensors for PyTorch; or a folder and --format web"
+        if args.format and not fits:
+            expected = f"a name that ends with {SUFFIXES[kind]}, as --format {kind} was given"
         fix = "for example `minisrgan export srgan -o srgan.onnx`"
         raise WeightsError("export", expected=expected, got=str(out), fix=fix)
     told = about_target(out / "index.html" if kind == "web" else out, args)
