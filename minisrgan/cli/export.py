@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     if not fits or (out.exists() and source.exists() and out.samefile(source)):
         expected = "a new file whose name ends with .onnx, or .safetensors for PyTorch; or a folder and --format web"
         if args.format and not fits:
-            expected = f"a name that ends with {SUFFIXES[kind]}, as --format {kind} was given"
+            expected = f"a name that ends with {SUFFIXES[args.format]}, as --format {args.format} was given"
         fix = "for example `minisrgan export srgan -o srgan.onnx`"
         raise WeightsError("export", expected=expected, got=str(out), fix=fix)
     told = about_target(out / "index.html" if kind == "web" else out, args)

@@ -113,11 +113,11 @@ function curve(f, x, low, high) {
     h("text", { x: Math.min(px(x) + 8, 190), y: Math.max(14, py(y) - 8), "font-size": 12 }, `(${show(x)}, ${show(y)})`));
 }
 
-// A sortable list of all products of a sum; rows are added as it is scrolled. `go(name, index)` jumps to a number.
+// A sortable list of all products of a sum; rows are added as it is scrolled, and 600 of them are printed. `go(name, index)` jumps to a number.
 function termsList(terms, places, go) {
   const order = Array.from({ length: terms.count }, (_, k) => k), value = k => terms.a[k] * terms.b[k];
   const keys = { order: null, product: k => -Math.abs(value(k)), a: k => -Math.abs(terms.a[k]), b: k => -Math.abs(terms.b[k]) };
-  const body = h("tbody"), box = h("div", { class: "list", tabindex: 0, role: "group", "aria-label": `All ${terms.count} products` });
+  const body = h("tbody"), rest = h("p", { class: "note" }), box = h("div", { class: "list", tabindex: 0, role: "group", "aria-label": `All ${terms.count} products` });
   let shown = 0;
   const link = (name, index) => index < 0 || !places[name] ? h("td", { class: "place" }, index < 0 ? "" : `${name}`)
     : h("td", { class: "place" }, h("button", { type: "button", class: "link", click: () => go(name, index) }, at(name, index, places[name].shape)));
@@ -128,6 +128,7 @@ function termsList(terms, places, go) {
         h("td", {}, show(terms.b[k])), link(terms.nameB, terms.ib[k])));
     }
     shown = Math.min(order.length, shown + count);
+    rest.textContent = shown < order.length ? `and ${order.length - shown} more` : "";
   }
   function sort(key) {
     const by = keys[key] && Float64Array.from(terms.a, (_, k) => keys[key](k));
@@ -139,8 +140,9 @@ function termsList(terms, places, go) {
   }
   const title = (text, key) => h("th", { scope: "col" }, h("button", { type: "button", "data-key": key, title: "sort by it", click: () => sort(key) }, text));
   const head = h("tr", {}, title("product", "product"), title(terms.nameA, "a"), title("place", "order"), title(terms.nameB, "b"), h("th", {}, ""));
-  box.append(h("table", { class: "terms" }, h("thead", {}, head), body));
+  box.append(h("table", { class: "terms" }, h("thead", {}, head), body), rest);
   box.addEventListener("scroll", () => { if (box.scrollTop + box.clientHeight > box.scrollHeight - 200) more(200); });
+  box.addEventListener("print", () => more(Math.max(0, 600 - shown)));
   sort("product");
   return box;
 }

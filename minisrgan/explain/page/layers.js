@@ -405,7 +405,7 @@ function batchNorm(training) {
       for (let c = 0; c < C; c++) {
         const t = statistics(s, c), scale = t.weight / t.std;
         for (let i = c; i < x.length; i += C) y[i] = (x[i] - t.mean) * scale + t.bias;
-        if (c % 8 === 7) yield;
+        yield;
       }
     },
     *backward(s, name, g) {
@@ -413,7 +413,7 @@ function batchNorm(training) {
       for (let c = 0; c < C; c++) {
         const t = statistics(s, c), scale = t.weight / t.std, sums = training ? sumsOf(s, c) : { bias: 0, weight: 0 };
         for (let i = c; i < x.length; i += C) g[i] += scale * (gy[i] - sums.bias / t.n - (x[i] - t.mean) / t.std * sums.weight / t.n);
-        if (c % 8 === 7) yield;
+        yield;
       }
     },
     tell(s, i) {

@@ -423,7 +423,8 @@ function showAll() {
 }
 
 function address() {
-  const words = { step: chosen.step, at: unravel(chosen.index, step().shape).join(), view: chosen.view };
+  const { name } = step(), steps = network().steps;
+  const words = { step: name && steps.findIndex(s => s.name === name) === chosen.step ? name : chosen.step, at: unravel(chosen.index, step().shape).join(), view: chosen.view };
   if (chosen.network) words.model = chosen.network;
   return location.protocol === "about:" ? location.href : "#" + new URLSearchParams(words).toString().replaceAll("%2C", ",");
 }
@@ -466,6 +467,7 @@ record.networks.forEach((n, k) => panel("model").add(new Option(n.name, k)));
 panel("modelChoice").hidden = record.networks.length < 2;
 panel("model").addEventListener("change", event => go({ network: Number(event.target.value) }, false));
 panel("back").addEventListener("click", back);
+window.addEventListener("beforeprint", () => { for (const list of document.querySelectorAll(".list")) list.dispatchEvent(new Event("print")); });
 window.addEventListener("hashchange", () => { readAddress(); unfold(step()); showAll(); });
 readAddress();
 tree = treeOf(network().steps);
