@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     source, out = find(args.model), args.out
     suffix = out.suffix.lower()
     kind = args.format or {end: name for name, end in SUFFIXES.items() if end}.get(suffix)
-    fits = kind == "web" or (kind and suffix == SUFFIXES[kind])
+    fits = kind and suffix.endswith(SUFFIXES[kind])
     if not fits or (out.exists() and source.exists() and out.samefile(source)):
         expected = "a new file whose name ends with .onnx, or .safetensors for PyTorch; or a folder and --format web"
         if args.format and not fits:

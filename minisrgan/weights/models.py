@@ -18,9 +18,9 @@ from minisrgan.weights.store import digest, refusing, save_state
 Model = TypeVar("Model", bound=Module)
 
 # Keys that notes in a file must not use: those that describe the model, and parameters of these functions.
-RESERVED = frozenset(
-    {"path", "model", "settings", "scale", "generator", "input", "output", "half", "layout", "sha256", "key", "convention"}
-)
+RESERVED = frozenset([
+    "path", "model", "settings", "scale", "generator", "input", "output", "half", "layout", "sha256", "key", "convention",
+])  # fmt: skip
 
 # The settings that a model is built from again, and where it keeps each; and what it takes and gives.
 _SETTINGS: dict[type[Module], dict[str, str]] = {

@@ -64,7 +64,7 @@ def lab(tmp_path: Path) -> Iterator[str]:
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium or chrome in the path")
 def test_a_click_in_a_notebook(lab: str) -> None:
     """JupyterLab cleans HTML and frames it: a page that works from a file may be dead or cut off there."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install it")
     net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, rng=np.random.default_rng(0)), nn.BatchNorm2d(4), nn.PReLU(4))
     x = np.random.default_rng(1).random((1, 12, 12, 3)).astype(np.float32)
     _, conv, *_ = record(net, x, loss=lambda y: (y * y).mean())

@@ -106,7 +106,7 @@ def test_other_networks_are_refused(model: Module, kind: str) -> None:
         (["model.safetensors", "-o", "model.pth"], ["model.pth", ".onnx", "minisrgan export srgan -o srgan.onnx"]),
         (["model.safetensors", "-o", "folder"], ["folder", ".onnx"]),
         (["model.safetensors", "-o", "x.onnx", "--format", "torch"], ["x.onnx", ".safetensors, as --format torch"]),
-        (["model.safetensors", "-o", "x.safetensors", "--format", "onnx"], ["x.safetensors", ".onnx, as --format onnx"]),
+        (["model.safetensors", "-o", "x.safetensors", "--format", "onnx"], ["x.safetensors", ".onnx, as --format"]),
         (["model.safetensors", "-o", "x.onnx", "--about", "scale=9"], ["none of", "scale", "scale=9"]),
         (["model.safetensors", "-o", "model.safetensors", "--overwrite"], ["model.safetensors", "a new file"]),
         (["model.safetensors", "-o", "there.safetensors"], ["there.safetensors, which is there", "--overwrite"]),
