@@ -19,7 +19,8 @@ Model = TypeVar("Model", bound=Module)
 
 # Keys that notes in a file must not use: those that describe the model, and parameters of these functions.
 RESERVED = frozenset([
-    "path", "model", "settings", "scale", "generator", "input", "output", "half", "layout", "sha256", "key", "convention",
+    "path", "model", "settings", "scale", "generator", "input", "output", "half", "layout", "sha256", "key",
+    "convention",
 ])  # fmt: skip
 
 # The settings that a model is built from again, and where it keeps each; and what it takes and gives.
