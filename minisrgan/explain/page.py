@@ -201,9 +201,8 @@ def _told(op: str) -> dict[str, str] | None:
     function = getattr(ops, re.sub("_(training|evaluation)$", "", op), None)
     if function is None:
         return None
-    path = Path(*function.__module__.split(".")).with_suffix(".py").as_posix()
     text = inspect_code.getdoc(function) or ""
     return {
         "formula": section(text, "Formula"), "gradient": section(text, "Gradient"), "summary": text.splitlines()[0],
-        "where": f"{path}:{inspect_code.getsourcelines(function)[1]}, {function.__name__}",
+        "where": f"{function.__module__.replace('.', '/')}.py:{function.__code__.co_firstlineno}, {function.__name__}",
     }  # fmt: skip
