@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -75,10 +76,14 @@ def test_a_click_in_a_notebook(lab: str) -> None:
         tab.set_default_timeout(120_000)
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.goto(lab, wait_until="commit")
-        tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()  # before, keys run nothing
-        tab.locator(".jp-Notebook .cm-content").first.click()
-        tab.keyboard.press("Shift+Enter")
-        page = tab.locator(".jp-OutputArea iframe[srcdoc]").first.content_frame
+        frame = tab.locator(".jp-OutputArea iframe[srcdoc]").first
+        for _ in range(12):  # until the kernel is connected, keys run nothing
+            tab.locator(".jp-Notebook .cm-content").first.click()
+            tab.keyboard.press("Control+Enter")
+            with suppress(playwright.TimeoutError):
+                frame.wait_for(timeout=10_000)
+                break
+        page = frame.content_frame
         page.locator(".row", has_text="Conv2d").click()
         page.locator("#layer .picture canvas").click(position={"x": 60, "y": 60})
         for view, array in (("Values", conv.value), ("Gradients", conv.grad)):
