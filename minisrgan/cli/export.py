@@ -44,12 +44,13 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Load, fold, write."""
     source, out = find(args.model), args.out
-    kind = args.format or {suffix: name for name, suffix in SUFFIXES.items() if suffix}.get(out.suffix)
-    fits = kind == "web" or (kind and out.suffix == SUFFIXES[kind])
+    kind = args.format or {end: name for name, end in SUFFIXES.items() if end}.get(out.suffix.lower())
+    fits = kind and out.suffix.lower().endswith(SUFFIXES[kind])
     if not fits or (out.exists() and source.exists() and out.samefile(source)):
         expected = "a new file whose name ends with .onnx, or .safetensors for PyTorch; or a folder and --format web"
-        fix = "for example `minisrgan export srgan -o srgan.onnx`"
-        raise WeightsError("export", expected=expected, got=str(out), fix=fix)
+        if args.format and not fits:
+            expected = f"a name that ends with {SUFFIXES[args.format]}, as --format {args.format} was given"
+        raise WeightsError("export", expected=expected, got=str(out), fix="try minisrgan export srgan -o srgan.onnx")
     told = about_target(out / "index.html" if kind == "web" else out, args)
     generator, about = load_kind(source, Generator)
     about = {"name": source.stem} | about | told

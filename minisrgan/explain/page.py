@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect as inspect_code
+import json
 import math
 import re
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -47,8 +51,6 @@ class Inspection:
         Path(path).write_text(self.html, encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         frame = 'title="A network to be clicked" style="width: 100%; height: 56rem; border: 0" sandbox="allow-scripts"'
         return f'<iframe {frame} srcdoc="{escape(self.html)}"></iframe>'
 
@@ -80,11 +82,6 @@ def inspect(
     >>> page.html[:15], " src=" in page.html
     ('<!doctype html>', False)
     """
-    import json  # here, as these four would make ``import minisrgan`` wait
-    from base64 import b64encode
-    from html import escape
-    from string import Template
-
     models = [model] if other is None else [model, other]
     passes = [record(m, x, loss=loss) for m in models]
     if len({tuple((step.name, step.op, step.value.shape) for step in steps) for steps in passes}) > 1:
@@ -204,9 +201,8 @@ def _told(op: str) -> dict[str, str] | None:
     function = getattr(ops, re.sub("_(training|evaluation)$", "", op), None)
     if function is None:
         return None
-    path = Path(*function.__module__.split(".")).with_suffix(".py").as_posix()
     text = inspect_code.getdoc(function) or ""
     return {
         "formula": section(text, "Formula"), "gradient": section(text, "Gradient"), "summary": text.splitlines()[0],
-        "where": f"{path}:{inspect_code.getsourcelines(function)[1]}, {function.__name__}",
+        "where": f"{function.__module__.replace('.', '/')}.py:{function.__code__.co_firstlineno}, {function.__name__}",
     }  # fmt: skip

@@ -18,9 +18,10 @@ from minisrgan.weights.store import digest, refusing, save_state
 Model = TypeVar("Model", bound=Module)
 
 # Keys that notes in a file must not use: those that describe the model, and parameters of these functions.
-RESERVED = frozenset(
-    {"path", "model", "settings", "input", "output", "half", "layout", "sha256", "key", "convention"}
-)
+RESERVED = frozenset([
+    "path", "model", "settings", "scale", "generator", "input", "output", "half", "layout", "sha256", "key",
+    "convention",
+])  # fmt: skip
 
 # The settings that a model is built from again, and where it keeps each; and what it takes and gives.
 _SETTINGS: dict[type[Module], dict[str, str]] = {
@@ -131,7 +132,7 @@ def load_kind(path: str | Path, kind: type[Model]) -> tuple[Model, dict[str, Any
     """Return what `load_model` does; WeightsError if the file holds a model of another kind."""
     model, about = load_model(path)
     if not isinstance(model, kind):
-        fix = "training writes srresnet.safetensors and srgan.safetensors for upscaling"
+        fix = "`minisrgan weights list` shows the models there are, `minisrgan weights info FILE` what a file holds"
         got = f"{path}, which holds {type(model).__name__}"
         raise WeightsError("load_model", expected=f"the weights of a {kind.__name__}", got=got, fix=fix)
     return model, about

@@ -22,5 +22,12 @@ function field({ step, box, direction, beyond }) {
   return [...record.networks[0].follow(steps[step], box, direction, beyond)].map(([s, found]) => [s.index, found]);
 }
 
-const answer = { click, all, field, kinds: () => Object.keys(KINDS) };
+function parts({ network }) {  // in how many parts each map and its gradient are computed
+  for (const _ of record.networks[network ?? 0].prepare(record.networks[network ?? 0].steps[0], true));
+  return record.networks[network ?? 0].steps.filter(s => s.kind && s.grad).map(s => [s.name, s.y.length,
+    [...s.kind.forward(s, new Float32Array(s.y.length))].length,
+    ...s.names.filter(name => s.inputs[name].from).map(name => [...s.kind.backward(s, name, new Float64Array(product(s.inputs[name].shape)))].length)]);
+}
+
+const answer = { click, all, field, parts, kinds: () => Object.keys(KINDS) };
 console.log(JSON.stringify(clicks.map(question => answer[question.ask ?? "click"](question))));

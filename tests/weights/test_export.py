@@ -98,14 +98,16 @@ def test_other_networks_are_refused(model: Module, kind: str) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["d.safetensors", "-o", "d.onnx"], ["d.safetensors, which holds Discriminator", "Generator"]),
+        (["d.safetensors", "-o", "d.onnx"], ["d.safetensors, which holds Discriminator", "minisrgan weights list"]),
         (["d.safetensors", "-o", "new.safetensors"], ["d.safetensors, which holds Discriminator", "Generator"]),
         (["other.safetensors", "-o", "o.onnx"], ["another architecture: ESRGAN", "minisrgan weights list"]),
         (["none.safetensors", "-o", "n.onnx"], ["none.safetensors, which does not exist"]),
         (["nobody", "-o", "n.onnx"], ["nobody", "srresnet", "minisrgan weights fetch srgan"]),
         (["model.safetensors", "-o", "model.pth"], ["model.pth", ".onnx", "minisrgan export srgan -o srgan.onnx"]),
         (["model.safetensors", "-o", "folder"], ["folder", ".onnx"]),
-        (["model.safetensors", "-o", "x.onnx", "--format", "torch"], ["x.onnx", ".safetensors for PyTorch"]),
+        (["model.safetensors", "-o", "x.onnx", "--format", "torch"], ["x.onnx", ".safetensors, as --format torch"]),
+        (["model.safetensors", "-o", "x.safetensors", "--format", "onnx"], ["x.safetensors", ".onnx, as --format"]),
+        (["model.safetensors", "-o", "x.onnx", "--about", "scale=9"], ["none of", "scale", "scale=9"]),
         (["model.safetensors", "-o", "model.safetensors", "--overwrite"], ["model.safetensors", "a new file"]),
         (["model.safetensors", "-o", "there.safetensors"], ["there.safetensors, which is there", "--overwrite"]),
         (["model.safetensors", "-o", "there.onnx"], ["there.onnx, which is there", "--overwrite"]),

@@ -55,27 +55,23 @@ class TestOnnx:
         self.onnx: Any = pytest.importorskip("onnx", reason="onnx is not installed: ONNX files cannot be written")
         self.runtime: Any = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: ONNX is not run")
 
-    def run(self, path: str, low: np.ndarray) -> np.ndarray:
-        """Return what onnxruntime makes of a batch (N, H, W, 3), in the same layout."""
+    def agree(self, path: str, generator: Generator, *batches: np.ndarray) -> None:
+        """Compare onnxruntime with the generator on batches (N, H, W, 3)."""
         options = self.runtime.SessionOptions()
         options.intra_op_num_threads = 1
         session = self.runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        (high,) = session.run(None, {"input": np.ascontiguousarray(low.transpose(0, 3, 1, 2))})
-        return high.transpose(0, 2, 3, 1)
-
-    def agree(self, path: str, generator: Generator, low: np.ndarray) -> None:
-        """Compare onnxruntime with the generator."""
-        expected = np.clip((ours(generator, low) + 1) / 2, 0, 1)
-        got = self.run(path, low)
-        assert got.shape == expected.shape
-        assert np.abs(got - expected).max() <= 2e-5
+        for low in batches:
+            expected = np.clip((ours(generator, low) + 1) / 2, 0, 1)
+            (high,) = session.run(None, {"input": np.ascontiguousarray(low.transpose(0, 3, 1, 2))})
+            got = high.transpose(0, 2, 3, 1)
+            assert got.shape == expected.shape
+            assert np.abs(got - expected).max() <= 2e-5
 
     @pytest.mark.parametrize("fold", [False, True], ids=["norms", "folded"])
     def test_the_box_at_ten_sizes(self, fold: bool) -> None:
         """Trained weights are not those of a random network: their batch norms have statistics of every size."""
         assert command("export", "srgan", "-o", "srgan.onnx", *["--fold"] * fold) == 0
-        for size in SIZES:
-            self.agree("srgan.onnx", load_generator("srgan"), batch(*size))
+        self.agree("srgan.onnx", load_generator("srgan"), *(batch(*size) for size in SIZES))
         assert Path("srgan.onnx").stat().st_size <= 6.3e6
 
     @pytest.mark.parametrize("settings", SMALL, ids=str)
@@ -84,8 +80,7 @@ class TestOnnx:
         """Another scale, width, depth, ending or eps, and batches of several images."""
         generator = small_generator(**settings)
         save_onnx("g.onnx", folded(generator) if fold else generator)
-        for size in SIZES[2:5]:
-            self.agree("g.onnx", generator, batch(*size, images=2))
+        self.agree("g.onnx", generator, *(batch(*size, images=2) for size in SIZES[2:5]))
 
     def test_half(self) -> None:
         """Half the size; the box was stored in 16 bits, and loses nothing."""
@@ -151,8 +146,9 @@ class TestTorch:
     def test_the_box(self, options: list[str]) -> None:
         """The models in the box, stored in 16 bits, lose nothing by --half."""
         assert command("export", "srgan", "-o", "srgan.safetensors", *options) == 0
+        generator = load_generator("srgan")
         for size in SIZES[4:7]:
-            self.agree("srgan.safetensors", load_generator("srgan"), batch(*size))
+            self.agree("srgan.safetensors", generator, batch(*size))
 
     @pytest.mark.parametrize("settings", SMALL, ids=str)
     def test_every_kind_of_generator(self, settings: dict[str, Any]) -> None:

@@ -15,7 +15,9 @@ function decode(kind, text) {
   for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
   if (kind === "f4") return new Float32Array(bytes.buffer);
   if (kind === "i4") return new Int32Array(bytes.buffer);
-  return Float32Array.from(new Uint16Array(bytes.buffer), bits => HALF[bits]);
+  const halves = new Uint16Array(bytes.buffer), values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) values[i] = HALF[halves[i]];
+  return values;
 }
 
 const product = shape => shape.reduce((a, b) => a * b, 1);

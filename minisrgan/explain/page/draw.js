@@ -22,6 +22,9 @@ function colour(value, limit) {
   return end.map(v => Math.round(255 + (v - 255) * s));
 }
 
+// The colours of -1 to 1 in 511 steps, for pictures.
+const SHADES = Array.from({ length: 511 }, (_, k) => colour((k - 255) / 255, 1));
+
 const css = (value, limit) => `rgb(${colour(value, limit).join(" ")})`;
 
 // The colour of letters on it: black, or white where that has more contrast (WCAG 2.2: relative luminance).
@@ -46,8 +49,9 @@ function drawMap(canvas, values, picture, image, channel) {
     const range = rangeOf(values, start + channel, start + size, channels), limit = Math.max(-range.low, range.high);
     for (let i = 0; i < rows * columns; i++) {
       if (i * channels + channel >= size) continue;
-      const [r, g, b] = colour(values[start + i * channels + channel], limit);
-      pixels.data.set([r, g, b, 255], 4 * i);
+      const shade = SHADES[255 + Math.round(255 * Math.max(-1, Math.min(1, values[start + i * channels + channel] / limit || 0)))];
+      for (let c = 0; c < 3; c++) pixels.data[4 * i + c] = shade[c];
+      pixels.data[4 * i + 3] = 255;
     }
   }
   context.putImageData(pixels, 0, 0);
@@ -109,11 +113,11 @@ function curve(f, x, low, high) {
     h("text", { x: Math.min(px(x) + 8, 190), y: Math.max(14, py(y) - 8), "font-size": 12 }, `(${show(x)}, ${show(y)})`));
 }
 
-// A sortable list of all products of a sum; rows are added as it is scrolled. `go(name, index)` jumps to a number.
+// A sortable list of all products of a sum; rows are added as it is scrolled, and 600 of them are printed. `go(name, index)` jumps to a number.
 function termsList(terms, places, go) {
   const order = Array.from({ length: terms.count }, (_, k) => k), value = k => terms.a[k] * terms.b[k];
   const keys = { order: null, product: k => -Math.abs(value(k)), a: k => -Math.abs(terms.a[k]), b: k => -Math.abs(terms.b[k]) };
-  const body = h("tbody"), box = h("div", { class: "list", tabindex: 0, role: "group", "aria-label": `All ${terms.count} products` });
+  const body = h("tbody"), rest = h("p", { class: "note" }), box = h("div", { class: "list", tabindex: 0, role: "group", "aria-label": `All ${terms.count} products` });
   let shown = 0;
   const link = (name, index) => index < 0 || !places[name] ? h("td", { class: "place" }, index < 0 ? "" : `${name}`)
     : h("td", { class: "place" }, h("button", { type: "button", class: "link", click: () => go(name, index) }, at(name, index, places[name].shape)));
@@ -124,6 +128,7 @@ function termsList(terms, places, go) {
         h("td", {}, show(terms.b[k])), link(terms.nameB, terms.ib[k])));
     }
     shown = Math.min(order.length, shown + count);
+    rest.textContent = shown < order.length ? `and ${order.length - shown} more` : "";
   }
   function sort(key) {
     const by = keys[key] && Float64Array.from(terms.a, (_, k) => keys[key](k));
@@ -135,8 +140,9 @@ function termsList(terms, places, go) {
   }
   const title = (text, key) => h("th", { scope: "col" }, h("button", { type: "button", "data-key": key, title: "sort by it", click: () => sort(key) }, text));
   const head = h("tr", {}, title("product", "product"), title(terms.nameA, "a"), title("place", "order"), title(terms.nameB, "b"), h("th", {}, ""));
-  box.append(h("table", { class: "terms" }, h("thead", {}, head), body));
+  box.append(h("table", { class: "terms" }, h("thead", {}, head), body), rest);
   box.addEventListener("scroll", () => { if (box.scrollTop + box.clientHeight > box.scrollHeight - 200) more(200); });
+  box.addEventListener("print", () => more(Math.max(0, 600 - shown)));
   sort("product");
   return box;
 }

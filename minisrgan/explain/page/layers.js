@@ -21,7 +21,14 @@ class Terms {
 
 const at = (name, index, shape) => `${name}[${unravel(index, shape).join(", ")}]`;
 const bracket = v => v < 0 ? `(${show(v)})` : show(v);
-const whole = s => pictureOf(s.shape);
+
+// Do the work for 0 up to count; in parts, so that the page answers a click meanwhile.
+function* each(count, work) {
+  for (let i = 0; i < count; i++) {
+    work(i);
+    if (i % 8192 === 8191) yield;
+  }
+}
 
 // One input, one number: y = f(x). `put` writes the formula with the number in it.
 const UNARY = {
@@ -50,10 +57,10 @@ function unary(op) {
   return {
     ...pointwise,
     curve: () => op.f,
-    *forward(s, y) { const x = s.get("x"); for (let i = 0; i < y.length; i++) y[i] = op.f(x[i]); },
+    *forward(s, y) { const x = s.get("x"); yield* each(y.length, i => { y[i] = op.f(x[i]); }); },
     *backward(s, name, g) {
       const x = s.get("x"), y = s.y, gy = s.grad;
-      for (let i = 0; i < g.length; i++) g[i] += gy[i] * op.d(x[i], y[i]);
+      yield* each(g.length, i => { g[i] += gy[i] * op.d(x[i], y[i]); });
     },
     tell(s, i) {
       const x = s.get("x")[i], total = op.f(x);
@@ -73,10 +80,10 @@ function rectifier(index, slope) {
   return {
     ...pointwise,
     curve: (s, i) => x => x > 0 ? x : slope(s, i) * x,
-    *forward(s, y) { const x = s.get("x"); for (let i = 0; i < y.length; i++) y[i] = x[i] * factor(s, i, x[i]); },
+    *forward(s, y) { const x = s.get("x"); yield* each(y.length, i => { y[i] = x[i] * factor(s, i, x[i]); }); },
     *backward(s, name, g) {
       const x = s.get("x"), gy = s.grad;
-      for (let i = 0; i < g.length; i++) g[i] += gy[i] * factor(s, i, x[i]);
+      yield* each(g.length, i => { g[i] += gy[i] * factor(s, i, x[i]); });
     },
     tell(s, i) {
       const x = s.get("x")[i], a = slope(s, i), total = x * factor(s, i, x);
@@ -107,11 +114,11 @@ function binary(op, first = "a", second = "b") {
     ...pointwise,
     *forward(s, y) {
       const [a, b, pa, pb] = both(s);
-      for (let i = 0; i < y.length; i++) y[i] = op.f(a[pa(i)], b[pb(i)]);
+      yield* each(y.length, i => { y[i] = op.f(a[pa(i)], b[pb(i)]); });
     },
     *backward(s, name, g) {
       const [a, b, pa, pb] = both(s), gy = s.grad, d = op.d[rule(name)], place = name === first ? pa : pb;
-      for (let i = 0; i < gy.length; i++) g[place(i)] += gy[i] * d(a[pa(i)], b[pb(i)]);
+      yield* each(gy.length, i => { g[place(i)] += gy[i] * d(a[pa(i)], b[pb(i)]); });
     },
     tell(s, i) {
       const [x, z, pa, pb] = both(s), ia = pa(i), ib = pb(i), a = x[ia], b = z[ib], total = op.f(a, b);
@@ -137,11 +144,11 @@ function moves(source, rest = {}) {
     *forward(s, y) {
       const from = source(s), arrays = {};
       for (const name of s.names) arrays[name] = s.get(name);
-      for (let i = 0; i < y.length; i++) { const [name, j] = from(i); y[i] = j < 0 ? 0 : arrays[name][j]; }
+      yield* each(y.length, i => { const [name, j] = from(i); y[i] = j < 0 ? 0 : arrays[name][j]; });
     },
     *backward(s, name, g) {
       const from = source(s), gy = s.grad;
-      for (let i = 0; i < gy.length; i++) { const [input, j] = from(i); if (input === name && j >= 0) g[j] += gy[i]; }
+      yield* each(gy.length, i => { const [input, j] = from(i); if (input === name && j >= 0) g[j] += gy[i]; });
     },
     tell(s, i) {
       const [name, j] = source(s)(i);
@@ -221,9 +228,9 @@ const conv2d = {
             if (v !== 0) for (let k = 0; k < outputs; k++) sums[o + k] += v * weight[kernel + k];
           }
         }
+        yield;
       }
       y.set(sums, row * w * outputs);
-      yield;
     }
   },
   *backward(s, name, g) {
@@ -243,8 +250,8 @@ const conv2d = {
             g[(base + column) * inputs + c] += sum;
           }
         }
+        yield;
       }
-      yield;
     }
   },
   tell(s, index) {
@@ -398,7 +405,7 @@ function batchNorm(training) {
       for (let c = 0; c < C; c++) {
         const t = statistics(s, c), scale = t.weight / t.std;
         for (let i = c; i < x.length; i += C) y[i] = (x[i] - t.mean) * scale + t.bias;
-        if (c % 8 === 7) yield;
+        yield;
       }
     },
     *backward(s, name, g) {
@@ -406,7 +413,7 @@ function batchNorm(training) {
       for (let c = 0; c < C; c++) {
         const t = statistics(s, c), scale = t.weight / t.std, sums = training ? sumsOf(s, c) : { bias: 0, weight: 0 };
         for (let i = c; i < x.length; i += C) g[i] += scale * (gy[i] - sums.bias / t.n - (x[i] - t.mean) / t.std * sums.weight / t.n);
-        if (c % 8 === 7) yield;
+        yield;
       }
     },
     tell(s, i) {
@@ -453,8 +460,8 @@ const max_pool2d = {
     return places;
   },
   winner(s, i) { const x = s.get("x"); return this.places(s, i).reduce((best, j) => x[j] > x[best] ? j : best); },
-  *forward(s, y) { const x = s.get("x"); for (let i = 0; i < y.length; i++) { y[i] = x[this.winner(s, i)]; if (i % 4096 === 0) yield; } },
-  *backward(s, name, g) { for (let i = 0; i < s.grad.length; i++) { g[this.winner(s, i)] += s.grad[i]; if (i % 4096 === 0) yield; } },
+  *forward(s, y) { const x = s.get("x"); yield* each(y.length, i => { y[i] = x[this.winner(s, i)]; }); },
+  *backward(s, name, g) { yield* each(s.grad.length, i => { g[this.winner(s, i)] += s.grad[i]; }); },
   tell(s, i) {
     const x = s.get("x"), k = s.options.size, places = this.places(s, i), winner = this.winner(s, i), total = x[winner];
     return { total, operands: [["x", winner, total]], pool: { k, places, winner }, lines: [
@@ -488,10 +495,10 @@ const sum = {
   },
   *forward(s, y) {
     const x = s.get("x"), group = this.group(s), sums = new Float64Array(y.length);
-    for (let i = 0; i < x.length; i++) sums[group[i]] += x[i];
+    yield* each(x.length, i => { sums[group[i]] += x[i]; });
     y.set(sums);
   },
-  *backward(s, name, g) { const group = this.group(s); for (let i = 0; i < g.length; i++) g[i] += s.grad[group[i]]; },
+  *backward(s, name, g) { const group = this.group(s); yield* each(g.length, i => { g[i] += s.grad[group[i]]; }); },
   tell(s, index) {
     const x = s.get("x"), group = this.group(s), terms = new Terms("x", "1");
     for (let i = 0; i < x.length; i++) if (group[i] === index) terms.add(x[i], i, 1);

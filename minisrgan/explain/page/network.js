@@ -73,7 +73,7 @@ class Network {
         yield* this.prepare(user, false);
         yield* user.kind.backward(user, name, sums);
       }
-      s.memory.grad = Float32Array.from(sums);
+      s.memory.grad = new Float32Array(sums);
       yield s;
     }
   }

@@ -34,7 +34,9 @@ function nearest(target) {
   return Math.max(0, indexIn(to, Math.min(p.image, to.images - 1), row, column, Math.min(p.channel, to.channels - 1)));
 }
 
-// Computing: what was chosen first, then everything, in parts of 12 ms, so that the page answers meanwhile.
+// Computing: what was chosen first, then pictures of the map, then everything, in parts of 5 ms, so that the page
+// answers a click meanwhile.
+const PART = 5;
 const pause = () => new Promise(done => { const { port1, port2 } = new MessageChannel(); port1.onmessage = done; port2.postMessage(0); });
 let busy = false, later = null;
 
@@ -47,18 +49,18 @@ async function compute() {
   if (busy) return;
   busy = true;
   later ??= everything();
-  for (let wanted = null, work = null, end = performance.now() + 12; ;) {
+  for (let wanted = null, work = null, end = performance.now() + PART; ;) {
     const key = `${chosen.network} ${chosen.step} ${chosen.view} ${Boolean(chosen.weight)}`;
     if (!isReady()) {
       if (wanted !== key) { wanted = key; work = network().prepareClick(step(), gradientView() || Boolean(chosen.weight)); }
     } else if (wanted !== null) { wanted = null; work = null; showLayer(); showExplanation(); }
-    const { value, done } = (work ?? later).next();
-    if (value instanceof Step) showRow(value);
-    if (done && !work) break;
+    const picture = !work && [...blank.keys()].find(s => thumbValues(s));
+    if (picture) drawThumb(picture);
+    else if ((work ?? later).next().done && !work) break;
     if (performance.now() > end) {
       showState();
       await pause();
-      end = performance.now() + 12;
+      end = performance.now() + PART;
     }
   }
   busy = false;
@@ -76,7 +78,7 @@ function showState() {
 
 // The map of the network
 
-const rows = new Map(), thumbs = new Map();
+const rows = new Map(), blank = new Map();  // buttons by the index of a step; steps whose picture is to be drawn
 
 function treeOf(steps) {
   const root = { path: "", parts: [] };
@@ -112,7 +114,7 @@ function facts(s) {
 }
 
 function showMap() {
-  rows.clear(); thumbs.clear();
+  rows.clear(); blank.clear();
   const list = h("div", { class: "rows" });
   list.append(...rowsOf(tree));
   panel("map").replaceChildren(h("h2", {}, "Network"), list);
@@ -123,36 +125,38 @@ function showMap() {
 function rowsOf(node) {
   return node.parts.map(part => {
     if (part instanceof Step) {
-      const canvas = h("canvas", { role: "img", "aria-label": `Strongest channel of ${part.name}`, width: 1, height: 1 });
-      const row = h("button", { type: "button", class: "row", click: () => go({ step: part.index }) }, canvas,
+      const row = h("button", { type: "button", class: "row", click: () => go({ step: part.index }) }, thumbOf(part),
         h("span", { class: "words" }, h("span", { class: "path" }, part.name || part.op), h("span", { class: "facts" }, facts(part))));
-      rows.set(part.index, row); thumbs.set(part.index, canvas);
-      showRow(part);
+      rows.set(part.index, row);
       return row;
     }
     const inside = stepsIn(part), key = keyOf(part), isOpen = open.has(key), last = inside[inside.length - 1];
     const toggle = () => { if (open.has(key)) open.delete(key); else open.add(key); showMap(); };
     const count = inside.reduce((sum, s) => sum + countOf(s), 0);
-    const canvas = h("canvas", { role: "img", "aria-label": `Strongest channel of ${last.name}`, width: 1, height: 1 });
-    const row = h("button", { type: "button", class: "row", click: () => go({ step: last.index }) }, canvas,
+    const row = h("button", { type: "button", class: "row", click: () => go({ step: last.index }) }, isOpen ? null : thumbOf(last),
       h("span", { class: "words" }, h("span", { class: "path" }, part.path),
         h("span", { class: "facts" }, [told.groups[part.path], `${inside.length} steps`, sizeOf(last.shape), count ? `${count.toLocaleString("en")} parameters` : ""].filter(Boolean).join(", "))));
-    if (!isOpen) {
-      for (const s of inside) rows.set(s.index, row);
-      thumbs.set(last.index, canvas);
-      showRow(last);
-    } else canvas.remove();
+    if (!isOpen) for (const s of inside) rows.set(s.index, row);
     return h("div", {}, h("div", { class: "folder" },
       h("button", { type: "button", class: "fold", "aria-expanded": isOpen, "aria-label": `${isOpen ? "Fold" : "Unfold"} ${part.path}`, click: toggle }, isOpen ? "\u25be" : "\u25b8"), row),
       isOpen ? h("div", { class: "inside" }, rowsOf(part)) : null);
   });
 }
 
-function showRow(s) {
-  const canvas = thumbs.get(s.index);
-  if (!canvas || s.network !== network()) return;
-  const values = chosen.view === "gradient" && s.flows ? s.grad : s.y, picture = pictureOf(s.shape);
-  if (values) drawMap(canvas, values, picture, 0, isPhoto(values, picture) && chosen.view === "value" ? "rgb" : strongest(values, picture, 0, 1)[0]);
+// The picture of a step in the map of the network: drawn once, when its numbers are there and nothing is waited for.
+function thumbOf(s) {
+  const kept = s.memory[`thumb ${chosen.view}`] ??= { canvas: h("canvas", { role: "img", "aria-label": `Strongest channel of ${s.name}`, width: 1, height: 1 }) };
+  if (!kept.drawn) blank.set(s, kept);
+  return kept.canvas;
+}
+
+const thumbValues = s => chosen.view === "gradient" && s.flows ? s.grad : s.y;
+
+function drawThumb(s) {
+  const values = thumbValues(s), picture = pictureOf(s.shape), kept = blank.get(s);
+  drawMap(kept.canvas, values, picture, 0, isPhoto(values, picture) && chosen.view === "value" ? "rgb" : strongest(values, picture, 0, 1)[0]);
+  kept.drawn = true;
+  blank.delete(s);
 }
 
 // Arcs from a step to one that uses it later than the next: what the layers between are skipped by.
@@ -406,19 +410,21 @@ function showControls() {
   panel("back").disabled = !before.length;
 }
 
-let drawn = "";
+let drawn = "", written = 0;
 function showAll() {
   showControls();
   const key = `${chosen.network} ${chosen.view} ${[...open].join()}`;
   if (key !== drawn) { drawn = key; showMap(); } else markRows();
   showLayer();
   showExplanation();
-  history.replaceState?.call(history, null, "", address());
+  clearTimeout(written);  // a browser takes longer for the address than we take for a click
+  written = setTimeout(() => history.replaceState(null, "", address()), 200);
   if (!busy) compute();
 }
 
 function address() {
-  const words = { step: chosen.step, at: unravel(chosen.index, step().shape).join(), view: chosen.view };
+  const { name } = step(), steps = network().steps;
+  const words = { step: name && steps.findIndex(s => s.name === name) === chosen.step ? name : chosen.step, at: unravel(chosen.index, step().shape).join(), view: chosen.view };
   if (chosen.network) words.model = chosen.network;
   return location.protocol === "about:" ? location.href : "#" + new URLSearchParams(words).toString().replaceAll("%2C", ",");
 }
@@ -461,6 +467,7 @@ record.networks.forEach((n, k) => panel("model").add(new Option(n.name, k)));
 panel("modelChoice").hidden = record.networks.length < 2;
 panel("model").addEventListener("change", event => go({ network: Number(event.target.value) }, false));
 panel("back").addEventListener("click", back);
+window.addEventListener("beforeprint", () => { for (const list of document.querySelectorAll(".list")) list.dispatchEvent(new Event("print")); });
 window.addEventListener("hashchange", () => { readAddress(); unfold(step()); showAll(); });
 readAddress();
 tree = treeOf(network().steps);
