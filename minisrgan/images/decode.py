@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from minisrgan.backend import Array
-from minisrgan.images import png, tiff
+from minisrgan.images import jpeg, png, tiff
 from minisrgan.images.files import RASTER
 from minisrgan.images.pixels import Photo, to_8_bits, upright
 
@@ -61,10 +61,18 @@ def open_raster(data: bytes, load: bool = False) -> Any:
         try:
             image = Image.open(io.BytesIO(data), formats=formats)
             if load:
+                heard, _ = tiff.listen()
+                heard.clear()
                 image.load()
+                if heard:
+                    raise ValueError(heard[0])
             return image
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _decoded(data: bytes) -> Array:
+    return np.asarray(open_raster(data, load=True))
 
 
 def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Photo]:
@@ -95,9 +103,13 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
         else:
             image.load()
             pixels, alpha = _planes(image, tell)
+        if image.format in ("JPEG", "MPO"):
+            jpeg.require_whole(data, np.asarray(image), _decoded)
+        if image.format == "JPEG2000":
+            jpeg.require_tiles(data)
         if pixels.shape != said.get("shape", pixels.shape):
             raise ValueError(f"{said['shape']} levels by the header, but Pillow decodes {pixels.shape}")
-        if said and (said["laced"] or said["kind"] == 3 or not pixels[-1].any()):  # kind 3: a palette
+        if said and (count > 1 or said["laced"] or said["kind"] == 3 or not pixels[-1].any()):  # kind 3: a palette
             png.require_rows(data, said)
         found = {**image.info, "text": getattr(image, "text", {}), **said}
         if image.mode in _CONVERTED:
@@ -136,10 +148,12 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
             except UnidentifiedImageError:
                 raise ValueError(tiff.describe(tags)) from None
             tiff.check(image, tags)
+            tiff.require_parts(data, tags, _decoded)
             pixels, alpha = _planes(image, tell)
             if image.mode in _CONVERTED:
                 del found_here["icc_profile"]
         else:
+            tiff.require_parts(data, tags, _decoded)
             grey = (np.array(open_raster(plane, load=True)) for plane in tiff.as_grey(page, tags))
             pixels, alpha = tiff.assemble(grey, tags)
             if pixels.shape[2] == 4:

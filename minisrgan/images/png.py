@@ -17,6 +17,7 @@ COLOUR_CHUNKS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}  # which say w
 _SIZES = {**COLOUR_CHUNKS, b"pHYs": 9, b"acTL": 8}
 # Of an interlaced PNG: first row and column, and the steps from one to the next.
 _PASSES = (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)
+_FRAMES = (b"fcTL", b"fdAT")  # of an animation
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _MOST_TEXT, _MOST_PROFILE = 1 << 20, 1 << 24  # bytes; Pillow refuses the file beyond the first
 
@@ -41,6 +42,7 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
     Those are optional chunks with a wrong checksum or size, and more than 1 MB of text.
 
     tell     called with what was left out
+    Errors   ValueError for a wrong checksum elsewhere: Pillow does not read all of them
     Returns  the PNG without that, and what it says: "depth", "kind", "shape", "laced", "colour" (chunks), "icc_profile"
     """
     kept, said, room = [SIGNATURE], dict[str, Any](colour={}), _MOST_TEXT
@@ -48,8 +50,11 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
         if name == b"IHDR":
             width, height, said["depth"], said["kind"] = struct.unpack(">LLBB", body[:10])
             said["shape"], said["laced"] = (height, width, 3 if said["kind"] & 2 else 1), body[12]
-        if name[:1].islower() and len(whole) == len(body) + 12:
-            if whole != make_chunk(name, body) or len(body) != _SIZES.get(name, len(body)):
+        if len(whole) == len(body) + 12:
+            damaged = whole != make_chunk(name, body)
+            if damaged and (name[:1].isupper() or name in _FRAMES):
+                raise ValueError(f"its {name.decode('latin-1')} chunk is damaged")
+            if damaged or len(body) != _SIZES.get(name, len(body)):
                 tell(f"its {name.decode('latin-1')} chunk is damaged and left out")
                 continue
             if name in _TEXT:
@@ -70,17 +75,26 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
 
 
 def require_rows(data: bytes, said: dict[str, Any]) -> None:
-    """Refuse a PNG whose pixels end before its last row: Pillow leaves the rest black, without a word."""
+    """Refuse a PNG whose pixels, or those of a frame, end before its last row: Pillow leaves the rest black."""
     (height, width, _), bits = said["shape"], said["depth"] * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[said["kind"]]
-    sizes = [(len(range(top, height, down)), len(range(left, width, right))) for top, left, down, right in
-             (_PASSES if said["laced"] else ((0, 0, 1, 1),))]  # fmt: skip
-    needed = sum(rows * (1 + (columns * bits + 7) // 8) for rows, columns in sizes if columns)
-    unpacker, there = zlib.decompressobj(), 0
-    with suppress(zlib.error):  # Pillow will say so
-        for body in (body for name, body, _ in chunks(data) if name == b"IDAT"):
-            there += len(unpacker.decompress(body, needed))
-        if there < needed:
-            raise ValueError(f"the pixels end after {there:,} of {needed:,} bytes")
+    needed, there, unpacker = 0, 0, zlib.decompressobj()
+    for name, body, _ in [*chunks(data), (b"IEND", b"", b"")]:
+        if name in (b"fcTL", b"IEND"):  # pixels of the next frame, or none, will follow
+            if there < needed:
+                raise ValueError(f"the pixels end after {there:,} of {needed:,} bytes")
+            width, height = struct.unpack(">LL", body[4:12]) if body and needed else (width, height)
+            needed, there, unpacker = 0, 0, zlib.decompressobj()
+        if name in (b"IDAT", b"fdAT"):
+            needed = needed or _bytes(height, width, bits, said["laced"])
+            with suppress(zlib.error):  # Pillow will say so
+                there += len(unpacker.decompress(body[4 * (name == b"fdAT") :], needed))
+
+
+def _bytes(height: int, width: int, bits: int, laced: int) -> int:
+    """Return how many bytes the rows of a picture have, each with its filter."""
+    passes = _PASSES if laced else ((0, 0, 1, 1),)
+    sizes = [(len(range(top, height, down)), len(range(left, width, right))) for top, left, down, right in passes]
+    return sum(rows * (1 + (columns * bits + 7) // 8) for rows, columns in sizes if columns)
 
 
 def _text(name: bytes, body: bytes, most: int) -> bytes:

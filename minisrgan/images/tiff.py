@@ -2,19 +2,25 @@
 
 import io
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from ctypes import CDLL, CFUNCTYPE, c_char_p, c_void_p
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
+from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from minisrgan.backend import Array
+from minisrgan.images import jpeg
 
 Tags: TypeAlias = ImageFileDirectory_v2
 
 SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 255, 256, 257, 258, 259, 262, 266
 STRIPS, ORIENTATION, SAMPLES, STRIP_ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 274, 277, 278, 279, 284, 317
-TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SUB_FILES, EXTRA, FORMAT = 322, 323, 324, 325, 330, 338, 339
+TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SUB_FILES, EXTRA, FORMAT, TABLES = 322, 323, 324, 325, 330, 338, 339, 347
 _COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}  # grey (white is 0, or black is 0), RGB, CMYK: how many samples are colours
 _BYTEWISE = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that know nothing of pixels
 
@@ -87,6 +93,58 @@ def pillow_cannot(tags: Tags) -> bool:
     return (samples > 1) + (max(bits) != 8) + are_apart(tags) + negative >= 2
 
 
+def _parts(tags: Tags) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return where the strips or tiles begin, and how many bytes each has."""
+    names = (TILES, TILE_BYTES) if TILES in tags else (STRIPS, STRIP_BYTES)
+    starts, sizes = (tuple(np.atleast_1d(tags.get(name, ())).tolist()) for name in names)
+    return starts, sizes
+
+
+def require_parts(data: bytes, tags: Tags, decode: Callable[[bytes], Array]) -> None:
+    """Refuse a page of which strips or tiles are missing, too short or damaged, where nobody else would notice.
+
+    decode  decodes a JPEG
+    Errors  ValueError; whatever `decode` raises
+    """
+    (width, height, samples, bits, _), apart, kind = layout(tags), are_apart(tags), tags.get(COMPRESSION, 1)
+    starts, sizes = _parts(tags)
+    tall, wide = tags.get(TILE_HEIGHT if TILES in tags else STRIP_ROWS, height), tags.get(TILE_WIDTH, width)
+    down, across = -(-height // tall), -(-width // wide)
+    if len(starts) < (needed := down * across * (samples if apart else 1)):
+        raise ValueError(f"{len(starts)} of {needed} strips or tiles are there")
+    for number, (start, size) in enumerate(zip(starts, sizes, strict=False)):
+        part, rows = data[start : start + size], tall if TILES in tags else min(tall, height - number % down * tall)
+        if kind == 1 and 0 < size < rows * ((wide * bits[0] * (1 if apart else samples) + 7) // 8) and tags[PHOTOMETRIC] != 6:
+            raise ValueError(f"one of its {needed} strips or tiles has {size:,} bytes, which is too few")
+        if kind in (8, 32946):
+            try:
+                zlib.decompressobj().decompress(part)  # libtiff reads up to the last pixel, and not the checksum
+            except zlib.error as error:
+                raise ValueError(f"one of its {needed} strips or tiles is damaged: {error}") from error
+        if kind == 7:
+            whole = tags[TABLES][:-2] + part[2:] if TABLES in tags else part
+            jpeg.require_whole(whole, pixels := decode(whole), decode)
+            if pixels.shape[0] < rows or pixels.shape[1] < wide:
+                raise ValueError(f"one of its {needed} strips or tiles is too small")
+
+
+@cache
+def listen() -> tuple[list[str], Any]:
+    """Return a list to which libtiff adds its errors from now on, and what adds them; else it would print them.
+
+    Pillow does not notice all of them.
+    """
+    heard: list[str] = []
+
+    @CFUNCTYPE(None, c_char_p, c_char_p, c_void_p)
+    def note(where: bytes, what: bytes, _: object) -> None:
+        heard.append(b": ".join([where or b"libtiff", what.partition(b"%")[0].strip()]).decode("latin-1"))
+
+    with suppress(AttributeError, OSError):  # a Pillow with libtiff inside does not show it
+        CDLL(Image.core.__file__).TIFFSetErrorHandler(note)
+    return heard, note
+
+
 def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
     """Turn a page that Pillow cannot read into pages of grey that it can: one for each plane, or one wider page.
 
@@ -104,7 +162,7 @@ def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
     ):
         raise ValueError(describe(tags))
     where, how_long = (TILES, TILE_BYTES) if TILES in tags else (STRIPS, STRIP_BYTES)
-    starts, sizes = (tuple(np.atleast_1d(tags[tag]).tolist()) for tag in (where, how_long))
+    starts, sizes = _parts(tags)
     if max(map(sum, zip(starts, sizes, strict=True))) > len(data):
         raise ValueError("the file is cut off")
     wide = 1 if apart else samples

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from minisrgan.errors import ImageError, ImageWarning
-from minisrgan.images import Photo, imresize, read_image, read_photo, write_photo
+from minisrgan.images import Photo, imresize, png, read_image, read_photo, write_photo
 from minisrgan.images.decode import _depth
 from tests.images.odd import Page, chunk, write_png, write_tiff
 
@@ -648,3 +648,88 @@ def test_the_samples():
             plain = levels if plain is None else plain
             assert np.abs(levels - plain).max() <= 0.5, name  # all are made from one picture
     assert "PNG, JPEG, TIFF" in refusal(SHARED / "eps.png")
+
+
+# Data that end early, under a header that promises more
+
+
+def encoded(kind: str, image: Image.Image | None = None, **options: Any) -> bytes:
+    """Return the bytes of a file that Pillow writes."""
+    stream = io.BytesIO()
+    (image or Image.fromarray(COLOURS)).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"subsampling": 0}], ids=str)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_with_fewer_data_than_its_header_promises(tmp_path: Path, mode: str, options: dict[str, Any]):
+    """libjpeg makes grey of what is missing. Cut off and closed again, or with a larger height."""
+    data = encoded("JPEG", Image.fromarray(COLOURS).convert(mode), **options)
+    (tmp_path / "a.jpg").write_bytes(data)
+    read_photo(tmp_path / "a.jpg")
+    height = data.index(b"\xff\xc2" if "progressive" in options else b"\xff\xc0") + 5
+    taller = data[:height] + struct.pack(">H", HEIGHT + 9) + data[height + 2 :]
+    for short in (taller, *(data[:-n] + b"\xff\xd9" for n in (4, 6, 20, len(data) // 5))):
+        (tmp_path / "a.jpg").write_bytes(short)
+        said = refusal(tmp_path / "a.jpg")
+        assert "data end before the picture does" in said or "scans are missing" in said or "restart" in said
+
+
+def test_a_jpeg_without_one_of_its_restart_intervals(tmp_path: Path):
+    """What follows is not moved up: one stripe is grey."""
+    data = encoded("JPEG", restart_marker_rows=1)
+    first, second = data.index(b"\xff\xd0"), data.index(b"\xff\xd1")
+    (tmp_path / "a.jpg").write_bytes(data[:first] + data[second:])
+    assert "parts of the data between restart markers are missing" in refusal(tmp_path / "a.jpg")
+
+
+def test_a_jpeg_2000_without_one_of_its_tiles(tmp_path: Path):
+    """OpenJPEG leaves it black."""
+    data = encoded("JPEG2000", tile_size=(32, 32))
+    (tmp_path / "a.jp2").write_bytes(data)
+    read_photo(tmp_path / "a.jp2")
+    (tmp_path / "a.jp2").write_bytes(data[: data.rindex(b"\xff\x90\0\x0a")] + b"\xff\xd9")
+    assert "1 of 2 parts of its tiles are there" in refusal(tmp_path / "a.jp2")
+
+
+def test_a_frame_that_ends_early(tmp_path: Path):
+    """The first frame is whole."""
+    data = encoded("PNG", save_all=True, append_images=[Image.fromarray(255 - COLOURS)])
+    parts = [data[:8]]
+    for name, body, _ in png.chunks(data):
+        short = body[:4] + zlib.compress(zlib.decompress(body[4:])[:-1]) if name == b"fdAT" else body
+        parts.append(chunk(name, short))
+    (tmp_path / "a.png").write_bytes(b"".join(parts))
+    assert "the pixels end after 2,903 of 2,904 bytes" in refusal(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", [b"IDAT", b"PLTE", b"IHDR"])
+def test_the_checksum_of_all_that_a_png_needs(tmp_path: Path, kind: bytes):
+    """Pillow does not look at the last one of the pixels."""
+    data = bytearray(encoded("PNG", Image.fromarray(COLOURS).quantize(9)))
+    data[data.index(kind) + 4 + int.from_bytes(data[data.index(kind) - 4 : data.index(kind)])] ^= 1
+    (tmp_path / "a.png").write_bytes(data)
+    assert "chunk is damaged" in refusal(tmp_path / "a.png")
+
+
+def test_strips_of_a_tiff_that_are_missing_short_or_damaged(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """Pillow and libtiff return black, grey or worse; libtiff's own errors do not reach the terminal."""
+    path, bits = tmp_path / "a.tif", np.packbits(ROWS % 3 == COLUMNS % 2, axis=1)[..., None]
+    fax = bytearray(encoded("TIFF", Image.fromarray(COLOURS).convert("1"), compression="group4"))
+    fax[16:24] = bytes(8)
+    packed = bytearray(zlib.compress(COLOURS.tobytes()))
+    packed[-40:-32] = bytes(8)
+    cut = encoded("JPEG")[:-20] + b"\xff\xd9"
+    for page, told in (
+        (Page(COLOURS, tags={257: HEIGHT + 9}), "1 of 2 strips or tiles are there"),
+        (Page(COLOURS, tags={257: HEIGHT + 9, 278: HEIGHT + 9}), "has 2,880 bytes, which is too few"),
+        (Page(WORDS, apart=True, tags={257: HEIGHT + 9}), "4 of 8 strips or tiles are there"),
+        (Page(bits, 1, tags={256: WIDTH, 258: 1, 257: HEIGHT + 1}), "1 of 2 strips or tiles are there"),
+        (Page(COLOURS, pack=(lambda _: bytes(packed), 8)), "decoder error" "|" "is damaged"),
+        (Page(COLOURS, 6, pack=(lambda _: cut, 7), tags={530: 2}), "the data end before the picture does"),
+        (Page(COLOURS, 6, pack=(lambda _: encoded("JPEG"), 7), tags={530: 2, 256: WIDTH + 3}), "is too small"),
+        (bytes(fax), "Fax4Decode: Bad code word at line"),
+    ):  # fmt: skip
+        path.write_bytes(page) if isinstance(page, bytes) else write_tiff(path, page)
+        assert any(each in refusal(path) for each in told.split("|")), told
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,77 @@
+"""JPEG and JPEG 2000 where Pillow does not do: data that end before the picture does.
+
+The libraries fill the rest with grey or black, without an error.
+"""
+
+import re
+import struct
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from minisrgan.backend import Array
+
+_MARKER, _RESTART = re.compile(rb"\xff+([^\xff\0])"), re.compile(rb"\xff([\xd0-\xd7])")
+_END = re.compile(rb"\xff[^\xff\0\xd0-\xd7]")  # of the data of a scan
+_NOISE = bytes(np.random.default_rng(0).integers(1, 255, 100).tolist())
+
+
+def require_whole(data: bytes, pixels: Array, decode: Callable[[bytes], Array]) -> None:
+    """Refuse a JPEG with fewer data than its header promises: with rows, scans or restart intervals missing.
+
+    Where data are missing, a decoder takes whatever follows for data. So noise is put behind the data of each interval:
+    if that changes the picture, something was missing.
+
+    pixels  what the data were decoded to
+    decode  decodes others
+    Errors  ValueError; whatever `decode` raises
+    """
+    at, restarts, noisy, components, left = 2, False, data[:2], b"", dict[tuple[int, int], int]()
+    while (marker := _MARKER.search(data, at)) and marker[1] != b"\xd9":
+        kind, begin = marker[1][0], marker.end()
+        body = data[begin + 2 : begin + int.from_bytes(data[begin : begin + 2])]
+        end = begin + 2 + len(body)
+        if kind in (0xC0, 0xC1, 0xC2):
+            components = body[6::3]
+        elif kind & 0xF0 == 0xC0 and kind not in (0xC4, 0xC8, 0xCC):
+            return  # arithmetic coding, whose decoders are to add zeros at the end
+        if kind == 0xDD:
+            restarts = any(body)
+        noisy += data[at:end]
+        if kind == 0xDA:
+            first, last, precision = body[-3:]
+            left |= {(name, n): precision & 15 for name in body[1:-3:2] for n in range(first, last + 1)}
+            at, end = end, found.start() if (found := _END.search(data, end)) else len(data)
+            marks = [mark[0] for mark in _RESTART.findall(data, at, end)]
+            if restarts and any(mark != 0xD0 + n % 8 for n, mark in enumerate(marks)):
+                raise ValueError("parts of the data between restart markers are missing")
+            following = b"".join(b"\xff%c" % (0xD0 + (len(marks) + n) % 8) + _NOISE for n in range(8 * restarts))
+            noisy += _RESTART.sub(lambda mark: _NOISE + mark[0], data[at:end]) + _NOISE + following
+        at = end
+    if any(left.get((name, n), 1) for name in components for n in range(64)):
+        raise ValueError("its last scans are missing")
+    if not np.array_equal(pixels, decode(noisy + data[at:])):
+        raise ValueError("the data end before the picture does")
+
+
+def require_tiles(data: bytes) -> None:
+    """Refuse a JPEG 2000 without all its tiles, or without all parts of a tile.
+
+    Errors  ValueError; struct.error for one that is cut off
+    """
+    at = data.index(b"\xff\x4f\xff\x51") + 2
+    right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", data, at + 6)
+    there, parts = Counter[int](), {tile: 1 for tile in range(-(-(right - left) // width) * -(-(bottom - top) // height))}
+    while data[at : at + 2] != b"\xff\xd9":
+        kind, size = struct.unpack_from(">HH", data, at)
+        if kind == 0xFF90:
+            tile, length, _, count = struct.unpack_from(">HLBB", data, at + 4)
+            there[tile] += 1
+            parts[tile] = max(parts.get(tile, 1), count)
+            size = length - 2 if length else len(data)  # 0: up to the end
+        at += 2 + size
+        if at >= len(data):
+            break
+    if any(there[tile] < count for tile, count in parts.items()):
+        raise ValueError(f"{there.total()} of {sum(parts.values())} parts of its tiles are there")
