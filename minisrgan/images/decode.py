@@ -148,12 +148,10 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
             except UnidentifiedImageError:
                 raise ValueError(tiff.describe(tags)) from None
             tiff.check(image, tags)
-            tiff.require_parts(data, tags, _decoded)
             pixels, alpha = _planes(image, tell)
             if image.mode in _CONVERTED:
                 del found_here["icc_profile"]
         else:
-            tiff.require_parts(data, tags, _decoded)
             grey = (np.array(open_raster(plane, load=True)) for plane in tiff.as_grey(page, tags))
             pixels, alpha = tiff.assemble(grey, tags)
             if pixels.shape[2] == 4:
@@ -161,6 +159,7 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
                 tell("of its 16 bits a channel 8 are read") if pixels.dtype == np.uint16 else None
                 pixels = np.array(to_srgb(inks, found_here.pop("icc_profile"), tell))
                 alpha = None if alpha is None else to_8_bits(alpha)
+        tiff.require_parts(data, tags, _decoded)
         unit = {2: 1, 3: 2.54}.get(tags.get(_DPI_UNIT, 2), 0)  # inches, centimetres, or nothing that is known
         found_here["dpi"] = [float(tags.get(tag, 0)) * unit for tag in _DPI]
         yield _photo(pixels, alpha, partial(_tiff_exif, data, tags, turned), found_here)
