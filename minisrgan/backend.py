@@ -198,7 +198,7 @@ def retried(work: Callable[[], R], advice: str) -> R:
         return work()
     except full as error:
         free, total = (count >> 20 for count in cupy.cuda.Device().mem_info)
-        got = f"{error}\n{free:,} MB of the GPU's {total:,} MB are free"
+        got = [str(error), f"{free:,} MB of the GPU's {total:,} MB are free"]
         raise DeviceError("memory of the GPU", expected="room for all arrays", got=got, fix=advice) from None
 
 

@@ -12,9 +12,24 @@ Where an error passes through modules on its way up, each puts its own name in f
 """
 
 import os
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+
+# Control characters, and those of Unicode that break lines or change the direction of writing.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def plain(text: str, keep: str = "") -> str:
+    r"""Return a text with escapes in place of characters that would do something to the terminal, as names may hold.
+
+    keep  those that are to stay
+
+    >>> print(plain("a\nb\x1b[2Jc.png"))
+    a\nb\x1b[2Jc.png
+    """
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else repr(found[0])[1:-1], text)
 
 
 class MinisrganError(Exception):
@@ -22,7 +37,7 @@ class MinisrganError(Exception):
 
     what      the operation, function, file or option that refuses
     expected  what it takes
-    got       what it was given, as short as will do
+    got       what it was given, as short as will do; several lines as a list
     fix       what to do about it
 
     >>> error = ShapeError("relu", expected="a batch", got="()", fix="add an axis")
@@ -35,17 +50,15 @@ class MinisrganError(Exception):
     """
 
     # All by position too, as pickle makes an error again that a worker process raised; `path` travels beside them.
-    def __init__(self, what: str, expected: str, got: str, fix: str) -> None:
+    def __init__(self, what: str, expected: str, got: str | Sequence[str], fix: str) -> None:
         super().__init__(what, expected, got, fix)
-        self.what = what
-        self.expected = expected
-        self.got = got
-        self.fix = fix
+        self.what, self.expected, self.fix = map(plain, (what, expected, fix))
+        self.got = "\n".join(map(plain, [got] if isinstance(got, str) else got))
         self.path = ""
 
     def inside(self, name: str) -> None:
         """Put the name of an enclosing module in front of the path."""
-        self.path = f"{name}.{self.path}" if self.path else name
+        self.path = f"{plain(name)}.{self.path}" if self.path else plain(name)
 
     def __str__(self) -> str:
         """Lay the four parts out, one a line each."""

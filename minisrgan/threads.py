@@ -17,6 +17,8 @@ from typing import Any, Generic, TypeVar
 
 from minisrgan.errors import ArgumentError
 
+EVERY = 10.0  # seconds between two lines of progress in a file or pipe
+
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
 
 T = TypeVar("T")
@@ -71,12 +73,26 @@ def can_start() -> bool:
     return True
 
 
+class _Lines:
+    """A file for tqdm in which each state of its bar becomes a line of standard error."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            sys.stderr.write(f"{text.strip()}\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def progress_bar(*args: Any, **options: Any) -> Any:
-    """Return a bar of tqdm, without the thread that refreshes a stalled bar where none can be started."""
+    """Return a bar of tqdm, on standard error; in a file or pipe it prints a line every ten seconds instead."""
     from tqdm import tqdm
 
     if not can_start():
-        tqdm.monitor_interval = 0
+        tqdm.monitor_interval = 0  # without the thread that refreshes a stalled bar
+    if not sys.stderr.isatty():
+        options |= {"file": _Lines(), "mininterval": EVERY, "miniters": 1, "delay": EVERY}
+        options["bar_format"] = "{desc}: {percentage:.0f}%, {remaining} left{postfix}"
     return tqdm(*args, **options)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +12,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from minisrgan.errors import FileError, ImageError, MinisrganError, translated
+from minisrgan.errors import FileError, ImageError, MinisrganError, plain, translated
 from minisrgan.threads import progress_bar
 
 EXIT_SOME_FAILED = 3
 OF_ONE_FILE = (ImageError, FileError, OSError, MemoryError)  # errors after which the other files are done all the same
-EVERY = 10.0  # seconds between two lines of progress in a file or pipe
 _BAR = "{desc} {percentage:3.0f}% |{bar:30}| {remaining} left"
 
 
@@ -73,6 +71,11 @@ def require_folder(folder: Path) -> None:
         raise PermissionError(f"{there} is not open for writing")
 
 
+def say(line: str, **options: Any) -> None:
+    """Print a line that names files; line breaks in the names do not break it."""
+    print(plain(line), flush=True, **options)
+
+
 def report(error: MinisrganError | OSError | MemoryError, what: str, verbose: bool = False) -> MinisrganError:
     """Print an error in four short lines, with the lines of the program above them if asked for; return it as ours."""
     if verbose:
@@ -102,17 +105,10 @@ class Progress:
     """
 
     def __init__(self, name: str, quiet: bool = False) -> None:
-        self.name, self.start, self.last = name, time.monotonic(), time.monotonic()
-        self.bar = progress_bar(desc=name, bar_format=_BAR, leave=False, disable=quiet or None)  # None: none in a file
-        self.lines = not quiet and self.bar.disable
+        self.bar = progress_bar(desc=plain(name), bar_format=_BAR, leave=False, disable=quiet)
 
     def __call__(self, done: int, total: int) -> None:
         """Show it, where it is time to."""
-        now = time.monotonic()
-        if self.lines and now - self.last >= EVERY:
-            left = (now - self.start) * (total - done) / max(done, 1)
-            print(f"{self.name}: {done / total:.0%}, {tqdm.format_interval(left)} left", file=sys.stderr, flush=True)
-            self.last = now
         self.bar.total = total
         self.bar.update(done - self.bar.n)
 

@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from minisrgan.backend import choose_device
-from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
+from minisrgan.cli.common import add_command, add_overwrite, require_new, say, to_path
 from minisrgan.cli.evaluate import add_method_options
 from minisrgan.errors import ConfigError
 from minisrgan.images import imresize, read_image, replacing
@@ -63,8 +63,9 @@ def run(args: argparse.Namespace) -> None:
     else:
         save_figure(strips_figure([strip], note), args.out)
     top, left, height, width = strip.zoom
-    print(*(f"{name}: {line}" for name, line in strip.captions.items()), sep="\n", end="\n" if scores else "")
-    print(f"{args.out}: detail {width} x {height} at {left}, {top} of the enlarged picture")
+    for name, line in strip.captions.items() if scores else ():
+        say(f"{name}: {line}")
+    say(f"{args.out}: detail {width} x {height} at {left}, {top} of the enlarged picture")
 
 
 def _zoom(detail: str | None, shape: tuple[int, ...], factor: int) -> tuple[int, int, int, int] | None:

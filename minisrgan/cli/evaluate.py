@@ -31,6 +31,7 @@ from minisrgan.cli.common import (
     add_overwrite,
     report_file,
     require_new,
+    say,
     to_path,
 )  # fmt: skip
 from minisrgan.errors import DataError, ShapeError
@@ -147,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
     for line in _missing(texture, [scores["original"] for scores in images.values()]):
         print(line)
     if found.failed:
-        print(f"{len(found.failed)} failed, and are in no average: {', '.join(found.failed)}")
+        say(f"{len(found.failed)} failed, and are in no average: {', '.join(found.failed)}")
     if args.json:
         settings = {"set": name, "recognised": recognised, "scale": scale, "crop": scale, "grey": args.grey}
         numbers = settings | {"low_resolution": lr, "average": averages, "paper": paper, "images": images}

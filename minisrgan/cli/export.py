@@ -14,7 +14,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from minisrgan.cli.common import add_command
+from minisrgan.cli.common import add_command, say
 from minisrgan.cli.weights import about_target, add_target_options
 from minisrgan.errors import WeightsError
 from minisrgan.images import replacing
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     else:
         model = out / "model.onnx" if kind == "web" else out
         save_onnx(model, generator, half=args.half, clip=kind == "onnx", **about)
-    print(f"{source} -> {out}: {generator.describe()}")
+    say(f"{source} -> {out}: {generator.describe()}")
     if kind == "web":
         words = ", ".join([generator.describe(), *(f"licence {about[key]}" for key in about.keys() & {"licence"})])
         page = site_page(about["name"], generator.scale, math.ceil(generator.receptive_radius), words)

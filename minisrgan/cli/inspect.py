@@ -17,7 +17,7 @@ import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
-from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
+from minisrgan.cli.common import add_command, add_overwrite, require_new, say, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.explain import inspect
 from minisrgan.images import imresize, read_image, replacing
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
     )  # fmt: skip
     with replacing(args.out) as temporary:
         page.save(temporary)
-    print(f"wrote {args.out}, {args.out.stat().st_size / 1e6:.1f} MB: open it in a browser")
+    say(f"wrote {args.out}, {args.out.stat().st_size / 1e6:.1f} MB: open it in a browser")
 
 
 def _square(text: str | None, width: int, height: int, usual: int) -> tuple[int, int, int]:

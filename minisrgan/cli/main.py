@@ -6,13 +6,13 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import cache
-from typing import Any
+from typing import Any, TextIO, cast
 
 from minisrgan import __version__
 from minisrgan.cli.common import report
-from minisrgan.errors import ImageWarning, MinisrganError
+from minisrgan.errors import ImageWarning, MinisrganError, plain
 from minisrgan.images.photo import READING
 
 from . import (  # isort: skip
@@ -57,7 +57,7 @@ def _short_warnings() -> Iterator[None]:
 
     @cache  # a training reads its photos again and again
     def tell(line: str) -> None:
-        print(f"warning: {line}", file=sys.stderr)
+        print(f"warning: {plain(line)}", file=sys.stderr)
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         ours = issubclass(category, ImageWarning) or not hasattr(READING, "path")
@@ -70,6 +70,19 @@ def _short_warnings() -> Iterator[None]:
         yield
 
 
+class _Escaped:
+    """A stream that prints no control characters but those that end a line: names and weights of others hold any."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return int(self._stream.write(plain(text, "\n\r\t")))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its status.
 
@@ -79,9 +92,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may contain characters that this terminal cannot show
             stream.reconfigure(errors="backslashreplace")
+    out, err = (cast(TextIO, _Escaped(stream)) for stream in (sys.stdout, sys.stderr))
     try:
         try:
-            return _run(argv)
+            with redirect_stdout(out), redirect_stderr(err):
+                return _run(argv)
         finally:
             sys.stdout.flush()  # here and not at the end of Python, where nobody catches what goes wrong
     except BrokenPipeError:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
+from minisrgan.cli.common import add_command, add_overwrite, require_new, say, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.show.curves import runs_figure
 from minisrgan.show.style import require_figure, save_figure
@@ -53,6 +53,6 @@ def run(args: argparse.Namespace) -> None:
         paces = [(b["seconds"] - a["seconds"]) / (b["step"] - a["step"]) for a, b in pairwise(log)]
         pace = statistics.median(paces or [0.0])  # of all: the clock starts again with each --resume
         words = ", ".join(f"{key} = {settings[name].get(key)}" for key in different) or "all alike"
-        print(f"{name:<{width}} {log[-1]['step']:>9,} {pace:>7.3f} {content:>9.3g} {best:>10} {last:>10}  {words}")
+        say(f"{name:<{width}} {log[-1]['step']:>9,} {pace:>7.3f} {content:>9.3g} {best:>10} {last:>10}  {words}")
     save_figure(runs_figure(logs), args.out)
-    print(f"content: mean over the last tenth of the steps. Figure: {args.out}")
+    say(f"content: mean over the last tenth of the steps. Figure: {args.out}")

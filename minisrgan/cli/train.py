@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from minisrgan.backend import choose_device, tf32
-from minisrgan.cli.common import add_command, to_path
+from minisrgan.cli.common import add_command, say, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.show.curves import draw_run
 from minisrgan.threads import thread_count
@@ -102,7 +102,7 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     training.train()
     drawn = sorted(path.name for path in args.out.glob(f"{args.stage}_*.png"))
     figures = ", ".join(drawn) or "no figures: they take matplotlib"
-    print(f"saved {args.out / args.stage}.safetensors; beside it {args.stage}.jsonl, {figures}")
+    say(f"saved {args.out / args.stage}.safetensors; beside it {args.stage}.jsonl, {figures}")
     return 0
 
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from minisrgan.backend import choose_device
 from minisrgan.cli import common
-from minisrgan.cli.common import OF_ONE_FILE, Progress, add_command, report, report_file, require_folder, to_path
+from minisrgan.cli.common import OF_ONE_FILE, Progress, add_command, report, report_file, require_folder, say, to_path
 from minisrgan.errors import ConfigError, ImageError
 from minisrgan.images import describe_skipped
 from minisrgan.images.photo import Photo, read_photo, write_photo
@@ -163,7 +163,7 @@ def _upscale(
                 outcome = "failed"
                 report_file(error, str(source), args)
             else:
-                print(line, flush=True)
+                say(line)
             count[outcome] += 1
     finally:  # after Ctrl-C, too
         told = [f"{count[outcome]} {outcome}" for outcome in ("upscaled", "kept", "failed")]

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
+from minisrgan.cli.common import add_command, add_overwrite, require_new, say, to_path
 from minisrgan.errors import WeightsError
 from minisrgan.models.vgg import CONVENTIONS
 from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
@@ -85,7 +85,7 @@ def _list(args: argparse.Namespace) -> int:
         weights = read_weights(path)
         where = "in the box" if path.parent == BOX else str(path)
         told = ", ".join(f"{key} {len(value) if key == 'layers' else value}" for key, value in weights.settings.items())
-        print(f"{path.stem:<18} {path.stat().st_size / 1e6:6.1f} MB  {weights.model} {told}; {where}")
+        say(f"{path.stem:<18} {path.stat().st_size / 1e6:6.1f} MB  {weights.model} {told}; {where}")
         print("".join(f"{'':<19}{key}: {value}\n" for key, value in weights.about.items()), end="")
     for name, file in KEPT.items():
         if not (there := (cache_folder() / file).exists()) or file.endswith(".npz"):
@@ -98,11 +98,11 @@ def _info(args: argparse.Namespace) -> int:
     path = find(args.file)
     model, settings, state, about = read_weights(path, digest(path), args.key)
     numbers = sum(array.size for array in state.values())
-    print(f"{path}: {model}, {numbers:,} numbers in {len(state)} arrays, SHA-256 {digest(path)}")
+    say(f"{path}: {model}, {numbers:,} numbers in {len(state)} arrays, SHA-256 {digest(path)}")
     for key, value in (settings | about).items():
-        print(f"  {key}: {value}")
+        say(f"  {key}: {value}")
     for name, array in state.items():
-        print(f"  {name}  {array.dtype} {array.shape}")
+        say(f"  {name}  {array.dtype} {array.shape}")
     return 0
 
 
@@ -112,12 +112,12 @@ def _verify(args: argparse.Namespace) -> int:
         return 0
     for path in map(find, args.files or _there()):
         load_model(path, digest(path))
-        print(f"{path} is whole, SHA-256 {check_manifest(path)}")
+        say(f"{path} is whole, SHA-256 {check_manifest(path)}")
     return 0
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    print(f"{args.name} is at {fetch(args.name, args.to, args.source)}")
+    say(f"{args.name} is at {fetch(args.name, args.to, args.source)}")
     return 0
 
 
@@ -126,5 +126,5 @@ def _convert(args: argparse.Namespace) -> int:
     options = {"sha256": args.sha256, "key": args.key, "half": args.half, "convention": args.convention}
     model = convert(args.source, args.out, **options, **about)
     taken = load_state(args.out)[1].get("taken", "")
-    print(f"{args.source} -> {args.out}: {type(model).__name__} {model.describe()}{taken and '; '}{taken}")
+    say(f"{args.source} -> {args.out}: {type(model).__name__} {model.describe()}{taken and '; '}{taken}")
     return 0

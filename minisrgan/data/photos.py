@@ -153,7 +153,7 @@ def load_photos(folder: str | Path, crop: int, memory: int = 2 << 30) -> PhotoFo
         reasons = [f"{name}: {why}" for name, why in list(found.skipped.items())[:5]]
         more = [f"... and {len(found.skipped) - 5} more"] if len(found.skipped) > 5 else []
         told = f"photographs of at least {crop} x {crop} pixels in {folder}"
-        got = "\n".join(["none that can be used", *reasons, *more])
+        got = ["none that can be used", *reasons, *more]
         raise DataError("load_photos", expected=told, got=got, fix="add larger photographs, or train on smaller crops")
     return found
 
@@ -283,7 +283,7 @@ class CropSampler:
         self.lost |= why
         left = [name for name in self.names if name not in why]
         if not left:
-            got = "\n".join(["none is left", *(f"{name}: {why}" for name, why in list(self.lost.items())[:5])])
+            got = ["none is left", *(f"{name}: {why}" for name, why in list(self.lost.items())[:5])]
             fix = "put them back, then go on with --resume"
             raise DataError("CropSampler", expected="photographs to draw from", got=got, fix=fix)
         self.names = left

@@ -62,7 +62,8 @@ def require_tiles(data: bytes) -> None:
     """
     at = data.index(b"\xff\x4f\xff\x51") + 2
     right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", data, at + 6)
-    there, parts = Counter[int](), {tile: 1 for tile in range(-(-(right - left) // width) * -(-(bottom - top) // height))}
+    count = -(-(right - left) // width) * -(-(bottom - top) // height)
+    there, parts = Counter[int](), dict.fromkeys(range(count), 1)
     while data[at : at + 2] != b"\xff\xd9":
         kind, size = struct.unpack_from(">HH", data, at)
         if kind == 0xFF90:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from minisrgan.errors import ImageError
+from minisrgan.errors import ImageError, plain
 from minisrgan.images.files import RASTER
 
 
@@ -56,7 +56,7 @@ def list_images(folder: str | Path, skipped: dict[Path, str] | None = None) -> l
                 found.append(path)
     if not found:
         fix = "is it the right folder? Other formats have to be converted first"
-        got = "\n".join([f"none in {folder}", *describe_skipped(left_out)])
+        got = [f"none in {folder}", *describe_skipped(left_out)]
         raise ImageError("list_images", expected=expected, got=got, fix=fix)
     return sorted(found)
 
@@ -71,7 +71,7 @@ def describe_skipped(skipped: Mapping[Path, str] | Mapping[str, str], every: boo
     """
     lines, reasons = list[str](), dict[str, list[str]]()
     for path, reason in skipped.items():
-        reasons.setdefault(reason, []).append(str(path))
+        reasons.setdefault(reason, []).append(plain(str(path)))
     for reason, names in reasons.items():
         if every or len(names) <= 5:
             lines += [f"skipped {name}: {reason}" for name in names]

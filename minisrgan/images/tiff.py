@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import _imaging
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from minisrgan.backend import Array
@@ -93,7 +93,7 @@ def pillow_cannot(tags: Tags) -> bool:
     return (samples > 1) + (max(bits) != 8) + are_apart(tags) + negative >= 2
 
 
-def _parts(tags: Tags) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _parts(tags: Tags) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Return where the strips or tiles begin, and how many bytes each has."""
     names = (TILES, TILE_BYTES) if TILES in tags else (STRIPS, STRIP_BYTES)
     starts, sizes = (tuple(np.atleast_1d(tags.get(name, ())).tolist()) for name in names)
@@ -114,7 +114,8 @@ def require_parts(data: bytes, tags: Tags, decode: Callable[[bytes], Array]) -> 
         raise ValueError(f"{len(starts)} of {needed} strips or tiles are there")
     for number, (start, size) in enumerate(zip(starts, sizes, strict=False)):
         part, rows = data[start : start + size], tall if TILES in tags else min(tall, height - number % down * tall)
-        if kind == 1 and 0 < size < rows * ((wide * bits[0] * (1 if apart else samples) + 7) // 8) and tags[PHOTOMETRIC] != 6:
+        least = rows * ((wide * bits[0] * (1 if apart else samples) + 7) // 8)
+        if kind == 1 and 0 < size < least and tags[PHOTOMETRIC] != 6:  # 6: YCbCr, which may share colours
             raise ValueError(f"one of its {needed} strips or tiles has {size:,} bytes, which is too few")
         if kind in (8, 32946):
             try:
@@ -136,13 +137,13 @@ def listen() -> tuple[list[str], Any]:
     """
     heard: list[str] = []
 
-    @CFUNCTYPE(None, c_char_p, c_char_p, c_void_p)
-    def note(where: bytes, what: bytes, _: object) -> None:
+    def note(where: bytes | None, what: bytes, _: object) -> None:
         heard.append(b": ".join([where or b"libtiff", what.partition(b"%")[0].strip()]).decode("latin-1"))
 
+    called = CFUNCTYPE(None, c_char_p, c_char_p, c_void_p)(note)
     with suppress(AttributeError, OSError):  # a Pillow with libtiff inside does not show it
-        CDLL(Image.core.__file__).TIFFSetErrorHandler(note)
-    return heard, note
+        CDLL(_imaging.__file__).TIFFSetErrorHandler(called)
+    return heard, called
 
 
 def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:

@@ -56,7 +56,7 @@ def blend(state_a: Mapping[str, Array], state_b: Mapping[str, Array], ratio: flo
     if different:
         first = [f"{name}: {' and '.join(str(each.get(name, 'none')) for each in shapes)}" for name in different[:3]]
         told = "two generators of one architecture: equal scale, channels and blocks"
-        got = "\n".join([*first, f"{len(different)} entries that differ in all"])
+        got = [*first, f"{len(different)} entries that differ in all"]
         fix = "blend srgan.safetensors with the srresnet.safetensors that it was trained from"
         raise WeightsError("blend", expected=told, got=got, fix=fix)
     return {name: (1 - ratio) * array + ratio * state_b[name] for name, array in state_a.items()}

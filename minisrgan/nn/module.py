@@ -180,9 +180,8 @@ class Module:
         if problems:
             shown = sorted(problems)[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
             expected = f"one entry for each of {len(ours)} parameters and buffers"
-            got = "\n".join(shown)
             fix = "build the model with the settings that the weights were saved with"
-            raise WeightsError(f"load_state_dict of {type(self).__name__}", expected=expected, got=got, fix=fix)
+            raise WeightsError(f"load_state_dict of {type(self).__name__}", expected=expected, got=shown, fix=fix)
         for name, array in ours.items():
             array[...] = array_module(array).asarray(state[name])
             mark_changed(array)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from minisrgan.errors import plain
 from minisrgan.inference.evaluate import Score
 
 _LONGEST = 28  # characters of a name
@@ -50,8 +51,8 @@ class ScoreTable:
     def __init__(self, photos: Iterable[str], methods: Iterable[str], columns: Columns = FIDELITY) -> None:
         self._columns = columns
         room = _WIDTH - 3 - sum(len(heading) + 2 for heading in columns)
-        self._method = min(max(len(name) for name in (*methods, "method")), _LONGEST, room * 3 // 5)
-        self._photo = min(max(len(name) for name in (*photos, "photo")), _LONGEST, room - self._method)
+        self._method = min(max(len(plain(name)) for name in (*methods, "method")), _LONGEST, room * 3 // 5)
+        self._photo = min(max(len(plain(name)) for name in (*photos, "photo")), _LONGEST, room - self._method)
 
     def header(self) -> str:
         """Return the names of the columns."""
@@ -62,7 +63,7 @@ class ScoreTable:
         lines = []
         for number, (method, score) in enumerate(scores.items()):
             cells = [_cell(score, *column, len(heading)) for heading, column in self._columns.items()]
-            lines.append(self._line("" if number else photo, method, cells))
+            lines.append(self._line("" if number else plain(photo), plain(method), cells))
         return "\n".join(lines)
 
     def _line(self, photo: str, method: str, cells: Iterable[str]) -> str:

@@ -81,7 +81,7 @@ class Checkpoints:
         if not damaged:
             return None
         where, fix = f"checkpoints of {self.name} in {self.folder}", "start again in another folder"
-        raise CheckpointError(where, expected="one that is whole", got="\n".join(damaged), fix=fix)
+        raise CheckpointError(where, expected="one that is whole", got=damaged, fix=fix)
 
     def read(self, step: int) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return arrays and state of one checkpoint; CheckpointError if it is damaged."""

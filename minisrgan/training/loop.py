@@ -99,4 +99,4 @@ def _check_finite(stage: Stage, step: int, each: Sequence[Mapping[str, float]], 
     fix = "lower the learning rate; wrap one step in minisrgan.anomaly_mode() to find the operation"
     fix = fix if saved is None else f"what was saved after step {saved} is good; {fix}"
     where, expected = f"step {step} of stage {stage.name}", "finite losses and gradients"
-    raise NonFiniteError(where, expected=expected, got="\n".join(bad), fix=fix)
+    raise NonFiniteError(where, expected=expected, got=bad, fix=fix)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from minisrgan.backend import Array
 from minisrgan.data import load_photos
-from minisrgan.errors import ConfigError
+from minisrgan.errors import ConfigError, plain
 from minisrgan.images import describe_skipped
 from minisrgan.training.config import Config
 from minisrgan.training.parallel import ALONE, Ranks
@@ -76,5 +76,6 @@ class Options:
         else:
             chosen = {name: photos[name] for name in list(photos)[:_VALIDATION]}
             seen = " (trained on as well, being so few)"
-        tqdm.write(f"{len(photos)} photographs, {len(found.skipped)} skipped; validation on {', '.join(chosen)}{seen}")
+        names = plain(", ".join(chosen))
+        tqdm.write(f"{len(photos)} photographs, {len(found.skipped)} skipped; validation on {names}{seen}")
         return photos, chosen, list(kept) or apart

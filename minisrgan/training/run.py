@@ -16,7 +16,7 @@ from tqdm import tqdm
 from minisrgan import __version__
 from minisrgan.backend import Array, to_device
 from minisrgan.data import CropSampler
-from minisrgan.errors import CheckpointError, ConfigError
+from minisrgan.errors import CheckpointError, ConfigError, plain
 from minisrgan.images import replacing, write_image
 from minisrgan.losses import VGGContent
 from minisrgan.models import Discriminator, Generator
@@ -113,8 +113,6 @@ class Run:
                 finished and everything is saved
         """
         batch, every, steps = self.config.batch, self.options, self.stage.steps
-        # On a terminal the bar moves all the time; in a file, a line every ten seconds is enough.
-        interval = 0.2 if sys.stderr.isatty() else 10.0
         first = self.ranks.first
         with locked(self.folder) if first else nullcontext(), stop_signals(first) as self.asked:
             self._open()
@@ -124,7 +122,7 @@ class Run:
             with (
                 Log(self.log_file if first else None) as log,
                 progress_bar(total=steps * batch, initial=self.done * batch, desc=self.name, unit="img",
-                             mininterval=interval, dynamic_ncols=True, disable=every.quiet or not first) as bar,
+                             dynamic_ncols=True, disable=every.quiet or not first) as bar,
             ):  # fmt: skip
                 while self.done < steps:
                     numbers, waited = self.step()
@@ -257,7 +255,7 @@ class Run:
             told, changed = f"the extractor {state['extractor']}", [self.extractor or "none"]
             fix = "give the same --vgg, or the same features:FILE"
         if changed:
-            got = "\n".join(changed[:10] + [f"and {len(changed) - 10} more"] * (len(changed) > 10))
+            got = changed[:10] + [f"and {len(changed) - 10} more"] * (len(changed) > 10)
             raise CheckpointError("train --resume", expected=f"{told} that the training began with", got=got, fix=fix)
 
     def _open(self) -> None:
@@ -281,7 +279,7 @@ class Run:
     def _checkpoint(self) -> None:
         self.sampler.look_again()
         for name, why in list(self.sampler.lost.items())[self.lost :]:
-            tqdm.write(f"warning: {name} is left out from now on: {why}", file=sys.stderr)
+            tqdm.write(f"warning: {plain(name)} is left out from now on: {why}", file=sys.stderr)
         self.lost = len(self.sampler.lost)
         if not self.ranks.first:
             return

@@ -144,6 +144,29 @@ def test_one_bad_name_ends_only_that_file(place: Path, capsys: pytest.CaptureFix
     assert command("in", "--out", "large", "--name", "{scale}", "--dry-run") == 3  # only the link fails
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+@pytest.mark.parametrize("given", ["a\n\x1b[2J", "b\r", "c\u202egnp", "d\x9b31m", "e\u2028"], ids=ascii)
+def test_names_that_would_do_something_to_the_terminal(
+    given: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line break in a name forges a line of ours, ESC clears the screen, others write from right to left."""
+    write_image(f"in/{given}.png", noise(24, 24))
+    for name, content in ((f"in/bad{given}.png", b"no image"), (f"in/{given}.txt", b"no image")):
+        Path(name).write_bytes(content)
+    assert command("in", "--out", "large", "-v") == 3
+    assert main(["evaluate", "in"]) == 3
+    assert command(f"missing{given}.png") == 3
+    with pytest.raises(SystemExit):
+        main([f"upscale{given}"])
+    told = "".join(capsys.readouterr())
+    assert not set(told) & set("\x1b\r\u202e\x9b\u2028")
+    shown = repr(given)[1:-1]
+    assert f"{shown}.png 24 x 24 -> large" in told
+    assert f"in/bad{shown}.png" in told
+    assert f"skipped in/{shown}.txt" in told
+    assert [line for line in told.splitlines() if line.startswith(f"{shown} ")]  # the table
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are no text are Linux's")
 def test_names_that_the_terminal_cannot_show(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A name in Latin-1, one in Chinese on a terminal of Western Europe: the first ended the command."""
@@ -244,7 +267,7 @@ def test_quiet(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_progress_in_a_pipe(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """An hour without a line in the log of a batch system looks like a program that hangs."""
-    monkeypatch.setattr("minisrgan.cli.common.EVERY", 0)
+    monkeypatch.setattr("minisrgan.threads.EVERY", 0)
     write_image("a.png", noise(40, 40))
     assert command("a.png", "--tile", "16") == 0
     lines = capsys.readouterr().err.splitlines()

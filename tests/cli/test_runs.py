@@ -188,14 +188,18 @@ def test_a_dry_run_tells_the_head_start_from_the_rest(
 
 
 def test_names_that_cannot_be_shown_end_no_training(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A title that matplotlib takes for a formula, or that is no text, must not cost the night; nor the figures."""
+    monkeypatch.setattr("minisrgan.threads.EVERY", 0)
     for number, name in enumerate((b"z$x_{1.png", b"z\xff.png", "z\U0001f4f7\n.png".encode())):
         (photos / f"{number + 9:02}.png").rename(photos / os.fsdecode(name))
     assert train(photos, tmp_path / "run") == 0
     told = capsys.readouterr()
     assert "z$x_{1.png" in told.out
+    assert "z\U0001f4f7\\n.png" in told.out
+    assert re.findall(r"(srresnet: \d+%), [?\d:]+ left, content [\d.]+", told.err)  # lines, as this is no terminal
+    assert "\r" not in told.err
     assert "no figures" not in told.err
     for figure in ("curves", "pictures"):
         assert read_image(tmp_path / "run" / f"srresnet_{figure}.png").std() > 10
