@@ -18,8 +18,8 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, redirect_stdout
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,8 +31,8 @@ from minisrgan.cli import common
 from minisrgan.cli.common import OF_ONE_FILE, Progress, add_command, report, report_file, require_folder, say, to_path
 from minisrgan.errors import ConfigError, ImageError
 from minisrgan.images import describe_skipped
-from minisrgan.images.photo import Photo, read_photo, write_photo
-from minisrgan.inference import blend, find_jobs, upscale_photo
+from minisrgan.images.photo import Photo, read_photo, write_bands
+from minisrgan.inference import blend, find_jobs, photo_bands, upscale_photo
 from minisrgan.inference.folders import RECORD, Record, require_fits
 from minisrgan.models import Generator
 from minisrgan.weights import load_generator
@@ -153,12 +153,14 @@ def _upscale(
                     source.open("rb").close()  # what can be told without decoding it: whether it is there
                 else:
                     start, photo = time.perf_counter(), read_photo(source, max_pixels=args.max_megapixels * 1e6)
-                    with Progress(f"{number}/{len(jobs)} {source.name}", args.quiet) as progress:
-                        large = _enlarge(args, generator, photo, target, progress)
-                    with record.making(target, source, settings):
-                        write_photo(target, large, **looks)
+                    size = int(photo.pixels.shape[0] * scale), int(photo.pixels.shape[1] * scale)
+                    progress = Progress(f"{number}/{len(jobs)} {source.name}", args.quiet)
+                    with progress, ExitStack() as stack:
+                        note = partial(stack.enter_context, record.making(target, source, settings))
+                        bands = _enlarge(args, generator, photo, target, progress, note)
+                        height, width = write_bands(target, bands, size, **looks)
                     took = f"{time.perf_counter() - start:.1f} s"
-                    line = f"{given} {_size(photo)} -> {result} {_size(large)}, {took}"
+                    line = f"{given} {_size(photo)} -> {result} {width} x {height}, {took}"
             except OF_ONE_FILE as error:
                 outcome = "failed"
                 report_file(error, str(source), args)
@@ -174,12 +176,22 @@ def _upscale(
 
 
 def _enlarge(
-    args: argparse.Namespace, generator: Generator, photo: Photo, target: Path, progress: Progress
-) -> Photo:
-    """Enlarge a photograph as the options say."""
+    args: argparse.Namespace, generator: Generator, photo: Photo, target: Path, progress: Progress,
+    note: Callable[[], Any],
+) -> Iterator[Photo]:  # fmt: skip
+    """Enlarge a photograph as the options say: in bands where the format allows, so that it may be very large.
+
+    note   called when all is computed, before the last of it is written
+    """
     require_fits(target, photo, args.scale or generator.scale)
     options = {"tile": args.tile, "overlap": args.overlap, "memory": args.memory, "ensemble": args.self_ensemble}
-    return upscale_photo(generator, photo, args.scale, progress=progress, **options)
+    options["progress"] = progress
+    once = args.scale in (None, generator.scale) and not photo.more
+    if once and target.suffix.lower() in (".png", ".tif", ".tiff"):
+        yield from photo_bands(generator, photo, **options)
+    else:
+        yield upscale_photo(generator, photo, args.scale, **options)
+    note()
 
 
 def _settings(args: argparse.Namespace, scale: float) -> dict[str, Any]:

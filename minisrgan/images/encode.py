@@ -1,6 +1,7 @@
 """From photographs to a file: Pillow encodes, and this file decides what goes into which format."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -39,7 +40,7 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
     animation = len(pages) > 1 and kind != "TIFF"
     deep = kind == "TIFF" or (kind == "PNG" and not animation)
     pages = [_fit(page, kind, deep, metadata, tell) for page in pages]
-    planes = [page.pixels if page.alpha is None else np.dstack([page.pixels, page.alpha]) for page in pages]
+    planes = [_planes(page) for page in pages]
     options |= _beside(kind, pages[0], metadata, tell)
     if animation:
         planes = _alike(planes)
@@ -47,7 +48,8 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
         options |= {"duration": times, "loop": photo.info.get("loop", 0)}
     wide = [plane.dtype == np.uint16 and plane.shape[2] > 1 for plane in planes]  # which Pillow cannot write
     if kind == "PNG" and wide[0]:
-        path.write_bytes(png.write_16_bits(planes[0], **options))
+        with path.open("wb") as file:
+            png.write_rows(file, planes[0].shape[:2], planes, **options)
         return
     first, *more = map(_image, planes, wide)
     if more:
@@ -58,6 +60,23 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
     first.save(path, kind, **options)
     if any(wide):
         path.write_bytes(tiff.say_16_bits(path.read_bytes(), wide))
+
+
+def encode_bands(
+    path: Path, kind: str, size: tuple[int, int], bands: Iterable[Photo], metadata: Metadata, tell: Tell
+) -> None:
+    """Write a PNG or TIFF of this height and width band by band; the rest as in `encode`."""
+    fitting = (_fit(band, kind, True, metadata, tell) for band in bands)
+    first = next(fitting)
+    planes = map(_planes, itertools.chain([first], fitting))
+    with path.open("wb") as file:
+        write_rows = png.write_rows if kind == "PNG" else tiff.write_rows
+        write_rows(file, size, planes, **_beside(kind, first, metadata, tell))
+
+
+def _planes(photo: Photo) -> Array:
+    """Return pixels and alpha as one array."""
+    return photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
 
 
 def _fit(photo: Photo, kind: str, deep: bool, metadata: Metadata, tell: Tell) -> Photo:

@@ -4,8 +4,10 @@
 file holds; `read_image` and `write_image` are for code that wants nothing but 8-bit pixels.
 """
 
+import itertools
 import threading
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,14 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from minisrgan.backend import Array
-from minisrgan.errors import ArgumentError, ImageError, ImageWarning
+from minisrgan.errors import ArgumentError, ImageError, ImageWarning, MinisrganError
 from minisrgan.images.checks import require_image
 from minisrgan.images.decode import TooManyPixels, decode
-from minisrgan.images.encode import Metadata, Subsampling, encode
+from minisrgan.images.encode import Metadata, Subsampling, encode, encode_bands
 from minisrgan.images.files import FORMATS, RASTER, replacing
 from minisrgan.images.pixels import Photo, over_white, to_8_bits
 
-__all__ = ["MOST_PIXELS", "READING", "Photo", "read_image", "read_photo", "write_image", "write_photo"]
+__all__ = ["MOST_PIXELS", "READING", "Photo", "read_image", "read_photo", "write_bands", "write_image", "write_photo"]
 
 MOST_PIXELS = 300_000_000
 READING = threading.local()  # `path`: the file that a thread decodes, for whoever prints Pillow's warnings
@@ -138,6 +140,34 @@ def write_photo(
     _write("write_photo", Path(path), photo, int(quality), subsampling, metadata)
 
 
+def write_bands(path: str | Path, bands: Iterable[Photo], size: tuple[int, int], **options: Any) -> tuple[int, ...]:
+    """Write a photograph that comes in bands of rows, from the top down: the same as `write_photo` of the whole.
+
+    Only two bands are in memory at a time. It can be a PNG or TIFF; a single band can be anything.
+
+    size      height and width of the whole
+    options   those of `write_photo`
+    Returns   height and width
+    Errors    those of `write_photo`, and whatever making a band raises
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bands = (Photo(np.full((2, 3, 1), level, np.uint8)) for level in (10, 20))
+    ...     size = write_bands(Path(folder, "a.png"), bands, (4, 3))
+    ...     read_photo(Path(folder, "a.png")).pixels[:, 0, 0]
+    array([10, 10, 20, 20], dtype=uint8)
+    """
+    bands = iter(bands)
+    first, second = next(bands), next(bands, None)
+    if second is None:
+        write_photo(path, first, **options)
+        return first.pixels.shape[0], first.pixels.shape[1]
+    keep, strip = options.get("keep_metadata"), options.get("strip_metadata")
+    metadata: Metadata = "none" if strip else "all" if keep else "colours"
+    _write("write_bands", Path(path), first, 95, "auto", metadata, itertools.chain([first, second], bands), size)
+    return size
+
+
 def write_image(path: str | Path, image: Array) -> None:
     """Write an image as `write_photo` does, JPEG and WebP with quality 95.
 
@@ -162,8 +192,10 @@ def _write(
     quality: int = 95,
     subsampling: Subsampling = "auto",
     metadata: Metadata = "colours",
+    bands: Iterable[Photo] = (),
+    size: tuple[int, int] = (0, 0),
 ) -> None:
-    """Write a photograph in the name of `what`."""
+    """Write a photograph in the name of `what`; of bands the photograph is the first."""
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         fix = f"{path.stem or 'picture'}.png keeps every pixel exactly"
@@ -176,9 +208,14 @@ def _write(
     notes: dict[str, None] = {}
     try:
         with replacing(path) as temporary:
-            encode(temporary, kind, photo, options, metadata, notes.setdefault)
+            if bands:
+                encode_bands(temporary, kind, size, bands, metadata, notes.setdefault)
+            else:
+                encode(temporary, kind, photo, options, metadata, notes.setdefault)
+    except (MinisrganError, MemoryError):  # of what makes the bands
+        raise
     except Exception as error:  # encoders know as many kinds as decoders
-        height, width = photo.pixels.shape[:2]
+        height, width = size if bands else photo.pixels.shape[:2]
         expected = f"a folder open for writing, a format that takes {width} x {height} pixels"
         fix = "check the folder, its permissions and the space left; for very large images choose .png or .tif"
         raise ImageError(what, expected=expected, got=f"{path}: {type(error).__name__}: {error}", fix=fix) from error

@@ -1,11 +1,12 @@
 """PNG where Pillow does not do: chunks that it stumbles over, and 16 bits of colour."""
 
 import io
+import itertools
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
@@ -136,19 +137,26 @@ def _unpacked_as(image: Any, raw: str) -> Any:
     return image
 
 
-def write_16_bits(planes: Array, **options: Any) -> bytes:
-    """Return a PNG of uint16 (H, W, 2, 3 or 4), which Pillow cannot write.
+def write_rows(file: IO[bytes], size: tuple[int, int], bands: Iterable[Array], **options: Any) -> None:
+    """Write a PNG band by band, which Pillow cannot; nor can it write 16 bits of colour.
 
     Pillow writes one of a single pixel, with all that the options say; its header and pixels are exchanged for ours.
+
+    size    height and width
+    bands   uint8 or uint16 (rows, W, 1 to 4), from the top down
     """
-    stream = io.BytesIO()
+    stream, packer, above, bands = io.BytesIO(), zlib.compressobj(), np.zeros(1, np.uint8), iter(bands)
     Image.new("L", (1, 1)).save(stream, "PNG", **options)
-    height, width, channels = planes.shape
-    packer, packed, above = zlib.compressobj(), [], np.zeros(2 * channels * width, np.uint8)
-    for row in planes.astype(">u2").view(np.uint8).reshape(height, -1):
-        packed.append(packer.compress(b"\2" + (row - above).tobytes()))  # filter 2: the difference from the row above
-        above = row
-    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    instead = {b"IHDR": header, b"IDAT": b"".join([*packed, packer.flush()])}
-    parts = (make_chunk(name, instead.get(name, body)) for name, body, _ in chunks(stream.getvalue()))
-    return SIGNATURE + b"".join(parts)
+    first = next(bands)
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[first.shape[2]]
+    header = struct.pack(">IIBBBBB", size[1], size[0], 8 * first.itemsize, kind, 0, 0, 0)
+    file.write(SIGNATURE)
+    for name, _, whole in chunks(stream.getvalue()):
+        for band in itertools.chain([first], bands) if name == b"IDAT" else ():
+            packed = []
+            for row in band.astype(band.dtype.newbyteorder(">")).view(np.uint8).reshape(len(band), -1):
+                packed.append(packer.compress(b"\2" + (row - above).tobytes()))  # 2: the difference from the row above
+                above = row.copy()
+            file.write(make_chunk(name, b"".join(packed)))
+        instead = {b"IHDR": lambda: header, b"IDAT": packer.flush}.get(name)
+        file.write(make_chunk(name, instead()) if instead else whole)

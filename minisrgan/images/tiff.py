@@ -1,16 +1,17 @@
 """TIFF where Pillow does not do: planes one after another, 16 bits of colour, pages that are thumbnails."""
 
 import io
+import itertools
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ctypes import CDLL, CFUNCTYPE, c_char_p, c_void_p
 from functools import cache
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
-from PIL import _imaging
+from PIL import Image, _imaging
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from minisrgan.backend import Array
@@ -232,11 +233,34 @@ def say_16_bits(data: bytes, which: Sequence[bool]) -> bytes:
     """
     out = bytearray(data)
     for tags, deep in zip(pages(data), which, strict=True):
-        at = tags.offset or 0
-        for entry in range(at + 2, at + 2 + 12 * len(tags) if deep else 0, 12):
-            tag, _, count, value = struct.unpack_from("<HHLL", data, entry)
-            if tag == WIDTH:
-                struct.pack_into("<L", out, entry + 8, value // 2)
-            if tag == BITS:
-                struct.pack_into(f"<{count}H", out, value if count > 2 else entry + 8, *[16] * count)
+        if deep:
+            _change(out, tags, {WIDTH: tags[WIDTH] // 2}, 16)
     return bytes(out)
+
+
+def _change(out: bytearray, tags: Tags, new: Mapping[int, int], bits: int) -> None:
+    """Change numbers in a directory that Pillow has written, and the bits of each channel."""
+    for entry in range((tags.offset or 0) + 2, (tags.offset or 0) + 2 + 12 * len(tags), 12):
+        tag, _, count, value = struct.unpack_from("<HHLL", out, entry)
+        if tag in new:
+            struct.pack_into("<HHLL", out, entry, tag, 4, 1, new[tag])
+        if tag == BITS:
+            struct.pack_into(f"<{count}H", out, value if count > 2 else entry + 8, *[bits] * count)
+
+
+def write_rows(file: IO[bytes], size: tuple[int, int], bands: Iterable[Array], **options: Any) -> None:
+    """Write a TIFF band by band, which Pillow cannot: it writes one of a single pixel, and that is exchanged.
+
+    size    height and width
+    bands   uint8 or uint16 (rows, W, 1 to 4), from the top down
+    """
+    stream, bands = io.BytesIO(), iter(bands)
+    first = next(bands)
+    Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[first.shape[2]], (1, 1)).save(stream, "TIFF", **options)
+    (tags,), out = pages(stream.getvalue()), bytearray(stream.getvalue())
+    (height, width), pixel = size, first.shape[2] * first.itemsize
+    new = {WIDTH: width, HEIGHT: height, STRIP_ROWS: height, STRIP_BYTES: height * width * pixel}
+    _change(out, tags, new, 8 * first.itemsize)
+    file.write(out[: tags[STRIPS][0]])
+    for band in itertools.chain([first], bands):
+        file.write(band.astype(band.dtype.newbyteorder("<")).tobytes())

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError
 from minisrgan.images import imresize
 from minisrgan.images.pixels import Photo, continue_colours
-from minisrgan.inference.upscale import Progress, upscale
+from minisrgan.inference.upscale import Progress, upscale, upscale_bands
 from minisrgan.models import Generator
 
 
@@ -53,6 +54,30 @@ def upscale_photo(
             pixels = upscale(generator, pixels, progress=advance, **options)
         large.append(replace(page, pixels=_resize(pixels, factor / generator.scale**runs), alpha=alpha, more=()))
     return replace(large[0], more=tuple(large[1:]))
+
+
+def photo_bands(generator: Generator, photo: Photo, **options: Any) -> Iterator[Photo]:
+    """Enlarge a photograph of one page by the generator's scale, and return the result in bands of rows.
+
+    As `upscale_photo`, but the result need not be in memory as a whole.
+
+    options   those of `upscale_bands`, without `whole`
+
+    >>> bands = photo_bands(Generator(2, channels=4, blocks=1), Photo(np.zeros((20, 5, 1), np.uint8)), tile=16)
+    >>> [band.pixels.shape for band in bands]
+    [(32, 10, 1), (8, 10, 1)]
+    """
+    pixels, alpha, top = photo.pixels, photo.alpha, 0
+    if alpha is not None:
+        pixels = continue_colours(pixels, alpha)
+    for band in upscale_bands(generator, pixels, **options):
+        end, clear = top + len(band) // generator.scale, None
+        if alpha is not None:  # bicubic looks 2 pixels further
+            above = min(top, 4)
+            large = _resize(alpha[top - above : end + 4], generator.scale)
+            clear = large[above * generator.scale :][: len(band)]
+        yield replace(photo, pixels=band, alpha=clear)
+        top = end
 
 
 def _resize(levels: Array, factor: float) -> Array:

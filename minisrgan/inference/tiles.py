@@ -1,5 +1,6 @@
 """Divide an image into tiles: the division that computes the fewest pixels, and the margins of a tile."""
 
+import math
 from typing import TypeAlias
 
 Part: TypeAlias = tuple[slice, slice]  # rows and columns of an image
@@ -50,8 +51,8 @@ def scaled(part: Part, scale: int, within: Part = (slice(0, 0), slice(0, 0))) ->
     return rows, cols
 
 
-def best_sides(height: int, width: int, margin: int, pixels: int) -> tuple[int, int]:
-    """Return rows and columns, ``pixels`` in all at most, of the tiles that compute the fewest pixels with margins.
+def best_sides(height: int, width: int, margin: int, pixels: int, tallest: float = math.inf) -> tuple[int, int]:
+    """Return rows, ``tallest`` at most, and columns of the tiles of at most so many pixels that compute the fewest.
 
     This is the whole image if it fits, and 16 x 16 if nothing larger fits.
 
@@ -62,7 +63,7 @@ def best_sides(height: int, width: int, margin: int, pixels: int) -> tuple[int, 
         (all_rows * all_cols, tall, wide)
         for tall, most_rows, all_rows in _ways(height, margin)
         for wide, most_cols, all_cols in _ways(width, margin)
-        if most_rows * most_cols <= pixels
+        if most_rows * most_cols <= pixels and tall <= tallest
     ]
     return min(fitting, default=(0, SMALLEST, SMALLEST))[1:]
 

@@ -1,7 +1,7 @@
 """Upscale a photograph with the generator, as a whole or in tiles without visible seams."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -14,7 +14,7 @@ from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ImageError
 from minisrgan.inference.fold import folded
 from minisrgan.inference.mix import Margins, self_ensemble
-from minisrgan.inference.tiles import SMALLEST, Part, around, best_sides, cut, scaled
+from minisrgan.inference.tiles import GRID, SMALLEST, Part, around, best_sides, cut, scaled
 from minisrgan.models import Generator
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -58,6 +58,34 @@ def upscale(
     >>> upscale(Generator(scale=2, channels=4, blocks=1), np.zeros((3, 5, 3), np.uint8)).shape
     (6, 10, 3)
     """
+    return next(
+        upscale_bands(
+            generator, image, tile, overlap=overlap, memory=memory, ensemble=ensemble, progress=progress, whole=True
+        )
+    )
+
+
+def upscale_bands(
+    generator: Generator,
+    image: Array,
+    tile: int | Literal["auto"] | None = "auto",
+    *,
+    overlap: int | None = None,
+    memory: int = MEMORY,
+    ensemble: bool = False,
+    progress: Progress | None = None,
+    whole: bool = False,
+) -> Iterator[Array]:
+    """Enlarge a photograph as `upscale` does, and return the result in bands of rows, from the top down.
+
+    A result that need not be in memory as a whole may be as high as you like. Everything else is as in `upscale`.
+
+    whole   in one band
+
+    >>> bands = upscale_bands(Generator(scale=2, channels=4, blocks=1), np.zeros((20, 5, 3), np.uint8), 16)
+    >>> [band.shape for band in bands]
+    [(32, 10, 3), (8, 10, 3)]
+    """
     _check(image, tile, overlap)
     scale, (height, width, channels) = generator.scale, image.shape
     margin = math.ceil(generator.receptive_radius) if overlap is None else overlap
@@ -69,16 +97,19 @@ def upscale(
     threads = backend.thread_count() if xp is np else 1
     columns = max(1, min(backend.workspace_bytes(xp), memory // (8 * threads)))
     weights = sum(parameter.data.nbytes for parameter in generator.parameters())  # for a copy without batch norms
-    fixed = image.nbytes * scale**2 + columns * threads + weights
+    row = image.nbytes // height * scale**2  # of the result, for a row of the image
+    fixed = columns * threads + weights
+    # A band takes an eighth of the memory, and as much again while it is written.
+    tallest = height if whole else min(height, max(SMALLEST, (memory - fixed) // 8 // row // GRID * GRID))
+    fixed += row * tallest * (1 if whole else 2)
     if memory < fixed + least:
         expected = f"{_mb(fixed + least)} for a photograph of {width} x {height} pixels, or more"
         raise ImageError("upscale", expected=expected, got=_mb(memory), fix="allow more memory, or enlarge a part")
     room = (memory - fixed) * 2 // 3
-    sides = best_sides(height, width, margin, room // pixel)
+    sides = best_sides(height, width, margin, room // pixel, tallest)
     if isinstance(tile, int):
-        sides = min(tile, height), min(tile, width)
-    out = np.empty((height * scale, width * scale, channels), image.dtype)
-    todo, done = cut((slice(0, height), slice(0, width)), sides), 0.0
+        sides = min(tile, tallest), min(tile, width)
+    done, generator = 0.0, folded(generator)
 
     def advance(pixels: float) -> None:
         nonlocal done
@@ -86,26 +117,29 @@ def upscale(
         if progress:
             progress(min(round(done), height * width), height * width)
 
-    generator = folded(generator)
-    while todo:
-        before = done
-        try:
-            # Without a name for the result: it would keep the floats of this tile while the next one is computed.
-            with backend.workspace(columns):
-                out[scaled(todo[0], scale)] = _to_levels(
-                    enlarge_tile(generator, image, todo[0], margin, room, ensemble, advance), image.dtype
-                )
-            del todo[0]
-            continue
-        except MemoryError:  # CuPy's error is one, too
-            if max(sides) <= SMALLEST:
-                expected = f"{_mb(least)} for a tile of {SMALLEST} x {SMALLEST} pixels and {margin} around them"
-                fix = "close other programs, or compute with fewer threads: MINISRGAN_THREADS=1"
-                raise ImageError("upscale", expected=expected, got="out of memory", fix=fix) from None
-        # Outside the except block, where the error would still keep the tile's arrays alive.
-        sides, room, done = (max(SMALLEST, sides[0] // 2), max(SMALLEST, sides[1] // 2)), room // 4, before
-        todo = [small for part in todo for small in cut(part, sides)]
-    return out
+    for across in cut((slice(0, height), slice(0, width)), (height if whole else sides[0], width)):
+        rows = across[0].stop - across[0].start
+        out = np.empty((rows * scale, width * scale, channels), image.dtype)
+        todo = cut(across, sides)
+        while todo:
+            before = done
+            try:
+                # Without a name for the result: it would keep the floats of this tile while the next one is computed.
+                with backend.workspace(columns):
+                    out[scaled(todo[0], scale, across)] = _to_levels(
+                        enlarge_tile(generator, image, todo[0], margin, room, ensemble, advance), image.dtype
+                    )
+                del todo[0]
+                continue
+            except MemoryError:  # CuPy's error is one, too
+                if max(sides) <= SMALLEST:
+                    expected = f"{_mb(least)} for a tile of {SMALLEST} x {SMALLEST} pixels and {margin} around them"
+                    fix = "close other programs, or compute with fewer threads: MINISRGAN_THREADS=1"
+                    raise ImageError("upscale", expected=expected, got="out of memory", fix=fix) from None
+            # Outside the except block, where the error would still keep the tile's arrays alive.
+            sides, room, done = (max(SMALLEST, sides[0] // 2), max(SMALLEST, sides[1] // 2)), room // 4, before
+            todo = [small for part in todo for small in cut(part, sides)]
+        yield out
 
 
 def enlarge_tile(

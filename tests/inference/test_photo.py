@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import ImageCms
 
 from minisrgan.errors import ArgumentError
-from minisrgan.images import imresize
+from minisrgan.images import imresize, read_photo, write_photo
+from minisrgan.images.photo import write_bands
 from minisrgan.images.pixels import Photo, continue_colours
-from minisrgan.inference import upscale, upscale_photo
+from minisrgan.inference import photo_bands, upscale, upscale_photo
+from minisrgan.models import Generator
 from tests.inference.test_upscale import noise, trained_looking
 
 
@@ -86,3 +92,47 @@ def test_a_factor_below_1_is_refused() -> None:
     for factor in (0.5, 0, -2, float("nan"), float("inf")):
         with pytest.raises(ArgumentError, match="a factor from 1 on"):
             upscale_photo(trained_looking(), Photo(noise(3, 3)), factor)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(("dtype", "channels", "clear"), [("uint8", 3, False), ("uint8", 1, True), ("uint16", 3, True),
+                                                          ("uint16", 1, False)])  # fmt: skip
+def test_bands_are_the_whole(tmp_path: Path, suffix: str, dtype: str, channels: int, clear: bool) -> None:
+    """Pixels, transparency, profile and resolution are those of the result that is computed and written at once."""
+    rng, white = np.random.default_rng(0), np.iinfo(dtype).max
+    levels = rng.integers(0, white, (45, 20, channels + 1)).astype(dtype)
+    levels[10:20, :, -1] = 0
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() if channels == 3 else None
+    photo = Photo(levels[..., :-1], levels[..., -1] if clear else None, profile, info={"dpi": (300, 200)})
+    generator = trained_looking()
+    write_photo(tmp_path / f"whole{suffix}", upscale_photo(generator, photo))
+    bands = list(photo_bands(generator, photo, tile=16))
+    assert [len(band.pixels) for band in bands] == [64, 64, 52]
+    assert write_bands(tmp_path / f"bands{suffix}", iter(bands), (180, 80)) == (180, 80)
+    whole, joined = (read_photo(tmp_path / f"{name}{suffix}") for name in ("whole", "bands"))
+    assert joined.pixels.dtype == whole.pixels.dtype
+    assert np.abs(joined.pixels.astype(int) - whole.pixels).max() <= (1 if dtype == "uint8" else 3)
+    assert (joined.alpha is None) == (whole.alpha is None) == (not clear)
+    assert not clear or np.abs(joined.alpha.astype(int) - whole.alpha).max() <= (dtype == "uint16")  # a float's last bit
+    assert (joined.icc_profile, joined.info) == (whole.icc_profile, whole.info)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_memory_does_not_grow_with_the_height(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the photograph itself: the result of the second is four times as large, and not in memory."""
+    peaks = []
+
+    def enlarged(generator: Generator, image: np.ndarray, part: tuple[slice, slice], *_: object) -> np.ndarray:
+        return np.zeros([4 * (side.stop - side.start) for side in part] + [3], np.float32)
+
+    monkeypatch.setattr("minisrgan.inference.upscale.enlarge_tile", enlarged)
+    for height in (100, 1000):
+        photo = Photo(np.zeros((height, 50, 3), np.uint8))
+        tracemalloc.start()
+        bands = photo_bands(Generator(4, channels=4, blocks=1), photo, tile=25)
+        write_bands(tmp_path / f"a{suffix}", bands, (4 * height, 200))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0] < 4000 * 200 * 3 / 2  # half of the result
