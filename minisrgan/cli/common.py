@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from tqdm import tqdm
@@ -69,6 +71,25 @@ def require_folder(folder: Path) -> None:
         raise NotADirectoryError(f"{there} is a file, not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise PermissionError(f"{there} is not open for writing")
+
+
+class Escaped:
+    """A stream that prints no control characters but those that end a line: names and weights of others hold any.
+
+    names   regular expression -> what is printed in place of what it matches
+    """
+
+    def __init__(self, stream: Any, names: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._stream, self._names = stream, names
+
+    def write(self, text: str) -> int:
+        """Write a text, with escapes and names in it."""
+        for pattern, name in self._names.items():
+            text = re.sub(pattern, name, text)
+        return int(self._stream.write(plain(text, "\n\r\t")))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def say(line: str, **options: Any) -> None:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, TextIO, cast
 
 from minisrgan import __version__
-from minisrgan.cli.common import report
+from minisrgan.cli.common import Escaped, report
 from minisrgan.errors import ImageWarning, MinisrganError, plain
 from minisrgan.images.photo import READING
 
@@ -70,19 +70,6 @@ def _short_warnings() -> Iterator[None]:
         yield
 
 
-class _Escaped:
-    """A stream that prints no control characters but those that end a line: names and weights of others hold any."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        return int(self._stream.write(plain(text, "\n\r\t")))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its status.
 
@@ -92,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may contain characters that this terminal cannot show
             stream.reconfigure(errors="backslashreplace")
-    out, err = (cast(TextIO, _Escaped(stream)) for stream in (sys.stdout, sys.stderr))
+    out, err = (cast(TextIO, Escaped(stream)) for stream in (sys.stdout, sys.stderr))
     try:
         try:
             with redirect_stdout(out), redirect_stderr(err):

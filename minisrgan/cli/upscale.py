@@ -18,13 +18,12 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
-from typing import Any
+from typing import Any, TextIO, cast
 
 from minisrgan.backend import choose_device
 from minisrgan.cli import common
@@ -39,6 +38,7 @@ from minisrgan.weights import load_generator
 from minisrgan.weights.box import find
 from minisrgan.weights.store import digest
 
+_PIPE = "minisrgan-pipe-"  # how the folder begins that holds standard input and output meanwhile
 # Options on which the pixels of a result do not depend.
 _HARMLESS = {"command", "run", "quiet", "verbose", "images", "out", "name", "dry_run", "overwrite", "memory", "device",
              "max_megapixels"}  # fmt: skip
@@ -92,14 +92,17 @@ def run(args: argparse.Namespace) -> int:
     words, out = list(args.images), args.out or Path("-" if args.images == ["-"] else "upscaled")
     if "-" not in (*words, str(out)):
         return _upscale(args, words, out)
-    with TemporaryDirectory() as temporary:
-        said = {Path(temporary): "standard input", Path(temporary, "stdout"): "standard output"}
+    with TemporaryDirectory(prefix=_PIPE) as temporary, ExitStack() as stack:
+        place = rf"(?:{re.escape(temporary)}|[^\s('\"]*{_PIPE}\w+)[/\\]+std"  # or that of an earlier call, in a record
+        names = {rf"{place}in\.\w+": "standard input", rf"{place}out[/\\][^\s,:')]+": "standard output"}
+        stack.enter_context(redirect_stderr(cast(TextIO, common.Escaped(sys.stderr, names))))
+        stack.enter_context(redirect_stdout(cast(TextIO, common.Escaped(sys.stdout, names))))
         if "-" in words:
             source = Path(temporary, f"stdin.{'png' if args.format == 'same' else args.format}")
             source.write_bytes(sys.stdin.buffer.read())
             words = [str(source) if word == "-" else word for word in words]
         if str(out) != "-":
-            return _upscale(args, words, out, said)
+            return _upscale(args, words, out)
         out, stdout = Path(temporary, "stdout"), sys.__stdout__
         count = len(find_jobs(words, out, "")[0])
         if count > 1 or stdout is None or stdout.isatty():
@@ -107,20 +110,15 @@ def run(args: argparse.Namespace) -> int:
             fix = "--out DIR, or a file: minisrgan upscale - --model srgan < small.jpg > large.png"
             raise ConfigError("upscale --out -", expected="one result, for a file or a pipe", got=got, fix=fix)
         with redirect_stdout(sys.stdout if args.quiet else sys.stderr):
-            status = _upscale(args, words, out, said)
+            status = _upscale(args, words, out)
         for result in (file for file in out.glob("*") if file.name != RECORD):
             stdout.buffer.write(result.read_bytes())
             stdout.flush()
         return status
 
 
-def _upscale(
-    args: argparse.Namespace, words: Sequence[str], out: Path, said: Mapping[Path, str] = MappingProxyType({})
-) -> int:
-    """Upscale every file, and say at the end how many were done, kept, skipped and failed.
-
-    said  folder -> what the messages call the file in it, instead of its path
-    """
+def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
+    """Upscale every file, and say at the end how many were done, kept, skipped and failed."""
     generator = load_generator(args.model)
     if args.blend:
         other, ratio = args.blend
@@ -142,8 +140,7 @@ def _upscale(
     try:
         for number, (source, target) in enumerate(jobs.items(), 1):
             try:
-                given, result = (said.get(path.parent, str(path)) for path in (source, target))
-                outcome, line = "upscaled", f"{given} -> {result}"
+                outcome, line = "upscaled", f"{source} -> {target}"
                 if os.path.realpath(target) in originals:
                     expected, fix = "a result that takes the place of no photograph", "give another --name or --out"
                     raise ImageError("upscale", expected=expected, got=f"{target}, which is one of them", fix=fix)
@@ -160,7 +157,7 @@ def _upscale(
                         bands = _enlarge(args, generator, photo, target, progress, note)
                         height, width = write_bands(target, bands, size, **looks)
                     took = f"{time.perf_counter() - start:.1f} s"
-                    line = f"{given} {_size(photo)} -> {result} {width} x {height}, {took}"
+                    line = f"{source} {_size(photo)} -> {target} {width} x {height}, {took}"
             except OF_ONE_FILE as error:
                 outcome = "failed"
                 report_file(error, str(source), args)

@@ -69,7 +69,7 @@ class Record:
             return False
         entry, now = self._made.get(self.path(target)), json.loads(json.dumps(settings))
         if entry is None or not entry["source"]:
-            got = f"{target}, and no record of what it was made from"
+            got = f"{target}, and no record of what it was made from: by an earlier version, or another program"
         elif entry["sha256"] != digest(source):
             got = f"{target}, made from another photograph ({entry['source']}, as it was then)"
         elif entry["settings"] != now:

@@ -92,7 +92,9 @@ def test_a_file_of_unknown_origin(place: Path, capsys: pytest.CaptureFixture[str
     Path("large/b_x4.png").mkdir(parents=True)
     Path("large/a_x4.png").write_bytes(b"a film")
     assert command("a.png", "b.png", "--out", "large") == 3
-    assert "no record of what it was made from" in " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "no record of what it was made from: by an earlier version, or another program" in said
+    assert "--overwrite replaces it" in said
     assert Path("large/a_x4.png").read_bytes() == b"a film"
     assert command("a.png", "b.png", "--out", "large", "--overwrite") == 3  # a folder cannot be replaced
     captured = capsys.readouterr()
@@ -249,8 +251,15 @@ def test_standard_input_and_output(
     assert (status, out[:2], err) == (0, b"BM", b"")
     assert run("-", "--out", "large")[0] == 0
     assert names(place / "large") == ["stdin_x4.png"]
-    status, out, err = run("-", data=b"no picture")
-    assert (status, out) == (3, b"")
+    capfdbinary.readouterr()
+    told = [run("-", "--out", "large", data=Path("h.safetensors").read_bytes()), run("-", "-v", data=b"no picture")]
+    write_image("c.png", noise(4, 3))
+    told += [run("-", "--out", "large", "--name", "stdin_x4", data=Path("c.png").read_bytes())]
+    told += [run("-", "--dry-run"), run("-", "-q", "--quality", "9", "--format", "webp", data=b"\x89PNG\r\n\x1a\n")]
+    assert [each[:2] for each in told[1:2]] == [(3, b"")]
+    for each in told:
+        assert b"standard input" in each[1] + each[2]
+        assert b"minisrgan-pipe" not in each[1] + each[2]
     status, out, err = run("-", "a.png", "--out", "-")
     assert (status, out, b"one result" in err) == (2, b"", True)
 

@@ -122,7 +122,7 @@ def test_bands_are_the_whole(tmp_path: Path, suffix: str, dtype: str, channels: 
 def test_memory_does_not_grow_with_the_height(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond the photograph itself: the result of the second is four times as large, and not in memory."""
+    """The second result is twenty times as high, and not in memory as a whole."""
     peaks = []
 
     def enlarged(generator: Generator, image: np.ndarray, part: tuple[slice, slice], *_: object) -> np.ndarray:
