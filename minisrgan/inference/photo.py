@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from minisrgan.backend import Array
-from minisrgan.errors import ArgumentError
+from minisrgan.errors import ArgumentError, ImageError
 from minisrgan.images import imresize
 from minisrgan.images.pixels import Photo, continue_colours
-from minisrgan.inference.upscale import Progress, upscale, upscale_bands
+from minisrgan.inference.upscale import MEMORY, Progress, upscale, upscale_bands
 from minisrgan.models import Generator
 
 
@@ -27,7 +27,7 @@ def upscale_photo(
               result is large enough, and bicubic shrinks it: x2 and x3 need one run of a x4 generator, x6 and x16 two.
     options   tile, overlap, memory and ensemble of `upscale`; the memory is that of one run, without the shrinking
     progress  called as by `upscale`, with the pixels of all runs
-    Errors    those of `upscale`; ArgumentError for a factor below 1
+    Errors    those of `upscale`, and before any run ImageError for more memory; ArgumentError for a factor below 1
 
     >>> large = upscale_photo(Generator(4, channels=4, blocks=1), Photo(np.zeros((3, 5, 1), np.uint16)), 2.5)
     >>> large.pixels.shape, large.pixels.dtype.name
@@ -37,6 +37,10 @@ def upscale_photo(
     if not 1 <= factor < math.inf:
         raise ArgumentError("upscale_photo", expected="a factor from 1 on", got=f"{factor:g}", fix="2 doubles the size")
     runs = next(count for count in itertools.count(1) if generator.scale**count >= factor)
+    size, memory = photo.pixels.nbytes * generator.scale ** (2 * runs), options.get("memory", MEMORY)
+    if runs > 1 and size > memory:  # of a single one, `upscale` says so
+        expected, got = f"a result of at most {memory / 1e6:,.0f} MB", f"{size / 1e6:,.0f} MB, before it is shrunk"
+        raise ImageError("upscale_photo", expected=expected, got=got, fix="a smaller factor, or more memory")
     pages = photo, *photo.more
     areas = [page.pixels[..., 0].size * generator.scale ** (2 * run) for page in pages for run in range(runs)]
     large, finished = list[Photo](), 0

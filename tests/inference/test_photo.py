@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import ImageCms
 
-from minisrgan.errors import ArgumentError
+from minisrgan.errors import ArgumentError, ImageError
 from minisrgan.images import imresize, read_photo, write_photo
 from minisrgan.images.photo import write_bands
 from minisrgan.images.pixels import Photo, continue_colours
@@ -137,3 +137,9 @@ def test_memory_does_not_grow_with_the_height(
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0] < 8000 * 200 * 3 / 2  # half of the result
+
+
+def test_a_factor_beyond_the_memory_is_refused_at_once() -> None:
+    """With 1e9 the generator ran and ran, on larger and larger pictures."""
+    with pytest.raises(ImageError, match="before it is shrunk"):
+        upscale_photo(Generator(4, channels=4, blocks=1), Photo(noise(30, 30)), 1e9)
