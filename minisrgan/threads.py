@@ -77,10 +77,12 @@ class _Lines:
     """A file for tqdm in which each state of its bar becomes a line of standard error."""
 
     def write(self, text: str) -> None:
+        """Write what the bar shows as a line."""
         if text.strip():
             sys.stderr.write(f"{text.strip()}\n")
 
     def flush(self) -> None:
+        """Write it now."""
         sys.stderr.flush()
 
 
