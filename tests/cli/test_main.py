@@ -99,7 +99,7 @@ def test_memory_that_one_photo_lacks(tmp_path: Path, model: Path, monkeypatch: p
         write_image(tmp_path / f"in/{name}.png", np.zeros((side, 48, 3), np.uint8))
     for number, error in enumerate((MemoryError, OutOfMemoryError)):
         with monkeypatch.context() as patch:
-            patch.setattr("minisrgan.cli.upscale.upscale_photo", picky(minisrgan.cli.upscale.upscale_photo, error))
+            patch.setattr("minisrgan.cli.upscale.photo_bands", picky(minisrgan.cli.upscale.photo_bands, error))
             patch.setattr("minisrgan.cli.evaluate.judge", picky(minisrgan.cli.evaluate.judge, error))
             out = tmp_path / f"out{number}"
             assert command("upscale", tmp_path / "in", "--model", model, "--out", out) == 3
