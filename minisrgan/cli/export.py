@@ -7,8 +7,6 @@ browser.
 example: minisrgan export srgan -o srgan.onnx --fold
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 from pathlib import Path

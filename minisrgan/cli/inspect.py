@@ -6,8 +6,6 @@ of every layer, and for each number how it was computed and, with a loss, where 
 example: minisrgan inspect photo.jpg --model srgan --loss mse --out page.html
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from pathlib import Path

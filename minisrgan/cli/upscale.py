@@ -9,8 +9,6 @@ examples: minisrgan upscale holiday/ portrait.jpg --model runs/demo/srgan.safete
 minisrgan upscale - --model srgan > large.png
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import os

@@ -5,8 +5,6 @@ gradient is dashed. The layout is a simple form of that by Sugiyama, Tagawa and 
 long lines through the rows between, order each row, and put every box above one that uses it where there is room.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from html import escape

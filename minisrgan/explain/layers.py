@@ -1,7 +1,5 @@
 """A module's tree as text, and the numbers of its layers worked out on an input."""
 
-from __future__ import annotations
-
 import inspect
 from types import SimpleNamespace
 from typing import Any

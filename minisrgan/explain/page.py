@@ -1,7 +1,5 @@
 """The page on which the mathematics of a recorded pass can be clicked: one file, which needs no network."""
 
-from __future__ import annotations
-
 import inspect as inspect_code
 import json
 import math

@@ -1,7 +1,5 @@
 """A pass through a network as a list of steps, each with its numbers: what `explain_layers` and the page tell of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field

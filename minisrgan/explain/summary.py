@@ -1,7 +1,5 @@
 """A table of a model's layers: output shapes, parameters, multiply-adds and receptive field."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack

@@ -10,8 +10,6 @@ x[0, 0] = -2 is not above 0: the slope is a = 0.25
 y[0, 0] = 0.25 * -2 = -0.5
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias

@@ -1,7 +1,5 @@
 """What counts as an image here: an array that looks like ``(H, W)`` or ``(H, W, C)``, checked before it is used."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from minisrgan.backend import Array

@@ -72,7 +72,7 @@ def open_raster(data: bytes, load: bool = False) -> Any:
 
 
 def _decoded(data: bytes) -> Array:
-    return np.asarray(open_raster(data, load=True))
+    return np.asarray(open_raster(data, load=tiff.is_tiff(data)))  # others are decoded outside the lock
 
 
 def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Photo]:

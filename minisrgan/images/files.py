@@ -1,7 +1,5 @@
 """Which formats are written, and files that appear whole or not at all."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -7,6 +7,7 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Callable
+from random import Random
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from minisrgan.backend import Array
 
 _MARKER, _RESTART = re.compile(rb"\xff+([^\xff\0])"), re.compile(rb"\xff([\xd0-\xd7])")
 _END = re.compile(rb"\xff[^\xff\0\xd0-\xd7]")  # of the data of a scan
-_NOISE = bytes(np.random.default_rng(0).integers(1, 255, 100).tolist())
+_NOISE = bytes(Random(0).choices(range(1, 255), k=100))  # no 0xff, so no marker
 
 
 def require_whole(data: bytes, pixels: Array, decode: Callable[[bytes], Array]) -> None:

@@ -5,8 +5,6 @@ the values are distributed as a bell with certain tails, and so are the products
 distributions in blocks of the photograph, and measures how far their parameters are from those of good photographs.
 """
 
-from __future__ import annotations
-
 import math
 import zlib
 from functools import lru_cache

@@ -4,8 +4,6 @@ Two SSIMs go by the same name. Papers of the SRGAN family print the one of the v
 else the one of Wang et al. On the same pictures they differ by 0.01 to 0.06: say which one a number is.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -6,8 +6,6 @@ one apart: the kernel widens when the image shrinks (antialiasing), the rows are
 is rounded to uint8 in between.
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 from numbers import Real

@@ -5,8 +5,6 @@ PSNR, and in a spectrum it is a line: a lattice of period p has all its energy a
 these ratios over several pictures are geometric, so that twice as much and half as much cancel.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from minisrgan.backend import Array

@@ -4,8 +4,6 @@ The original is cropped to a multiple of the scale, and so many pixels as the sc
 measuring; the low-resolution photograph is a ready file or our own bicubic.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence

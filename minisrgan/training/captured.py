@@ -3,8 +3,6 @@
 Off by default, because it has not run on a GPU yet: docs/gpu.md.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from typing import Any

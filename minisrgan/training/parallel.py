@@ -4,8 +4,6 @@ Each process, a rank, computes on its part of every batch; what they have found 
 So all of them hold equal weights at every step, to the last bit. `ALONE` is the one process of an ordinary training.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping

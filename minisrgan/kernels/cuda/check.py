@@ -1,7 +1,5 @@
 """What it takes to compute on a GPU, looked at piece by piece: driver, CuPy, CUDA's libraries, compiler, memory."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

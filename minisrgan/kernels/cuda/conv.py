@@ -11,8 +11,6 @@ gradients: none are kept.
 Arithmetic: N*Ho*Wo*kh*kw*C*O multiply-adds each. Bytes moved: columns to the product and from it; the rest once.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

@@ -4,8 +4,6 @@ Formulas and inner loops are in ``sources/*.cu``.
 Bytes moved: every array once, but for the batch whose moments are taken, twice.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias

@@ -4,8 +4,6 @@ The kernels are CUDA C, in ``sources/*.cu`` beside this file, and are compiled t
 for double: by NVRTC, through CuPy, which keeps what came out on the disk for the next process.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from pathlib import Path
