@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from minisrgan.backend import Array
+from minisrgan.ops.checks import require_sizes
 
 
 def he_normal(shape: tuple[int, ...], rng: np.random.Generator | None = None, slope: float = 0.0) -> Array:
@@ -14,6 +15,7 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator | None = None, sl
 
     Formula   weight ~ N(0, s^2), s = sqrt(2 / ((1 + slope^2) * fan_in)), fan_in the inputs of one output
     Shapes    (kh, kw, in, out) or (in, out); fan_in is the product of all but the last. float32.
+    Errors    ArgumentError unless the shape consists of whole numbers from 1.
     Source    He et al. 2015, arXiv 1502.01852, eq. 10 and 15. slope 1 is right before no activation at all.
 
     Without an rng the seed is 0, each time: two layers of one shape then begin alike, unless they are given one rng.
@@ -22,7 +24,7 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator | None = None, sl
     >>> abs(float(weight.std()) - (2 / 576) ** 0.5) < 1e-3
     True
     """
-    rng = np.random.default_rng(0) if rng is None else rng
+    shape, rng = require_sizes("he_normal", "shape", shape, 1), np.random.default_rng(0) if rng is None else rng
     std = math.sqrt(2 / ((1 + slope**2) * math.prod(shape[:-1])))
     return rng.standard_normal(shape, dtype=np.float32) * np.float32(std)
 

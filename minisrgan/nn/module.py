@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Set, ValuesView
+from types import GeneratorType
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
@@ -11,6 +13,7 @@ from minisrgan.autograd import Tensor, mark_changed
 from minisrgan.backend import Array, array_module, is_array, to_device, to_numpy
 from minisrgan.errors import ArgumentError, MinisrganError, WeightsError
 
+_OTHERS, _ONCE = Set | ValuesView | deque, GeneratorType | map | filter | zip  # _ONCE gives each part only once
 ForwardHook: TypeAlias = Callable[["Module", tuple[Any, ...], Tensor], None]
 
 
@@ -25,6 +28,10 @@ class Parameter(Tensor):
 
     def __init__(self, array: Any, requires_grad: bool = True) -> None:
         super().__init__(array, requires_grad)
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, Module | Parameter)
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Module | Parameter]]:
@@ -103,8 +110,8 @@ class Module:
             expected, fix = "a module", "assign one, as ReLU() is and the class ReLU is not"
         elif name in self.buffer_names and not is_array(value):
             expected, fix = "an array", f"change it in place: module.{name}[...] = values"
-        elif isinstance(value, set | frozenset) and any(isinstance(part, Parameter | Module) for part in value):
-            expected, fix = "modules in an order, which gives them their names", "use a list"
+        elif isinstance(value, _ONCE) or (isinstance(value, _OTHERS) and any(map(_is_part, value))):
+            expected, fix = "modules in an order that gives them their names, in a list, tuple or dict", "use a list"
         else:
             return
         raise ArgumentError(f"{type(self).__name__}.{name}", expected=expected, got=type(value).__name__, fix=fix)

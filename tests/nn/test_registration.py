@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -114,6 +115,10 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], Callable[[Any], Any], str]] = 
     "a list as buffer": (lambda: nn.BatchNorm2d(2), assign("running_var", lambda m: [1.0, 1.0]), r"running_var\[...\]"),
     "no buffer": (lambda: nn.BatchNorm2d(2), assign("running_var", lambda m: None), "an array"),
     "a set of modules": (lambda: Holder([]), assign("more", lambda m: {nn.ReLU()}), "in an order"),
+    "a deque": (lambda: Holder([]), assign("more", lambda m: deque([nn.Parameter([1.0])])), "in a list"),
+    "the values of a dict": (lambda: Holder([]), assign("more", lambda m: {"a": nn.ReLU()}.values()), "use a list"),
+    "a generator": (lambda: Holder([]), assign("more", lambda m: (nn.ReLU() for _ in range(2))), "got.*generator"),
+    "a map": (lambda: Holder([]), assign("more", lambda m: map(nn.PReLU, (1, 2))), "use a list"),
 }
 
 
@@ -142,6 +147,23 @@ def test_what_may_be_replaced():
     norm = nn.BatchNorm2d(1)
     norm.running_mean = np.ones(1, np.float32)
     assert norm.state_dict()["running_mean"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Conv2d(3, 2, 0),
+        lambda: nn.Conv2d(3.0, 2, 3),  # type: ignore[arg-type]
+        lambda: nn.Conv2d("3", 2, 3),  # type: ignore[arg-type]
+        lambda: nn.Conv2d(3, -2, 3),
+        lambda: nn.Linear(0, 2),
+        lambda: nn.Linear(2, True),
+    ],
+)
+def test_a_layer_of_no_size_is_refused_where_it_is_made(make: Callable[[], nn.Module]):
+    """float division by zero, deep in the drawing of weights, does not say that a kernel has no pixels."""
+    with pytest.raises(ArgumentError, match="integers >= 1"):
+        make()
 
 
 @pytest.mark.parametrize(
