@@ -29,7 +29,7 @@ from minisrgan.autograd.modes import calling_line, is_anomaly_enabled, is_grad_e
 from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.protocols import how_to_wrap
 from minisrgan.autograd.tensor import Hook, Operand, Scalar, Tensor, tick, version_of
-from minisrgan.backend import Array, as_number, device_of, is_array, to_numpy
+from minisrgan.backend import Array, device_of, is_array, to_numpy
 from minisrgan.errors import DTypeError, GradientError
 
 Gradients: TypeAlias = Tensor | tuple[Tensor | None, ...] | None
@@ -200,7 +200,8 @@ class Function:
         """Take a Tensor or an array as it is, and a number as a Python number, which changes no dtype."""
         if isinstance(value, Tensor):
             return value
-        value = as_number(value)
+        if isinstance(value, np.generic):
+            value = value.item()
         if isinstance(value, int | float):
             return value
         if is_array(value):

@@ -140,7 +140,7 @@ CUDA: list[tuple[str, str, Question]] = [  # what a source says, what is said in
 PYTHON = [  # a function, what it says, what is said instead, and who notices
     ("_items", "channels % items == 0", "channels >= items", rows("conv2d")),
     ("_scatter", "_1 - corner[0] + kernel[0]", "_1 - corner[0] + 1", rows("conv2d", 100)),
-    ("kernels.conv2d_weight_gradient", "total += xp.matmul(_1, _2)", "xp.matmul(_1, _2)", rows("conv2d", 100)),
+    ("kernels.conv2d_weight_gradient", "total += product(_1, _2)", "product(_1, _2)", rows("conv2d", 100)),
     ("launch", "np.int64 if wide else np.int32", "np.int64", rows("relu")),
     ("_statistics", "int(running is not None)", "0", turned_statistics),
     ("_statistics", "array is not new", "False", turned_statistics),
