@@ -1,6 +1,6 @@
-"""Images as plain arrays: files in and out, MATLAB's bicubic, and measures of their quality. No Tensors here.
+"""Images as plain arrays: reading and writing files, MATLAB's bicubic, and measures of quality. No Tensors here.
 
-An image is a uint8 array, ``(H, W, 3)`` in RGB or ``(H, W)`` in grey; a `Photo` holds what a file says beside that.
+An image is a uint8 array, ``(H, W, 3)`` in RGB or ``(H, W)`` in grey; a `Photo` also has the file's metadata.
 """
 
 from minisrgan.images.files import replacing

@@ -1,4 +1,4 @@
-"""What counts as an image here: an array that looks like ``(H, W)`` or ``(H, W, C)``, checked before it is used."""
+"""Check that an array is an image, ``(H, W)`` or ``(H, W, C)``, before it is used."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from minisrgan.errors import DTypeError, ShapeError
 
 
 def require_image(what: str, image: Array, *, dtypes: tuple[str, ...] = ("uint8",), rgb: bool = True) -> None:
-    """Refuse what is not an image: wrong kind of numbers, wrong rank, no pixels.
+    """Check that an array is an image: it has an allowed dtype, the right number of axes, and at least one pixel.
 
-    what    the function that asks, named in the error
-    dtypes  the dtypes that it takes
-    rgb     whether a last axis must hold 3 channels; otherwise any number will do
+    what    the name of the calling function, for the error message
+    dtypes  the allowed dtypes
+    rgb     whether a third axis must hold 3 channels; otherwise it may hold any number
 
     Raises ShapeError and DTypeError.
 

@@ -1,7 +1,7 @@
-"""From the bytes of a file to photographs.
+"""Decode the bytes of a file into photographs.
 
-Pillow decodes; this file sees to what Pillow leaves to its caller: which formats are opened, how large a picture may
-be, the turn that a camera wrote down, transparency, pages and frames, and that what was decoded is what the file says.
+Pillow decodes. This file does what Pillow leaves to its caller: it chooses which formats are opened, limits the size,
+applies the EXIF orientation, handles transparency, pages and frames, and compares the result with the file's header.
 """
 
 import io
@@ -23,13 +23,13 @@ from minisrgan.images.pixels import Photo, to_8_bits, upright
 Tell: TypeAlias = Callable[[str], None]
 
 _ORIENTATION, _XMP, _PROFILE, _DPI, _DPI_UNIT, _EXIF_IFD, _GPS_IFD = 0x0112, 700, 34675, (282, 283), 296, 0x8769, 0x8825
-# What EXIF says of the photo, and not of how the file stores it: in a TIFF both stand in one table, and offsets or
-# a bit depth copied from one file would damage another. In this order: description, make, model; resolution (3);
-# software, date, artist, copyright; title, comment, author, keywords, subject.
+# EXIF tags that describe the photo. Other tags describe how the file stores it: a TIFF has both in one table, and
+# offsets or a bit depth copied from one file would damage another. In this order: description, make, model;
+# resolution (3); software, date, artist, copyright; title, comment, author, keywords, subject.
 _DESCRIBING = {*range(0x010E, 0x0111), 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298, *range(0x9C9B, 0x9CA0)}
-# Width and height, untrue once the photo is turned or enlarged, and an offset that is untrue in any other file.
+# Width and height, which are wrong once the photo is rotated or enlarged; an offset, which is wrong in any other file.
 _UNTRUE = {0xA002, 0xA003, 0xA005}
-_CONVERTED = ("CMYK", "LAB")  # the profile does not describe the RGB that they become
+_CONVERTED = ("CMYK", "LAB")  # converted to RGB, which their profile does not describe
 _OPENING = threading.Lock()
 
 
@@ -38,25 +38,25 @@ class TooManyPixels(ValueError):
 
 
 def decode(data: bytes, tell: Tell, limit: float, every: bool = True) -> Photo:
-    """Decode a file: its first picture of full size, with the others in `Photo.more`.
+    """Decode a file and return its first picture of full size; the other pictures are in `Photo.more`.
 
-    tell    called with what was left out or changed, in a few words
+    tell    called with a short description of each thing that was left out or changed
     limit   how many pixels the pictures may have together
     every   decode all pages and frames
-    Errors  TooManyPixels; for damaged and foreign files errors of a dozen kinds, from SyntaxError to KeyError
+    Errors  TooManyPixels; for damaged files and other formats, exceptions of many types, from SyntaxError to KeyError
     """
     first, *more = (_tiff_pages if tiff.is_tiff(data) else _frames)(data, tell, limit, every)
     return replace(first, more=tuple(more))
 
 
 def open_raster(data: bytes, load: bool = False) -> Any:
-    """Open one of the raster formats. Others may make Pillow run a program, as PostScript does Ghostscript.
+    """Open a file in a raster format. Other formats may make Pillow run a program, such as Ghostscript for PostScript.
 
-    load   decode it as well: Pillow applies its limit of size to a TIFF then once more
+    load   also decode the file now, without Pillow's limit of size: for a TIFF, Pillow checks the limit again here
     """
     Image.init()
     formats = [name for name in RASTER if name in Image.OPEN]  # an older Pillow knows fewer
-    with _OPENING:  # Pillow's limit is one for all threads; ours is applied before anything is decoded
+    with _OPENING:  # all threads share Pillow's limit; ours is checked before decoding
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             image = Image.open(io.BytesIO(data), formats=formats)
@@ -72,11 +72,11 @@ def open_raster(data: bytes, load: bool = False) -> Any:
 
 
 def _decoded(data: bytes) -> Array:
-    return np.asarray(open_raster(data, load=tiff.is_tiff(data)))  # others are decoded outside the lock
+    return np.asarray(open_raster(data, load=tiff.is_tiff(data)))  # other formats are decoded outside the lock
 
 
 def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Photo]:
-    """Decode anything but TIFF."""
+    """Decode a file of any format except TIFF."""
     said: dict[str, Any] = {}
     if data.startswith(png.SIGNATURE):
         data, said = png.sound(data, tell)
@@ -91,7 +91,7 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
     if depth > 8 and not read_deep and not image.mode.startswith("I"):
         tell(f"of its {depth} bits a channel 8 are read")
     if said.get("kind") == 0 and "transparency" in image.info:
-        # Pillow stretches 2 and 4 bits to 8, but not the one level that is transparent.
+        # Pillow scales grey levels of 2 and 4 bits to 8 bits, but not the level that marks transparent pixels.
         image.info["transparency"] *= {2: 85, 4: 17}.get(depth, 1)
     still = bool(count > 1 and image.info.get("default_image"))
     if still:
@@ -114,10 +114,10 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
         found = {**image.info, "text": getattr(image, "text", {}), **said}
         if image.mode in _CONVERTED:
             found.pop("icc_profile", None)
-        if found.get("dpi") == (72, 72) and not found.get("jfif_unit"):  # what Pillow says of a JPEG that says nothing
+        if found.get("dpi") == (72, 72) and not found.get("jfif_unit"):  # Pillow's default for a JPEG without one
             del found["dpi"]
         if count > 1:
-            # A GIF says how often it is repeated, the others how often it is played; 0 is without end.
+            # A GIF stores how often it is repeated, other formats how often it is played; 0 means forever.
             repeated = image.format == "GIF" and found.get("loop", 0) > 0
             found |= {"duration": found.get("duration", 0), "loop": found.get("loop", 1) + repeated}
         else:
@@ -126,7 +126,7 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
 
 
 def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Photo]:
-    """Decode a TIFF: the pages that are photographs, not smaller copies of them."""
+    """Decode the pages of a TIFF that are photographs, without thumbnails and masks."""
     found = list(tiff.pages(data))
     pages = [tags for tags in found if tiff.is_photo(tags)]
     if data[8:10] == b"CR" or (not pages and any(tiff.SUB_FILES in tags for tags in found)):
@@ -139,12 +139,12 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
         pages = pages[:1]
     _check_size(sum(tags[tiff.WIDTH] * tags[tiff.HEIGHT] for tags in pages), limit)
     for tags in pages:
-        if tags.get(tiff.COMPRESSION) == 32771:  # of one bit a pixel: libtiff returns other pixels, without an error
+        if tags.get(tiff.COMPRESSION) == 32771:  # 1-bit pixels: libtiff returns wrong pixels, without an error
             raise ValueError(tiff.describe(tags))
         page, found_here = tiff.beginning_with(data, tags), {"icc_profile": tags.get(_PROFILE), "xmp": tags.get(_XMP)}
         if turned := not tiff.pillow_cannot(tags):
             try:
-                image = open_raster(page, load=True)  # which turns a TIFF, and no other format
+                image = open_raster(page, load=True)  # Pillow applies the orientation of a TIFF, and of no other format
             except UnidentifiedImageError:
                 raise ValueError(tiff.describe(tags)) from None
             tiff.check(image, tags)
@@ -160,13 +160,13 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
                 pixels = np.array(to_srgb(inks, found_here.pop("icc_profile"), tell))
                 alpha = None if alpha is None else to_8_bits(alpha)
         tiff.require_parts(data, tags, _decoded)
-        unit = {2: 1, 3: 2.54}.get(tags.get(_DPI_UNIT, 2), 0)  # inches, centimetres, or nothing that is known
+        unit = {2: 1, 3: 2.54}.get(tags.get(_DPI_UNIT, 2), 0)  # inches, centimetres, or an unknown unit
         found_here["dpi"] = [float(tags.get(tag, 0)) * unit for tag in _DPI]
         yield _photo(pixels, alpha, partial(_tiff_exif, data, tags, turned), found_here)
 
 
 def _tiff_exif(data: bytes, tags: tiff.Tags, turned: bool) -> Image.Exif:
-    """Return the EXIF of a page of a TIFF, without a turn that has been made."""
+    """Return the EXIF of a page of a TIFF; `turned` says that its orientation has been applied already."""
     exif = Image.Exif()
     exif.endian, exif.bigtiff = tiff.order(data), tiff.is_big(data)
     exif.load_from_fp(io.BytesIO(data), tags.offset)
@@ -181,7 +181,7 @@ def _check_size(pixels: int, limit: float) -> None:
 
 
 def _depth(image: Any, data: bytes) -> int:
-    """Return the bits of a channel where Pillow does not tell them."""
+    """Return the bits per channel, for formats of which Pillow does not report them."""
     if image.format == "PPM":
         return 16 if image.mode != "1" and image.tile[0][0].startswith("ppm") and image.tile[0][3][1] > 255 else 8
     start, beyond = {"JPEG2000": (b"\xff\x4f\xff\x51", 42), "AVIF": (b"pixi", 9)}.get(image.format, (b"", 0))
@@ -192,7 +192,7 @@ def _depth(image: Any, data: bytes) -> int:
 
 
 def _deep_reader(image: Any, data: bytes, said: Mapping[str, Any]) -> Callable[[], Array] | None:
-    """Return what reads 16 bits of colour, of which Pillow keeps 8: from a PNG or a PPM."""
+    """Return a function that reads 16-bit colours from a PNG or a PPM, of which Pillow keeps 8 bits; else None."""
     if said.get("depth") == 16 and said["kind"] in (2, 4, 6):
         return lambda: png.read_16_bits(image, lambda: open_raster(data), said["kind"])
     if image.format == "PPM" and image.mode == "RGB" and image.tile[0][0] == "ppm" and image.tile[0][3][1] > 255:
@@ -210,12 +210,12 @@ def _split(planes: Array, clear: Any) -> tuple[Array, Array | None]:
 
 
 def _planes(image: Image.Image, tell: Tell) -> tuple[Array, Array | None]:
-    """Any of Pillow's modes as the pixels and alpha of a `Photo`."""
+    """Return the pixels and alpha, as in a `Photo`, of a Pillow image of any mode."""
     clear = image.info.get("transparency")  # the one level, colour or list of palette entries that is transparent
     tags: Any = getattr(image, "tag_v2", {})
     if image.mode == "F":
         raise ValueError("floating-point pixels, of which nobody knows what is white; save them as 8 or 16 bits")
-    if image.mode.startswith("I"):  # whole numbers of 16 bits, or of 32, in which Pillow stores some 16-bit files
+    if image.mode.startswith("I"):  # integers of 16 bits, or of 32, which Pillow uses for some 16-bit files
         levels = np.asarray(image)
         if levels.min() < 0 or levels.max() > 65535:
             raise ValueError(f"grey levels {levels.min()} to {levels.max()} do not fit into 16 bits")
@@ -227,13 +227,13 @@ def _planes(image: Image.Image, tell: Tell) -> tuple[Array, Array | None]:
     if image.mode in _CONVERTED:
         image = to_srgb(image, image.info.get("icc_profile"), tell)
     grey = image.mode in ("1", "L", "LA", "La")
-    transparent = clear is not None or image.mode[-1] in "Aa"  # "a": colours multiplied by alpha, which convert undoes
+    transparent = clear is not None or image.mode[-1] in "Aa"  # "a": premultiplied by alpha; convert divides again
     planes = np.atleast_3d(np.array(image.convert(("L" if grey else "RGB") + "A" * transparent)))  # (H, W, 1..4)
     return (planes[..., :-1], planes[..., -1]) if transparent else (planes, None)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None, tell: Tell) -> Image.Image:
-    """Turn grey, RGB, inks or LAB into sRGB (grey stays grey), by the profile where there is one."""
+    """Convert grey, RGB, CMYK or LAB to sRGB (grey stays grey), using the colour profile if there is one."""
     mode = "L" if image.mode == "L" else "RGB"
     try:
         if profile:
@@ -245,18 +245,18 @@ def to_srgb(image: Image.Image, profile: bytes | None, tell: Tell) -> Image.Imag
 
 
 def _photo(pixels: Array, alpha: Array | None, read_exif: Callable[[], Image.Exif], found: Mapping[str, Any]) -> Photo:
-    """Make a photo, the right way up, with what is kept of what Pillow found."""
+    """Return a photo with its orientation applied, and with the metadata in `found` that a `Photo` keeps."""
     turn, exif = _read_exif(read_exif)
     info = {key: found[key] for key in ("colour", "duration", "loop") if found.get(key) not in (None, {})}
     dpi = [float(value) for value in found.get("dpi", ())]
-    if len(dpi) == 2 and all(1 < value < 1e6 for value in dpi):  # NaN is not, and 1 is Pillow's for none
+    if len(dpi) == 2 and all(1 < value < 1e6 for value in dpi):  # not NaN; Pillow reports 1 if there is none
         info["dpi"] = tuple(dpi[::-1] if turn in (5, 6, 7, 8) else dpi)
     if isinstance(xmp := found.get("xmp"), bytes):
         info["xmp"] = re.sub(rb"(tiff:Orientation\W{1,3})[2-8]", rb"\g<1>1", xmp)
     text = {str(key): str(value) for key, value in found.get("text", {}).items()}
     if isinstance(comment := found.get("comment"), bytes):
         text["Comment"] = comment.rstrip(b"\0").decode("utf-8", "replace")
-    # XMP is above; raw profiles are copies of the EXIF and IPTC of another file, with its size and turn.
+    # XMP is handled above; raw profiles are copies of another file's EXIF and IPTC, with its size and orientation.
     if text := {key: value for key, value in text.items() if not re.match("XML:com.adobe|Raw profile", key)}:
         info["text"] = text
     alpha = None if alpha is None else upright(alpha, turn)
@@ -265,7 +265,7 @@ def _photo(pixels: Array, alpha: Array | None, read_exif: Callable[[], Image.Exi
 
 
 def _read_exif(read: Callable[[], Image.Exif]) -> tuple[Any, bytes | None]:
-    """The orientation that EXIF (or else XMP) gives, and what EXIF says of the photo."""
+    """Return the orientation from EXIF (or else XMP), and the EXIF tags that describe the photo."""
     turn, kept = 1, Image.Exif()
     try:
         exif = read()
@@ -276,5 +276,5 @@ def _read_exif(read: Callable[[], Image.Exif]) -> tuple[Any, bytes | None]:
             if inner:
                 kept[ifd] = inner
         return turn, kept.tobytes() if len(kept) else None
-    except Exception:  # as many kinds as above, but the picture is whole
+    except Exception:  # exceptions of many types, as above, but the picture is intact
         return turn, None

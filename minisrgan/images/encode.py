@@ -1,4 +1,4 @@
-"""From photographs to a file: Pillow encodes, and this file decides what goes into which format."""
+"""Encode photographs into a file: Pillow encodes, and this file decides what each format stores."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -18,17 +18,17 @@ from minisrgan.images.pixels import Photo, over_white, to_8_bits
 Subsampling: TypeAlias = Literal["auto", "444", "422", "420"]
 Metadata: TypeAlias = Literal["none", "colours", "all"]
 
-_XMP, _JPEG_ROOM = 700, 65_500  # TIFF's tag; bytes in a part of a JPEG
-_GAMMA = 1 / 2.2  # of a picture that says nothing, as PNG writes it
+_XMP, _JPEG_ROOM = 700, 65_500  # the tag in a TIFF; how many bytes fit into one segment of a JPEG
+_GAMMA = 1 / 2.2  # of a picture without gAMA, in PNG's notation
 
 
 def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadata: Metadata, tell: Tell) -> None:
-    """Write a photograph, with its pages or frames where the format holds them.
+    """Write a photograph, with its pages or frames if the format can store them.
 
-    kind      Pillow's name of the format
-    options   Pillow's, of the format
-    metadata  what is written beside the pixels; "colours": what says how they look, and the resolution
-    tell      called with what was left out or changed without being asked for
+    kind      the format, by Pillow's name
+    options   Pillow's options for this format
+    metadata  what is written besides the pixels; "colours" means the resolution, and what defines the colours
+    tell      called with each thing that was left out or changed without being requested
     """
     pages, moving = [photo, *photo.more], "duration" in photo.info
     if len(pages) > 1 and not (kind == "TIFF" or (moving and kind in ("PNG", "WEBP"))):
@@ -44,9 +44,9 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
     options |= _beside(kind, pages[0], metadata, tell)
     if animation:
         planes = _alike(planes)
-        times = [min(round(page.info.get("duration", 0)), 65_535) for page in pages]  # ms; PNG has no longer ones
+        times = [min(round(page.info.get("duration", 0)), 65_535) for page in pages]  # ms; PNG stores no longer times
         options |= {"duration": times, "loop": photo.info.get("loop", 0)}
-    wide = [plane.dtype == np.uint16 and plane.shape[2] > 1 for plane in planes]  # which Pillow cannot write
+    wide = [plane.dtype == np.uint16 and plane.shape[2] > 1 for plane in planes]  # Pillow cannot write these
     if kind == "PNG" and wide[0]:
         with path.open("wb") as file:
             png.write_rows(file, planes[0].shape[:2], planes, **options)
@@ -54,7 +54,7 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
     first, *more = map(_image, planes, wide)
     if more:
         options |= {"save_all": True, "append_images": more}
-    for page, image in zip(pages[1:], more, strict=True):  # what a page says nothing of it would take from the first
+    for page, image in zip(pages[1:], more, strict=True):  # without its own values, a page would get those of the first
         silent: dict[str, Any] = {"icc_profile": None, "dpi": None, "exif": b""}
         image.encoderinfo = {} if animation else silent | _beside(kind, page, metadata, tell)
     first.save(path, kind, **options)
@@ -65,7 +65,7 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
 def encode_bands(
     path: Path, kind: str, size: tuple[int, int], bands: Iterable[Photo], metadata: Metadata, tell: Tell
 ) -> None:
-    """Write a PNG or TIFF of this height and width band by band; the rest as in `encode`."""
+    """Write a PNG or TIFF band by band; `size` is its height and width, the rest is as in `encode`."""
     fitting = (_fit(band, kind, True, metadata, tell) for band in bands)
     first = next(fitting)
     planes = map(_planes, itertools.chain([first], fitting))
@@ -80,7 +80,7 @@ def _planes(photo: Photo) -> Array:
 
 
 def _fit(photo: Photo, kind: str, deep: bool, metadata: Metadata, tell: Tell) -> Photo:
-    """Turn a photograph into one that the format can hold, with a profile only where that is to be written."""
+    """Convert a photograph to what the format can store; keep the colour profile only if it will be written."""
     pixels, alpha, profile = photo.pixels, photo.alpha, photo.icc_profile
     if alpha is not None and kind in ("JPEG", "BMP"):
         pixels, alpha = over_white(photo), None
@@ -103,7 +103,7 @@ def _fit(photo: Photo, kind: str, deep: bool, metadata: Metadata, tell: Tell) ->
 
 
 def _beside(kind: str, photo: Photo, metadata: Metadata, tell: Tell) -> dict[str, Any]:
-    """Return Pillow's options for what is written beside the pixels."""
+    """Return Pillow's options for what is written besides the pixels: the profile, the resolution, the metadata."""
     options: dict[str, Any] = {"icc_profile": photo.icc_profile} if photo.icc_profile else {}
     if metadata == "none":
         return options
@@ -138,14 +138,14 @@ def _beside(kind: str, photo: Photo, metadata: Metadata, tell: Tell) -> dict[str
 
 
 def _image(planes: Array, wide: bool = False) -> Image.Image:
-    """Make one of Pillow's; `wide`: each 16 bits as two pixels of 8, lower ones first."""
+    """Make a Pillow image; `wide` stores each 16-bit pixel as two 8-bit pixels, the lower bytes first."""
     if wide:
         planes = planes.astype("<u2").view(np.uint8).reshape(len(planes), -1, planes.shape[2])
     return Image.fromarray(planes[..., 0] if planes.shape[2] == 1 else np.ascontiguousarray(planes))
 
 
 def _alike(frames: Sequence[Array]) -> list[Array]:
-    """Give the frames of an animation the same channels: grey becomes RGB, and opaque RGBA, where others are."""
+    """Give all frames of an animation the same channels: if their channels differ, all become RGBA."""
     if len({frame.shape[2] for frame in frames}) == 1:
         return list(frames)
     colours = [frame[..., :1].repeat(3, axis=2) if frame.shape[2] < 3 else frame[..., :3] for frame in frames]

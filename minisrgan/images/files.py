@@ -1,4 +1,4 @@
-"""Which formats are written, and files that appear whole or not at all."""
+"""The formats that are read and written, and files that appear complete or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from uuid import uuid4
 FORMATS = {
     ".bmp": "BMP", ".jpeg": "JPEG", ".jpg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
 }  # fmt: skip
-# What is opened, whatever a file is called: Pillow's names.
+# The formats that are opened, by Pillow's names; the suffix of a file does not matter.
 RASTER = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 
 
 @contextmanager
 def replacing(path: str | Path, durable: bool = False) -> Iterator[Path]:
-    """Give the name of a temporary file to write, and move it to `path` once it is whole.
+    """Yield the name of a temporary file to write, and move this file to `path` once it is complete.
 
-    It lies in the same folder, which is made where it is missing. If writing fails or is interrupted, it is removed
-    and whatever was at `path` is still there.
+    The temporary file is in the same folder, which is created if it is missing. If writing fails or is interrupted, the
+    temporary file is removed, and `path` is unchanged.
 
-    durable  return only when file and name are on the disk, where a loss of power does not reach them
+    durable  return only when the file and its name are stored on the disk, so that they survive a loss of power
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
-"""JPEG and JPEG 2000 where Pillow does not do: data that end before the picture does.
+"""Detect JPEG and JPEG 2000 files whose data end before the picture does, which Pillow does not report.
 
-The libraries fill the rest with grey or black, without an error.
+The decoders fill the rest with grey or black, without an error.
 """
 
 import re
@@ -14,18 +14,18 @@ import numpy as np
 from minisrgan.backend import Array
 
 _MARKER, _RESTART = re.compile(rb"\xff+([^\xff\0])"), re.compile(rb"\xff([\xd0-\xd7])")
-_END = re.compile(rb"\xff[^\xff\0\xd0-\xd7]")  # of the data of a scan
+_END = re.compile(rb"\xff[^\xff\0\xd0-\xd7]")  # the marker that ends the data of a scan
 _NOISE = bytes(Random(0).choices(range(1, 255), k=100))  # no 0xff, so no marker
 
 
 def require_whole(data: bytes, pixels: Array, decode: Callable[[bytes], Array]) -> None:
-    """Refuse a JPEG with fewer data than its header promises: with rows, scans or restart intervals missing.
+    """Refuse a JPEG with less data than its header promises: rows, scans or restart intervals are missing.
 
-    Where data are missing, a decoder takes whatever follows for data. So noise is put behind the data of each interval:
+    If data are missing, a decoder reads whatever follows as data. So noise is inserted after the data of each interval:
     if that changes the picture, something was missing.
 
-    pixels  what the data were decoded to
-    decode  decodes others
+    pixels  the picture that the data were decoded to
+    decode  decodes a JPEG
     Errors  ValueError; whatever `decode` raises
     """
     at, restarts, noisy, components, left = 2, False, data[:2], b"", dict[tuple[int, int], int]()
@@ -36,7 +36,7 @@ def require_whole(data: bytes, pixels: Array, decode: Callable[[bytes], Array]) 
         if kind in (0xC0, 0xC1, 0xC2):
             components = body[6::3]
         elif kind & 0xF0 == 0xC0 and kind not in (0xC4, 0xC8, 0xCC):
-            return  # arithmetic coding, whose decoders are to add zeros at the end
+            return  # arithmetic coding: by the standard, its decoders add zeros at the end
         if kind == 0xDD:
             restarts = any(body)
         noisy += data[at:end]
@@ -57,9 +57,9 @@ def require_whole(data: bytes, pixels: Array, decode: Callable[[bytes], Array]) 
 
 
 def require_tiles(data: bytes) -> None:
-    """Refuse a JPEG 2000 without all its tiles, or without all parts of a tile.
+    """Refuse a JPEG 2000 in which a tile, or a part of a tile, is missing.
 
-    Errors  ValueError; struct.error for one that is cut off
+    Errors  ValueError; struct.error if the file is cut off
     """
     at = data.index(b"\xff\x4f\xff\x51") + 2
     right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", data, at + 6)
@@ -71,7 +71,7 @@ def require_tiles(data: bytes) -> None:
             tile, length, _, count = struct.unpack_from(">HLBB", data, at + 4)
             there[tile] += 1
             parts[tile] = max(parts.get(tile, 1), count)
-            size = length - 2 if length else len(data)  # 0: up to the end
+            size = length - 2 if length else len(data)  # a length of 0 means up to the end
         at += 2 + size
         if at >= len(data):
             break

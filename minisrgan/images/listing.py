@@ -1,4 +1,4 @@
-"""Which files of a folder are images: what they hold decides, not what they are called."""
+"""List the images in a folder: files with the suffix of a raster format, and other files whose content is an image."""
 
 import os
 import stat
@@ -14,13 +14,13 @@ from minisrgan.images.files import RASTER
 
 
 def list_images(folder: str | Path, skipped: dict[Path, str] | None = None) -> list[Path]:
-    """Every image below a folder, sorted by path; links to files and folders are followed.
+    """Return every image in a folder and its subfolders, sorted by path; links to files and folders are followed.
 
-    A file whose suffix is that of a raster format counts as an image, even where it turns out to be damaged; any other
-    counts if its content is one. Hidden files and folders are left out.
+    A file with the suffix of a raster format counts as an image, even if it turns out to be damaged. Any other file
+    counts if its content is an image. Hidden files and folders are left out.
 
-    skipped  gets what is left out, path -> why
-    Errors   ImageError if the folder is missing or is a file, or if no image lies in it
+    skipped  filled with what is left out: path -> reason
+    Errors   ImageError if the folder is missing or is a file, or if it contains no image
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -40,8 +40,8 @@ def list_images(folder: str | Path, skipped: dict[Path, str] | None = None) -> l
         fix = f"check the spelling; relative paths start at {Path.cwd()}"
         raise ImageError("list_images", expected=expected, got=f"{folder}, which does not exist", fix=fix)
     found, left_out = list[Path](), {} if skipped is None else skipped
-    inside = {str(folder): {os.path.realpath(folder)}}  # path of a folder -> real folders that it leads through
-    # A folder that cannot be opened is handed on as if it were an image: reading it will fail, and nobody overlooks it.
+    inside = {str(folder): {os.path.realpath(folder)}}  # path of a folder -> the real folders on the way to it
+    # A folder that cannot be opened is listed as if it were an image: reading it fails, so the error is not overlooked.
     for place, folders, files in os.walk(folder, onerror=lambda e: found.append(Path(e.filename)), followlinks=True):
         for name in sorted(folders):
             below, real = os.path.join(place, name), os.path.realpath(os.path.join(place, name))
@@ -62,7 +62,7 @@ def list_images(folder: str | Path, skipped: dict[Path, str] | None = None) -> l
 
 
 def describe_skipped(skipped: Mapping[Path, str] | Mapping[str, str], every: bool = False) -> list[str]:
-    """Return lines that say what was skipped and why; many of one reason share a line, unless each is asked for.
+    """Return lines that say what was skipped and why; above 5 files, a reason gets one line, unless `every` is true.
 
     >>> describe_skipped({"a.txt": "no image", "b.txt": "no image", ".c": "hidden"})
     ['skipped a.txt: no image', 'skipped b.txt: no image', 'skipped .c: hidden']
@@ -81,8 +81,8 @@ def describe_skipped(skipped: Mapping[Path, str] | Mapping[str, str], every: boo
 
 
 def _why_not(path: Path) -> str:
-    """Return why a file in a folder is not taken for an image, "" if it is."""
-    if path.name.startswith("."):  # macOS leaves "._photo.jpg" beside photo.jpg on foreign drives: not an image
+    """Return the reason why a file is not an image, or "" if it is one."""
+    if path.name.startswith("."):  # macOS writes "._photo.jpg" beside photo.jpg on other file systems: not an image
         return "hidden"
     usual = path.suffix.lower() in _suffixes()
     try:
@@ -91,7 +91,7 @@ def _why_not(path: Path) -> str:
     except OSError as error:
         return "" if usual else error.strerror or "cannot be opened"
     if usual:
-        return ""  # looked into when it is read; whatever is wrong then is a failure, not a skipped file
+        return ""  # checked when it is read: an error is then a failure, not a skipped file
     try:
         known = [name for name in RASTER if name in Image.OPEN]  # an older Pillow knows fewer
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=known) as image:
@@ -100,11 +100,11 @@ def _why_not(path: Path) -> str:
             return f"TIFF under the name *{path.suffix}, as camera raw files are: develop them first" if raw else ""
     except Image.DecompressionBombError:
         return ""
-    except Exception:  # decoders meet foreign files with errors of a dozen kinds
+    except Exception:  # decoders raise exceptions of many types for other formats
         return "no image in a format that is read here"
 
 
 @cache
 def _suffixes() -> frozenset[str]:
-    """Return the suffixes of the formats looked for, in small letters, as Pillow knows them."""
+    """Return the suffixes of the formats in `RASTER`, in lower case, as Pillow knows them."""
     return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in RASTER)

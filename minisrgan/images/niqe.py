@@ -1,8 +1,8 @@
 """NIQE: how natural a photograph looks, measured without its original.
 
-Divide what a pixel has above its surroundings by how much they vary there, and photographs of anything become alike:
-the values are distributed as a bell with certain tails, and so are the products of neighbours. NIQE fits these
-distributions in blocks of the photograph, and measures how far their parameters are from those of good photographs.
+Subtract from each pixel the mean of its surroundings and divide by their standard deviation. In photographs of any
+subject, the results, and the products of neighbouring results, then have similar, bell-shaped distributions. NIQE fits
+these distributions in blocks of a photograph, and measures how far their parameters are from those of good photographs.
 """
 
 import math
@@ -47,13 +47,13 @@ def read_natural(path: str | Path) -> Natural:
 
 
 def niqe(image: Array, natural: Natural) -> float:
-    """Natural Image Quality Evaluator of Y: a distance from good photographs. Less is better; good ones have 2 to 6.
+    """Compute the Natural Image Quality Evaluator of Y: a distance from good photographs, which have 2 to 6 themselves.
 
     Formula     sqrt((m - m')^T ((C + C') / 2)^+ (m - m')), m and C the mean and covariance of the 36 features over
                 blocks of 96 x 96 pixels, m' and C' those of good photographs
     natural     (m', C'), from `read_natural`
-    Shapes      uint8 (H, W, 3), or (H, W) for grey, at least 96 pixels a side. Left out are the rest beside whole
-                blocks at the right and below, and flat blocks, which have no distribution; NaN if all are flat.
+    Shapes      uint8 (H, W, 3), or (H, W) for grey, at least 96 pixels a side. Incomplete blocks at the right and
+                bottom are ignored, and so are flat blocks, which have no distribution; NaN if all are flat.
     Errors      ShapeError, DTypeError
     Source      Mittal, Soundararajan and Bovik 2013, Making a "completely blind" image quality analyzer, eq. 1 to 10;
                 Y rounded to whole levels and a second scale by MATLAB's bicubic, as in the published program
@@ -77,15 +77,15 @@ def niqe(image: Array, natural: Natural) -> float:
 
 
 def _normalised(y: Array) -> Array:
-    """Eq. 1: (y - m) / (s + 1), mean and deviation of the surroundings under a Gaussian of 7 x 7, sigma 7/6."""
+    """Eq. 1: (y - m) / (s + 1), with the local mean m and deviation s under a Gaussian of 7 x 7, sigma 7/6."""
     padded = np.pad(y, 3, mode="edge")
     mean, square = correlate(np.stack([padded, padded * padded]), gaussian(3, 7 / 6))
     deviation = np.sqrt(np.abs(square - mean * mean))
-    return np.round(y - mean, 9) / (deviation + 1)  # without rounding, what is flat is noise of 1e-14
+    return np.round(y - mean, 9) / (deviation + 1)  # without rounding, flat areas contain noise of 1e-14
 
 
 def _features(y: Array, block: int) -> Array:
-    """The 18 features of each block, (blocks, 18): 2 of the values, 4 for each of four directions of the products."""
+    """Return the features (blocks, 18): 2 of the values, and 4 of the products with the neighbour in each direction."""
     rows, columns = y.shape[0] // block, y.shape[1] // block
     blocks = _normalised(y).reshape(rows, block, columns, block).swapaxes(1, 2).reshape(-1, block, block)
     alpha, _, left, right = fit(blocks)
@@ -97,7 +97,7 @@ def _features(y: Array, block: int) -> Array:
 
 @lru_cache(maxsize=1)
 def _shapes() -> tuple[Array, Array, Array]:
-    """Shapes alpha, and for each its E|x|^2 / E x^2 (eq. 5) and its ratio of scale to deviation (eq. 6)."""
+    """Return shapes alpha, and for each one (E|x|)^2 / E x^2 (eq. 5) and the ratio of scale to deviation (eq. 6)."""
     alpha = np.arange(200, 10001) / 1000
     one, two, three = (np.array([math.gamma(k / a) for a in alpha]) for k in (1, 2, 3))
     return alpha, two * two / (one * three), np.sqrt(one / three)

@@ -1,7 +1,7 @@
-"""Photographs in and out of files, so that every kind of file becomes the same kind of array.
+"""Read and write photographs, so that every kind of file becomes the same kind of array.
 
-`decode` turns bytes into photographs, `encode` turns them into files. `read_photo` and `write_photo` keep all that a
-file holds; `read_image` and `write_image` are for code that wants nothing but 8-bit pixels.
+`decode` turns bytes into photographs, `encode` turns photographs into files. `read_photo` and `write_photo` keep all
+that a file contains; `read_image` and `write_image` are for code that needs only 8-bit pixels.
 """
 
 import itertools
@@ -25,18 +25,18 @@ from minisrgan.images.pixels import Photo, over_white, to_8_bits
 __all__ = ["MOST_PIXELS", "READING", "Photo", "read_image", "read_photo", "write_bands", "write_image", "write_photo"]
 
 MOST_PIXELS = 300_000_000
-READING = threading.local()  # `path`: the file that a thread decodes, for whoever prints Pillow's warnings
+READING = threading.local()  # `path`: the file that this thread decodes, for the code that prints Pillow's warnings
 
 
 def read_photo(path: str | Path, *, max_pixels: float = MOST_PIXELS) -> Photo:
-    """Read a photograph with its transparency, colour profile, metadata and further pages or frames, the right way up.
+    """Read a photograph with its transparency, colour profile, metadata and further pages or frames.
 
-    Turned as its EXIF orientation says. Palettes become RGB, 1-bit grey becomes 8-bit; grey and colours of 16 bits keep
-    them. CMYK and LAB become sRGB, by their profile if there is one; other profiles are kept and not applied. Of a TIFF
-    all pages but thumbnails and masks are read, and all frames of an animation, as 8 bits. The content decides what a
-    file is, not its suffix. What is left out is told by an `ImageWarning`; EXIF that cannot be read is left out.
+    The EXIF orientation is applied. Palettes become RGB, and 1-bit grey becomes 8-bit; 16-bit grey and colours stay
+    16-bit. CMYK and LAB become sRGB, by their profile if there is one; other profiles are kept, but not applied. Of a
+    TIFF, all pages except thumbnails and masks are read, and of an animation all frames, as 8 bits. The format is
+    recognised by the content, not by the suffix. An `ImageWarning` says what is left out, except for unreadable EXIF.
 
-    max_pixels  of all pages or frames together: larger ones may be made to exhaust the memory
+    max_pixels  limit for all pages or frames together: a larger file may have been made to exhaust the memory
     Errors      ImageError, naming the file, if it is missing, damaged, too large, or in no format of `files.RASTER`
 
     >>> import tempfile
@@ -49,12 +49,12 @@ def read_photo(path: str | Path, *, max_pixels: float = MOST_PIXELS) -> Photo:
 
 
 def read_image(path: str | Path, *, keep_grey: bool = False) -> Array:
-    """Read a photograph as uint8 RGB, the right way up.
+    """Read a photograph as uint8 RGB, with its EXIF orientation applied.
 
-    As `read_photo`, but of several pages or frames the first. Grey becomes RGB, 16 bits are divided by 257 and rounded
-    (65535 becomes 255), and transparent pixels are laid over white.
+    As `read_photo`, but only the first page or frame. Grey becomes RGB, 16-bit levels are divided by 257 and rounded
+    (65535 becomes 255), and transparent pixels are blended with white.
 
-    keep_grey  return a grey file as (H, W) instead: the benchmark tables use a grey photo as luminance as it is
+    keep_grey  return a grey file as (H, W) instead: the benchmark tables use grey levels directly as luminance
     Returns    uint8 (H, W, 3)
     Errors     ImageError, as `read_photo`
 
@@ -72,13 +72,13 @@ def read_image(path: str | Path, *, keep_grey: bool = False) -> Array:
 
 
 def _read(what: str, path: Path, limit: float, every: bool = True) -> Photo:
-    """Read a photograph in the name of `what`."""
+    """Read a photograph; `what` is the function that an error names."""
     if not path.is_file():
         folder, spelling = path.is_dir(), f"check the spelling; relative paths start at {Path.cwd()}"
         got = f"{path}, which {'is a folder' if folder else 'does not exist'}"
         fix = "list_images(folder) finds the images in a folder" if folder else spelling
         raise ImageError(what, expected="an image file", got=got, fix=fix)
-    notes: dict[str, None] = {}  # each once, in order
+    notes: dict[str, None] = {}  # each note once, in order
     READING.path = path
     try:
         photo = decode(path.read_bytes(), notes.setdefault, limit, every)
@@ -88,7 +88,7 @@ def _read(what: str, path: Path, limit: float, every: bool = True) -> Photo:
     except UnidentifiedImageError as error:
         got, fix = f"{path}, which is none of them, or of a kind that Pillow does not read", "save it as PNG elsewhere"
         raise ImageError(what, expected=f"an image file ({', '.join(RASTER)})", got=got, fix=fix) from error
-    except Exception as error:  # decoders meet damaged files with errors of a dozen kinds, from SyntaxError to KeyError
+    except Exception as error:  # decoders raise exceptions of many types, from SyntaxError to KeyError
         got = f"{path}: {type(error).__name__}: {error}"
         fix = "open it in an image viewer: if that works, save it as PNG; if not, the file is damaged or no image"
         raise ImageError(what, expected="an image file that is whole", got=got, fix=fix) from error
@@ -110,21 +110,21 @@ def write_photo(
 ) -> None:
     """Write a photograph in the format of the file's suffix.
 
-    Transparency    kept in PNG, TIFF and WebP; laid over white in JPEG and BMP, which have none
-    16 bits         kept in PNG and TIFF, but in animations; divided by 257 and rounded elsewhere
-    Pages           all in TIFF; frames of an animation in PNG and WebP, too. Elsewhere the first.
-    Colours         the profile is kept and, in PNG, gAMA, cHRM, cICP and sRGB; where the format has no place for it,
-                    the colours become those of sRGB. A profile for RGB does not go with grey pixels, nor one for grey
-                    with RGB. Resolution (dpi) is kept, too.
-    quality         1 (small) to 100 (good), of JPEG and WebP; the others lose nothing. WebP turns grey into RGB.
-    subsampling     of the colours in JPEG: "444" keeps each, "422" and "420" every second or fourth. "auto" is 444 from
-                    quality 95 on, else 420.
-    keep_metadata   write EXIF, XMP, text and comments as well, where the format has a place for them
-    strip_metadata  write pixels alone
+    Transparency    kept in PNG, TIFF and WebP; blended with white in JPEG and BMP, which cannot store it
+    16 bits         kept in TIFF, and in PNG except for animations; elsewhere divided by 257 and rounded
+    Pages           TIFF stores all pages; PNG and WebP store all frames of an animation; the others only the first
+    Colours         the profile is kept and, in PNG, gAMA, cHRM, cICP and sRGB. If the format cannot store the profile,
+                    the colours are converted to sRGB. A profile for RGB is not written with grey pixels, and one for
+                    grey not with RGB pixels. The resolution (dpi) is kept, too.
+    quality         1 (small) to 100 (good), for JPEG and WebP; the others are lossless. WebP stores grey as RGB.
+    subsampling     of the colours in JPEG: "444" keeps all, "422" every second, "420" every fourth. "auto" is 444 for a
+                    quality of 95 or more, else 420.
+    keep_metadata   also write EXIF, XMP, text and comments, if the format can store them
+    strip_metadata  write only the pixels
     Errors          ImageError for an unknown suffix or a file that cannot be written, ArgumentError for the quality
 
-    A missing folder is made, and the file appears only once it is whole (`replacing`). What is left out or rounded
-    without being asked for is told by an `ImageWarning`.
+    A missing folder is created, and the file appears only once it is complete (`replacing`). An `ImageWarning` says
+    what is left out or rounded without being requested.
 
     >>> write_photo("picture.jpg", Photo(np.zeros((2, 2, 3), np.uint8)), quality=0)
     Traceback (most recent call last):
@@ -141,14 +141,14 @@ def write_photo(
 
 
 def write_bands(path: str | Path, bands: Iterable[Photo], size: tuple[int, int], **options: Any) -> tuple[int, ...]:
-    """Write a photograph that comes in bands of rows, from the top down: the same as `write_photo` of the whole.
+    """Write a photograph that is given in bands of rows, from top to bottom, as `write_photo` writes the whole.
 
-    Only two bands are in memory at a time. It can be a PNG or TIFF; a single band can be anything.
+    Only two bands are in memory at a time. Several bands can become a PNG or TIFF; a single band can have any format.
 
     size      height and width of the whole
     options   those of `write_photo`
     Returns   height and width
-    Errors    those of `write_photo`, and whatever making a band raises
+    Errors    those of `write_photo`, and whatever computing a band raises
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -195,7 +195,7 @@ def _write(
     bands: Iterable[Photo] = (),
     size: tuple[int, int] = (0, 0),
 ) -> None:
-    """Write a photograph in the name of `what`; of bands the photograph is the first."""
+    """Write a photograph, or bands that begin with it; `what` is the function that an error names."""
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         fix = f"{path.stem or 'picture'}.png keeps every pixel exactly"
@@ -212,9 +212,9 @@ def _write(
                 encode_bands(temporary, kind, size, bands, metadata, notes.setdefault)
             else:
                 encode(temporary, kind, photo, options, metadata, notes.setdefault)
-    except (MinisrganError, MemoryError):  # of what makes the bands
+    except (MinisrganError, MemoryError):  # raised while computing a band
         raise
-    except Exception as error:  # encoders know as many kinds as decoders
+    except Exception as error:  # encoders raise as many types as decoders
         height, width = size if bands else photo.pixels.shape[:2]
         expected = f"a folder open for writing, a format that takes {width} x {height} pixels"
         fix = "check the folder, its permissions and the space left; for very large images choose .png or .tif"

@@ -15,15 +15,15 @@ from minisrgan.images.checks import require_image
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A photograph with all that its file said of it.
+    """A photograph, with everything that its file contained.
 
     pixels       (H, W, 3) RGB or (H, W, 1) grey, uint8 or uint16
-    alpha        (H, W) of the same dtype, 0 where transparent; None where the file has no transparency. The colours
-                 are those of the file, not multiplied by it.
+    alpha        (H, W) of the same dtype, 0 where transparent; None if the file has no transparency. The colours are
+                 not premultiplied by alpha.
     icc_profile  the colour profile, which says what colours the numbers mean, or None
     exif         EXIF as JPEG stores it, without orientation, size and thumbnail, or None
-    info         the rest: "dpi" (x, y); "colour", PNG's chunks such as gAMA; "xmp"; "text", comments by keyword; in an
-                 animation "duration" of the frame in ms, and "loop", how often all is played (0: without end)
+    info         the rest: "dpi" (x, y); "colour", PNG's chunks such as gAMA; "xmp"; "text", comments by keyword; for an
+                 animation "duration" of the frame in ms, and "loop", how often it is played (0: forever)
     more         the other pages of the file, or frames of the animation
     Errors       ShapeError, DTypeError
 
@@ -57,7 +57,7 @@ class Photo:
 
 
 def upright(plane: Array, turn: object) -> Array:
-    """Turn (H, W, ...) by an EXIF orientation: 5 to 8 swap the axes first; then rows and columns may be reversed."""
+    """Apply an EXIF orientation to (H, W, ...): 5 to 8 swap the axes first; then rows and columns may be reversed."""
     if turn in (5, 6, 7, 8):
         plane = plane.swapaxes(0, 1)
     rows, columns = -1 if turn in (3, 4, 7, 8) else 1, -1 if turn in (2, 3, 6, 7) else 1
@@ -75,14 +75,14 @@ def over_white(photo: Photo) -> Array:
 
 
 def to_8_bits(levels: Array) -> Array:
-    """Return 0..65535 as 0..255, rounded; 8 bits stay as they are."""
+    """Convert levels from 0..65535 to 0..255, rounded; 8-bit levels are unchanged."""
     return levels if levels.dtype == np.uint8 else ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def continue_colours(pixels: Array, alpha: Array) -> Array:
-    """Give fully transparent pixels the colours around them, so that no enlarging mixes in what nobody was to see.
+    """Replace fully transparent pixels with the colours around them, so that enlarging does not mix in hidden colours.
 
-    Each gets the mean of the visible pixels in the smallest square of 2x2, 4x4, 8x8 ... that holds any.
+    Each gets the mean of the visible pixels in the smallest square of 2x2, 4x4, 8x8, ... pixels that contains any.
 
     pixels, alpha   as in `Photo`
 
@@ -97,7 +97,7 @@ def continue_colours(pixels: Array, alpha: Array) -> Array:
 
 
 def _means(sums: Array, counts: Array) -> Array:
-    """Divide sums (h, w, C) by counts (h, w); where nothing was counted, take the mean of larger squares."""
+    """Divide sums (h, w, C) by counts (h, w); where the count is 0, use the mean of a larger square."""
     height, width = counts.shape
     means = sums / np.maximum(counts, 1)[..., None]
     if counts.all():

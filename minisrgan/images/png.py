@@ -1,4 +1,4 @@
-"""PNG where Pillow does not do: chunks that it stumbles over, and 16 bits of colour."""
+"""What Pillow does not handle in PNG: damaged optional chunks, missing rows, 16-bit colours, writing in bands."""
 
 import io
 import itertools
@@ -14,17 +14,17 @@ from PIL import Image
 from minisrgan.backend import Array
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_CHUNKS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}  # which say what the numbers mean; their sizes
+COLOUR_CHUNKS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}  # chunks that define the colours, and their sizes
 _SIZES = {**COLOUR_CHUNKS, b"pHYs": 9, b"acTL": 8}
-# Of an interlaced PNG: first row and column, and the steps from one to the next.
+# The passes of an interlaced PNG: first row, first column, step between rows, step between columns.
 _PASSES = (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)
 _FRAMES = (b"fcTL", b"fdAT")  # of an animation
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
-_MOST_TEXT, _MOST_PROFILE = 1 << 20, 1 << 24  # bytes; Pillow refuses the file beyond the first
+_MOST_TEXT, _MOST_PROFILE = 1 << 20, 1 << 24  # bytes; Pillow refuses a file with more text than that
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Walk over the chunks of a PNG: name, body, and the whole chunk."""
+    """Yield each chunk of a PNG: its name, its body, and the whole chunk."""
     at = len(SIGNATURE)
     while at < len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4])
@@ -38,13 +38,13 @@ def make_chunk(name: bytes, body: bytes) -> bytes:
 
 
 def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, Any]]:
-    """Leave out what is no part of the picture and would make Pillow refuse it.
+    """Remove what would make Pillow refuse the file, but is not part of the picture.
 
-    Those are optional chunks with a wrong checksum or size, and more than 1 MB of text.
+    These are optional chunks with a wrong checksum or size, and text beyond 1 MB.
 
     tell     called with what was left out
-    Errors   ValueError for a wrong checksum elsewhere: Pillow does not read all of them
-    Returns  the PNG without that, and what it says: "depth", "kind", "shape", "laced", "colour" (chunks), "icc_profile"
+    Errors   ValueError for a wrong checksum in any other chunk, as Pillow does not check all of them
+    Returns  the remaining PNG and its properties: "depth", "kind", "shape", "laced", "colour" (chunks), "icc_profile"
     """
     kept, said, room = [SIGNATURE], dict[str, Any](colour={}), _MOST_TEXT
     for name, body, whole in chunks(data):
@@ -76,30 +76,30 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
 
 
 def require_rows(data: bytes, said: dict[str, Any]) -> None:
-    """Refuse a PNG whose pixels, or those of a frame, end before its last row: Pillow leaves the rest black."""
+    """Refuse a PNG in which the pixels of the picture, or of a frame, end too early: Pillow leaves the rest black."""
     (height, width, _), bits = said["shape"], said["depth"] * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[said["kind"]]
     needed, there, unpacker = 0, 0, zlib.decompressobj()
     for name, body, _ in [*chunks(data), (b"IEND", b"", b"")]:
-        if name in (b"fcTL", b"IEND"):  # pixels of the next frame, or none, will follow
+        if name in (b"fcTL", b"IEND"):  # here the pixels of a frame end
             if there < needed:
                 raise ValueError(f"the pixels end after {there:,} of {needed:,} bytes")
             width, height = struct.unpack(">LL", body[4:12]) if body and needed else (width, height)
             needed, there, unpacker = 0, 0, zlib.decompressobj()
         if name in (b"IDAT", b"fdAT"):
             needed = needed or _bytes(height, width, bits, said["laced"])
-            with suppress(zlib.error):  # Pillow will say so
+            with suppress(zlib.error):  # Pillow reports this error itself
                 there += len(unpacker.decompress(body[4 * (name == b"fdAT") :], needed))
 
 
 def _bytes(height: int, width: int, bits: int, laced: int) -> int:
-    """Return how many bytes the rows of a picture have, each with its filter."""
+    """Return the number of bytes in the rows of a picture, each with one byte for its filter."""
     passes = _PASSES if laced else ((0, 0, 1, 1),)
     sizes = [(len(range(top, height, down)), len(range(left, width, right))) for top, left, down, right in passes]
     return sum(rows * (1 + (columns * bits + 7) // 8) for rows, columns in sizes if columns)
 
 
 def _text(name: bytes, body: bytes, most: int) -> bytes:
-    """Return at most this many bytes of what a text chunk says."""
+    """Return the text in a chunk, at most `most` bytes of it."""
     rest = body.partition(b"\0")[2]
     if name == b"iTXt":
         packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
@@ -116,13 +116,13 @@ def _unpacked(data: bytes, most: int) -> bytes:
 
 
 def read_16_bits(image: Any, again: Callable[[], Any], kind: int) -> Array:
-    """Return all 16 bits of a PNG with several channels, of which Pillow keeps the upper 8.
+    """Return all 16 bits of a PNG with several channels; Pillow itself keeps only the upper 8.
 
-    Pillow can unpack the lower 8 too, as if they came first: so it decodes the file twice. Grey with alpha is, byte by
-    byte, a picture of four channels.
+    Pillow can also unpack the lower 8 bits if it is told that they come first, so it decodes the file twice. Grey with
+    alpha needs only one pass: Pillow reads its 4 bytes per pixel as four channels.
 
-    image    the file as Pillow has opened it
-    again    opens it once more
+    image    the file, opened by Pillow
+    again    opens the file once more
     kind     PNG's number: 2 RGB, 4 grey with alpha, 6 RGB with alpha
     Returns  uint16 (H, W, 2, 3 or 4)
     """
@@ -138,9 +138,9 @@ def _unpacked_as(image: Any, raw: str) -> Any:
 
 
 def write_rows(file: IO[bytes], size: tuple[int, int], bands: Iterable[Array], **options: Any) -> None:
-    """Write a PNG band by band, which Pillow cannot; nor can it write 16 bits of colour.
+    """Write a PNG band by band, also with 16-bit colours; Pillow can do neither.
 
-    Pillow writes one of a single pixel, with all that the options say; its header and pixels are exchanged for ours.
+    Pillow writes a PNG of a single pixel with all `options`; then its header and pixels are replaced with ours.
 
     size    height and width
     bands   uint8 or uint16 (rows, W, 1 to 4), from the top down
@@ -155,7 +155,7 @@ def write_rows(file: IO[bytes], size: tuple[int, int], bands: Iterable[Array], *
         for band in itertools.chain([first], bands) if name == b"IDAT" else ():
             packed = []
             for row in band.astype(band.dtype.newbyteorder(">")).view(np.uint8).reshape(len(band), -1):
-                packed.append(packer.compress(b"\2" + (row - above).tobytes()))  # 2: the difference from the row above
+                packed.append(packer.compress(b"\2" + (row - above).tobytes()))  # filter 2: minus the row above
                 above = row.copy()
             file.write(make_chunk(name, b"".join(packed)))
         instead = {b"IHDR": lambda: header, b"IDAT": packer.flush}.get(name)

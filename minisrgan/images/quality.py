@@ -1,7 +1,7 @@
-"""How good a picture is, in the numbers of the papers: luminance, PSNR and SSIM.
+"""The quality measures of the papers: luminance, PSNR and SSIM.
 
-Two SSIMs go by the same name. Papers of the SRGAN family print the one of the video codec project Daala, everyone
-else the one of Wang et al. On the same pictures they differ by 0.01 to 0.06: say which one a number is.
+Two different measures are called SSIM. Papers of the SRGAN family report that of the video codec project Daala, all
+others that of Wang et al. On the same pictures they differ by 0.01 to 0.06, so state which one you report.
 """
 
 import math
@@ -19,7 +19,7 @@ SSIMMethod = Literal["daala", "wang"]
 
 
 def rgb_to_y(image: Array) -> Array:
-    """The luminance of an image, studio range (16 for black, 235 for white); grey is used as it is.
+    """Return the luminance of an image in studio range (16 for black, 235 for white); grey is used as it is.
 
     Formula     Y = 16 + (65.481 R + 128.553 G + 24.966 B) / 255
     Shapes      uint8 (H, W, 3) -> float64 (H, W); uint8 (H, W) -> the same numbers as float64
@@ -57,7 +57,7 @@ def psnr(image: Array, reference: Array, crop: int = 4) -> float:
     """Peak signal-to-noise ratio of the luminance, in dB; more is better, infinity when both are equal.
 
     Formula     10 log10(255^2 / mean((Y(image) - Y(reference))^2)), without `crop` pixels at each border
-    Shapes      uint8 (H, W, 3), or (H, W) for grey, both images alike
+    Shapes      uint8 (H, W, 3), or (H, W) for grey, both of the same shape
     Errors      ShapeError, DTypeError, ArgumentError for a negative crop
 
     >>> grey = np.full((16, 16), 100, np.uint8)
@@ -70,7 +70,7 @@ def psnr(image: Array, reference: Array, crop: int = 4) -> float:
 
 
 def _daala_kernel(sigma: float, longest: int) -> Array:
-    """A Gaussian in whole 1/256, cut where its next weight would round to 0, with the centre making the sum 256."""
+    """Return a Gaussian in multiples of 1/256, cut where weights round to 0; the centre is adjusted to a sum of 1."""
     cut = math.sqrt(math.pi / 2) * sigma / 256  # where the density falls below half of 1/256, relative to its peak
     radius = min(int(sigma * math.sqrt(-2 * math.log(cut))) if cut < 1 else 0, longest - 1)
     offset = np.arange(-radius, radius + 1)
@@ -80,13 +80,13 @@ def _daala_kernel(sigma: float, longest: int) -> Array:
 
 
 def gaussian(radius: int, sigma: float) -> Array:
-    """The 2 * radius + 1 taps of a Gaussian that sum to 1."""
+    """Return the 2 * radius + 1 weights of a Gaussian, which sum to 1."""
     bell = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
     return bell / bell.sum()
 
 
 def correlate(planes: Array, kernel: Array) -> Array:
-    """Correlate (K, H, W) with the kernel along W, then along H, where it fits whole."""
+    """Correlate (K, H, W) with the kernel along W, then along H, without padding."""
     for _ in range(2):
         rows = matmul(sliding_window_view(planes, len(kernel), axis=2), kernel)  # (K, H, W', taps) @ (taps,)
         planes = np.ascontiguousarray(rows.swapaxes(1, 2))
@@ -98,10 +98,11 @@ def ssim(image: Array, reference: Array, crop: int = 4, method: SSIMMethod = "da
 
     Formula     mean over positions of (2 mx my + C1)(2 cov + C2) / ((mx^2 + my^2 + C1)(var_x + var_y + C2)),
                 moments under a Gaussian window, C1 = (0.01 * 255)^2, C2 = (0.03 * 255)^2
-    method      "wang": 11 x 11 window, sigma 1.5, only where it fits whole
-                "daala": as in the SRGAN paper: sigma = height * 1.5 / 256, whole weights out of 256, luminance rounded
-                to 8 bits, the window cut at the borders and each position counted by the weight that is left of it
-    Shapes      uint8 (H, W, 3), or (H, W) for grey, both images alike
+    method      "wang": 11 x 11 window, sigma 1.5, only at positions where the whole window fits
+                "daala": as in the SRGAN paper: sigma = height * 1.5 / 256, weights rounded to multiples of 1/256,
+                luminance rounded to 8 bits; the window is cut at the borders, and each position is weighted by the sum
+                of the window's weights that remain there
+    Shapes      uint8 (H, W, 3), or (H, W) for grey, both of the same shape
     Errors      ShapeError, DTypeError, ArgumentError for a negative crop or an unknown method
     Source      Wang et al. 2004, Image quality assessment, eq. 13; xiph.org daala, tools/dump_ssim
 

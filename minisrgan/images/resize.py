@@ -20,7 +20,7 @@ from minisrgan.kernels import matmul
 
 Border = Literal["replicate", "symmetric"]
 
-# Output rows that share one small matrix: few zeros in it, and still long products for BLAS.
+# Number of output rows that share one small matrix: few of its weights are zero, and BLAS is still fast.
 _BAND = 32
 
 
@@ -41,7 +41,7 @@ def cubic(x: Array) -> Array:
 
 
 def weight_table(size: int, scale: float, border: Border) -> tuple[Array, Array]:
-    """Which input pixels make each output pixel along one axis, and with which weights.
+    """Return which input pixels contribute to each output pixel along one axis, and their weights.
 
     Output pixel i is centred at ``(i + 1/2) / scale - 1/2`` in the input. The kernel reaches 2 input pixels to each
     side; when shrinking it reaches 2 output pixels instead, that is ``2 / scale`` input pixels. Weights sum to 1.
@@ -68,9 +68,9 @@ def weight_table(size: int, scale: float, border: Border) -> tuple[Array, Array]
 
 @lru_cache(maxsize=128)
 def _bands(size: int, scale: float, border: Border, dtype: str) -> tuple[tuple[int, int, Array], ...]:
-    """The weight table as matrices: (first input row, last + 1, weights) for each band of `_BAND` output rows.
+    """Return the weight table as matrices: (first input row, last + 1, weights) for each band of `_BAND` output rows.
 
-    A full (out, size) matrix would be nearly all zeros; one a band touches only the rows that the band needs.
+    A full (out, size) matrix would be nearly all zeros; the matrix of a band covers only the input rows that it needs.
     """
     index, weight = weight_table(size, scale, border)
     bands = []
@@ -78,7 +78,7 @@ def _bands(size: int, scale: float, border: Border, dtype: str) -> tuple[tuple[i
         rows, weights = index[start : start + _BAND], weight[start : start + _BAND]
         first, stop = int(rows.min()), int(rows.max()) + 1
         matrix = np.zeros((len(rows), stop - first))
-        np.add.at(matrix, (np.arange(len(rows))[:, None], rows - first), weights)  # a repeated border pixel adds up
+        np.add.at(matrix, (np.arange(len(rows))[:, None], rows - first), weights)  # weights of a repeated pixel add up
         bands.append((first, stop, matrix.astype(dtype)))
     return tuple(bands)
 
@@ -105,7 +105,7 @@ def imresize(image: Array, scale: float, border: Border = "replicate") -> Array:
 
     Formula     out[i] = sum over taps t of weight[i, t] * image[index[i, t]], along the rows, then along the columns
     Shapes      (H, W) or (H, W, C) -> (ceil(H * scale), ceil(W * scale)[, C])
-    Numbers     uint8 is rounded half up to 0..255 after each pass; float32 and float64 stay as they are, unclipped.
+    Numbers     uint8 is rounded half up to 0..255 after each pass; float32 and float64 are neither rounded nor clipped.
     border      "replicate" is older MATLAB and the usual low-resolution files of Set5 and Set14;
                 "symmetric" is newer MATLAB
     Errors      ArgumentError for a scale that is not a positive number or an unknown border, ShapeError and
@@ -125,13 +125,13 @@ def imresize(image: Array, scale: float, border: Border = "replicate") -> Array:
         fix = '"replicate" reproduces the published low-resolution files'
         raise ArgumentError("imresize", expected='border "replicate" or "symmetric"', got=f"border={border!r}", fix=fix)
     tall = _resize_rows(image, float(scale), border)
-    # The columns are resized as the rows of the turned image: one routine, and long rows in memory for both passes.
+    # The columns are resized as the rows of the transposed image: one function, and contiguous rows in both passes.
     turned = _resize_rows(np.ascontiguousarray(tall.swapaxes(0, 1)), float(scale), border)
     return np.ascontiguousarray(turned.swapaxes(0, 1))
 
 
 def nearest(image: Array, factor: int) -> Array:
-    """Enlarge by a whole factor, each pixel becoming a square: what bicubic and the network are compared with.
+    """Enlarge by a whole factor, so that each pixel becomes a square: the simplest method, for comparison.
 
     Shapes      (H, W) or (H, W, C) -> (H * factor, W * factor[, C]), any of uint8, float32, float64
     Errors      ArgumentError for a factor that is not a whole number >= 1, ShapeError, DTypeError

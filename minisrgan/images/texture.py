@@ -1,8 +1,8 @@
-"""What PSNR and SSIM do not see: how much fine structure a picture has, and whether a grid lies over it.
+"""Measures of what PSNR and SSIM do not show: how much fine structure a picture has, and whether it has a grid.
 
-A network that enlarges by pixel shuffle can leave a lattice of 4 (or 2) pixels over everything. It costs next to no
-PSNR, and in a spectrum it is a line: a lattice of period p has all its energy at 1/p cycles a pixel. The averages of
-these ratios over several pictures are geometric, so that twice as much and half as much cancel.
+A network that enlarges by pixel shuffle can leave a grid of 4 (or 2) pixels over the whole picture. The grid hardly
+lowers PSNR, but it is a line in the spectrum: a grid of period p has all its energy at 1/p cycles per pixel. The ratios
+of several pictures are averaged by the geometric mean, so that a factor of 2 and a factor of 1/2 cancel.
 """
 
 import numpy as np
@@ -11,16 +11,16 @@ from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ShapeError
 from minisrgan.images.quality import luminances, rgb_to_y
 
-SMALLEST = 64  # pixels a side: below, the neighbourhood of the line at period 4 reaches down to the average of Y
-_LINE, _AROUND = 2, range(6, 17)  # bins to each side: the line, and what it is compared with
+SMALLEST = 64  # pixels a side: in a smaller image, the neighbourhood of the line at period 4 would contain frequency 0
+_LINE, _AROUND = 2, range(6, 17)  # distances in bins: of the line, and of the neighbourhood to compare it with
 _TILE, _TILE_LINE, _TILE_AROUND = 64, 1, range(3, 7)
 
 
 def detail(image: Array, original: Array) -> float:
-    """How much fine structure there is: RMS of the Laplacian of Y, over the original's; 1 is as much.
+    """Return the amount of fine structure: the RMS of the Laplacian of Y, relative to the original's; 1 means equal.
 
-    Formula     rms(L * Y(image)) / rms(L * Y(original)), L = [0 1 0; 1 -4 1; 0 1 0] where it fits whole
-    Shapes      uint8 (H, W, 3), or (H, W) for grey, both images alike; NaN if the original is flat
+    Formula     rms(L * Y(image)) / rms(L * Y(original)), L = [0 1 0; 1 -4 1; 0 1 0] without padding
+    Shapes      uint8 (H, W, 3), or (H, W) for grey, both of the same shape; NaN if the original is flat
     Errors      ShapeError, DTypeError
 
     >>> noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
@@ -30,15 +30,15 @@ def detail(image: Array, original: Array) -> float:
     sizes = []
     for y in luminances("detail", image, original, 0, smallest=3):
         laplacian = y[1:-1, :-2] + y[1:-1, 2:] + y[:-2, 1:-1] + y[2:, 1:-1] - 4 * y[1:-1, 1:-1]
-        sizes.append(np.sqrt(np.square(np.round(laplacian, 9)).mean()))  # what is flat is 0, and no rounding error
+        sizes.append(np.sqrt(np.square(np.round(laplacian, 9)).mean()))  # flat areas become 0, without rounding errors
     return _ratio(*sizes)
 
 
 def top_octave(image: Array, original: Array) -> float:
-    """Energy of Y in the finest octave, from 0.25 to 0.5 cycles a pixel in any direction, over the original's.
+    """Return the energy of Y from 0.25 to 0.5 cycles per pixel in any direction, relative to the original's.
 
     Formula     sum |F(image)|^2 / sum |F(original)|^2 over 0.25 <= |f| <= 0.5, with F as in `spectrum`
-    Shapes      uint8 (H, W, 3), or (H, W) for grey, both images alike; NaN if the original has none
+    Shapes      uint8 (H, W, 3), or (H, W) for grey, both of the same shape; NaN if the original has none
     Errors      ShapeError, DTypeError
 
     >>> noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
@@ -57,25 +57,25 @@ def _ratio(value: float, original: float) -> float:
 
 
 def spectrum(y: Array) -> Array:
-    """|F|^2, the energy of planes (..., H, W) by frequency: F is the Fourier transform under a Hann window.
+    """Return |F|^2, the energy of planes (..., H, W) by frequency; F is the Fourier transform under a Hann window.
 
-    The window sin^2(pi i / H) sin^2(pi j / W) fades the borders out. Without it, the step from one border to the
-    opposite one puts energy at every frequency of an axis, where it covers up the line of a grid.
+    The window sin^2(pi i / H) sin^2(pi j / W) fades the borders out. Without it, the step between opposite borders
+    would add energy at every frequency of an axis, and would hide the line of a grid.
 
     >>> spectrum(np.array([[0.0, 0.0, 0.0, 0.0], [1.0, -1.0, 1.0, -1.0]]))[0].round(2)
     array([0., 1., 4., 1.])
     """
     rows, columns = (np.sin(np.pi * np.arange(size) / size) ** 2 for size in y.shape[-2:])
-    centred = np.round(y - y.mean(axis=(-2, -1), keepdims=True), 9)  # what is flat is 0, and no rounding error
+    centred = np.round(y - y.mean(axis=(-2, -1), keepdims=True), 9)  # flat areas become 0, without rounding errors
     return np.abs(np.fft.fft2(centred * rows[:, None] * columns)) ** 2
 
 
 def grid(image: Array, period: int = 4) -> float:
-    """How far a grid of `period` pixels stands out of the spectrum of Y: 1 is no grid, 3 is a plain one.
+    """Return how far a grid of `period` pixels stands out of the spectrum of Y: 1 means no grid, 3 a plain one.
 
-    Formula     mean over both axes of  mean of E within 2 bins of 1/period / median of E from 6 to 16 bins off it,
+    Formula     mean over both axes of (mean of E within 2 bins of 1/period) / (median of E 6 to 16 bins from it),
                 E(f) = sum over the frequencies along the other axis of |F|^2, with F as in `spectrum`
-    period      4, what two pixel shuffles of 2 leave, or 2, what the second leaves alone
+    period      4, as left by two pixel shuffles by 2; or 2, as left by the second one alone
     Shapes      uint8 (H, W, 3), or (H, W) for grey, at least 64 pixels a side; NaN for a flat image
     Errors      ShapeError, DTypeError, ArgumentError for another period
 
@@ -90,11 +90,11 @@ def grid(image: Array, period: int = 4) -> float:
 
 
 def local_grid(image: Array, period: int = 4) -> float:
-    """The grid of smooth areas, where it is seen first: `grid` in the smoothest quarter of all tiles of 64 x 64 pixels.
+    """Return the grid of smooth areas, where it is most visible: `grid` in the smoothest quarter of the 64 x 64 tiles.
 
-    Formula     geometric mean over the tiles, sorted by the variance of Y, of
-                mean over both axes of  mean of E within 1 bin of 1/period / median of E from 3 to 6 bins off it
-                To |F|^2 the energy of rounding to whole levels is added, 1/12 a pixel, so that a flat tile has 1.
+    Formula     geometric mean over the tiles with the lowest variance of Y, of the
+                mean over both axes of (mean of E within 1 bin of 1/period) / (median of E 3 to 6 bins from it).
+                The energy of rounding to whole levels, 1/12 per pixel, is added to |F|^2, so that a flat tile has 1.
     Shapes      uint8 (H, W, 3), or (H, W) for grey, at least 64 pixels a side
     Errors      ShapeError, DTypeError, ArgumentError for a period that is not 2 or 4
 
@@ -107,13 +107,13 @@ def local_grid(image: Array, period: int = 4) -> float:
     tiles = y[: rows * _TILE, : columns * _TILE].reshape(rows, _TILE, columns, _TILE).swapaxes(1, 2)
     tiles = tiles.reshape(-1, _TILE, _TILE)
     smoothest = np.argsort(tiles.var(axis=(1, 2)), kind="stable")[: -(-len(tiles) // 4)]
-    energy = spectrum(tiles[smoothest]) + (_TILE * 3 / 8) ** 2 / 12  # the squares of a Hann window sum to 3/8 of it
+    energy = spectrum(tiles[smoothest]) + (_TILE * 3 / 8) ** 2 / 12  # the mean square of a Hann window is 3/8
     ratios = np.mean([_line(energy.sum(axis=axis), period, _TILE_LINE, _TILE_AROUND) for axis in (1, 2)], axis=0)
     return float(np.exp(np.log(ratios).mean()))
 
 
 def _grid_y(what: str, image: Array, period: int) -> Array:
-    """Y, after checking that it is large enough for the neighbourhood of the line."""
+    """Return Y, after checking that it is large enough for the neighbourhood of the line."""
     y = rgb_to_y(image)
     if period not in (2, 4):
         raise ArgumentError(what, expected="a period of 2 or 4 pixels", got=f"period={period!r}", fix="4 is usual")
@@ -124,7 +124,7 @@ def _grid_y(what: str, image: Array, period: int) -> Array:
 
 
 def _line(energy: Array, period: int, line: int, around: range) -> Array:
-    """Mean energy (..., n) at 1/period over the median around it; beyond the highest frequency the spectrum repeats."""
+    """Return the mean of the energy (..., n) at 1/period over the median around it; the spectrum is periodic."""
     size = energy.shape[-1]
     at = round(size / period)
     near = np.arange(at - line, at + line + 1) % size
@@ -134,9 +134,9 @@ def _line(energy: Array, period: int, line: int, around: range) -> Array:
 
 
 def colour_shift(image: Array, original: Array) -> Array:
-    """Mean of image - original for each channel, in levels of 255; over several pictures, a tint that does not cancel.
+    """Return the mean of image - original for each channel, in levels of 255; the mean over many pictures shows a tint.
 
-    Shapes      uint8 (H, W, 3) -> (3,), or (H, W) for grey -> (1,), both images alike
+    Shapes      uint8 (H, W, 3) -> (3,), or (H, W) for grey -> (1,), both of the same shape
     Errors      ShapeError, DTypeError
 
     >>> grey = np.full((4, 4, 3), 100, np.uint8)

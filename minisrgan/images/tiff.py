@@ -1,4 +1,4 @@
-"""TIFF where Pillow does not do: planes one after another, 16 bits of colour, pages that are thumbnails."""
+"""What Pillow does not handle in TIFF: separate planes, 16-bit colours, thumbnails, missing parts, writing in bands."""
 
 import io
 import itertools
@@ -22,8 +22,8 @@ Tags: TypeAlias = ImageFileDirectory_v2
 SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 255, 256, 257, 258, 259, 262, 266
 STRIPS, ORIENTATION, SAMPLES, STRIP_ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 274, 277, 278, 279, 284, 317
 TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, SUB_FILES, EXTRA, FORMAT, TABLES = 322, 323, 324, 325, 330, 338, 339, 347
-_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}  # grey (white is 0, or black is 0), RGB, CMYK: how many samples are colours
-_BYTEWISE = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that know nothing of pixels
+_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}  # number of colour channels in grey (0 is white), grey (0 is black), RGB, CMYK
+_BYTEWISE = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions of bytes, which do not depend on pixels
 
 
 def is_tiff(data: bytes) -> bool:
@@ -37,12 +37,12 @@ def is_big(data: bytes) -> bool:
 
 
 def order(data: bytes) -> str:
-    """Return the order of bytes in a TIFF as `struct` writes it."""
+    """Return the byte order of a TIFF in the notation of `struct`."""
     return ">" if data[:1] == b"M" else "<"
 
 
 def pages(data: bytes) -> Iterator[Tags]:
-    """Walk over the tags of the pages."""
+    """Yield the tags of each page."""
     header, stream, seen = data[: 16 if is_big(data) else 8], io.BytesIO(data), set[int]()
     at = ImageFileDirectory_v2(header).next
     while at and at not in seen:
@@ -55,19 +55,19 @@ def pages(data: bytes) -> Iterator[Tags]:
 
 
 def beginning_with(data: bytes, tags: Tags) -> bytes:
-    """Return a file of several pages with this one as the first."""
+    """Return a copy of a file with several pages in which this page is the first."""
     start, kind = (8, "Q") if is_big(data) else (4, "L")
     at = struct.pack(order(data) + kind, tags.offset)
     return data[:start] + at + data[start + len(at) :]
 
 
 def is_photo(tags: Tags) -> bool:
-    """Whether a page is what the file is about: neither a smaller copy of another page nor its mask."""
+    """Return whether a page is a photograph, and neither a smaller copy of another page nor its mask."""
     return not (tags.get(SUBFILE, 0) & 5 or tags.get(OLD_SUBFILE) == 2)
 
 
 def layout(tags: Tags) -> tuple[int, int, int, tuple[int, ...], tuple[int, ...]]:
-    """Return width, height, samples a pixel, bits of each, and what those are that are no colours."""
+    """Return width, height, samples per pixel, the bits of each, and the kinds of the samples that are not colours."""
     samples = tags.get(SAMPLES, 3 if tags.get(COMPRESSION) == 6 else 1)  # 6: an old form of JPEG
     bits, extra = tags.get(BITS, (1,)), tags.get(EXTRA, ())
     bits, extra = (value if isinstance(value, tuple) else (value,) for value in (bits, extra))
@@ -75,7 +75,7 @@ def layout(tags: Tags) -> tuple[int, int, int, tuple[int, ...], tuple[int, ...]]
 
 
 def describe(tags: Tags) -> str:
-    """Say what kind of TIFF is not read."""
+    """Return a description of a TIFF of a kind that cannot be read."""
     _, _, samples, bits, _ = layout(tags)
     names = {"photometric": PHOTOMETRIC, "compression": COMPRESSION, "sample format": FORMAT, "planes": PLANAR}
     rest = ", ".join(f"{name} {tags[tag]}" for name, tag in names.items() if tag in tags)
@@ -83,12 +83,12 @@ def describe(tags: Tags) -> str:
 
 
 def are_apart(tags: Tags) -> bool:
-    """Whether planes are stored one after another. Of a single compressed one it does not matter what its tags say."""
+    """Return whether planes are stored one after another; for a single compressed plane, the tag has no meaning."""
     return tags.get(PLANAR) == 2 and (layout(tags)[2] > 1 or tags.get(COMPRESSION, 1) == 1)
 
 
 def pillow_cannot(tags: Tags) -> bool:
-    """Whether Pillow misreads a page: two of several samples a pixel, not 8 bits, planes apart, and 0 as white."""
+    """Return whether Pillow misreads a page: it has two or more of: samples > 1, not 8 bits, planes apart, white is 0."""
     _, _, samples, bits, _ = layout(tags)
     negative = tags.get(PHOTOMETRIC) == 0 and max(bits) in (8, 16)
     return (samples > 1) + (max(bits) != 8) + are_apart(tags) + negative >= 2
@@ -102,7 +102,7 @@ def _parts(tags: Tags) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
 
 
 def require_parts(data: bytes, tags: Tags, decode: Callable[[bytes], Array]) -> None:
-    """Refuse a page of which strips or tiles are missing, too short or damaged, where nobody else would notice.
+    """Refuse a page with missing, short or damaged strips or tiles, of which libtiff and Pillow report no error.
 
     decode  decodes a JPEG
     Errors  ValueError; whatever `decode` raises
@@ -116,11 +116,11 @@ def require_parts(data: bytes, tags: Tags, decode: Callable[[bytes], Array]) -> 
     for number, (start, size) in enumerate(zip(starts, sizes, strict=False)):
         part, rows = data[start : start + size], tall if TILES in tags else min(tall, height - number % down * tall)
         least = rows * ((wide * bits[0] * (1 if apart else samples) + 7) // 8)
-        if kind == 1 and 0 < size < least and tags[PHOTOMETRIC] != 6:  # 6: YCbCr, which may share colours
+        if kind == 1 and 0 < size < least and tags[PHOTOMETRIC] != 6:  # 6: YCbCr, in which pixels may share colours
             raise ValueError(f"one of its {needed} strips or tiles has {size:,} bytes, which is too few")
         if kind in (8, 32946):
             try:
-                zlib.decompressobj().decompress(part)  # libtiff reads up to the last pixel, and not the checksum
+                zlib.decompressobj().decompress(part)  # libtiff stops at the last pixel, before the checksum
             except zlib.error as error:
                 raise ValueError(f"one of its {needed} strips or tiles is damaged: {error}") from error
         if kind == 7:
@@ -132,9 +132,9 @@ def require_parts(data: bytes, tags: Tags, decode: Callable[[bytes], Array]) -> 
 
 @cache
 def listen() -> tuple[list[str], Any]:
-    """Return a list to which libtiff adds its errors from now on, and what adds them; else it would print them.
+    """Return a list to which libtiff's errors are added from now on, instead of being printed, and the function for it.
 
-    Pillow does not notice all of them.
+    Pillow does not report all of these errors.
     """
     heard: list[str] = []
 
@@ -142,17 +142,17 @@ def listen() -> tuple[list[str], Any]:
         heard.append(b": ".join([where or b"libtiff", what.partition(b"%")[0].strip()]).decode("latin-1"))
 
     called = CFUNCTYPE(None, c_char_p, c_char_p, c_void_p)(note)
-    with suppress(AttributeError, OSError):  # a Pillow with libtiff inside does not show it
+    with suppress(AttributeError, OSError):  # not found if libtiff is linked into Pillow
         CDLL(_imaging.__file__).TIFFSetErrorHandler(called)
     return heard, called
 
 
 def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
-    """Turn a page that Pillow cannot read into pages of grey that it can: one for each plane, or one wider page.
+    """Convert a page that Pillow cannot read to grey pages that it can read: one for each plane, or one wider page.
 
-    The files have the same bytes, and a new directory at the end.
+    Each file has the bytes of the original, and a new directory at the end.
 
-    Errors  ValueError for what is stored in another way still
+    Errors  ValueError for a page that cannot be converted in this way
     """
     width, _, samples, bits, _ = layout(tags)
     apart = are_apart(tags)
@@ -183,7 +183,7 @@ def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
 
 
 def _directory(data: bytes, tags: Mapping[int, Sequence[int]], at: int) -> bytes:
-    """Return a directory of whole numbers, for the place `at` in a file."""
+    """Return the bytes of a directory with integer values, to be stored at the offset `at` of a file."""
     entries, long = [struct.pack(order(data) + "H", len(tags))], b""
     for tag, values in sorted(tags.items()):
         packed = struct.pack(f"{order(data)}{len(values)}L", *values)
@@ -194,11 +194,11 @@ def _directory(data: bytes, tags: Mapping[int, Sequence[int]], at: int) -> bytes
 
 
 def assemble(grey: Iterable[Array], tags: Tags) -> tuple[Array, Array | None]:
-    """Turn what was read of `as_grey` into colours (H, W, 1, 3 or 4 inks) and alpha."""
+    """Combine the pages of `as_grey`, once decoded, into colours (H, W, 1, 3 or 4 for CMYK) and alpha."""
     width, height, samples, _, extra = layout(tags)
     planes = np.dstack([plane.reshape(height, width, -1) for plane in grey])
     planes = planes.astype(planes.dtype.newbyteorder("="))
-    if tags.get(PREDICTOR) == 2 and not are_apart(tags):  # each pixel stored as the difference from its left one
+    if tags.get(PREDICTOR) == 2 and not are_apart(tags):  # each pixel is the difference from its left neighbour
         step = tags.get(TILE_WIDTH, width)
         for left in range(0, width, step):
             part = planes[:, left : left + step]
@@ -209,14 +209,14 @@ def assemble(grey: Iterable[Array], tags: Tags) -> tuple[Array, Array | None]:
     if place is None:
         return colours, None
     alpha = planes[..., count + place]
-    if extra[place : place + 1] == (1,):  # colours multiplied by alpha
+    if extra[place : place + 1] == (1,):  # 1: colours are premultiplied by alpha
         divided = colours.astype(np.float32) * white / np.maximum(alpha, 1)[..., None]
         colours = divided.round().clip(0, white).astype(planes.dtype)
     return colours, alpha
 
 
 def check(image: Any, tags: Tags) -> None:
-    """Refuse a page that Pillow has decoded as something else than its tags say: another size, fewer planes or bits."""
+    """Refuse a page that Pillow has not decoded as its tags say: it has another size, or fewer planes or bits."""
     width, height, samples, bits, extra = layout(tags)
     signed = set(np.atleast_1d(tags.get(FORMAT, 1))) - {1, 4}
     planes, deepest = len(image.getbands()), 32 if image.mode[0] in "IF" else 8
@@ -227,9 +227,9 @@ def check(image: Any, tags: Tags) -> None:
 
 
 def say_16_bits(data: bytes, which: Sequence[bool]) -> bytes:
-    """Change those pages of a TIFF that were written as bytes, twice as wide, into what they are: 16 bits.
+    """Mark pages of a TIFF as 16-bit that were written as 8-bit pages of twice the width.
 
-    Pillow writes no 16 bits of colour. But a row of them is, byte by byte, a row of twice as many pixels of 8 bits.
+    Pillow cannot write 16-bit colours. But a row of them has the same bytes as a row of twice as many 8-bit pixels.
     """
     out = bytearray(data)
     for tags, deep in zip(pages(data), which, strict=True):
@@ -239,7 +239,7 @@ def say_16_bits(data: bytes, which: Sequence[bool]) -> bytes:
 
 
 def _change(out: bytearray, tags: Tags, new: Mapping[int, int], bits: int) -> None:
-    """Change numbers in a directory that Pillow has written, and the bits of each channel."""
+    """Change tags with integer values, and the bits of each channel, in a directory that Pillow has written."""
     for entry in range((tags.offset or 0) + 2, (tags.offset or 0) + 2 + 12 * len(tags), 12):
         tag, _, count, value = struct.unpack_from("<HHLL", out, entry)
         if tag in new:
@@ -249,7 +249,8 @@ def _change(out: bytearray, tags: Tags, new: Mapping[int, int], bits: int) -> No
 
 
 def write_rows(file: IO[bytes], size: tuple[int, int], bands: Iterable[Array], **options: Any) -> None:
-    """Write a TIFF band by band, which Pillow cannot: it writes one of a single pixel, and that is exchanged.
+    """Write a TIFF band by band, which Pillow cannot do: it writes a single pixel, which is replaced with the bands.
+
 
     size    height and width
     bands   uint8 or uint16 (rows, W, 1 to 4), from the top down
