@@ -88,7 +88,7 @@ def are_apart(tags: Tags) -> bool:
 
 
 def pillow_cannot(tags: Tags) -> bool:
-    """Return whether Pillow misreads a page: it has two or more of: samples > 1, not 8 bits, planes apart, white is 0."""
+    """Return whether Pillow misreads a page: at least two of: samples > 1, not 8 bits, planes apart, white is 0."""
     _, _, samples, bits, _ = layout(tags)
     negative = tags.get(PHOTOMETRIC) == 0 and max(bits) in (8, 16)
     return (samples > 1) + (max(bits) != 8) + are_apart(tags) + negative >= 2
@@ -250,7 +250,6 @@ def _change(out: bytearray, tags: Tags, new: Mapping[int, int], bits: int) -> No
 
 def write_rows(file: IO[bytes], size: tuple[int, int], bands: Iterable[Array], **options: Any) -> None:
     """Write a TIFF band by band, which Pillow cannot do: it writes a single pixel, which is replaced with the bands.
-
 
     size    height and width
     bands   uint8 or uint16 (rows, W, 1 to 4), from the top down

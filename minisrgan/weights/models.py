@@ -23,7 +23,7 @@ RESERVED = frozenset([
     "convention",
 ])  # fmt: skip
 
-# The settings that a model is built from again, and where it keeps each; and what it takes and gives.
+# The settings from which each model is built, with the attributes that hold them; then its input and output.
 _SETTINGS: dict[type[Module], dict[str, str]] = {
     Generator: {"scale": "scale", "channels": "width", "blocks": "depth", "tanh": "tanh", "eps": "eps"},
     Discriminator: {"crop": "crop", "channels": "width"}, VGG19: {"phi": "phi", "convention": "convention"},
@@ -31,7 +31,7 @@ _SETTINGS: dict[type[Module], dict[str, str]] = {
 _MODELS: dict[str, type[Module]] = {model.__name__: model for model in _SETTINGS}
 _CONVENTIONS = {"Generator": {"input": "RGB, 0..1", "output": "RGB, -1..1"}, "Discriminator": {"input": "RGB, -1..1"}}
 
-# What a stack of layers may be made of, and what is to be told of each beside the shapes of its arrays.
+# The layers that a stack may contain, and the settings of each that do not follow from the shapes of its arrays.
 _LAYERS: dict[str, tuple[type[Module], tuple[str, ...]]] = {
     "Conv2d": (Conv2d, ("stride", "padding")), "LeakyReLU": (LeakyReLU, ("negative_slope",)), "ReLU": (ReLU, ()),
     "MaxPool2d": (MaxPool2d, ("size",)),
@@ -96,7 +96,7 @@ def load_model(path: str | Path, sha256: str = "", key: str = "") -> tuple[Modul
     name, settings, state, about = read_weights(path, sha256, key)
     with refusing("load_model", path):
         least, count = _least_size(name, settings), sum(array.size for array in state.values())
-        if count < least:  # forged settings, found before a model is built that fills the memory
+        if count < least:  # forged settings: refused before the model that they describe fills the memory
             raise ValueError(f"settings of a model with more than {least:,} weights, and only {count:,} are there")
         if type(settings.get("tanh", False)) is not bool or not 0 <= settings.get("eps", 0) < 1:
             raise ValueError(f"settings {settings}, where tanh is true or false, and eps a number from 0 to 1")
@@ -108,7 +108,7 @@ def load_model(path: str | Path, sha256: str = "", key: str = "") -> tuple[Modul
 
 
 def _least_size(name: str, settings: Mapping[str, Any]) -> int:
-    """Return how many weights a model of these settings has at least."""
+    """Return a lower bound for the number of weights of a model with these settings."""
     if name == "Generator":
         doublings = settings["scale"].bit_length() - 1
         return int(9 * (2 * settings["blocks"] + 1 + 4 * doublings) * settings["channels"] ** 2)
@@ -144,7 +144,7 @@ def convert(
 ) -> Module:  # fmt: skip
     """Convert any file that `read_weights` reads to our format, and return the model.
 
-    convention  of VGG19's input, if the names of the arrays suggest the wrong one, as for Caffe's weights in PyTorch
+    convention  of VGG19's input, if the names of the arrays suggest a wrong one, as for Caffe's weights in PyTorch
     about       notes for the file's metadata, such as licence="MIT"; the keys in `RESERVED` are not allowed
     Errors      WeightsError as for `load_model`, and if `out` is the source, or does not end with .safetensors
     """

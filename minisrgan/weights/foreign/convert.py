@@ -20,7 +20,7 @@ from minisrgan.weights.foreign.torch_file import read_torch
 from minisrgan.weights.store import digest, load_state, refusing
 
 _MOST = 10_000  # arrays in a file
-_DEPTH = 6  # of nested dictionaries, and of prefixes of names, in which a model is searched
+_DEPTH = 6  # levels of nested dictionaries, and of prefixes of names, in which a model is searched
 _PARAMETERS = ("alpha", "beta", "bias", "gamma", "mean", "scale", "std", "weight")  # names of weights, not of notes
 
 
@@ -36,10 +36,10 @@ class Weights(NamedTuple):
 def read_weights(path: str | Path, sha256: str = "", key: str = "") -> Weights:
     """Read a model's weights from a file of ours, or from one of those that `minisrgan.weights.foreign.names` lists.
 
-    path    .safetensors, .npz, .pth in either format, or with h5py Keras's .h5; its contents tell which
-    sha256  what the file's SHA-256 is or begins with, at least 8 digits. PyTorch's files need it, here or in the name,
-            as in vgg19-dcbb9e9d.pth
-    key     which model of several is meant, such as params_ema; see `ours`
+    path    .safetensors, .npz, .pth in either format, or with h5py Keras's .h5; recognised by the content
+    sha256  the SHA-256 of the file, or at least its first 8 digits. A file of PyTorch needs it, here or in its name, as
+            in vgg19-dcbb9e9d.pth
+    key     the model to read, if there are several, such as params_ema; see `ours`
     Errors  WeightsError if the file is missing, damaged, of another kind, or has another checksum
     """
     sha256 = sha256.lower() or _checksum_in(Path(path).name)
@@ -88,8 +88,8 @@ def _models_in(
 ) -> Iterator[tuple[str, Naming | str, dict[str, Array]]]:
     """Yield the models of a file: the key of each, its naming or its family, and its arrays.
 
-    A key is a dictionary's, as in params_ema/conv_first.weight, or what names have in front, as in
-    generator.conv_first.weight; model. and module. and the like are no more than that.
+    A key is the name of a dictionary, as in params_ema/conv_first.weight, or a prefix of the names of arrays, as in
+    generator.conv_first.weight. Prefixes such as model. and module. are handled in the same way.
     """
     here = {name: array for name, array in arrays.items() if "/" not in name}
     naming, family = find_naming(here), family_of(here)
@@ -139,10 +139,10 @@ def _choose(arrays: Mapping[str, Array], key: str) -> tuple[Naming, dict[str, Ar
 def ours(arrays: Mapping[str, Array], key: str = "") -> Weights:
     """Rename and transpose the arrays of another library; WeightsError if no known model has such names.
 
-    key  which of several models to take; by default the generator, and of several the averaged one ("ema" in its key)
+    key  the model to read, if there are several; by default the generator, or the averaged one ("ema" in its key)
 
-    A convolution (out, in, kh, kw) becomes (kh, kw, in, out), a dense layer (out, in) becomes (in, out), and behind the
-    flattening its inputs go from (C, H, W) to (H, W, C).
+    A convolution (out, in, kh, kw) becomes (kh, kw, in, out), and a dense layer (out, in) becomes (in, out). The inputs
+    of a dense layer after flattening are reordered from (C, H, W) to (H, W, C).
     """
     naming, arrays, about = _choose(arrays, key)
     state, settings = dict[str, Array](), dict(naming.settings)
@@ -168,9 +168,9 @@ def ours(arrays: Mapping[str, Array], key: str = "") -> Weights:
 
 
 def torch_layout(model: Module) -> dict[str, Array]:
-    """Return a generator's arrays as PyTorch has them: a convolution (out, in, kh, kw), all else as it is.
+    """Return a generator's arrays in PyTorch's layout: convolutions become (out, in, kh, kw), the rest is unchanged.
 
-    Our names are those of a module in PyTorch, and a column of names.txt, by which `ours` leads back to equal bits.
+    The names remain ours. They are also a column of names.txt, so that `ours` restores exactly the same bits.
     """
     if type(model) is not Generator:
         fix = "`minisrgan weights list` shows the generators there are, `minisrgan weights info FILE` what a file holds"

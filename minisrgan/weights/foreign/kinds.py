@@ -1,6 +1,6 @@
-"""What a file is, told from its first bytes; and which other architecture it holds, told from the names of arrays.
+"""Recognise the kind of a file by its first bytes, and other architectures by the names of their arrays.
 
-Signs of other kinds of files are in signs.txt, and names of arrays of other architectures in families.txt.
+The first bytes of other kinds of files are in signs.txt, and the names in other architectures in families.txt.
 """
 
 from collections.abc import Collection

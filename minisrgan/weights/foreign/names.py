@@ -23,7 +23,7 @@ _PARTS = {
     "kernel": "weight", "W": "weight", "gamma": "weight", "alpha": "weight", "b": "bias", "beta": "bias",
     "moving_mean": "running_mean", "moving_variance": "running_var",
 }  # fmt: skip
-# What stands for the counts in names.txt, for each of as many residual blocks as a model may have.
+# The values that replace k, 2k, ... in names.txt, for each residual block of the largest possible model.
 _COUNTS = [{"k": k, "2k": 2 * k, "2k+1": 2 * k + 1, "2k+2": 2 * k + 2, **{f"k+{n}": k + n for n in (1, 2, 17, 34)}}
            for k in range(64)]  # fmt: skip
 
@@ -43,7 +43,7 @@ class Naming:
 
     @cached_property
     def table(self) -> dict[str, str]:
-        """From the name of a module to ours; "unused" for one that we have no use for."""
+        """Map the name of each module to ours; "unused" stands for a module that our models do not have."""
         return {theirs.format_map(counts): ours.format_map(counts) for theirs, ours in self.rows for counts in _COUNTS}
 
     def our_name(self, name: str) -> str:

@@ -16,7 +16,7 @@ from minisrgan.models import Generator
 from minisrgan.weights.foreign.convert import torch_layout
 from minisrgan.weights.store import halved, need
 
-OPSET, IR_VERSION = 17, 8  # of 2022, so that programs of that age read the file; the second belongs to the first
+OPSET, IR_VERSION = 17, 8  # from 2022, as are many programs that read the file; IR version 8 is that of opset 17
 CONVENTIONS = {
     "input": "float32 (batch, 3, height, width), RGB, 0..1",
     "output": "float32 (batch, 3, scale * height, scale * width), RGB, 0..1",
@@ -28,14 +28,14 @@ def save_onnx(
 ) -> None:
     """Write a generator as an ONNX file (opset 17) that enlarges batches of any number, height and width.
 
-    generator  ours, or `minisrgan.inference.fold.folded` of it: then the graph has no BatchNormalization
-    half       store the weights of convolutions in 16 bits, and widen them when the file is loaded; everything is
-               computed in float32 all the same. The other arrays, a hundredth of the file, keep their 32 bits.
-    clip       bring what lies outside of [0, 1] to its edge
+    generator  a generator, or the result of `minisrgan.inference.fold.folded`, which gives no BatchNormalization nodes
+    half       store the weights of convolutions in 16 bits, and widen them when the file is loaded; everything is still
+               computed in float32. The other arrays, a hundredth of the file, keep their 32 bits.
+    clip       clip the output to [0, 1]
     about      for the file's metadata, such as name="srgan", licence="MIT"; scale and conventions are added
     Shapes     input (N, 3, H, W) RGB in [0, 1] to output (N, 3, scale*H, scale*W) RGB in [0, 1], not rounded
-    Errors     WeightsError without the package onnx, for a network that is no `Generator`, and for a number that 16
-               bits do not hold; OSError where the file cannot be written
+    Errors     WeightsError if the package onnx is missing, the network is not a `Generator`, or a number is too large
+               for 16 bits; OSError if the file cannot be written
 
     The graph passes onnx.checker with shape inference before it is written. Its nodes have the names of the modules.
     """
@@ -61,7 +61,7 @@ def save_onnx(
 
 
 def _generator(graph: _Graph, generator: Generator, clip: bool) -> None:
-    """Write down what `Generator.forward` computes, and the step from [-1, 1] to [0, 1]."""
+    """Add the nodes that compute `Generator.forward`, and the conversion from [-1, 1] to [0, 1]."""
     x = first = graph.prelu(graph.conv("input", "conv_first"), "prelu_first")
     for k in range(generator.depth):
         block = f"blocks.{k}"
@@ -72,7 +72,7 @@ def _generator(graph: _Graph, generator: Generator, clip: bool) -> None:
     for k in range(len(generator.upsample)):
         stage = f"upsample.{k}"
         wide = graph.conv(x, f"{stage}.conv")
-        # CRD: the channels of a pixel's block lie together, as `ops.pixel_shuffle` and PyTorch have them.
+        # CRD: the channels that form the block of a pixel are adjacent, as in `ops.pixel_shuffle` and PyTorch.
         large = graph.add("DepthToSpace", f"{stage}.shuffle", wide, blocksize=2, mode="CRD")
         x = graph.prelu(large, f"{stage}.prelu")
     x = graph.conv(x, "conv_last")
@@ -93,7 +93,7 @@ class _Graph:
         self.arrays: list[Any] = []
 
     def add(self, kind: str, name: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node; its output has its name, which is returned, as by the other methods."""
+        """Add a node, and return the name of its output, which is `name`; the other methods return such a name, too."""
         from onnx import helper
 
         self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))

@@ -1,14 +1,14 @@
 """PyTorch's .pth files, read without PyTorch and without pickle.
 
 Such a file is a program for pickle's stack machine, which may call any function of any module by its name: loading it
-means running what a stranger wrote. `interpret` is that machine reduced to what a dictionary of tensors takes. It knows
-34 of the 68 instructions, whose values `pickletools` reads without running anything, and the names in `_CALLS`, which
-stand for functions of our own that only note what a tensor is made of. What `_NOTES` names, such as a number of
-NumPy's, becomes None; everything else is refused. Nothing is allocated because the file says so: what it says of sizes
-is compared with what is there.
+means running code that a stranger wrote. `interpret` is that machine, reduced to what a dictionary of tensors needs. It
+knows 34 of the 68 instructions, whose arguments `pickletools` reads without running anything, and the names in
+`_CALLS`, which stand for our own functions that only record how a tensor is stored. A call of a name in `_NOTES`, such
+as a number of NumPy, returns None; everything else is refused. Sizes in the file are compared with the data in the file
+before any memory is allocated for them.
 
-A program can build much out of little: it names one value any number of times. So nothing here looks into a value that
-may be nested, not even by its hash or its text, and nothing that may be long is copied more than once.
+A short program can build a very large value, as it may use one value any number of times. So no function here looks
+into a value that may be nested, not even for its hash or its text, and none copies a long value more than once.
 """
 
 import math
@@ -26,11 +26,11 @@ from minisrgan.errors import WeightsError
 from minisrgan.weights.foreign.archive import open_zip
 from minisrgan.weights.store import widened
 
-# By its byte: the name of each instruction, and what reads the value that stands behind it in the program.
+# Byte of an instruction -> its name, and the reader of the argument that follows it in the program.
 _OPCODES = {code.code.encode("latin-1"): (code.name, code.arg) for code in pickletools.opcodes}
-MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how the format of before 2020 begins
-_LARGEST = 256 << 10  # bytes of a program: some 2,000 tensors, and half a second at worst
-_MOST = 8  # arguments of a function, axes of a tensor, dictionaries in one another
+MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first bytes of the format before 2020
+_LARGEST = 256 << 10  # bytes of a program: enough for some 2,000 tensors, which take half a second at most
+_MOST = 8  # arguments of a function, axes of a tensor, levels of nested dictionaries
 _LONGEST = 200  # letters of a name
 _KINDS = {
     "torch.FloatStorage": "<f4", "torch.DoubleStorage": "<f8", "torch.HalfStorage": "<f2", "torch.LongStorage": "<i8",
@@ -52,7 +52,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor(NamedTuple):
-    """A tensor as the file describes it: a storage, and which of its numbers."""
+    """A tensor as the file describes it: a storage, and which of its numbers belong to the tensor."""
 
     storage: _Storage
     offset: int
@@ -63,11 +63,11 @@ class _Tensor(NamedTuple):
 def read_torch(path: str | Path) -> dict[str, Array]:
     """Return the arrays of a file by name; in nested dictionaries the name is a path such as params_ema/conv.weight.
 
-    The numbers are views of the file or of its parts; what else the file holds is left out. For any other file an
-    exception is raised, of whatever kind: call this within `minisrgan.weights.store.refusing`.
+    The arrays are views of the file or of its parts; other content of the file is ignored. For any other file,
+    exceptions of many types are raised: call this function within `minisrgan.weights.store.refusing`.
     """
     storages: dict[str, Array] = {}
-    if is_zipfile(path):  # one entry is the program, and each storage is one
+    if is_zipfile(path):  # one entry is the program, and there is one for each storage
         with open_zip(path) as archive:
             (program,) = (info for info in archive.infolist() if info.filename.endswith("data.pkl"))
             if program.file_size > _LARGEST:
@@ -77,7 +77,7 @@ def read_torch(path: str | Path) -> dict[str, Array]:
             little, tensors = order == b"little", _tensors(interpret(BytesIO(archive.read(program))), set())
             for key in {tensor.storage.key for tensor in tensors.values()}:
                 storages[key] = np.frombuffer(archive.read(f"{root}data/{key}"), np.uint8)
-    else:  # after the magic number a version, words about the machine, the program, the storages' names and numbers
+    else:  # after the magic number: version, description of the machine, program, keys of the storages, their numbers
         data, kinds = np.memmap(path, np.uint8, "r"), dict[str, str]()
         head = BytesIO(bytes(data[:_LARGEST]))
         head.seek(len(MAGIC))
@@ -99,7 +99,7 @@ def read_torch(path: str | Path) -> dict[str, Array]:
 
 
 def _tensors(content: Any, seen: set[int], depth: int = _MOST) -> dict[str, _Tensor]:
-    """Return the tensors in nested dictionaries; a dictionary in several places counts only at the first one."""
+    """Return the tensors in nested dictionaries; a dictionary that occurs several times is read only once."""
     if not isinstance(content, dict):
         raise ValueError("no dictionary: save the state_dict of one model, which has names for its arrays")
     found: dict[str, _Tensor] = {}
@@ -115,11 +115,11 @@ def _tensors(content: Any, seen: set[int], depth: int = _MOST) -> dict[str, _Ten
 
 
 def interpret(program: BinaryIO, kinds: dict[str, str] | None = None) -> Any:
-    """Run a program to its end, and return what it leaves; `program` is then read up to there.
+    """Run a program to its end, and return the value that it leaves; `program` is read up to that point.
 
-    kinds  filled with the kind of number of each storage that the program names
+    kinds  filled with the number type of each storage that the program names
     """
-    stacks: list[list[Any]] = [[]]  # a mark begins another one
+    stacks: list[list[Any]] = [[]]  # each mark begins a new stack
     memo: dict[int, Any] = {}
 
     def push(value: Any) -> None:
@@ -140,7 +140,7 @@ def interpret(program: BinaryIO, kinds: dict[str, str] | None = None) -> Any:
         if kinds is not None:
             kinds[found.key] = found.kind
 
-    # Each instruction by its name in `pickletools`, and what it does with the value that stands behind it, if any.
+    # Name of an instruction in `pickletools` -> function that executes it, called with its argument, if any.
     instructions: dict[str, Callable[[Any], object]] = {
         **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"), push),
         **dict.fromkeys(("BINUNICODE", "BINSTRING", "SHORT_BINSTRING"), push),
@@ -178,7 +178,7 @@ def interpret(program: BinaryIO, kinds: dict[str, str] | None = None) -> Any:
 
 
 def _called(arguments: Any, name: Any, new: bool = False) -> Any:
-    """Return what a call leaves, which is nothing of what the file would have had run."""
+    """Return the result of a call: it runs one of our own functions in `_CALLS`, never the function in the file."""
     known = isinstance(name, _Global)
     if known and name in _CALLS and len(arguments) <= _MOST and not new:
         return _CALLS[name](*arguments)
@@ -212,7 +212,7 @@ def _put(target: dict[Any, Any], pairs: Iterable[Any]) -> dict[Any, Any]:
 
 
 def _ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
-    """Python 2 wrote the contents as a list. It is emptied here, so that one list cannot fill many dictionaries."""
+    """Build a dictionary from the list that Python 2 wrote, and empty it, so that one list cannot fill many."""
     result = _put({}, pairs)
     if pairs:
         pairs.clear()
