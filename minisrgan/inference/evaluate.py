@@ -1,7 +1,7 @@
-"""How good enlargements are, by the protocol of the SRGAN paper: pairs of photographs, methods, scores.
+"""Evaluate enlargements by the protocol of the SRGAN paper: pairs of photographs, methods, scores.
 
-The original is cropped to a multiple of the scale, and so many pixels as the scale are cut from each border before
-measuring; the low-resolution photograph is a ready file or our own bicubic.
+The original is cropped to a multiple of the scale, and `scale` pixels are cut from each border before measuring. The
+low-resolution photograph is read from a file, or made by our own bicubic.
 """
 
 import math
@@ -29,10 +29,10 @@ Method = Callable[[Array], Array]  # low-resolution photo -> photo `scale` times
 
 @dataclass(frozen=True)
 class Score:
-    """What an enlargement is worth; None is what was not measured, or what a paper does not tell.
+    """The measurements of an enlargement; None stands for what was not measured, or what a paper does not report.
 
     psnr, ssim_daala, ssim_wang     of the luminance, PSNR in dB: see `minisrgan.images`
-    seconds, megapixels             that enlarging took, that came out
+    seconds, megapixels             the time of enlarging, and the size of the result
     all others                      how natural the texture is: see `minisrgan.inference.measures`
     """
 
@@ -55,12 +55,12 @@ class Score:
 
     @property
     def pace(self) -> float | None:
-        """Seconds for a megapixel of output."""
+        """Return the seconds per megapixel of output."""
         return (self.seconds or 0) / self.megapixels if self.megapixels else None
 
     @property
     def shift(self) -> float | None:
-        """The shift of the channel that is furthest off."""
+        """Return the colour shift with the largest absolute value of the three channels."""
         known = [s for s in (self.shift_red, self.shift_green, self.shift_blue) if s is not None]
         return max(known, key=abs, default=None)
 
@@ -71,7 +71,7 @@ _RATIOS = ("detail", "top_octave", "grid_4", "grid_2", "local_grid_4", "local_gr
 
 @dataclass(frozen=True)
 class Pair:
-    """A photograph, and the file of its low-resolution version if there is one; name is its path without suffix."""
+    """A photograph, its path without suffix as its name, and the file of its low-resolution version if there is one."""
 
     name: str
     high: Path
@@ -84,8 +84,8 @@ def load_methods(
     """Return the scale and the ways to enlarge by it: nearest, bicubic, and one for each file of a generator.
 
     scale    by default that of the models, and 4 without models
-    border   how bicubic goes on beyond the border, see `minisrgan.images.imresize`
-    Returns  (scale, methods); a model is called by its file's name, with as many folders as tell it from the others
+    border   how bicubic continues the image beyond its border, see `minisrgan.images.imresize`
+    Returns  (scale, methods); a model has the name of its file, with as many folders as are needed to tell models apart
     Errors   ConfigError if the scales differ or a file is named twice; WeightsError for a file that is no generator
 
     >>> scale, methods = load_methods([])
@@ -104,7 +104,7 @@ def load_methods(
 
 
 def _names_of(models: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart, and apart from what else stands in a table or figure."""
+    """Return the shortest ends of the paths that differ from each other and from the other names in a table."""
     parts = [path.with_suffix("").parts for path in models]
     for length in range(1, max(map(len, parts), default=1) + 1):
         names = ["/".join(part[-length:]) for part in parts]
@@ -125,11 +125,11 @@ def find_pairs(
 ) -> list[Pair]:  # fmt: skip
     """Find the photographs of a folder, and their low-resolution files.
 
-    folder   originals, in folders below it too; or the folder of a data set with HR and, say, LRx4 inside
-    lr       low-resolution files of the same names, or with x4 or _x4 after them; any suffix
-    own      leave LRx4 aside, for low-resolution photographs made here
-    skipped  gets the originals that are left out, path -> why: see `minisrgan.images.list_images`
-    lacking  gets the photographs without a file in lr, name -> error, instead of the error being raised
+    folder   originals, also in its subfolders; or the folder of a data set that contains HR and, for example, LRx4
+    lr       low-resolution files with the same names, or with x4 or _x4 after them; any suffix
+    own      ignore LRx4, as low-resolution photographs are to be made by our bicubic
+    skipped  filled with the originals that are left out, path -> reason: see `minisrgan.images.list_images`
+    lacking  filled with the photographs without a file in lr, name -> error; if it is None, the error is raised
     Errors   ImageError for a folder that is missing or empty; DataError for a photograph without its file in lr
     """
     if (folder / "HR").is_dir():
@@ -156,15 +156,15 @@ def find_pairs(
 
 
 def _named(folder: Path, skipped: dict[Path, str] | None = None) -> list[tuple[Path, str, str]]:
-    """The images of a folder, each with its path inside the folder and that path without suffix."""
+    """Return the images of a folder: for each its path, its path inside the folder, and the latter without suffix."""
     inside = [(path, path.relative_to(folder)) for path in list_images(folder, skipped)]
     return [(path, name.as_posix(), name.with_suffix("").as_posix()) for path, name in inside]
 
 
 def read_pair(pair: Pair, scale: int, border: Border = "replicate", grey: Grey = "y") -> tuple[Array, Array]:
-    """Read (low, original); the original is cropped to a multiple of the scale, and shrunk where there is no low file.
+    """Read (low, original); the original is cropped to a multiple of the scale; without a low file, bicubic makes low.
 
-    grey    "y" keeps a grey photograph (H, W), and so as luminance as it is; "rgb" makes it RGB
+    grey    "y" keeps a grey photograph as (H, W), whose levels are used as luminance; "rgb" converts it to RGB
     Errors  ImageError for files that cannot be read, are too small to measure, or do not fit each other
     """
     high = whole_pixels(read_image(pair.high, keep_grey=grey == "y"), scale)
@@ -183,7 +183,7 @@ def read_pair(pair: Pair, scale: int, border: Border = "replicate", grey: Grey =
 
 
 def whole_pixels(photo: Array, scale: int) -> Array:
-    """Crop to a multiple of the scale at the right and below, so that shrinking and enlarging give the same size.
+    """Crop the right and bottom to a multiple of the scale, so that shrinking and enlarging give the same size.
 
     >>> whole_pixels(np.zeros((9, 7, 3), np.uint8), 4).shape
     (8, 4, 3)
@@ -199,7 +199,7 @@ def _size(image: Array) -> str:
 def judge(
     low: Array, original: Array, methods: Mapping[str, Method], scale: int, texture: Texture | None = None
 ) -> tuple[dict[str, Array], dict[str, Score]]:
-    """Enlarge a photograph by every method and measure each against the original, `scale` pixels cropped.
+    """Enlarge a photograph by every method and measure each result against the original, without `scale` border pixels.
 
     texture  adds its measures, and the score of the original itself
     Returns  (pictures, scores), both by the names of the methods
@@ -224,7 +224,7 @@ def judge(
 
 
 def average(scores: Sequence[Score]) -> Score:
-    """The mean over photographs, each counting once, of each measure over the photographs that have it.
+    """Return the mean of each measure over the photographs that have it; each photograph counts once.
 
     Ratios to the original or to a neighbourhood have a geometric mean; seconds and megapixels are added up.
 

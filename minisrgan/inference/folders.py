@@ -1,4 +1,4 @@
-"""Which files are to be upscaled, where each result goes, and what a result that is there was made from."""
+"""Find the files to upscale, choose where each result goes, and record what each result was made from."""
 
 import glob
 import hashlib
@@ -23,9 +23,9 @@ _SIDES = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # pixels; libwebp's
 
 
 class Record:
-    """What the results in a folder were made from: `.minisrgan.jsonl` in it, a line of JSON for each result.
+    """The record of what the results in a folder were made from: a line of JSON for each in its `.minisrgan.jsonl`.
 
-    folder  the results lie in it or below; it need not exist yet
+    folder  contains the results, also in its subfolders; it need not exist yet
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -39,31 +39,31 @@ class Record:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._made: dict[str, dict[str, Any]] = {}  # path of a result, as seen from the folder -> its line
+        self._made: dict[str, dict[str, Any]] = {}  # path of a result, relative to the folder -> its line
         lines = (folder / RECORD).read_text("utf-8", "replace").split("\n") if (folder / RECORD).is_file() else []
         for line in lines:
-            with suppress(ValueError, KeyError, TypeError):  # a line that was cut off when the power failed
+            with suppress(ValueError, KeyError, TypeError):  # a line that is incomplete, as after a power failure
                 entry = json.loads(line)
                 self._made[entry["result"]] = {key: entry[key] for key in ("result", "source", "sha256", "settings")}
 
     def __contains__(self, path: Path) -> bool:
-        """Whether a file is one of the results."""
+        """Return whether a file is one of the results."""
         return self.path(path) in self._made
 
     def belongs(self, target: Path, source: Path) -> bool:
-        """Whether a name is free for the result of a photograph, or holds that of the same or of an equal file."""
+        """Return whether `target` is unused, or is the result of this photograph or of one with the same content."""
         entry = self._made.get(self.path(target))
         if not entry or entry["source"] in ("", self.path(source)):
             return True
-        with suppress(OSError):  # what cannot be read now will be told when its turn comes
+        with suppress(OSError):  # a file that cannot be read is reported later, when it is upscaled
             return bool(entry["sha256"] == digest(source))
         return False
 
     def holds(self, target: Path, source: Path, settings: Mapping[str, Any] | None) -> bool:
-        """Whether a result is there, and was made from this photograph with these settings.
+        """Return whether a result exists, and was made from this photograph with these settings.
 
-        settings  None says that any file is to be replaced
-        Errors    ImageError for a file that was made otherwise; OSError for a name that cannot be used
+        settings  None means that any existing file is to be replaced
+        Errors    ImageError for a file that was made in another way; OSError for a name that cannot be used
         """
         if not _exists(target) or settings is None:
             return False
@@ -83,10 +83,10 @@ class Record:
 
     @contextmanager
     def making(self, target: Path, source: Path, settings: Mapping[str, Any]) -> Iterator[None]:
-        """Note what a result is made from, around the writing of it.
+        """Record what a result is made from; the result is written inside the `with` block.
 
-        A new one is noted before it is written, so that it is known whenever the program is stopped. One that replaces
-        a file is noted when it is written, and until then the file counts as of unknown origin.
+        A new result is recorded before it is written, so that it is known even if the program is stopped. A result that
+        replaces a file is recorded after it is written; until then, the file counts as of unknown origin.
         """
         blank = {"result": self.path(target), "source": "", "sha256": "", "settings": {}}
         entry = blank | {"source": self.path(source), "sha256": digest(source), "settings": settings}
@@ -100,11 +100,11 @@ class Record:
         self.folder.mkdir(parents=True, exist_ok=True)
         line = json.dumps(entry)
         with open(self.folder / RECORD, "a", encoding="utf-8") as file:
-            file.write(f"\n{line}")  # the line break first: a line that was cut off does not spoil the next
+            file.write(f"\n{line}")  # starts a new line even after an incomplete one
         self._made[entry["result"]] = json.loads(line)
 
     def path(self, path: Path) -> str:
-        """Return a path as seen from the folder, so that both may be moved together."""
+        """Return a path relative to the folder, so that both may be moved together."""
         try:
             return Path(os.path.relpath(path, self.folder)).as_posix()
         except ValueError:  # on another drive of Windows
@@ -135,7 +135,7 @@ def require_fits(target: Path, photo: Photo, factor: float) -> None:
 
 
 def _exists(target: Path) -> bool:
-    """Whether there is a file; OSError for a folder of that name, and for a name that no file can have."""
+    """Return whether there is a file; raise OSError for a folder of that name, and for a name that no file can have."""
     if target.is_dir():
         raise IsADirectoryError(f"{target}, where the result is to go, is a folder")
     with suppress(FileNotFoundError):
@@ -152,18 +152,18 @@ def find_jobs(
     name: Callable[[Path], str] | None = None,
     skipped: dict[Path, str] | None = None,
 ) -> tuple[dict[Path, Path], list[ImageError]]:
-    """List what is to be done, as {photograph: result}, and which of the given words cannot be used.
+    """Return the photographs to upscale, as {photograph: result}, and an error for each given word that cannot be used.
 
-    given    files, folders with images below them, whose tree is kept, and patterns such as ``*.jpg`` or ``**/*.png``
-    out      folder for the results. Results that lie in it already are not taken for photographs.
+    given    files; folders, of which the images in all subfolders are used; patterns such as ``*.jpg`` or ``**/*.png``
+    out      folder for the results, with the subfolders of the given ones. Results in it are not used as photographs.
     ending   what is added to each name, ``_x4``
-    suffix   format of the results, or "same": that of each photograph, PNG where it cannot be written
+    suffix   format of the results; "same" is that of each photograph, or PNG if that format cannot be written
     name     photograph -> name of its result without suffix, instead of the rule below
-    skipped  gets what is left out, path -> why
+    skipped  filled with what is left out, path -> reason
 
-    The name of a result depends on its photograph's alone: a.png becomes a_x4.png, but a.jpg becomes a.jpg_x4.png. Only
-    where the result of a photograph from another folder has that name, in this call or by the `Record`, a checksum of
-    the path is added, as in a_x4-1f6a33c2.png.
+    The name of a result depends only on the name of its photograph: a.png becomes a_x4.png, but a.jpg becomes
+    a.jpg_x4.png. If that is already the result of a photograph from another folder, in this call or in the `Record`, a
+    checksum of the path is added, as in a_x4-1f6a33c2.png.
 
     >>> jobs, _ = find_jobs(["one.png", "one.jpg"], Path("large"), "_x4")
     >>> [result.as_posix() for result in jobs.values()]
@@ -199,10 +199,10 @@ def find_jobs(
 
 
 def _matches(word: str, problems: list[ImageError]) -> list[Path]:
-    """Return the paths that a word names: itself where it exists, else what it matches as a pattern.
+    """Return the paths that a word names: the word itself if it exists, else the files that match it as a pattern.
 
-    Folders may have brackets, stars and question marks in their names: what is found when they are taken literally
-    comes first.
+    The names of folders may contain brackets, stars and question marks, so each part of a path is first taken
+    literally, and then as a pattern.
     """
     if not word:
         fix = "is a variable of the shell empty? The current folder is ."
@@ -216,10 +216,10 @@ def _matches(word: str, problems: list[ImageError]) -> list[Path]:
 
 
 def _stem(name: str, kind: str) -> str:
-    """Return the name without the suffix where it is that of the result, else the whole; no two names give the same.
+    """Return a name without its suffix if this is the suffix of the result, else the whole name.
 
-    So a stem with a dot in it stays whole, as `a.jpg.png` would become what `a.jpg` is; and a name without a suffix
-    gets a dot, as `a` would become what `a.png` is.
+    Different names give different results: a stem that contains a dot keeps its suffix, so that `a.jpg.png` differs
+    from `a.jpg`, and a name without a suffix gets a dot, so that `a` differs from `a.png`.
 
     >>> [_stem(name, ".png") for name in ("a.png", "a.jpg", "a.jpg.png", "a", "a.")]
     ['a', 'a.jpg', 'a.jpg.png', 'a.', 'a..']

@@ -19,7 +19,7 @@ from minisrgan.models import Generator
 def upscale_photo(
     generator: Generator, photo: Photo, factor: float | None = None, *, progress: Progress | None = None, **options: Any
 ) -> Photo:
-    """Enlarge a photograph: the pixels with the generator, transparency with bicubic; what else is known of it is kept.
+    """Enlarge a photograph: the pixels with the generator, transparency with bicubic; its metadata are kept.
 
     All pages or frames are enlarged. Fully transparent pixels first get the colours around them.
 
@@ -27,7 +27,8 @@ def upscale_photo(
               result is large enough, and bicubic shrinks it: x2 and x3 need one run of a x4 generator, x6 and x16 two.
     options   tile, overlap, memory and ensemble of `upscale`; the memory is that of one run, without the shrinking
     progress  called as by `upscale`, with the pixels of all runs
-    Errors    those of `upscale`, and before any run ImageError for more memory; ArgumentError for a factor below 1
+    Errors    those of `upscale`; ImageError before the first run if a later one needs more memory; ArgumentError for a
+              factor below 1
 
     >>> large = upscale_photo(Generator(4, channels=4, blocks=1), Photo(np.zeros((3, 5, 1), np.uint16)), 2.5)
     >>> large.pixels.shape, large.pixels.dtype.name
@@ -38,7 +39,7 @@ def upscale_photo(
         raise ArgumentError("upscale_photo", expected="a factor from 1 on", got=f"{factor:g}", fix="2 doubles the size")
     runs = next(count for count in itertools.count(1) if generator.scale**count >= factor)
     size, memory = photo.pixels.nbytes * generator.scale ** (2 * runs), options.get("memory", MEMORY)
-    if runs > 1 and size > memory:  # of a single one, `upscale` says so
+    if runs > 1 and size > memory:  # for a single run, `upscale` raises this error
         expected, got = f"a result of at most {memory / 1e6:,.0f} MB", f"{size / 1e6:,.0f} MB, before it is shrunk"
         raise ImageError("upscale_photo", expected=expected, got=got, fix="a smaller factor, or more memory")
     pages = photo, *photo.more

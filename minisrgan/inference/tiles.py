@@ -52,9 +52,10 @@ def scaled(part: Part, scale: int, within: Part = (slice(0, 0), slice(0, 0))) ->
 
 
 def best_sides(height: int, width: int, margin: int, pixels: int, tallest: float = math.inf) -> tuple[int, int]:
-    """Return rows, ``tallest`` at most, and columns of the tiles of at most so many pixels that compute the fewest.
+    """Return (rows, columns) of the tiles for which the fewest pixels are computed, margins included.
 
-    This is the whole image if it fits, and 16 x 16 if nothing larger fits.
+    A tile has at most ``tallest`` rows, and at most ``pixels`` pixels with its margins. The whole image is used if it
+    fits, and 16 x 16 if nothing larger fits.
 
     >>> best_sides(270, 480, 40, 130_000), best_sides(270, 480, 40, 80_000), best_sides(270, 480, 40, 100)
     ((270, 480), (270, 240), (16, 16))
@@ -69,7 +70,7 @@ def best_sides(height: int, width: int, margin: int, pixels: int, tallest: float
 
 
 def _ways(length: int, margin: int) -> list[tuple[int, int, int]]:
-    """List the divisions of an axis: side of the tiles, the largest side with margins, and the sum of all."""
+    """List the divisions of an axis: side of a tile, its largest side with margins, sum of all sides with margins."""
     ways = []
     for side in {length} | {-(-length // (GRID * n)) * GRID for n in range(2, length // SMALLEST + 1)}:
         parts = [_wider(slice(at, min(at + side, length)), margin, length) for at in range(0, length, side)]

@@ -78,9 +78,9 @@ def upscale_bands(
 ) -> Iterator[Array]:
     """Enlarge a photograph as `upscale` does, and return the result in bands of rows, from the top down.
 
-    A result that need not be in memory as a whole may be as high as you like. Everything else is as in `upscale`.
+    As the result need not be in memory as a whole, it may have any height. Everything else is as in `upscale`.
 
-    whole   in one band
+    whole   return the result in a single band
 
     >>> bands = upscale_bands(Generator(scale=2, channels=4, blocks=1), np.zeros((20, 5, 3), np.uint8), 16)
     >>> [band.shape for band in bands]
@@ -131,7 +131,7 @@ def upscale_bands(
                     )
                 del todo[0]
                 continue
-            except MemoryError:  # CuPy's error is one, too
+            except MemoryError:  # CuPy's error is a subclass of it
                 if max(sides) <= SMALLEST:
                     expected = f"{_mb(least)} for a tile of {SMALLEST} x {SMALLEST} pixels and {margin} around them"
                     fix = "close other programs, or compute with fewer threads: MINISRGAN_THREADS=1"

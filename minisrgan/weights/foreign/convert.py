@@ -139,7 +139,7 @@ def _choose(arrays: Mapping[str, Array], key: str) -> tuple[Naming, dict[str, Ar
 def ours(arrays: Mapping[str, Array], key: str = "") -> Weights:
     """Rename and transpose the arrays of another library; WeightsError if no known model has such names.
 
-    key  the model to read, if there are several; by default the generator, or the averaged one ("ema" in its key)
+    key  the model to read; by default the generator, and among several generators the averaged one ("ema" in its key)
 
     A convolution (out, in, kh, kw) becomes (kh, kw, in, out), and a dense layer (out, in) becomes (in, out). The inputs
     of a dense layer after flattening are reordered from (C, H, W) to (H, W, C).

@@ -16,7 +16,7 @@ from minisrgan.models import Generator
 from minisrgan.weights.foreign.convert import torch_layout
 from minisrgan.weights.store import halved, need
 
-OPSET, IR_VERSION = 17, 8  # from 2022, as are many programs that read the file; IR version 8 is that of opset 17
+OPSET, IR_VERSION = 17, 8  # from 2022, so that programs from then read the file; IR version 8 goes with opset 17
 CONVENTIONS = {
     "input": "float32 (batch, 3, height, width), RGB, 0..1",
     "output": "float32 (batch, 3, scale * height, scale * width), RGB, 0..1",
