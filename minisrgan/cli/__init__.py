@@ -1,1 +1,1 @@
-"""The command line, one file a command. `python -m minisrgan.cli` is the same as `minisrgan`."""
+"""The command line, one file per command. `python -m minisrgan.cli` is the same as `minisrgan`."""

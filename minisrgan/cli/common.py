@@ -1,4 +1,4 @@
-"""What several commands share: their help, paths as options, results that must not replace anything, progress."""
+"""Functions for several commands: help texts, paths as options, checks before files are replaced, errors, progress."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from minisrgan.errors import FileError, ImageError, MinisrganError, plain, trans
 from minisrgan.threads import progress_bar
 
 EXIT_SOME_FAILED = 3
-OF_ONE_FILE = (ImageError, FileError, OSError, MemoryError)  # errors after which the other files are done all the same
+OF_ONE_FILE = (ImageError, FileError, OSError, MemoryError)  # errors of one file; the others are still processed
 _BAR = "{desc} {percentage:3.0f}% |{bar:30}| {remaining} left"
 
 
 def add_command(commands: Any, file: str) -> argparse.ArgumentParser:
-    """Add the command of a file of this folder, given by its ``__name__``; its docstring is the help.
+    """Add the command in a file of this folder, given by the ``__name__`` of the file; its docstring is the help.
 
-    The first paragraph is `minisrgan NAME`, a colon, and a line for the list of commands; the second describes the
-    command; a third, if there is one, stands below the options. The function ``run`` of the file runs it.
+    The first paragraph is `minisrgan NAME`, a colon, and a line for the list of commands. The second describes the
+    command. A third, if there is one, is printed below the options. The command runs the function ``run`` of the file.
     """
     module, name = sys.modules[file], file.rpartition(".")[2]
     text = (module.__doc__ or "").split("\n\n")  # python -OO keeps no docstrings
@@ -38,21 +38,21 @@ def add_command(commands: Any, file: str) -> argparse.ArgumentParser:
 
 
 def to_path(text: str) -> Path:
-    """Read a path; an empty word, which would be the current folder, is none."""
+    """Convert a word to a path; refuse an empty word, which would mean the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("a path, not an empty word; the current folder is .")
     return Path(text)
 
 
 def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the option that `require_new` asks for."""
+    """Add the option --overwrite, whose value is for `require_new`."""
     parser.add_argument("--overwrite", action="store_true", help=f"replace {what} if it exists")
 
 
 def require_new(file: Path | None, overwrite: bool) -> None:
-    """Refuse a result that could not be written, or that would replace a file, before long work rather than after it.
+    """Check, before long work, that a result can be written and does not replace a file.
 
-    Errors  FileError for a file that exists, without overwrite, and for a folder; OSError where none can be made
+    Errors  FileError for a file that exists, without `overwrite`, and for a folder; OSError if it cannot be created
     """
     if file is None:
         return
@@ -65,7 +65,7 @@ def require_new(file: Path | None, overwrite: bool) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Raise the OSError that making this folder, and a file in it, would raise."""
+    """Raise an OSError if this folder, or a file in it, cannot be created."""
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
         raise NotADirectoryError(f"{there} is a file, not a folder")
@@ -74,16 +74,16 @@ def require_folder(folder: Path) -> None:
 
 
 class Escaped:
-    """A stream that prints no control characters but those that end a line: names and weights of others hold any.
+    """A stream that escapes all control characters except line breaks and tabs, as names and weights may contain any.
 
-    names   regular expression -> what is printed in place of what it matches
+    names   regular expression -> text that is printed instead of what it matches
     """
 
     def __init__(self, stream: Any, names: Mapping[str, str] = MappingProxyType({})) -> None:
         self._stream, self._names = stream, names
 
     def write(self, text: str) -> int:
-        """Write a text, with escapes and names in it."""
+        """Write a text, with its control characters escaped, and with `names` replaced."""
         for pattern, name in self._names.items():
             text = re.sub(pattern, name, text)
         return int(self._stream.write(plain(text, "\n\r\t")))
@@ -98,7 +98,7 @@ def say(line: str, **options: Any) -> None:
 
 
 def report(error: MinisrganError | OSError | MemoryError, what: str, verbose: bool = False) -> MinisrganError:
-    """Print an error in four short lines, with the lines of the program above them if asked for; return it as ours."""
+    """Print an error in four short lines, after its traceback if `verbose` is true; return it as a MinisrganError."""
     if verbose:
         traceback.print_exception(error)
     ours = error if isinstance(error, MinisrganError) else translated(error, what)
@@ -107,8 +107,8 @@ def report(error: MinisrganError | OSError | MemoryError, what: str, verbose: bo
 
 
 def report_file(error: MinisrganError | OSError | MemoryError, name: str, args: argparse.Namespace) -> str:
-    """Print what went wrong with one of several files, and return it in a line."""
-    if isinstance(error, BrokenPipeError):  # nobody reads what we print: the end, not the failure of a file
+    """Print the error of one of several files, and return it in one line."""
+    if isinstance(error, BrokenPipeError):  # nobody reads our output: the program ends, as no file is at fault
         raise error
     ours = error if isinstance(error, MinisrganError) else translated(error, args.command)
     ours.inside(name)
@@ -117,19 +117,19 @@ def report_file(error: MinisrganError | OSError | MemoryError, name: str, args: 
 
 
 class Progress:
-    """Tell how far a piece of work is: a bar on a terminal, and in a file or pipe a line every ten seconds.
+    """Show the progress of a task: a bar on a terminal, and a line every ten seconds in a file or pipe.
 
-    Called with how much is done, and how much there is. Everything goes to standard error.
+    It is called with the amount that is done, and the total amount. Everything is printed to standard error.
 
-    name   what is worked on
-    quiet  tell nothing
+    name   what is in progress
+    quiet  show nothing
     """
 
     def __init__(self, name: str, quiet: bool = False) -> None:
         self.bar = progress_bar(desc=plain(name), bar_format=_BAR, leave=False, disable=quiet)
 
     def __call__(self, done: int, total: int) -> None:
-        """Show it, where it is time to."""
+        """Update the progress, and show it if enough time has passed."""
         self.bar.total = total
         self.bar.update(done - self.bar.n)
 
@@ -139,7 +139,7 @@ class Progress:
         sys.stdout.flush()
 
     def __enter__(self) -> Progress:
-        """Return it."""
+        """Return this object."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, traceback: TracebackType | None) -> None:

@@ -28,7 +28,7 @@ from minisrgan.training.log import read_log
 from minisrgan.weights import load_generator
 
 HELD_OUT = "chelsea"  # not used for training; a cat's fur is texture that the small photo does not contain
-_MARK = ".demo"  # a file that says whose folder it is: only such a folder is deleted
+_MARK = ".demo"  # a file that marks a folder of this command: only such a folder is deleted
 DETAIL = (60, 80, 160, 160)  # top, left, height, width of the part shown enlarged
 
 

@@ -18,7 +18,7 @@ from minisrgan import __version__, backend, kernels
 from minisrgan.cli.common import add_command
 from minisrgan.kernels.cuda.check import Finding, findings
 
-SECONDS, MOST = 1.0, 1e-4  # of a measurement; largest difference of two devices, relative to the largest number
+SECONDS, MOST = 1.0, 1e-4  # duration of a measurement; allowed difference of two devices, relative to the maximum
 SHAPES = (4, 96, 96, 64), (3, 3, 64, 64)  # images and weight, as in the middle of the generator
 
 

@@ -2,12 +2,12 @@
 
 Enlarge photographs with nearest, bicubic and each model; print PSNR and SSIM against the originals by the protocol of
 the SRGAN paper: cropped to a multiple of the scale, as many border pixels as the scale left out, luminance Y of BT.601.
-SSIM is Daala's, which is the paper's, and Wang's. s/MP is seconds for a megapixel of output. Set5 and Set14 at x4 are
-recognised by their pixels, and the numbers of the paper stand below their average. A second table measures texture.
-Over the original's, so that 1 is right: detail, the RMS of the Laplacian, and octave, the energy from 0.25 to 0.5
-cycles a pixel. Over the neighbourhood in the spectrum, 1 being none: grid and grid2, the line of a grid of 4 and of 2
-pixels; local and local2, the same in smooth areas. shift: mean difference of the channel that is furthest off, in
-levels of 255. VGG: distance of the features 5,4. NIQE: how unnatural it looks, less is better. Formulas:
+SSIM is given in two versions: Daala's, as in the paper, and Wang's. s/MP is seconds per megapixel of output. Set5 and
+Set14 at x4 are recognised by their pixels, and the paper's numbers are printed below their average. A second table
+measures texture. Relative to the original (1 is right): detail is the RMS of the Laplacian, octave the energy from 0.25
+to 0.5 cycles per pixel. Relative to the neighbourhood in the spectrum (1 is no grid): grid and grid2 are the line of a
+grid of 4 and of 2 pixels, local and local2 the same in smooth areas. shift is the largest mean difference of a channel,
+in levels of 255. VGG is the distance of the features 5,4. NIQE is how unnatural it looks; less is better. Formulas:
 docs/measures.md. A photo that cannot be measured is reported and left out of the averages; the exit status is then 3.
 
 example: minisrgan evaluate Set5 --model runs/first/srgan.safetensors --figure strips.png
@@ -46,7 +46,7 @@ from minisrgan.show.comparison import Strip, make_strip, strips_figure
 from minisrgan.show.scores import TEXTURE, ScoreTable
 from minisrgan.show.style import require_figure, save_figure
 
-STRIPS = 16  # photographs in a figure: Set14 whole, and a page that can still be opened
+STRIPS = 16  # photographs in a figure: enough for all of Set14, and a page can still be opened
 
 
 def add_parser(commands: Any) -> None:
@@ -86,7 +86,7 @@ def add_method_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass
 class _Measured:
-    """What was measured: name of a photo -> method -> score, what the figure shows of it, and what could not be."""
+    """The scores (name of a photo -> method -> score), the strips of the figure, and the photos that failed."""
 
     scores: dict[str, dict[str, Score]] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ class _Measured:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table while it grows, then averages and texture; say what could not be measured."""
+    """Print the table while it grows, then averages and texture; report what could not be measured."""
     if args.figure:
         require_figure(args.figure)
     for file in (args.figure, args.json):
@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
 def _measure(
     args: argparse.Namespace, pair: Pair, methods: Mapping[str, Method], scale: int, texture: Texture, found: _Measured
 ) -> dict[str, Score]:
-    """Measure a photograph, write its pictures, keep what the figure shows; return the scores of the methods."""
+    """Measure a photograph, write its pictures, add its strip to the figure; return the scores of the methods."""
     files = {method: args.save_images / method / f"{pair.name}.png" for method in methods if args.save_images}
     for file in files.values():
         require_new(file, args.overwrite)
@@ -182,7 +182,7 @@ def _measure(
 
 
 def _missing(texture: Texture, originals: Sequence[Score]) -> Iterator[str]:
-    """Say of each dash in the table of texture why it is there, and what to do."""
+    """Yield, for each dash in the table of texture, its reason, and what to do."""
     if not texture.content:
         yield "VGG: no weights at hand; `minisrgan weights fetch vgg19` gets them, or --vgg FILE names them."
     if not texture.natural:
@@ -200,5 +200,5 @@ def _missing(texture: Texture, originals: Sequence[Score]) -> Iterator[str]:
 
 
 def _plain(score: Score) -> dict[str, float | str | None]:
-    """A score as JSON can hold it: infinity and NaN, which JSON lacks, as words."""
+    """Return a score with values that JSON can store: infinity and NaN, which JSON lacks, become words."""
     return {key: value if value is None or math.isfinite(value) else str(value) for key, value in asdict(score).items()}

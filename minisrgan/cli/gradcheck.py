@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.fixtures or (FIXTURES if (FIXTURES / "operations.npz").is_file() else None)
     fixtures = None if folder is None else load_fixtures(folder)
     results = [check_operation(op, fixtures) for op in args.ops or ops.__all__]
-    known = "✓✗".encode(sys.stdout.encoding or "ascii", errors="ignore")  # nothing where the terminal has no such signs
+    known = "✓✗".encode(sys.stdout.encoding or "ascii", errors="ignore")  # empty if the terminal lacks these characters
     marks = ("✓", "✗") if known else ("ok", "NO")
     if args.markdown:
         print(INTRODUCTION)

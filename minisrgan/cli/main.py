@@ -20,7 +20,7 @@ from . import (  # isort: skip
     weights,
 )  # fmt: skip
 
-EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141  # 128 and the signal's number, as shells count
+EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141  # 128 plus the number of the signal, as in shells
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_quiet(parser: argparse.ArgumentParser) -> None:
-    """Add -q and -v to a parser and to those of its commands, so that they may stand anywhere."""
+    """Add -q and -v to a parser and to the parsers of its commands, so that they may be placed anywhere."""
     add = parser.add_argument
     add("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="print errors and warnings only")
     add("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="also print the name of every "
@@ -53,7 +53,7 @@ def _add_quiet(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def _short_warnings() -> Iterator[None]:
-    """Print warnings about pictures, ours and Pillow's, as one line each with the file's name, and none twice."""
+    """Print each warning about pictures, from us or from Pillow, only once, in one line with the name of the file."""
 
     @cache  # a training reads its photos again and again
     def tell(line: str) -> None:
@@ -71,10 +71,10 @@ def _short_warnings() -> Iterator[None]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return its status.
+    """Run a command and return its exit status.
 
-    0, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after SIGTERM, 141 if the output is no longer
-    read, as after `| head`.
+    It is 0 after success, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after SIGTERM, and 141 if the
+    output is no longer read, as after `| head`.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may contain characters that this terminal cannot show
@@ -85,9 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             with redirect_stdout(out), redirect_stderr(err):
                 return _run(argv)
         finally:
-            sys.stdout.flush()  # here and not at the end of Python, where nobody catches what goes wrong
+            sys.stdout.flush()  # here, as nobody could catch an error when Python exits
     except BrokenPipeError:
-        with suppress(OSError, ValueError):  # what is left to print goes nowhere
+        with suppress(OSError, ValueError):  # the remaining output is discarded
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
 

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         psnr = [record["psnr"] for record in log if "psnr" in record]
         best, last = (f"{max(psnr):.2f} dB", f"{psnr[-1]:.2f} dB") if psnr else ("-", "-")
         paces = [(b["seconds"] - a["seconds"]) / (b["step"] - a["step"]) for a, b in pairwise(log)]
-        pace = statistics.median(paces or [0.0])  # of all: the clock starts again with each --resume
+        pace = statistics.median(paces or [0.0])  # median of all, as the clock starts again with each --resume
         words = ", ".join(f"{key} = {settings[name].get(key)}" for key in different) or "all alike"
         say(f"{name:<{width}} {log[-1]['step']:>9,} {pace:>7.3f} {content:>9.3g} {best:>10} {last:>10}  {words}")
     save_figure(runs_figure(logs), args.out)

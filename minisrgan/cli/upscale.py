@@ -36,8 +36,8 @@ from minisrgan.weights import load_generator
 from minisrgan.weights.box import find
 from minisrgan.weights.store import digest
 
-_PIPE = "minisrgan-pipe-"  # how the folder begins that holds standard input and output meanwhile
-# Options on which the pixels of a result do not depend.
+_PIPE = "minisrgan-pipe-"  # start of the name of the temporary folder that holds standard input and output
+# Options that do not change the pixels of a result.
 _HARMLESS = {"command", "run", "quiet", "verbose", "images", "out", "name", "dry_run", "overwrite", "memory", "device",
              "max_megapixels"}  # fmt: skip
 
@@ -86,7 +86,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Upscale what is given; standard input and output are files in a temporary folder meanwhile."""
+    """Upscale the given files; standard input and output are kept as files in a temporary folder meanwhile."""
     words, out = list(args.images), args.out or Path("-" if args.images == ["-"] else "upscaled")
     if "-" not in (*words, str(out)):
         return _upscale(args, words, out)
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
-    """Upscale every file, and say at the end how many were done, kept, skipped and failed."""
+    """Upscale every file, and print at the end how many were done, kept, skipped and failed."""
     generator = load_generator(args.model)
     if args.blend:
         other, ratio = args.blend
@@ -145,7 +145,7 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
                 if record.holds(target, source, None if args.overwrite else settings):
                     outcome, line = "kept", f"{target} exists, kept (--overwrite replaces it)"
                 elif args.dry_run:
-                    source.open("rb").close()  # what can be told without decoding it: whether it is there
+                    source.open("rb").close()  # checks, without decoding it, that the file can be read
                 else:
                     start, photo = time.perf_counter(), read_photo(source, max_pixels=args.max_megapixels * 1e6)
                     size = int(photo.pixels.shape[0] * scale), int(photo.pixels.shape[1] * scale)
@@ -174,9 +174,9 @@ def _enlarge(
     args: argparse.Namespace, generator: Generator, photo: Photo, target: Path, progress: Progress,
     note: Callable[[], Any],
 ) -> Iterator[Photo]:  # fmt: skip
-    """Enlarge a photograph as the options say: in bands where the format allows, so that it may be very large.
+    """Enlarge a photograph with the given options: in bands if the format allows, so that it may be very large.
 
-    note   called when all is computed, before the last of it is written
+    note   called when everything is computed, before the end of it is written
     """
     require_fits(target, photo, args.scale or generator.scale)
     options = {"tile": args.tile, "overlap": args.overlap, "memory": args.memory, "ensemble": args.self_ensemble}
@@ -190,7 +190,7 @@ def _enlarge(
 
 
 def _settings(args: argparse.Namespace, scale: float) -> dict[str, Any]:
-    """Return all that the pixels of a result depend on beside its photograph, as JSON can hold it."""
+    """Return all settings that the pixels of a result depend on, except the photograph, as values for JSON."""
     given = {key: value for key, value in vars(args).items() if value is not None and value is not False}
     used = {key: value for key, value in given.items() if key not in _HARMLESS}
     used |= {"scale": f"{scale:g}", "model": f"{find(args.model).stem} ({digest(find(args.model))[:12]})"}
@@ -210,7 +210,7 @@ def _size(photo: Photo) -> str:
 
 
 def _template(text: str) -> str:
-    """Read a template for names of files."""
+    """Check a template for names of files, and return it."""
     try:
         name = _fill(text, Path("folder", "a.png"), model="model", scale="4")
     except (LookupError, ValueError, AttributeError) as error:
@@ -222,7 +222,7 @@ def _template(text: str) -> str:
 
 
 def _bytes(text: str) -> int:
-    """Read 800MB or 1.5 GB."""
+    """Convert a size such as 800MB or 1.5 GB to a number of bytes."""
     match = re.fullmatch(r"(\d+\.?\d*)\s*([kMGT]?)B?", text.strip(), re.IGNORECASE)
     if not match:
         raise argparse.ArgumentTypeError(f"a size such as 800MB or 1.5GB, not {text!r}")
@@ -230,14 +230,14 @@ def _bytes(text: str) -> int:
 
 
 def _quality(text: str) -> int:
-    """Read 1 to 100: `write_photo` would refuse another only once the first photograph is computed."""
+    """Convert a quality from 1 to 100; `write_photo` would only refuse another after computing the first photograph."""
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"a quality from 1 to 100, not {text!r}")
     return int(text)
 
 
 def _positive(text: str) -> float:
-    """Read a number above 0, infinity too."""
+    """Convert a number above 0, which may be infinity."""
     try:
         number = float(text)
     except ValueError:
@@ -248,14 +248,14 @@ def _positive(text: str) -> float:
 
 
 def _factor(text: str) -> float:
-    """Read a number from 1 on."""
+    """Convert a finite number that is at least 1."""
     if not 1 <= (number := _positive(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"a number from 1 on, not {text!r}")
     return number
 
 
 def _file_and_ratio(text: str) -> tuple[Path, float]:
-    """Read srresnet.safetensors:0.3."""
+    """Split an argument such as srresnet.safetensors:0.3 into its file and its ratio."""
     match = re.fullmatch(r"(.+):(\d*\.?\d+)", text)
     if not match:
         raise argparse.ArgumentTypeError(f"a file and a ratio such as srresnet.safetensors:0.3, not {text!r}")

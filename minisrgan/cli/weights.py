@@ -20,7 +20,7 @@ from minisrgan.weights.store import digest, load_state
 
 
 def add_parser(commands: Any) -> None:
-    """Describe the command and those below it."""
+    """Describe the command and its subcommands."""
     parser = add_command(commands, __name__)
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -54,7 +54,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command below it."""
+    """Run the subcommand."""
     return int(args.act(args))
 
 
@@ -68,7 +68,7 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
 
 
 def about_target(out: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Return what --about says; an error for a word that is taken, and for a file that exists without --overwrite."""
+    """Return the notes in --about; refuse reserved keys and, without --overwrite, a file that exists."""
     require_new(out, args.overwrite)
     if wrong := [pair for pair in args.about if pair.partition("=")[0] in RESERVED | {""} or "=" not in pair]:
         expected = f"KEY=VALUE, where KEY is none of {', '.join(sorted(RESERVED))}"
