@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _draw(path: Path, pictures: Mapping[str, Array]) -> dict[str, Score]:
-    """Draw images beside their original, the last of them; print and return the PSNR and SSIM of each."""
+    """Draw images beside their original, which is the last one; print and return the PSNR and SSIM of each."""
     original = pictures["original"]
     scores = {name: Score(psnr(p, original), ssim(p, original)) for name, p in pictures.items() if p is not original}
     print(f"\n{HELD_OUT}, luminance, 4 pixels cropped from each border:")

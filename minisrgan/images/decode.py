@@ -34,7 +34,7 @@ _OPENING = threading.Lock()
 
 
 class TooManyPixels(ValueError):
-    """A picture is larger than was allowed."""
+    """A picture is larger than allowed."""
 
 
 def decode(data: bytes, tell: Tell, limit: float, every: bool = True) -> Photo:
@@ -52,7 +52,7 @@ def decode(data: bytes, tell: Tell, limit: float, every: bool = True) -> Photo:
 def open_raster(data: bytes, load: bool = False) -> Any:
     """Open a file in a raster format. Other formats may make Pillow run a program, such as Ghostscript for PostScript.
 
-    load   also decode the file now, without Pillow's limit of size: for a TIFF, Pillow checks the limit again here
+    load   also decode the file, while Pillow's limit of size is off: Pillow checks it again when it decodes a TIFF
     """
     Image.init()
     formats = [name for name in RASTER if name in Image.OPEN]  # an older Pillow knows fewer

@@ -62,7 +62,7 @@ def list_images(folder: str | Path, skipped: dict[Path, str] | None = None) -> l
 
 
 def describe_skipped(skipped: Mapping[Path, str] | Mapping[str, str], every: bool = False) -> list[str]:
-    """Return lines that say what was skipped and why; above 5 files, a reason gets one line, unless `every` is true.
+    """Return lines with what was skipped and why; more than 5 files with the same reason share a line, unless `every`.
 
     >>> describe_skipped({"a.txt": "no image", "b.txt": "no image", ".c": "hidden"})
     ['skipped a.txt: no image', 'skipped b.txt: no image', 'skipped .c: hidden']

@@ -47,7 +47,7 @@ def read_natural(path: str | Path) -> Natural:
 
 
 def niqe(image: Array, natural: Natural) -> float:
-    """Compute the Natural Image Quality Evaluator of Y: a distance from good photographs, which have 2 to 6 themselves.
+    """Natural Image Quality Evaluator of Y: a distance from good photographs. Less is better; good ones have 2 to 6.
 
     Formula     sqrt((m - m')^T ((C + C') / 2)^+ (m - m')), m and C the mean and covariance of the 36 features over
                 blocks of 96 x 96 pixels, m' and C' those of good photographs

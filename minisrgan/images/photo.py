@@ -141,7 +141,7 @@ def write_photo(
 
 
 def write_bands(path: str | Path, bands: Iterable[Photo], size: tuple[int, int], **options: Any) -> tuple[int, ...]:
-    """Write a photograph that is given in bands of rows, from top to bottom, as `write_photo` writes the whole.
+    """Write a photograph that is given in bands of rows, from top to bottom; the result is that of `write_photo`.
 
     Only two bands are in memory at a time. Several bands can become a PNG or TIFF; a single band can have any format.
 

@@ -36,7 +36,7 @@ def rgb_to_y(image: Array) -> Array:
 
 
 def luminances(what: str, image: Array, reference: Array, crop: int, smallest: int) -> tuple[Array, Array]:
-    """Y of both images without `crop` border pixels, after checking that they can be compared."""
+    """Return Y of both images without `crop` border pixels, after checking that they can be compared."""
     require_image(what, image)
     require_image(what, reference)
     if image.shape != reference.shape:

@@ -1,9 +1,9 @@
 """Bicubic resizing as MATLAB does it, and enlarging by repetition.
 
-Super-resolution papers shrink their photographs with MATLAB's ``imresize`` and measure against its enlargements, so a
-network that is trained or judged with another bicubic is trained or judged on another problem. Three things set this
-one apart: the kernel widens when the image shrinks (antialiasing), the rows are resized before the columns, and uint8
-is rounded to uint8 in between.
+Super-resolution papers shrink their photographs with MATLAB's ``imresize`` and compare with its enlargements. A network
+that is trained or evaluated with another bicubic solves another problem. MATLAB's differs in three ways: the kernel
+widens when the image shrinks (antialiasing), the rows are resized before the columns, and uint8 is rounded to uint8 in
+between.
 """
 
 import math
@@ -106,8 +106,8 @@ def imresize(image: Array, scale: float, border: Border = "replicate") -> Array:
     Formula     out[i] = sum over taps t of weight[i, t] * image[index[i, t]], along the rows, then along the columns
     Shapes      (H, W) or (H, W, C) -> (ceil(H * scale), ceil(W * scale)[, C])
     Numbers     uint8 is rounded half up to 0..255 after each pass; float32 and float64 are neither rounded nor clipped.
-    border      "replicate" is older MATLAB and the usual low-resolution files of Set5 and Set14;
-                "symmetric" is newer MATLAB
+    border      "replicate" as in older MATLAB and in the usual low-resolution files of Set5 and Set14;
+                "symmetric" as in newer MATLAB
     Errors      ArgumentError for a scale that is not a positive number or an unknown border, ShapeError and
                 DTypeError for what is not an image.
 

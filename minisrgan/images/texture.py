@@ -71,7 +71,7 @@ def spectrum(y: Array) -> Array:
 
 
 def grid(image: Array, period: int = 4) -> float:
-    """Return how far a grid of `period` pixels stands out of the spectrum of Y: 1 means no grid, 3 a plain one.
+    """Return how far a grid of `period` pixels stands out of the spectrum of Y: 1 means no grid, 3 a clear grid.
 
     Formula     mean over both axes of (mean of E within 2 bins of 1/period) / (median of E 6 to 16 bins from it),
                 E(f) = sum over the frequencies along the other axis of |F|^2, with F as in `spectrum`
@@ -124,7 +124,7 @@ def _grid_y(what: str, image: Array, period: int) -> Array:
 
 
 def _line(energy: Array, period: int, line: int, around: range) -> Array:
-    """Return the mean of the energy (..., n) at 1/period over the median around it; the spectrum is periodic."""
+    """Return the mean energy (..., n) at 1/period, divided by the median around it; the spectrum is periodic."""
     size = energy.shape[-1]
     at = round(size / period)
     near = np.arange(at - line, at + line + 1) % size

@@ -27,12 +27,12 @@ _BYTEWISE = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions of bytes, whic
 
 
 def is_tiff(data: bytes) -> bool:
-    """Whether the first bytes of a file are those of a TIFF."""
+    """Return whether the first bytes of a file are those of a TIFF."""
     return data[:4] in (b"II*\0", b"MM\0*", b"II+\0")  # Pillow does not read a BigTIFF that begins with MM
 
 
 def is_big(data: bytes) -> bool:
-    """Whether a TIFF is a BigTIFF, with offsets of 8 bytes."""
+    """Return whether a TIFF is a BigTIFF, with offsets of 8 bytes."""
     return data[2:3] == b"+"
 
 

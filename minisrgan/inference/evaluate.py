@@ -81,7 +81,7 @@ class Pair:
 def load_methods(
     models: Sequence[Path], scale: int | None = None, border: Border = "replicate", device: str = "cpu"
 ) -> tuple[int, dict[str, Method]]:
-    """Return the scale and the ways to enlarge by it: nearest, bicubic, and one for each file of a generator.
+    """Return the scale and the methods that enlarge by it: nearest, bicubic, and one for each file of a generator.
 
     scale    by default that of the models, and 4 without models
     border   how bicubic continues the image beyond its border, see `minisrgan.images.imresize`

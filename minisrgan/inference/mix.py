@@ -39,7 +39,7 @@ def self_ensemble(
 
 
 def blend(state_a: Mapping[str, Array], state_b: Mapping[str, Array], ratio: float) -> dict[str, Array]:
-    """Interpolate the weights of two generators, such as SRGAN and the SRResNet it started from: detail or fidelity.
+    """Interpolate the weights of two generators, such as SRGAN (for detail) and SRResNet (for fidelity).
 
     Formula  (1 - ratio) * a + ratio * b for every parameter and the running statistics of batch norm
     ratio    0 gives a, 1 gives b

@@ -86,7 +86,7 @@ def _wrong_checksum(path: str | Path, expected: str) -> WeightsError:
 def _models_in(
     arrays: Mapping[str, Array], at: str = "", depth: int = _DEPTH
 ) -> Iterator[tuple[str, Naming | str, dict[str, Array]]]:
-    """Yield the models of a file: the key of each, its naming or its family, and its arrays.
+    """Yield the models in a file: for each its key, its naming scheme (or another architecture's name), and its arrays.
 
     A key is the name of a dictionary, as in params_ema/conv_first.weight, or a prefix of the names of arrays, as in
     generator.conv_first.weight. Prefixes such as model. and module. are handled in the same way.

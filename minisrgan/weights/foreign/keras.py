@@ -12,7 +12,7 @@ _NUMBERED = ("conv2d", "batch_normalization", "p_re_lu", "dense")  # layers that
 
 
 def read_keras(path: str | Path) -> dict[str, Array]:
-    """Return arrays named module.part; layers with numbers of a session (conv2d_37) are renumbered from 0."""
+    """Return arrays named module.part; the numbers of Keras's layers, as in conv2d_37, are changed to start at 0."""
     need("h5py", "weights", "Keras's .h5")
     import h5py
 

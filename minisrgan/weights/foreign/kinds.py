@@ -64,7 +64,7 @@ def _refused(path: str | Path, told: str) -> WeightsError:
 
 
 def family_of(names: Collection[str]) -> str:
-    """Return the other architecture that has arrays of these names, from families.txt, or "" if none is known.
+    """Return the name of another architecture with arrays of these names, from families.txt, or "" if none is known.
 
     >>> family_of(["conv_first.weight", "body.0.rdb1.conv1.weight"])
     'ESRGAN, BSRGAN or Real-ESRGAN (RRDBNet)'

@@ -212,7 +212,7 @@ def _put(target: dict[Any, Any], pairs: Iterable[Any]) -> dict[Any, Any]:
 
 
 def _ordered_dict(pairs: Any = ()) -> dict[Any, Any]:
-    """Build a dictionary from the list that Python 2 wrote, and empty it, so that one list cannot fill many."""
+    """Build a dictionary from Python 2's list of pairs, and empty the list, so that it cannot fill many."""
     result = _put({}, pairs)
     if pairs:
         pairs.clear()
