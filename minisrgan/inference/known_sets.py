@@ -20,7 +20,7 @@ PAPER: Mapping[str, Mapping[str, Score]] = {
     for name, row in _ROWS.items()
 }
 
-# The hash of the sorted fingerprints of the photographs, cropped to a multiple of 4. BSD100 has no hash.
+# The hash of the sorted fingerprints of the photographs, cropped to a multiple of 4. `--set` names BSD100.
 _DIGESTS = {"56d899b36425f6e2": "Set5", "54ff874551104591": "Set14"}
 
 
