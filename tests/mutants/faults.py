@@ -144,8 +144,7 @@ AUTOGRAD = [
     ),
     Fault(
         "a NumPy number makes float32 float64",
-        "Function._accept", "as_number(value)",
-        "np.asarray(value, np.float64) if isinstance(value, np.generic) else value",
+        "Function._accept", "value = value.item()", "value = np.asarray(value, np.float64)",
         ENGINE + "test_numbers_change_no_dtype",
     ),
 ]  # fmt: skip
