@@ -2,8 +2,7 @@
 # # 0. From a small photo to a large one
 #
 # **You will** enlarge a photo four times with the bundled networks; see where they are better than bicubic, and where
-# they only guess; and find out how much of the photo one pixel depends on. The last section is an overview of the
-# course.
+# they only guess; and find out how much of the photo one pixel depends on.
 #
 # **Time:** 30 minutes; the first picture takes two. **Before:** some Python. Run a cell with Shift+Enter.
 

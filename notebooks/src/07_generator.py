@@ -281,7 +281,6 @@ def fine(top, left):
     return y
 
 
-# %%
 places = [(150, 75), (30, 180), (60, 60), (20, 150), (90, 60), (40, 200), (0, 190), (150, 60)]
 possible = np.array([cat[150:214, 75:139] - fine(150, 75) + fine(*place) for place in places])
 names = ("one", "another", "a third", "average of 8")

@@ -8,8 +8,8 @@
 #
 # **The weights.** VGG19's weights were learned from over a million photos and are too large for this course. In the box
 # is a small network of the same kind, with 72,080 weights, which learned to tell from which of 72 photos a crop was
-# cut. All results below are of this network, beside some of the same shape with random weights. For VGG19 run
-# `minisrgan weights fetch vgg19`, and change `VGG`.
+# cut. Beside it stand networks of the same shape with random weights. For VGG19 run `minisrgan weights fetch vgg19`,
+# and change `VGG`.
 
 # %%
 # %matplotlib inline
@@ -148,8 +148,8 @@ check("8.3", feature_loss)
 # %% [markdown]
 # ## Equally wrong
 #
-# Move the cat by one pixel: nobody sees it, but the mean squared error is large. Now blur it, add noise to it, or
-# make it brighter, each until the error is the same.
+# Move the cat by one pixel: nobody sees it, but the mean squared error is large. Now blur it, add noise, or make it
+# brighter, until the error is the same.
 
 # %%
 noise = np.random.default_rng(8).normal(size=x.shape).astype(np.float32)
@@ -191,10 +191,10 @@ for shift in range(1, 7):
 
 # %% [markdown]
 # The table has the distance of the nearest of the other three, divided by that of the moved cat: above 1, the moved one
-# is the closest. With the trained features it is, clearly up to five pixels. With random weights it depends on the seed:
-# up to four pixels for two of them, three for another, and never for one. This is one photo; try others.
+# is the closest. With the trained features it is, clearly up to five pixels. With random weights it depends on the
+# seed: up to four pixels for two, three for another, never for one. This is one photo; try others.
 #
-# What is the reason? Compare the distances at each depth, for one pixel:
+# Why? Compare the distances at each depth, for one pixel:
 
 # %%
 depths, rows = ("1,1", "1,2", "2,1", "2,2", "3,1", "3,2"), []
@@ -208,9 +208,9 @@ lines_figure(lines, "feature map phi", "distance / distance of moved")
 # At the left all are near 1, as in pixels. With depth the blurred one moves away, to 12 times, the noisy and the
 # brighter one to between 4 and 5.
 #
-# The first convolution is linear except for its ReLU, and its distances are similar to those of pixels. Then each
-# pooling makes the features less sensitive to small movements, but missing detail is still missing: blurred fur does
-# not activate the features of fur.
+# The first convolution is nearly linear, so its distances are like those of pixels. Then each pooling makes the
+# features less sensitive to small movements, but missing detail is still missing: blurred fur does not activate the
+# features of fur.
 #
 # ## The gradient as an image
 #
@@ -231,8 +231,7 @@ images_figure(asked, columns=2, width=3.2)
 # is the difference of the two images; that of phi 1,2 follows the strongest edges of the eye; that of phi 3,2 has
 # single pixels of either sign, most of them around the eye.
 #
-# The gradient of a deep feature reaches all pixels in its receptive field, through poolings; so the image looks
-# fragmented.
+# The gradient of a deep feature comes through poolings, which pass it to single pixels.
 #
 # ### Exercise 8.4: back through a max pooling (harder)
 #
@@ -267,8 +266,8 @@ check("8.4", pool_gradient)
 # %% [markdown]
 # ## Following it
 #
-# Now apply gradient descent: start from the blurred cat, and minimize the feature loss with the pixels themselves as
-# parameters. **Predict.** Will the error of the pixels fall too, and as far?
+# Start from the blurred cat, and minimize the feature loss with the pixels as parameters. **Predict.** Will the error
+# of the pixels fall too, and as far?
 
 # %%
 y, history = wrong["blurred"][None].copy(), []

@@ -200,8 +200,8 @@ lines_figure(paths, "step", "mu")
 #
 # <details><summary>The answer</summary>
 #
-# With the saturating loss, still at -2. With the other near 2, where it keeps oscillating: whenever $\mu$ changes,
-# $D$ must adapt, and lags behind.
+# Still at -2 with the saturating one; near 2 with the other, but oscillating, because $D$ must adapt whenever $\mu$
+# changes.
 # </details>
 #
 # ## Convergence is not guaranteed
@@ -261,8 +261,7 @@ slider(at_rate, "learning rate", [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0], 0.5)
 print(summary_table(Discriminator(crop=32, channels=4), (1, 32, 32, 3)))
 
 # %% [markdown]
-# Train it to distinguish photos from blurred ones, like the output of bicubic or SRResNet. **Predict.** After how
-# many steps is it confident?
+# Train it to distinguish photos from blurred ones, like bicubic's. **Predict.** After how many steps is it confident?
 
 # %%
 photos = {name: imresize(image, 1 / 2) for name, image in sample_photos().items()}

@@ -10,7 +10,6 @@
 # %matplotlib inline
 import inspect
 from dataclasses import replace
-from textwrap import dedent
 
 import numpy as np
 
@@ -30,9 +29,9 @@ from own import FeatureContent, Stage, milestone
 # %% [markdown]
 # ## The loop
 #
-# A *stage* has a method that takes a step on a batch and returns the numbers for the log. The loop around it has
-# three lines. (The package's also saves, validates, and stops at the first NaN: `minisrgan/training/run.py`.) We train
-# on an astronaut, a cup of coffee and a rocket, and look at a cat, which is not among them.
+# A *stage* has a method that takes a step on a batch and returns the numbers for the log. The loop around it has three
+# lines. (The package's also saves, validates, and stops at the first NaN: `minisrgan/training/run.py`.) We train on
+# three photos, and look at a cat, which is not among them.
 
 # %%
 photos = sample_photos()
@@ -52,7 +51,7 @@ def train(stage):
 # ## The step, line by line
 
 # %%
-print(dedent(inspect.getsource(SRGANStage.step)))
+print(inspect.getsource(SRGANStage.step))
 
 # %% [markdown]
 # - `generated = generator(low)`: computed once, for both networks.
@@ -68,9 +67,9 @@ print(dedent(inspect.getsource(SRGANStage.step)))
 #
 # ### Exercise 10.1: clipping
 #
-# Many other trainings limit the length of a gradient before the optimizer's step. `clip_grad_norm` takes the
-# gradients of all of a network's parameters as *one* long vector. If its norm exceeds `limit`, all are scaled by the
-# same factor, so that the norm equals `limit`.
+# Many trainings limit the length of a gradient before the optimizer's step. `clip_grad_norm` takes the gradients of all
+# parameters as *one* long vector. If its norm exceeds `limit`, all are scaled by the same factor, so that the norm
+# equals `limit`.
 
 
 # %% tags=["exercise"]
@@ -198,8 +197,6 @@ for name, picture in gallery.items():
     shift = max((picture.astype(float) - cat).mean(axis=(0, 1)), key=abs)
     print(f"{name:15} {content:8.2f} {adversarial / own:9.1f} {real:10.2f} {fake:7.2f}", end=" ")
     print(f"{psnr(picture, cat):7.2f} {grid(picture):4.1f} {shift:6.1f}")
-
-# %% tags=["times"]
 images_figure(gallery | {"original": cat}, columns=5, width=1.8)
 
 # %% [markdown]

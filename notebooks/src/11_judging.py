@@ -28,8 +28,8 @@ _, methods = load_methods([boxed("srresnet"), boxed("srgan")])
 # %% [markdown]
 # ## The protocol
 #
-# Take an original, shrink it to a quarter by bicubic, enlarge it by each method, compare with the original.
-# **Predict.** Which will have the highest PSNR?
+# Shrink an original to a quarter by bicubic, enlarge it by each method, compare them. **Predict.** Which will have the
+# highest PSNR?
 
 # %%
 original = photos["chelsea"]
@@ -113,8 +113,8 @@ print(f"the photo one pixel to the right      {psnr(np.roll(best, 1, 1), origina
 # %% [markdown]
 # <details><summary>The answer</summary>
 #
-# 1.6 dB, twice the network's gain over bicubic on this photo. Each of the first four is called PSNR in some paper, so
-# results of two papers can be compared only if they use the same protocol.
+# 1.6 dB, twice the network's gain over bicubic on this photo. Papers call each of the first four PSNR, so compare
+# results only under the same protocol.
 # </details>
 #
 # ## Two SSIMs
@@ -220,7 +220,7 @@ def blended(ratio):
 
 # %% [markdown]
 # Two networks of the same architecture can be mixed by interpolating their weights. And a trick: sharpen the image of
-# `srresnet`, which needs no training. **Predict.** Where will the trick be, above the networks or below?
+# `srresnet`, which needs no training. **Predict.** Will the trick be above the networks or below?
 
 
 # %%
@@ -265,9 +265,8 @@ slider(at_ratio, "ratio", [0, 0.25, 0.5, 0.75, 1], 0.5)
 # %% [markdown]
 # ## When not to trust the picture
 #
-# Two number plates; the small photo is of the first. The loop below takes any image and changes it as little as
-# possible until shrinking it gives a certain small photo. **Predict.** Start it from the *other* plate. Which will
-# one read?
+# Two number plates; the small photo is of the first. The loop below changes any image as little as possible until
+# shrinking it gives that small photo. **Predict.** Start it from the *other* plate. Which will one read?
 
 
 # %%
