@@ -39,13 +39,13 @@ shown = {name: pictures[name] for name in ("bicubic", "srresnet", "srgan")}
 strips_figure([make_strip("cat", shown | {"original": original}, scores, (76, 88, 112, 128))])
 
 # %% [markdown]
-# **Figure 1.** A cat, and a detail of the photo: blurred by bicubic, firmer by srresnet, with single hairs in the fur by
-# srgan, and as it was. Below, PSNR and SSIM: both are best for srresnet.
+# **Figure 1.** A cat, and a detail of the photo: blurred by bicubic, firmer by srresnet, with lines like hairs in the
+# fur by srgan, and as it was. Below, PSNR and SSIM: both are best for srresnet.
 #
 # <details><summary>The answer</summary>
 #
-# `srresnet`, by two decibels: this is its training objective. Texture in the wrong place has a larger error than none.
-# The paper's SRGAN loses 2.65 dB on Set5.
+# `srresnet`, two decibels above `srgan`: it was trained for this. Texture in the wrong place has a larger error than
+# none. The paper's SRGAN loses 2.65 dB on Set5.
 # </details>
 #
 # ## A set, and one number
@@ -69,8 +69,8 @@ for name in methods:
     print(f"  NIQE {np.mean([niqe(a, natural) for a, _ in made]):.2f}" if NIQE else "")
 
 # %% [markdown]
-# `srgan` has the largest errors and most of the detail. On the set Set14, NIQE is 6.87 for `srresnet`, 3.64 for `srgan`
-# and 4.84 for the originals (`minisrgan/weights/boxed/srgan.md`).
+# Of the networks, `srgan` has larger errors and much more detail. On Set14, NIQE is 6.87 for `srresnet`, 3.64 for
+# `srgan` and 4.84 for the originals (`minisrgan/weights/boxed/srgan.md`).
 #
 # ### Exercise 11.1: the PSNR of a set
 #
@@ -241,8 +241,8 @@ for line in figure.axes[0].lines:
 figure
 
 # %% [markdown]
-# **Figure 3.** PSNR, better to the right, against the distance of pixel differences, better downwards. From srresnet
-# to srgan the distance falls by half, and PSNR by more than a decibel. The curve of the trick is above: at the same PSNR
+# **Figure 3.** PSNR, better to the right, against the distance of pixel differences, better downwards. From srresnet to
+# srgan the distance falls by half, and PSNR by more than a decibel. The curve of the trick is above: at the same PSNR
 # its pixel differences are less like those of photos.
 #
 # <details><summary>The answer</summary>
@@ -290,8 +290,8 @@ shown |= {"forged": forged, "small, of the forged": nearest(small, 4)}
 images_figure(shown, columns=3, width=2.8)
 
 # %% [markdown]
-# **Figure 4.** Above: a plate, SK 3806; its small photo, 24 x 8 pixels; what srgan makes of that, crisp strokes that
-# are no digits. Below: the forgery, a clear SK 8950; and its small photo, equal to the other in every pixel.
+# **Figure 4.** Above: a plate, SK 3806; its small photo, 24 x 8 pixels; what srgan makes of that, dark, crossing
+# strokes, no digits. Below: the forgery, a clear SK 8950; and its small photo, equal to the other in every pixel.
 #
 # <details><summary>The answer</summary>
 #
