@@ -188,7 +188,7 @@ film = boxed("srgan").with_name("srgan_film.png")
 frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(Image.open(film))]
 names = ["srresnet", *(f"step {n:,}" for n in (600, 1000, 1500, 2200)), "srgan", "original"]
 source = f"data:image/png;base64,{b64encode(film.read_bytes()).decode()}"
-display(HTML(f'<img width="336" alt="The pictures below as a film" src="{source}">'))
+display(HTML(f'<p><img width="336" alt="The pictures below as a film" src="{source}"></p>'))
 for name, frame in zip(names, frames):
     print(f"{name:10} detail {detail(frame, frames[-1]):.2f}")
 images_figure({names[k]: frames[k] for k in (0, 2, 4, 5, 6)}, width=1.25)
