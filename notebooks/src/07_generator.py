@@ -136,7 +136,7 @@ check("7.2", reach)
 drawn = Generator(scale=2, channels=16, blocks=2)
 generator = Generator(scale=2, channels=16, blocks=2).start_as_nearest()
 starts = {"drawn at random": enlarge(drawn, low), "start_as_nearest()": enlarge(generator, low)}
-images_figure({"input": low[0], **starts}, width=2.6)
+images_figure({"input": low[0], **starts}, width=2.2)
 
 # %% [markdown]
 # **Figure 1.** The small photo of an astronaut, and what two untrained generators make of it: random weights give
@@ -235,7 +235,7 @@ images_figure({name: image[64:128, 100:164] for name, image in zip(names, made)}
 
 # %%
 # The generator to be clicked: from a pixel of the eye back to the input, through every block.
-inspect(generator.eval(), low[:, 40:46, 56:62], loss=lambda y: (y * y).mean())
+inspect(generator.eval(), low[:, 49:53, 52:56], loss=lambda y: (y * y).mean())
 
 # %% [markdown]
 # ## A kernel for every place
@@ -268,7 +268,7 @@ images_figure(kernels, width=1.5, limit=0.5)
 #
 # ## What MSE rewards
 #
-# Large photos with different fur can have the same small photo. **Predict.** Which guess has the smallest mean error?
+# Large photos with different fur can have the same small photo. **Predict.** Which guess has the smallest mean squared error?
 
 # %%
 cat = sample_photos(["chelsea"])["chelsea"].astype(float)
