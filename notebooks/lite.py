@@ -25,7 +25,7 @@ def prepare(target: Path) -> int:
     """Fill a folder, and return the number of notebooks in it."""
     shutil.rmtree(target, ignore_errors=True)
     skipped = shutil.ignore_patterns(
-        "src", "answers.py", "build.py", "lite.py", "mine.py", "pages.py", "release.py", "ruff.toml",
+        "src", "answers.py", "build.py", "features.py", "lite.py", "mine.py", "pages.py", "release.py", "ruff.toml",
         "__pycache__", ".*",
     )  # fmt: skip
     shutil.copytree(HERE, target, ignore=skipped)

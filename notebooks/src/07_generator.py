@@ -268,7 +268,8 @@ images_figure(kernels, width=1.5, limit=0.5)
 #
 # ## What MSE rewards
 #
-# Large photos with different fur can have the same small photo. **Predict.** Which guess has the smallest mean squared error?
+# Large photos with different fur can have the same small photo. **Predict.** Which guess has the smallest mean squared
+# error?
 
 # %%
 cat = sample_photos(["chelsea"])["chelsea"].astype(float)
