@@ -36,7 +36,7 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 SOURCES, SOLUTIONS = HERE / "src", HERE / "solutions"
 LARGEST = 1_000_000  # bytes of a notebook
-INSTALL = "minisrgan"  # by default, what pip installs for a notebook that was opened alone
+INSTALL = ""  # what pip installs for a notebook that was opened alone; never a bare name, which anybody could publish
 SECONDS = 120  # for one cell, on a busy machine
 
 
@@ -49,14 +49,16 @@ from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 
-source = "INSTALL"  # what pip installs, if anything is missing: a name, a folder, or an address, as git+https://...
+source = "INSTALL"  # where minisrgan is, if it must be installed: a folder, or an address such as git+https://...
 for folder in (Path.cwd(), *Path.cwd().parents):
     if (folder / "minisrgan/__init__.py").exists():  # a checkout
         source = str(folder)
         sys.path += [source, f"{source}/notebooks"]
 parts = ("minisrgan", "numpy", "PIL", "safetensors", "threadpoolctl", "tqdm", "matplotlib", "skimage")
 if any(find_spec(part) is None for part in parts):
-    packages = [source, "matplotlib", "scikit-image"]
+    packages = [*filter(None, [source]), "matplotlib", "scikit-image"]
+    if not source and find_spec("minisrgan") is None:
+        raise RuntimeError("minisrgan is not installed: write its folder or address into `source` above")
     if sys.platform == "emscripten":  # JupyterLite
         import piplite
 
