@@ -1,7 +1,7 @@
-"""What the engine refuses, and what it says then: gradients that do not fit, numbers that are not finite, mixtures.
+"""The checks of the engine and their errors: wrong shapes, numbers that are not finite, mixed devices or dtypes.
 
-`tensor`, `function` and `engine` ask these questions where something may go wrong. The answers, each an error with
-advice, stand here, so that those files read like the algorithm that they are.
+`tensor`, `function` and `engine` call these functions where something may go wrong. The errors and their advice are
+written here, so that those three files show the algorithm only.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from minisrgan.errors import DeviceError, DTypeError, GradientError, MinisrganEr
 
 
 def check_finite(array: Array, what: str, expected: str, line: str) -> None:
-    """Raise NonFiniteError, with a count and the line that computed the array, where a number is not finite."""
+    """Raise NonFiniteError if a number is not finite; it has the count and the line that computed the array."""
     xp = array_module(array)
     bad = array.size - int(xp.isfinite(array).sum())
     if bad:
@@ -25,14 +25,14 @@ def check_finite(array: Array, what: str, expected: str, line: str) -> None:
 
 
 def require_like(error: type[MinisrganError], what: str, given: Any, like: Any, expected: str, fix: str) -> None:
-    """Ask for the shape and dtype of another array or tensor."""
+    """Check that an array or tensor has the same shape and dtype as another one."""
     if given.shape != like.shape or given.dtype != like.dtype:
         expected = f"{expected} {like.shape}, {like.dtype}"
         raise error(what, expected=expected, got=f"{given.shape}, {given.dtype}", fix=fix)
 
 
 def require_gradients(node: Any, parts: Sequence[Any], dtype: Any, finite: bool) -> None:
-    """Ask for what the ``backward`` of a node must return: for each input a Tensor of its shape, finite, or None."""
+    """Check the result of a node's ``backward``: for each input None, or a Tensor of its shape (finite, if asked)."""
     what = f"backward of {node.name}"
     if len(parts) != len(node.parents):
         expected = f"{len(node.parents)} gradients, one for each input"
@@ -55,7 +55,7 @@ def require_gradients(node: Any, parts: Sequence[Any], dtype: Any, finite: bool)
 
 
 def mixture(op: str, named: Sequence[tuple[str, Any]]) -> MinisrganError:
-    """Return the error for tensors, with the names of the arguments, on several devices or of several dtypes."""
+    """Return the error for tensors on different devices or of different dtypes; ``named`` has argument names."""
     if len({v.device for _, v in named}) > 1:
         got = ", ".join(f"{name} on {v.device}" for name, v in named)
         fix = f"move one: {named[1][0]}.to({named[0][1].device!r})"
@@ -95,6 +95,6 @@ def no_history(shape: tuple[int, ...]) -> GradientError:
 
 
 def no_scalar(shape: tuple[int, ...]) -> GradientError:
-    """Return the error for a result of several elements without a gradient to start from."""
+    """Return the error for a backward pass that starts at several elements without a given gradient."""
     fix = "take .sum() or .mean() first, or pass the gradient of the result"
     return GradientError("backward", expected="a scalar, or grad_output", got=f"a tensor of shape {shape}", fix=fix)

@@ -1,10 +1,10 @@
 """Reverse-mode differentiation: walk the graph once, results before inputs, and let each node pass its gradient on.
 
-    dL/dx = sum over every y that x went into of  dL/dy * dy/dx
+    dL/dx = sum over every y that is computed directly from x of  dL/dy * dy/dx
 
-A node's gradient is complete when all that it went into have been visited; a topological order guarantees that, in
-time linear in the number of nodes, however many paths lead through them. Both walks are loops, not recursion: a graph
-may be deeper than Python's stack.
+A node's gradient is complete when every node that used its result has been visited. A topological order guarantees
+this, in time linear in the number of nodes, even if many paths lead through them. Ordering and visiting are loops
+instead of recursion, because a graph may be deeper than Python's stack.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from minisrgan.backend import array_module, as_number
 from minisrgan.errors import GradientError, NonFiniteError, ShapeError
 
 Vertex: TypeAlias = Function | Tensor  # a node, or a leaf
-Table: TypeAlias = dict[int, tuple[Tensor, bool]]  # by id of a vertex: its gradient so far, and whether it is owned
+Table: TypeAlias = dict[int, tuple[Tensor, bool]]  # id of a vertex -> (its gradient so far, owned)
 
 
 def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, retain_graph: bool | None) -> None:
-    """Add the gradient of every leaf, and of what retains its own, to its `.grad`; see `Tensor.backward`."""
+    """Add the gradient of each leaf, and of each tensor after `retain_grad`, to its `.grad`; see `Tensor.backward`."""
     for vertex, grad, owned in propagate([root], [grad_output], None, create_graph, retain_graph):
         tensor = vertex if isinstance(vertex, Tensor) else vertex.keeper() if vertex.keeper else None
         if tensor is not None:
@@ -39,7 +39,7 @@ def grad(
     """Return dL/dx for each of the inputs, leaving every `.grad` as it is.
 
     outputs       a tensor or several, whose gradients add up
-    inputs        the tensors to differentiate by: leaves or any result on the way
+    inputs        the tensors to differentiate with respect to: leaves or intermediate results
     grad_outputs  dL/d(output) for each output; may be left out for scalars, where it is 1
     create_graph  record the computation, so that the result can be differentiated again
     Errors        GradientError where an input is not in the graph of the outputs.
@@ -70,11 +70,11 @@ def propagate(
     roots: Sequence[Tensor], seeds: Sequence[Any], targets: Sequence[Vertex] | None,
     create_graph: bool, retain_graph: bool | None,
 ) -> list[tuple[Vertex, Tensor, bool]]:  # fmt: skip
-    """Return (vertex, gradient, owned) of every target or, where targets is None, of leaves and what retains its own.
+    """Return (vertex, gradient, owned) for each target; if targets is None, for leaves and after `retain_grad`.
 
-    The table holds, for each vertex reached, its gradient so far and whether the engine owns that array. The first
-    gradient to arrive may be borrowed (an addition hands the same array to both sides), a second is added into a new
-    array, which is then owned, and later ones are added in place.
+    The table has, for each vertex reached, its gradient so far and whether the engine owns that array. The first
+    gradient that arrives may be borrowed: an addition passes the same array to both inputs. Its sum with the second
+    gradient is a new array, which the engine owns. Later gradients are added to that array in place.
     """
     retain_graph = create_graph if retain_graph is None else retain_graph
     order = topological_order([vertex_of(root) for root in roots])
@@ -93,7 +93,7 @@ def propagate(
             if id(vertex) not in table:
                 continue
             gradient, owned = table.pop(id(vertex))
-            for hook in [*vertex._hooks.values()]:  # each gets a copy: it may change what it is given, or keep it
+            for hook in [*vertex._hooks.values()]:  # each gets a copy, as a hook may change or keep it
                 given = gradient if gradient.requires_grad else Tensor(gradient.data.copy())
                 gradient, owned = _after(hook(given), given), False
             retained = isinstance(vertex, Tensor) or vertex.keeper is not None
@@ -110,7 +110,7 @@ def propagate(
             seen |= {id(part.data.base) for part in parts if part is not None}
             for parent, part in zip(vertex.parents, parts, strict=True):
                 if parent is not None and part is not None and id(parent) in useful:
-                    # A view, what a view is of, what was saved, what came in or went out already: not ours alone.
+                    # Not owned by the engine: a view or its base, a saved array, grad_y, an array returned twice.
                     fresh = part.data.base is None and id(part.data) not in seen
                     seen.add(id(part.data))
                     accumulate(table, parent, part, fresh, create_graph)
@@ -120,7 +120,7 @@ def propagate(
 
 
 def topological_order(roots: Sequence[Vertex]) -> list[Vertex]:
-    """List every vertex that the roots were computed from, each after all of its own parents."""
+    """Return every vertex that the roots were computed from, each one after all of its parents."""
     order: list[Vertex] = []
     seen: set[int] = set()
     stack: list[tuple[Vertex, bool]] = [(root, False) for root in roots]
@@ -136,7 +136,7 @@ def topological_order(roots: Sequence[Vertex]) -> list[Vertex]:
 
 
 def _leading_to(order: Sequence[Vertex], wanted: set[int] | None) -> set[int]:
-    """Return the ids of the vertices through which a wanted one (any leaf where wanted is None) is reached."""
+    """Return the ids of the vertices that depend on a wanted vertex (if None, on a leaf), and of the wanted ones."""
     if wanted is None:
         wanted = {id(vertex) for vertex in order if isinstance(vertex, Tensor)}
     useful = set(wanted)
@@ -147,24 +147,24 @@ def _leading_to(order: Sequence[Vertex], wanted: set[int] | None) -> set[int]:
 
 
 def gradients_of(node: Function, grad_y: Tensor, create_graph: bool) -> tuple[Tensor | None, ...]:
-    """Ask a node for the gradients of its inputs, and check that they fit."""
+    """Compute the gradients of a node's inputs, and check their shapes and dtypes."""
     if node.backward_fused is not None and not create_graph:
         arrays = _as_list(node.backward_fused(grad_y.data))
         parts = [None if array is None else Tensor(array) for array in arrays]
     else:
         try:
             parts = _as_list(node.backward(grad_y))
-        except NonFiniteError as error:  # in an operation of backward, which stands for the one that was called
+        except NonFiniteError as error:  # raised by an operation inside of backward
             error.what = f"backward of {node.name}, in its {error.what}"
             error.fix = f"look at the inputs of this line: {node.line or 'unknown'}"
             raise
     checks.require_gradients(node, parts, grad_y.dtype, finite=modes.is_anomaly_enabled())
-    # A leaf that was saved and is returned as a gradient must not become the .grad of itself or of another.
+    # A saved leaf that is returned as a gradient is copied: it must not become the .grad of itself or another.
     return tuple(part * 1.0 if part is not None and part.requires_grad and part.is_leaf else part for part in parts)
 
 
 def _accumulate(table: Table, vertex: Vertex, part: Tensor, fresh: bool, create_graph: bool) -> None:
-    """Add a gradient to what has arrived at a vertex."""
+    """Add a gradient to the sum of those that have arrived at a vertex."""
     if id(vertex) not in table:
         table[id(vertex)] = (part, fresh)
         return
@@ -176,7 +176,7 @@ def _accumulate(table: Table, vertex: Vertex, part: Tensor, fresh: bool, create_
 
 
 def seed_of(root: Tensor, seed: Any) -> Tensor:
-    """Return dL/d(root): what was given, or 1 for a scalar."""
+    """Return dL/d(root): the given gradient, or 1 for a scalar."""
     if not root.requires_grad:
         raise checks.no_history(root.shape)
     seed = as_number(seed)
@@ -191,12 +191,12 @@ def seed_of(root: Tensor, seed: Any) -> Tensor:
 
 
 def _own(gradient: Tensor, owned: bool) -> Tensor:
-    """Return a gradient that may be changed in place: a copy of a borrowed one, unless it is in a graph itself."""
+    """Return a gradient that may be changed in place: a borrowed one is copied, unless it is part of a graph."""
     return gradient if owned or gradient.requires_grad else Tensor(gradient.data.copy())
 
 
 def _after(replaced: Tensor | None, gradient: Tensor) -> Tensor:
-    """Return the gradient that a hook leaves: what it returned, where it did, or the one it was given."""
+    """Return the gradient after a hook: the one that the hook returned, or if it returned None, the one before."""
     if replaced is None:
         return gradient
     if not isinstance(replaced, Tensor):

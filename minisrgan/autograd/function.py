@@ -2,17 +2,17 @@
 
 A subclass writes two methods:
 
-    forward(self, *arrays, **options)   computes on plain arrays, and says what backward needs: `save_inputs`,
+    forward(self, *arrays, **options)   computes on plain arrays, and saves what backward needs: `save_inputs`,
                                         `save_output`, `save`
     backward(self, grad_y)              computes on Tensors, with operations that can be differentiated themselves
 
-so that the gradient of a gradient needs nothing more. Where one pass over the arrays can do what several operations
-would, a third method, ``backward_fused(self, grad_y)`` on plain arrays, is used whenever no second derivative is asked
-for; the tests hold the two against each other.
+Therefore the gradient of a gradient needs no further code. If one pass over the arrays can replace several operations,
+a third method, ``backward_fused(self, grad_y)``, computes on plain arrays. It is used unless a second derivative is
+requested; the tests compare its result with that of `backward`.
 
-What a node keeps. Its parents (strongly), and what it was told to save; never the Tensor of its result, so the graph
-has no cycle and disappears with the last Tensor that needs it. What was saved is what is used: where an array has been
-changed in place since, by an optimizer, `load_state_dict` or ``x -= ...``, the backward pass raises an error.
+A node keeps references to its parents and to the saved arrays, but not to the Tensor of its result. So the graph has
+no cycle, and it is freed with the last Tensor that needs it. If a saved array is changed in place before the backward
+pass, by an optimizer, `load_state_dict` or ``x -= ...``, the backward pass raises an error.
 """
 
 import contextlib
@@ -36,27 +36,27 @@ Gradients: TypeAlias = Tensor | tuple[Tensor | None, ...] | None
 _OUTPUT = -1
 
 
-# (value, source, factor, name): see `Function.save_inputs`. The source is an input, _OUTPUT, or None for an array
-# computed on the way; the name is that of the input.
+# (value, source, factor, name): see `Function.save_inputs`. The source is the position of an input, _OUTPUT for the
+# result, or None for an intermediate array; the name is that of the input.
 _Saved: TypeAlias = tuple[Any, int | None, bool, str]
 
 
 class Function:
-    """The base of all operations; see the module's text.
+    """The base class of all operations; see the docstring of the module.
 
     name         the operation as its users call it: PixelShuffle is ``pixel_shuffle``
-    needs_grad   for each input, whether its gradient is asked for in this backward pass
-    parents      for each input: the node that made it, the leaf itself, or None where no gradient goes
+    needs_grad   for each input, whether this backward pass needs its gradient
+    parents      for each input: the node that made it, the leaf itself, or None if it needs no gradient
     shapes       the shape of each input, () for a Python number
-    keeper       the result, where it wants its gradient: see `Tensor.retain_grad`
-    time         when it was computed: what it saved must not have a later version
-    checksums    of what it saved, in anomaly mode, where changes made by NumPy are to be seen too
+    keeper       a weak reference to the result, if it keeps its gradient: see `Tensor.retain_grad`
+    time         the number of its computation: a saved array must not have a later version
+    checksums    of the saved arrays, only in anomaly mode: they also detect changes made by NumPy
     """
 
     name: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
-        """Derive the operation's name from the class's: a new word starts where a small letter meets a capital."""
+        """Derive the operation's name from the class's: a capital letter after a small one starts a new word."""
         cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
     def __init__(self) -> None:
@@ -78,9 +78,9 @@ class Function:
         raise NotImplementedError(f"{self.name} has no forward method")
 
     def backward(self, grad_y: Tensor) -> Gradients:
-        """Return the gradient of each input (None where there is none), given that of the result, as Tensors.
+        """Return the gradient of each input, a Tensor or None, from the gradient of the result.
 
-        An array that it returns must not be changed later, nor be kept in the node but by `save`.
+        A returned array must not be changed later, and the node may keep it only through `save`.
         """
         expected, fix = "a method backward(self, grad_y)", "write it, or compute first derivatives only"
         raise GradientError(f"backward of {self.name}", expected=expected, got="none", fix=fix)
@@ -88,21 +88,21 @@ class Function:
     backward_fused: Any = None
 
     def save_inputs(self, *positions: int, factors: bool = False) -> None:
-        """Keep inputs for the backward pass, where they are Tensors in their place in the graph.
+        """Keep inputs for the backward pass, where `saved` returns them as Tensors of the graph.
 
-        factors  each is used for the gradients of the other inputs only, as in a product
+        factors  True if each one is only used for the gradients of the other inputs, as in a product
         """
         for i in positions:
             self._keep(self._inputs[i], i, factors, getattr(self._given[i], "name", ""))
 
     def save_output(self) -> None:
-        """Keep the result for the backward pass, where it is a Tensor in its place in the graph."""
+        """Keep the result for the backward pass, where `saved` returns it as a Tensor of the graph."""
         self._keep(None, _OUTPUT)
 
     def save(self, *values: Any) -> None:
-        """Keep what was computed on the way, as a constant of the backward pass.
+        """Keep intermediate values, which are constants of the backward pass.
 
-        An input or the result that is handed over here is kept as `save_inputs` and `save_output` keep it.
+        An input or the result is kept as `save_inputs` and `save_output` keep it.
         """
         for value in values:
             position = next((i for i, given in enumerate(self._inputs) if given is value), None)
@@ -114,21 +114,21 @@ class Function:
 
     @property
     def saved(self) -> tuple[Tensor, ...]:
-        """What was saved; inputs and the result come back as Tensors in their place in the graph.
+        """The saved values; inputs and the result are Tensors of the graph.
 
-        Anything else comes back as it was: a Python number, or an array that is a constant of the backward pass.
+        Other values are unchanged: a Python number, or an array that is a constant of the backward pass.
         """
         self._check_saved()
         return tuple(self._revive(value, source) for value, source, _, _ in self._saved)
 
     @property
     def saved_arrays(self) -> tuple[Any, ...]:
-        """What was saved, as plain arrays."""
+        """The saved values, as plain arrays."""
         self._check_saved()
         return tuple(value for value, _, _, _ in self._saved)
 
     def _check_saved(self) -> None:
-        """Raise GradientError where an array has been changed since, and a gradient that is asked for depends on it."""
+        """Raise GradientError if a saved array was changed later and a requested gradient depends on it."""
         for at, (value, source, factor, name) in enumerate(self._saved):
             if version_of(value) < self.time and (not self.checksums or self.checksums[at] == _checksum(value)):
                 continue
@@ -150,12 +150,12 @@ class Function:
         return tensor
 
     def release(self) -> None:
-        """Let go of what was saved and of the parents: this part of the graph is done."""
+        """Drop the saved arrays and the parents; the backward pass needs this part of the graph no more."""
         self._saved, self.parents, self.released = [], (), True
 
     @classmethod
     def apply(cls, *inputs: Operand, **options: Any) -> Tensor:
-        """Run forward and, if a gradient may be asked for, leave a node in the graph."""
+        """Run forward and, if a gradient may be needed, add a node to the graph."""
         given = tuple(cls._accept(value, position) for position, value in enumerate(inputs))
         tensors = [value for value in given if isinstance(value, Tensor)]
         if not tensors:
@@ -169,12 +169,12 @@ class Function:
         recording = is_grad_enabled()
         node.needs_grad = tuple(recording and isinstance(v, Tensor) and v.requires_grad for v in given)
         node.shapes = tuple(v.shape if isinstance(v, Tensor) else () for v in given)
-        # A view each: save() knows inputs by identity, and x and x.detach() share one array.
+        # Each input gets a new view: save() recognises inputs by identity, and x and x.detach() share one array.
         node._inputs = tuple(v.data.view() if isinstance(v, Tensor) else v for v in given)
         node._given = given
         anomaly, recorder = is_anomaly_enabled(), profiler.get()
         forward = node.forward if recorder is None else recorder.timed(node.name, "forward", node.forward)
-        with np.errstate(all="ignore") if anomaly else contextlib.nullcontext():  # an error will say it better
+        with np.errstate(all="ignore") if anomaly else contextlib.nullcontext():  # check_finite reports them
             result = forward(*node._inputs, **options)
         node._inputs = node._given = ()
         data = np.asarray(result) if isinstance(result, np.generic) else result  # NumPy turns 0-d into scalars
@@ -197,7 +197,7 @@ class Function:
 
     @classmethod
     def _accept(cls, value: Operand, position: int) -> Tensor | Scalar:
-        """Take a Tensor or an array as it is, and a number as a Python number, which changes no dtype."""
+        """Return an input as a Tensor or, if it is a number, as a Python number, which changes no dtype."""
         if isinstance(value, Tensor):
             return value
         if isinstance(value, np.generic):
@@ -217,7 +217,7 @@ class Function:
 
 
 def vertex_of(tensor: Tensor) -> Function | Tensor:
-    """Return the node that made a tensor, or a leaf itself."""
+    """Return the node that computed a tensor, or the tensor itself if it is a leaf."""
     return tensor if tensor._node is None else tensor._node
 
 

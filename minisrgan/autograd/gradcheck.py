@@ -1,17 +1,17 @@
-"""An honest gradient check: is what `backward` says what the function does?
+"""A gradient check: does the result of `backward` agree with finite differences of the function?
 
-For results y = f(x) and random numbers c (never ones: with c = 1 a batch norm whose gradient is 0 would pass, since
-its outputs add up to a constant), the gradient of L = sum(c * y) in a direction v is held against
+For results y = f(x) and random numbers c, the derivative of L = sum(c * y) in a direction v is compared with
 
     dL/dv  =  sum c * (f(x + eps*v) - f(x - eps*v)) / (2*eps)  +  O(eps^2)
 
-in float64, where rounding leaves about ten digits. The directions are one random one, and in a small input each
-element by itself. Differences are measured against the largest magnitude in the gradient, since a small element is
-known no better than a large one is.
+in float64, where rounding leaves about ten digits. The c are not all 1, because the outputs of batch norm add up to a
+constant, so that with c = 1 a wrong gradient of 0 would pass. The directions are a random one and, for a small input,
+each element. Errors are relative to the largest magnitude in the gradient, as all elements have the same rounding.
 
-At a kink, as relu has at 0, the central difference is an average of two slopes and says nothing. How much the slope
-changes from one side of x to the other tells: in smooth ground that grows with eps, at a kink it does not. The check
-then moves the inputs a little and starts again, a limited number of times.
+At a kink, such as that of relu at 0, the central difference is the average of two slopes and cannot be compared. The
+check detects a kink by the difference between the slopes on the two sides of x: for a smooth function it is
+proportional to eps, at a kink it is not. Then the check moves the inputs a little and starts again, a limited number of
+times.
 """
 
 from __future__ import annotations  # np.random in a signature takes 20 ms to load
@@ -32,15 +32,15 @@ from minisrgan.backend import Array, array_module
 from minisrgan.errors import DTypeError, GradientError
 
 Differentiable: TypeAlias = Callable[..., Any]  # the inputs -> a Tensor, or a tuple of them
-Kinks: TypeAlias = Callable[..., Any]  # the arrays of all inputs -> where one is too close to a kink
+Kinks: TypeAlias = Callable[..., Any]  # the arrays of all inputs -> where they are too close to a kink
 
-_SMALL = 200  # an input of no more elements is checked one by one
+_SMALL = 200  # an input with at most this many elements is checked element by element
 _TRIES = 8
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a check measured that found nothing wrong.
+    """The measurements of a check that has passed.
 
     name         the function checked
     inputs       the inputs that require a gradient, as ``input 0 (x)``
@@ -63,10 +63,10 @@ def gradcheck(
     """Check a function's gradient by central differences, and that `backward_fused` agrees with `backward`.
 
     function  takes the inputs, returns a Tensor or a tuple of them
-    inputs    float64 Tensors; the gradient of those that require one is checked. What is no Tensor is handed on as is
-    rtol      error allowed, relative to the largest magnitude in an input's gradient
-    atol      error allowed besides, relative to the size of L: what rounding does to a difference of results
-    kinks     kinks(*arrays) tells where inputs are too close to a kink; without it the check finds out by itself
+    inputs    float64 Tensors; the gradient of those that require one is checked. Others are passed on unchanged
+    rtol      allowed error, relative to the largest magnitude in an input's gradient
+    atol      additional allowed error, relative to the size of L, because differences of results are rounded
+    kinks     kinks(*arrays) is True where inputs are too close to a kink; by default the check detects kinks itself
     Errors    DTypeError unless float64; GradientError that names input, element and both values.
 
     >>> from minisrgan import ops
@@ -105,7 +105,7 @@ def gradgradcheck(function: Differentiable, inputs: Sequence[Any], **settings: A
 
 @dataclass
 class _Check:
-    """The settings of a check, and the point where it stands: inputs, results y, and random weights c in sum(c * y)."""
+    """The settings of a check, and its current inputs, results y, and random weights c of sum(c * y)."""
 
     check: str
     name: str
@@ -119,7 +119,7 @@ class _Check:
     evaluations: int = 0
 
     def run(self, inputs: Sequence[Any]) -> Report:
-        """Check at the inputs or, where they lie at a kink, near them."""
+        """Check at the inputs or, if they are at a kink, near them."""
         tensors = {i: x for i, x in enumerate(inputs) if isinstance(x, Tensor)}
         checked = [i for i, x in tensors.items() if x.requires_grad]
         if not checked:
@@ -143,7 +143,7 @@ class _Check:
         raise self._refuse(smooth, f"a kink, or noise, in each of {_TRIES} places", "start away from kinks and ties")
 
     def _errors(self, checked: Sequence[int]) -> tuple[float, ...] | None:
-        """Return each input's relative error, or None where a kink is in the way; raise if a gradient is wrong."""
+        """Return each input's relative error, or None at a kink; raise GradientError if a gradient is wrong."""
         self.results = [y.data for y in self._compute()[1]]
         self.weights = [_normal(self.rng, y) for y in self.results]
         size = sum(float(((c * y) ** 2).sum()) for c, y in zip(self.weights, self.results, strict=True)) ** 0.5
@@ -171,7 +171,7 @@ class _Check:
         return tuple(errors)
 
     def _compute(self, i: int = 0, step: Array | None = None) -> tuple[list[Any], tuple[Tensor, ...]]:
-        """Return new leaves with the inputs' numbers, input i moved by a step, and what the function makes of them."""
+        """Return copies of the inputs, input i moved by a step, and the results of the function for them."""
         leaves = [Tensor(x.data.copy(), x.requires_grad) if isinstance(x, Tensor) else x for x in self.inputs]
         if step is not None:
             leaves[i].data += step
@@ -180,7 +180,7 @@ class _Check:
         return leaves, y if isinstance(y, tuple) else (y,)
 
     def _gradients(self, create_graph: bool) -> dict[int, Array]:
-        """Return dL/dx for every input that requires it, zeros where no path leads there."""
+        """Return dL/dx for every input that requires it; zeros if no path leads to the input."""
         leaves, results = self._compute()
         pairs = [(y, Tensor(c.copy())) for y, c in zip(results, self.weights, strict=True)]
         roots, seeds = zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True)
@@ -190,7 +190,7 @@ class _Check:
         return {i: found.get(id(leaf), zeros_like(leaf)).data for i, leaf in targets.items()}
 
     def _steps(self, like: Array) -> Iterator[tuple[str, Array]]:
-        """Yield directions of length 1 and their names: a random one and, in a small input, each element."""
+        """Yield directions of length 1 with their names: a random one and, for a small input, each element."""
         step = _normal(self.rng, like)
         yield "a random direction", step / float((step * step).sum() or 1.0) ** 0.5
         for at in np.ndindex(like.shape) if like.size <= _SMALL else ():
@@ -208,10 +208,10 @@ class _Check:
         return slope, bend
 
     def _has_kink(self, i: int, step: Array, error: float) -> bool:
-        """Tell whether a kink or a jump explains an error of the slope.
+        """Return whether a kink or a jump explains an error of the slope.
 
-        At a kink the sides differ by more than the error, and not in proportion to eps; over a jump the slope itself
-        depends on eps.
+        At a kink the slopes of the two sides differ by more than the error, and the difference is not proportional to
+        eps. At a jump the slope itself depends on eps.
         """
         slopes, bends = zip(*(self._slope(i, step, eps) for eps in (2 * self.eps, self.eps, self.eps / 2)), strict=True)
         in_proportion = all(1.5 * fine < coarse < 2.5 * fine for coarse, fine in pairwise(bends))
@@ -234,7 +234,7 @@ def _describe(function: Differentiable, count: int) -> tuple[str, list[str]]:
     name, described = getattr(function, "__name__", type(function).__name__), function
     owner = getattr(function, "__self__", None)
     if isinstance(owner, type) and issubclass(owner, Function):
-        name, described = owner.name, owner.forward  # PReLU.apply speaks for PReLU.forward
+        name, described = owner.name, owner.forward  # for PReLU.apply, describe PReLU.forward
     parameters = inspect.signature(described).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
     return name, [f"input {i} ({names[i]})" if i < len(names) else f"input {i}" for i in range(count)]

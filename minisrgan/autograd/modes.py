@@ -1,4 +1,4 @@
-"""Modes of the engine, each a context variable: recording on or off, and the hunt for the first bad number."""
+"""Modes of the engine, each a context variable: recording on or off, and the search for the first bad number."""
 
 import functools
 import inspect
@@ -9,13 +9,13 @@ from typing import Any
 
 from minisrgan.errors import ArgumentError
 
-# The innermost block's choice comes first: a stack in each context, which any number of blocks may share.
+# Each context has a stack of modes, with that of the innermost block first.
 _recording: ContextVar[tuple[bool, ...]] = ContextVar("recording", default=(True,))
 _anomaly: ContextVar[tuple[bool, ...]] = ContextVar("anomaly", default=(False,))
 
 
 class Mode:
-    """A mode for the block or the function that it governs; one object may be used again, and inside itself."""
+    """A mode for a with block or a decorated function. One object may be used several times, also nested."""
 
     def __init__(self, stack: ContextVar[tuple[bool, ...]], on: bool) -> None:
         self._stack, self._on = stack, on
@@ -25,11 +25,11 @@ class Mode:
         self._stack.set((self._on, *self._stack.get()))
 
     def __exit__(self, *error: object) -> None:
-        """Return to what was before."""
+        """Restore the previous mode."""
         self._stack.set(self._stack.get()[1:])
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Decorate a function. A generator is governed while it runs, and the code that it yields to is not."""
+        """Decorate a function. A generator runs in the mode, but the code that it yields to does not."""
         if not callable(function) or inspect.isclass(function) or inspect.isasyncgenfunction(function):
             fix = "open a block inside it: with no_grad(): ..."
             raise ArgumentError("a mode", expected="a function to decorate", got=repr(function), fix=fix)
@@ -68,7 +68,7 @@ class Mode:
 
 
 def is_grad_enabled() -> bool:
-    """Tell whether operations are being recorded for a backward pass.
+    """Return whether operations are being recorded for a backward pass.
 
     >>> is_grad_enabled()
     True
@@ -77,7 +77,7 @@ def is_grad_enabled() -> bool:
 
 
 def no_grad(function: Callable[..., Any] | None = None) -> Any:
-    """Do not record what is computed inside: no graph, no saved arrays, no gradient. Decorates functions as well.
+    """Turn off recording in a with block or a decorated function: no graph, no saved arrays, no gradient.
 
     >>> from minisrgan import Tensor
     >>> x = Tensor([1.0], requires_grad=True)
@@ -89,14 +89,14 @@ def no_grad(function: Callable[..., Any] | None = None) -> Any:
 
 
 def enable_grad() -> Mode:
-    """Record inside, also where an outer block does not."""
+    """Turn on recording, even inside a `no_grad` block."""
     return Mode(_recording, True)
 
 
 def anomaly_mode() -> Mode:
     """Check every result, forward and backward, and stop at the first infinite or NaN number.
 
-    The error names the operation and the line of your code that called it. Slow; for the hunt only.
+    The error names the operation and the line of your code that called it. It is slow; use it only to find an error.
 
     >>> from minisrgan import Tensor, ops
     >>> with anomaly_mode():
@@ -111,7 +111,7 @@ def anomaly_mode() -> Mode:
 
 
 def is_anomaly_enabled() -> bool:
-    """Tell whether every result is being checked."""
+    """Return whether every result is being checked."""
     return _anomaly.get()[0]
 
 

@@ -1,6 +1,6 @@
 """Where the time goes: `profile` records what each operation costs, forward and backward.
 
-`Function.apply` and the engine look for a recorder in a context variable; without one they do nothing more.
+`Function.apply` and the engine look for a recorder in a context variable; if there is none, they measure nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass
 class Cost:
-    """What the calls of one operation took: seconds forward and backward, how many, and the bytes of their results."""
+    """The cost of one operation: seconds forward and backward, number of calls, and bytes of their results."""
 
     forward: float = 0.0
     backward: float = 0.0
@@ -27,10 +27,10 @@ class Cost:
 
 @dataclass
 class Profile:
-    """What `profile` recorded; printed, it is a table.
+    """The record of `profile`; print it to see a table.
 
-    costs    by the name of the operation; ``gradients added`` is where a tensor was used more than once
-    seconds  of the whole block
+    costs    operation -> `Cost`; ``gradients added`` is for the sums where a tensor was used more than once
+    seconds  duration of the whole block
     """
 
     outer: Profile | None = None
@@ -39,7 +39,7 @@ class Profile:
     _busy: bool = False
 
     def timed(self, name: str, phase: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the work with a clock around it; operations that it calls itself are part of it."""
+        """Return a function that does the work and records its time, including the operations that it calls."""
         inner = work if self.outer is None else self.outer.timed(name, phase, work)
 
         def run(*inputs: Any, **options: Any) -> Any:
@@ -48,7 +48,7 @@ class Profile:
             self._busy, start = True, time.perf_counter()
             try:
                 result = inner(*inputs, **options)
-                if "cupy" in sys.modules:  # a GPU's work goes on behind Python's back
+                if "cupy" in sys.modules:  # a GPU computes asynchronously
                     sys.modules["cupy"].cuda.get_current_stream().synchronize()
             finally:
                 self._busy = False
@@ -61,7 +61,7 @@ class Profile:
         return run
 
     def rows(self) -> list[tuple[str, float, float, Cost]]:
-        """Return name, seconds and share of every operation, the slowest first; last the rest: Python, Adam.
+        """Return name, seconds, share and `Cost` of each operation, slowest first, then the rest: Python, Adam.
 
         >>> [row[:3] for row in Profile(costs={"relu": Cost(0.5, 1.0)}, seconds=2.0).rows()]
         [('relu', 1.5, 0.75), ('rest', 0.5, 0.25)]
@@ -73,7 +73,7 @@ class Profile:
         return [(name, took[name], took[name] / (self.seconds or 1.0), costs[name]) for name in order]
 
     def __str__(self) -> str:
-        """Lay the rows out; the share is of the whole block, MB are those of the results."""
+        """Return the rows as a table: the share is that of the whole block, MB are those of the results."""
         lines = [f"{'operation':<24}{'calls':>7}{'forward ms':>12}{'backward ms':>13}{'share':>9}{'MB out':>10}"]
         for name, _, share, cost in self.rows():
             times = f"{cost.forward * 1e3:>12.1f}{cost.backward * 1e3:>13.1f}{share * 100:>7.1f} %"
@@ -86,9 +86,9 @@ profiler: ContextVar[Profile | None] = ContextVar("profiler", default=None)
 
 @contextlib.contextmanager
 def profile() -> Iterator[Profile]:
-    """Record what each operation costs inside; an enclosing profile sees it too.
+    """Record the cost of each operation in a with block; an enclosing `profile` records it too.
 
-    On a GPU it waits for every operation, which an unobserved program does not: the sum is more than that would take.
+    On a GPU it waits for every operation, so the program takes longer than without `profile`.
 
     >>> from minisrgan import Tensor
     >>> x = Tensor([1.0, 2.0], requires_grad=True)

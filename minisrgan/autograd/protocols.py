@@ -1,6 +1,6 @@
-"""How a Tensor meets Python and NumPy: which values make one, and what `float`, `==` and NumPy's functions make of it.
+"""How Tensors work with Python and NumPy: the values they are made from, `float`, `==`, and NumPy's functions.
 
-The engine needs none of this; it is here so that a line which looks right is right, or says what to write instead.
+The engine does not need this file. It makes natural-looking code work, or raise an error that says what to write.
 """
 
 import contextlib
@@ -14,15 +14,15 @@ from minisrgan.backend import Array, is_array
 from minisrgan.errors import DTypeError, GradientError, ShapeError
 
 _LARGEST = float(np.finfo(np.float32).max)
-# NumPy's name of an operator and Python's: ``array + tensor`` arrives here as numpy.add.
+# NumPy's name of an operator -> Python's name: for ``array + tensor``, Python calls numpy.add.
 _SIGNS = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "matmul": "matmul", "power": "pow"}
-# Functions of NumPy that have another name among the operations, or on a Tensor.
+# NumPy function -> our operation or method, if it has another name.
 _ALIASES = {"dot": "matmul", "square": "multiply", "vstack": "concatenate", "hstack": "concatenate", "var": "variance",
             "ravel": "reshape", "squeeze": "reshape", "expand_dims": "reshape", "swapaxes": "transpose"}  # fmt: skip
 
 
 def _comparison(sign: str, compare: Callable[[Any, Any], Any]) -> Any:
-    """Return a comparison element by element: an array of bool, since it has no gradient."""
+    """Return an element-wise comparison. Its result is an array of bool, because it has no gradient."""
 
     def method(x: Any, y: Any) -> Any:
         y = y._array if isinstance(y, Protocols) else y
@@ -38,11 +38,11 @@ def _comparison(sign: str, compare: Callable[[Any, Any], Any]) -> Any:
 
 
 class Protocols:
-    """The methods through which Python and NumPy ask a Tensor for its numbers.
+    """The methods through which Python and NumPy read the numbers of a Tensor.
 
     `float`, `int`, `bool`, `format`, `round`   of a tensor with one element
     ``==``, ``<`` ...                           compare element by element: arrays of bool
-    NumPy's operators                           ``array + tensor`` is the operation, recorded
+    NumPy's operators                           ``array + tensor`` is recorded like ``tensor + tensor``
     NumPy's functions                           compute on the arrays of tensors that need no gradient; where a
                                                 gradient would be lost, an error names the operation to use
     """
@@ -50,7 +50,7 @@ class Protocols:
     __slots__ = ()
     _array: Array
     requires_grad: bool
-    operations: ClassVar[frozenset[str]] = frozenset()  # their names, filled in by minisrgan.ops
+    operations: ClassVar[frozenset[str]] = frozenset()  # names of all, filled in by minisrgan.ops
 
     def item(self) -> float:
         """Return the single element as a Python float."""
@@ -63,7 +63,7 @@ class Protocols:
         return float(self._array.reshape(()))
 
     def __bool__(self) -> bool:
-        """Tell whether the single element is not 0."""
+        """Return whether the single element is not 0."""
         return bool(self._single("bool"))
 
     def __float__(self) -> float:
@@ -71,7 +71,7 @@ class Protocols:
         return self._single("float")
 
     def __int__(self) -> int:
-        """Return the single element, cut off behind the point."""
+        """Return the single element as an integer, without its fraction."""
         return int(self._single("int"))
 
     def __round__(self, digits: int | None = None) -> float:
@@ -85,10 +85,10 @@ class Protocols:
     __eq__, __ne__ = _comparison("==", operator.eq), _comparison("!=", operator.ne)
     __lt__, __le__ = _comparison("<", operator.lt), _comparison("<=", operator.le)
     __gt__, __ge__ = _comparison(">", operator.gt), _comparison(">=", operator.ge)
-    __hash__ = object.__hash__  # a tensor stays itself in a set or a dict
+    __hash__ = object.__hash__  # sets and dicts distinguish tensors by identity
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        """Return the numbers to NumPy, of a tensor on the CPU that needs no gradient."""
+        """Return the numbers to NumPy; the tensor must be on the CPU and need no gradient."""
         if self.requires_grad or not isinstance(self._array, np.ndarray):
             got = "one that needs a gradient, which NumPy would lose" if self.requires_grad else "one on a GPU"
             fix = "take its numbers: x.detach() or x.numpy()"
@@ -96,7 +96,7 @@ class Protocols:
         return np.array(self._array, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """Compute ``array + tensor`` and the like by our operations, and other element-wise functions by NumPy."""
+        """Compute ``array + tensor`` and the like by our operations, other element-wise functions by NumPy."""
         sign = _SIGNS.get(ufunc.__name__, "")
         if sign and method == "__call__" and not options:
             own = isinstance(inputs[0], Protocols)
@@ -106,7 +106,7 @@ class Protocols:
         return self._by_numpy(getattr(ufunc, method), ufunc.__name__, inputs, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        """Compute a function of NumPy on the numbers."""
+        """Compute a function of NumPy on the arrays of tensors."""
         return self._by_numpy(function, function.__name__, args, options)
 
     def _by_numpy(self, function: Any, name: str, args: Any, options: Any) -> Any:
@@ -123,7 +123,7 @@ class Protocols:
 
 
 def _flat(value: Any) -> Iterator[Any]:
-    """Walk over what lists, tuples and dicts hold."""
+    """Yield the values in nested lists, tuples and dicts."""
     if isinstance(value, list | tuple | dict):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _flat(part)
@@ -132,7 +132,7 @@ def _flat(value: Any) -> Iterator[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return arrays in place of tensors, in lists, tuples and dicts too."""
+    """Return a value with arrays instead of tensors, also inside of lists, tuples and dicts."""
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value] if isinstance(value, list) else tuple(map(_plain, value))
     if isinstance(value, dict):
@@ -141,9 +141,9 @@ def _plain(value: Any) -> Any:
 
 
 def floats(array: Array) -> Array:
-    """Refuse an array of another dtype than float32 and float64."""
+    """Return a float32 or float64 array; refuse any other dtype."""
     if array.dtype in (np.float32, np.float64):
-        return np.asarray(array) if isinstance(array, np.ndarray) else array  # the array of a memmap, say
+        return np.asarray(array) if isinstance(array, np.ndarray) else array  # a plain array, not a memmap
     fix = "convert it yourself: array.astype(np.float32)" + (" / 255" if array.dtype == np.uint8 else "")
     if array.dtype.kind == "c":
         fix = "take its real part: array.real"
@@ -153,7 +153,7 @@ def floats(array: Array) -> Array:
 
 
 def from_numbers(value: Any) -> Array:
-    """Turn a number, or lists of numbers, into float32; refuse what is not numbers, or too large."""
+    """Return a number or nested lists of numbers as float32; refuse other values, and too large numbers."""
     if any(isinstance(part, Protocols) for part in _flat(value)):
         fix = "join them, with their history: ops.stack([a, b])"
         raise DTypeError("Tensor", expected="an array or numbers", got="tensors in a list", fix=fix)
@@ -165,7 +165,7 @@ def from_numbers(value: Any) -> Array:
         ) from error
     if array.dtype.kind not in "if":
         raise DTypeError("Tensor", expected="an array or numbers", got=type(value).__name__, fix=how_to_wrap(value))
-    # A NumPy float64 scalar was float64 before it came here; Python numbers have no dtype and take the default.
+    # A NumPy scalar keeps its dtype, such as float64; Python numbers have no dtype and become float32.
     if isinstance(value, np.floating):
         return array
     if (np.isfinite(array) & (abs(array) > _LARGEST)).any():
@@ -175,7 +175,7 @@ def from_numbers(value: Any) -> Array:
 
 
 def how_to_wrap(value: Any) -> str:
-    """Tell how a Tensor is made of a value that is none: the advice of an error."""
+    """Return the advice of an error: how to make a Tensor from a value of another type."""
     if isinstance(value, np.matrix | np.ma.MaskedArray):
         matrix = isinstance(value, np.matrix)
         return "make it a plain array: " + ("np.asarray(value)" if matrix else "value.filled(0.0)")

@@ -1,7 +1,7 @@
 """Tensor: an array that remembers how it was computed.
 
-A Tensor is a handle: its numbers (`data`), and the node of the graph that made them. The engine knows no mathematics:
-operators (`+`, `@` ...) and methods (`sum`, `reshape` ...) are given to the class by `minisrgan.ops`, from one table.
+A Tensor is a handle: its numbers (`data`), and the node of the graph that made them. The engine contains no
+mathematics: `minisrgan.ops` adds the operators (`+`, `@` ...) and methods (`sum`, `reshape` ...) to the class.
 """
 
 from __future__ import annotations
@@ -28,41 +28,41 @@ Operand: TypeAlias = "Tensor | Array | Scalar"
 Axis: TypeAlias = int | tuple[int, ...] | None
 Hook: TypeAlias = Callable[["Tensor"], "Tensor | None"]
 
-# Versions. Computing a node and changing an array in place are given numbers in the order in which they happen. A
-# node that saved an array which has a later number than its own would compute a gradient from numbers that were not
-# there in the forward pass. No result depends on what is kept here, and an entry that outlives its array does no harm:
-# whatever is saved at that address later has a later number.
-_changes: dict[int, int] = {}  # for the memory of an array, by the id of its owner, the number of its last change
+# Versions. One counter numbers the computations of nodes and the changes of arrays in place, in the order in which they
+# happen. If a saved array has a later number than its node, it was changed after the forward pass, and the gradient
+# would be wrong. No result depends on this table. An entry may outlive its array: a node that later saves another array
+# at the same address has a later number than the entry.
+_changes: dict[int, int] = {}  # id of the owner of the memory -> number of its last change
 _count = itertools.count(1)
 
 
 def tick() -> int:
-    """Return the next number."""
+    """Return the next number of the counter."""
     return next(_count)
 
 
 def mark_changed(array: Array) -> None:
     """Note that an array was changed in place, so that a backward pass that needs the old numbers raises an error.
 
-    Assigning to `Tensor.data` does so by itself, and thus ``x.data *= 2``; ``x.data[0] = 2`` does not.
+    Assignments to `Tensor.data`, such as ``x.data *= 2``, call it; ``x.data[0] = 2`` does not.
     """
     _changes[id(_owner(array))] = tick()
 
 
 def version_of(array: Array) -> int:
-    """Return when the memory of an array was last changed, 0 if never."""
+    """Return the number of the last change of the memory of an array, 0 if it was never changed."""
     return _changes.get(id(_owner(array)), 0)
 
 
 def _owner(array: Any) -> Any:
-    """Return what owns the memory of an array: itself or, for a view, the end of its chain of bases."""
+    """Return the owner of the memory of an array: itself or, for a view, the last of its chain of bases."""
     while (base := getattr(array, "base", None)) is not None:
         array = base
     return array
 
 
 def _in_place(sign: str, method: str) -> Any:
-    """Return the method behind ``x += y`` and the like: it changes the array of x and keeps the object."""
+    """Return the method for ``x += y`` and the like, which changes the array of x and returns x."""
 
     def operator(x: Tensor, y: Operand) -> Tensor:
         x._require_writable(f"x {sign}= y", f"x = x {sign} y")
@@ -76,8 +76,8 @@ class Tensor(Protocols):
     """An array of float32 or float64 with a place in the graph.
 
     array          an array of NumPy or CuPy (shared, not copied), or numbers in lists (float32)
-    requires_grad  whether `backward` shall leave a gradient in `.grad`
-    name           what errors call it; a parameter gets its path in its module
+    requires_grad  whether `backward` computes its gradient, in `.grad`
+    name           its name in error messages; that of a parameter is its path in the module
     Errors         DTypeError for integers and other types: minisrgan never changes a dtype silently.
 
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
@@ -108,11 +108,11 @@ class Tensor(Protocols):
             raise GradientError("copy of a Tensor", expected="a leaf", got=got, fix=fix)
         return type(self), (self.data, self.requires_grad), (None, {"grad": self.grad, "name": self.name})
 
-    # What it is
+    # Properties
 
     @property
     def data(self) -> Array:
-        """The array. One that is assigned is noted as a change, as are ``x.data *= 2`` and its like."""
+        """The array. Every assignment counts as a change, for example ``x.data *= 2``."""
         return self._array
 
     @data.setter
@@ -152,7 +152,7 @@ class Tensor(Protocols):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it was made by hand and not by an operation that is recorded."""
+        """Whether it was created directly, not by a recorded operation."""
         return self._node is None
 
     def __len__(self) -> int:
@@ -160,7 +160,7 @@ class Tensor(Protocols):
         return len(self.data)
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Walk along the first axis."""
+        """Iterate over the first axis."""
         return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
@@ -170,7 +170,7 @@ class Tensor(Protocols):
         device = "" if self.device == "cpu" else f", {self.device}"
         return f"Tensor({numbers}, shape {self.shape}, {self.dtype}{device}{grad})"
 
-    # Ways out of the graph
+    # Leaving the graph
 
     def numpy(self) -> Array:
         """Return the numbers as a NumPy array: shared memory on the CPU, a copy from a GPU."""
@@ -193,14 +193,14 @@ class Tensor(Protocols):
 
         grad_output   dL/d(self); may be left out for a scalar, where it is 1
         create_graph  record the backward pass too, so that gradients can be differentiated again
-        retain_graph  keep what the forward pass saved, for a second backward; as create_graph unless given
+        retain_graph  keep the saved arrays, for a second backward pass; by default equal to create_graph
         """
         from minisrgan.autograd.engine import backward  # the engine is built on Tensors, so it is imported late
 
         backward(self, grad_output, create_graph, retain_graph)
 
     def retain_grad(self) -> None:
-        """Let `backward` add the gradient of this tensor to its `.grad`, after all hooks, although it is not a leaf."""
+        """Make `backward` add the gradient of this tensor, after all hooks, to its `.grad`, as it does for a leaf."""
         self._require_gradient("retain_grad")
         if self._node is not None:
             self._node.keeper = weakref.ref(self)  # the graph must not keep its results alive
@@ -231,7 +231,7 @@ class Tensor(Protocols):
             raise GradientError(what, expected=expected, got=got, fix="set requires_grad=True on an input")
 
     def zero_grad(self) -> None:
-        """Forget the gradient."""
+        """Set the gradient to None."""
         self.grad = None
 
     __iadd__, __isub__, __imul__ = _in_place("+", "__add__"), _in_place("-", "__sub__"), _in_place("*", "__mul__")
