@@ -14,7 +14,7 @@ shuffle      pixel_shuffle, pixel_unshuffle
 pool         max_pool2d, global_average_pool
 loss         mse, l1, binary_cross_entropy_with_logits, total_variation
 
-`OPERATORS`, at the end, says which of them a Tensor offers as operators and methods.
+`OPERATORS`, at the end, lists those that a Tensor has as operators and methods.
 """
 
 from typing import Any
@@ -46,17 +46,17 @@ __all__ = [
 
 
 def _unpacked(given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Take lengths or axes one by one, ``x.reshape(2, 3)``, or as one tuple."""
+    """Return lengths or axes as a tuple; they are given one by one, ``x.reshape(2, 3)``, or as one tuple."""
     return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given
 
 
 def _squeezed(x: Tensor, axis: Axis) -> tuple[int, ...]:
-    """Return the shape without the axes of length 1, or without those named."""
+    """Return the shape without the axes of length 1, or only without the given ones."""
     ones = {i for i, n in enumerate(x.shape) if n == 1} if axis is None else normalized_axes("squeeze", axis, x.ndim)
     return tuple(n for i, n in enumerate(x.shape) if i not in ones)
 
 
-# What a Tensor can do by itself, and the operation behind it.
+# The operators and methods of a Tensor, each with its operation.
 OPERATORS: dict[str, Any] = {
     "__add__": add, "__radd__": add,
     "__sub__": subtract, "__rsub__": lambda x, other: subtract(other, x),

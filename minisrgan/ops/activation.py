@@ -1,4 +1,4 @@
-"""Activations: what makes a stack of convolutions more than one convolution."""
+"""Activations: without them, a stack of convolutions would be equal to a single convolution."""
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
@@ -24,7 +24,7 @@ class PReLU(Function):
         return grad_x, sum_to(grad_slope, slope.shape)
 
     def backward_fused(self, grad_y: Array) -> tuple[Array, ...]:
-        """Saves passes over the arrays, one for about eight: 0.15 of the time (64 channels, 16 x 24 x 24)."""
+        """Make one pass over the arrays instead of about eight: 0.15 of the time (64 channels, 16 x 24 x 24)."""
         x, slope = self.saved_arrays
         return kernels.prelu_gradient(grad_y, x, slope)
 
@@ -36,7 +36,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     Gradient    dy/dx = 1 where x > 0, else a            dy/da = min(x, 0)
                 so grad_x = grad_y * (1 or a), and grad_a sums grad_y * min(x, 0) over every axis but the channels.
                 At x = 0 the function has a kink; we take the left slope, a.
-    Shapes      x, y (..., C); a (C,), one slope a channel, or (1,), one in all.
+    Shapes      x, y (..., C); a (C,), one slope for each channel, or (1,), one for all.
     Errors      ShapeError if a has neither C entries nor one.
     Source      He et al. 2015, arXiv 1502.01852, eq. 1 and 3; SRGAN sec. 2.1 uses it throughout the generator.
 
@@ -74,7 +74,7 @@ class LeakyReLU(Function):
 class GradientOfLeakyReLU(Function):
     """The gradient of `leaky_relu` as an operation.
 
-    Gradient    the same again: it is linear in grad_y, and multiplies each element by 1 or a
+    Gradient    the same operation: it is linear in grad_y, and multiplies each element by 1 or a
     """
 
     def forward(self, grad_y: Array, *, y: Array, slope: float) -> Array:
@@ -88,11 +88,11 @@ class GradientOfLeakyReLU(Function):
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
-    """Leaky ReLU: lets a little through below zero, so that the discriminator's gradient never dies.
+    """Leaky ReLU: a small slope below zero, so that the discriminator's gradient never becomes 0.
 
     Formula     y = max(x, 0) + a * min(x, 0), a the negative slope
     Gradient    dy/dx = 1 where x > 0, else a. At x = 0 the function has a kink; we take the left slope, a.
-    Shapes      x, y any one shape.
+    Shapes      any x; y has the shape of x.
     Errors      ArgumentError if the slope is negative.
     Source      SRGAN sec. 2.1, a = 0.2, throughout the discriminator.
 
@@ -118,7 +118,7 @@ def relu(x: Tensor) -> Tensor:
 
     Formula     y = max(x, 0)
     Gradient    dy/dx = 1 where x > 0, else 0. At x = 0 the function has a kink; we take 0.
-    Shapes      x, y any one shape.
+    Shapes      any x; y has the shape of x.
     Errors      DTypeError if x is not a float tensor.
     Source      Simonyan and Zisserman 2014, arXiv 1409.1556: after every convolution of VGG19.
 
@@ -144,11 +144,11 @@ class Sigmoid(Function):
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """Logistic function: a logit as a probability.
+    """Logistic function: converts a logit to a probability.
 
     Formula     y = 1 / (1 + e^-x)
     Gradient    dy/dx = y (1 - y)
-    Shapes      x, y any one shape.
+    Shapes      any x; y has the shape of x.
     Errors      DTypeError if x is not a float tensor.
     Source      SRGAN fig. 4 ends the discriminator with it; ours returns the logit x, and the losses use softplus.
 
@@ -175,7 +175,7 @@ def tanh(x: Tensor) -> Tensor:
 
     Formula     y = (e^x - e^-x) / (e^x + e^-x)
     Gradient    dy/dx = 1 - y^2
-    Shapes      x, y any one shape.
+    Shapes      any x; y has the shape of x.
     Errors      DTypeError if x is not a float tensor.
 
     >>> x = Tensor([0.0], requires_grad=True)
@@ -199,11 +199,11 @@ class Softplus(Function):
 
 
 def softplus(x: Tensor) -> Tensor:
-    """Smooth maximum of 0 and x; softplus(-x) is -ln sigmoid(x), without ever taking the logarithm of 0.
+    """Smooth maximum of 0 and x; softplus(-x) is -ln sigmoid(x), but never computes the logarithm of 0.
 
     Formula     y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)
     Gradient    dy/dx = 1 / (1 + e^-x) = sigmoid(x)
-    Shapes      x, y any one shape.
+    Shapes      any x; y has the shape of x.
     Errors      DTypeError if x is not a float tensor.
 
     >>> softplus(Tensor([-1000.0, 0.0, 1000.0])).numpy().tolist()

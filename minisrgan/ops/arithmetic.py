@@ -1,6 +1,6 @@
 """Elementwise arithmetic with broadcasting.
 
-Broadcasting repeats an input along the axes where it is 1 long or missing. Its adjoint adds up: the gradient of an
+Broadcasting repeats an input along axes that are missing or have length 1. Its adjoint is a sum: the gradient of an
 input that was repeated is the sum of the gradients of its copies (`sum_to`). A Python number stays a number, so
 ``float32 * 0.5`` is float32.
 """
@@ -28,8 +28,8 @@ def add(a: Operand, b: Operand) -> Tensor:
 
     Formula     y = a + b
     Gradient    dy/da = 1 and dy/db = 1, so both gradients are grad_y, summed over broadcast axes.
-    Shapes      a, b any two that broadcast; y the broadcast shape.
-    Errors      ShapeError if they do not broadcast, DTypeError if float32 meets float64.
+    Shapes      any a and b that broadcast; y has the broadcast shape.
+    Errors      ShapeError if they do not broadcast, DTypeError if float32 is mixed with float64.
 
     >>> bias = Tensor([10.0, 20.0], requires_grad=True)
     >>> y = add(Tensor([[1.0, 2.0], [3.0, 4.0]]), bias); y.numpy()
@@ -56,8 +56,8 @@ def subtract(a: Operand, b: Operand) -> Tensor:
 
     Formula     y = a - b
     Gradient    dy/da = 1 and dy/db = -1: grad_y and -grad_y, summed over broadcast axes.
-    Shapes      a, b any two that broadcast; y the broadcast shape.
-    Errors      ShapeError if they do not broadcast, DTypeError if float32 meets float64.
+    Shapes      any a and b that broadcast; y has the broadcast shape.
+    Errors      ShapeError if they do not broadcast, DTypeError if float32 is mixed with float64.
 
     >>> b = Tensor([1.0], requires_grad=True)
     >>> y = subtract(5.0, b); y.item()
@@ -86,8 +86,8 @@ def multiply(a: Operand, b: Operand) -> Tensor:
 
     Formula     y = a * b
     Gradient    dy/da = b and dy/db = a: each input's gradient is grad_y times the other, summed over broadcast axes.
-    Shapes      a, b any two that broadcast; y the broadcast shape.
-    Errors      ShapeError if they do not broadcast, DTypeError if float32 meets float64.
+    Shapes      any a and b that broadcast; y has the broadcast shape.
+    Errors      ShapeError if they do not broadcast, DTypeError if float32 is mixed with float64.
 
     >>> a, b = Tensor([2.0], requires_grad=True), Tensor([5.0], requires_grad=True)
     >>> multiply(a, b).backward(); a.grad.item(), b.grad.item()
@@ -115,8 +115,8 @@ def divide(a: Operand, b: Operand) -> Tensor:
 
     Formula     y = a / b
     Gradient    dy/da = 1/b and dy/db = -a/b^2, times grad_y, summed over broadcast axes.
-    Shapes      a, b any two that broadcast; y the broadcast shape.
-    Errors      ShapeError if they do not broadcast, DTypeError if float32 meets float64. Division by 0 gives inf.
+    Shapes      any a and b that broadcast; y has the broadcast shape.
+    Errors      ShapeError if they do not broadcast, DTypeError if float32 is mixed with float64. x / 0 gives inf.
 
     >>> b = Tensor([4.0], requires_grad=True)
     >>> divide(8.0, b).backward(); b.grad.item()
@@ -141,7 +141,7 @@ def negative(x: Tensor) -> Tensor:
 
     Formula     y = -x
     Gradient    dy/dx = -1, so grad_x = -grad_y.
-    Shapes      x, y any one shape.
+    Shapes      any x; y has the shape of x.
     Errors      DTypeError if x is not a float tensor.
 
     >>> negative(Tensor([1.0, -2.0])).numpy()
@@ -159,7 +159,7 @@ class Power(Function):
 
     def backward(self, grad_y: Tensor) -> Gradients:
         x, p = self.saved
-        if isinstance(p, int | float):  # where p = 0 the formula would ask for 0 * x^-1, which is NaN at x = 0
+        if isinstance(p, int | float):  # for p = 0 the formula has 0 * x^-1, which is NaN at x = 0
             return (grad_y * (p * x ** (p - 1)) if p else where(False, grad_y, 0.0)), None
         lowered = p - where((x.data == 0) & (p.data == 0), 0.0 * p, 1.0)
         some = x.data != 0
@@ -174,10 +174,10 @@ def power(x: Operand, exponent: Operand) -> Tensor:
     """Raise to a power p; also written ``x ** p``.
 
     Formula     y = x^p
-    Gradient    dy/dx = p x^(p-1), and dy/dp = x^p ln x, as x^p = e^(p ln x), 0 where x = 0. Summed over
+    Gradient    dy/dx = p x^(p-1). dy/dp = x^p ln x, since x^p = e^(p ln x); it is 0 where x = 0. Both are summed over
                 broadcast axes.
-    Shapes      x, p any two that broadcast, one of them perhaps a number; y the broadcast shape.
-    Errors      ShapeError if they do not broadcast, DTypeError if float32 meets float64. A negative x with a
+    Shapes      any x and p that broadcast, one of which may be a number; y has the broadcast shape.
+    Errors      ShapeError if they do not broadcast, DTypeError if float32 is mixed with float64. A negative x with a
                 fractional p gives NaN.
 
     >>> x = Tensor([3.0], requires_grad=True)

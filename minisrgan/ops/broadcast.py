@@ -24,8 +24,8 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
     Formula     y = sum_i x_i
     Gradient    dy/dx_i = 1: grad_y is repeated along the axes that were summed.
-    Shapes      x any; y without the axes, or with length 1 there if keepdims.
-    Errors      ArgumentError if an axis is not there.
+    Shapes      any x; y has its shape without the summed axes, which have length 1 instead if keepdims.
+    Errors      ArgumentError if x does not have an axis.
 
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     >>> y = sum(x, axis=0); y.numpy()
@@ -48,9 +48,9 @@ class BroadcastTo(Function):
 
 
 def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Repeat along axes that are 1 long or missing, without copying.
+    """Repeat a tensor along axes that are missing or have length 1, without copying.
 
-    Formula     y[i, j] = x[0, j], for an axis i of length 1
+    Formula     y[i, j] = x[0, j], if the first axis of x has length 1
     Gradient    every copy adds its gradient: grad_x = sum of grad_y over the repeated axes.
     Shapes      x (1, C) or (C,) for y (N, C), and so on.
     Errors      ShapeError if x does not broadcast to the shape.
@@ -67,7 +67,7 @@ def broadcast_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Sum over the axes along which ``shape`` would be broadcast to x: the adjoint of `broadcast_to`.
 
-    Formula     y[0, j] = sum_i x[i, j], for an axis i of length 1
+    Formula     y[0, j] = sum_i x[i, j], if the first axis of y has length 1
     Gradient    grad_x = broadcast_to(grad_y, x.shape)
     Shapes      x (N, C) for y (1, C) or (C,), and so on.
     Errors      ShapeError if ``shape`` does not broadcast to x.
@@ -85,7 +85,7 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _require_broadcast(op: str, small: tuple[int, ...], large: tuple[int, ...]) -> None:
-    """Ask for a shape that can be broadcast to another."""
+    """Check that a shape can be broadcast to another one."""
     missing = len(large) - len(small)
     if missing < 0 or any(a not in (1, b) for a, b in zip(small, large[missing:], strict=True)):
         fix = "counted from the last, each axis has the length of the other shape's, or 1"
@@ -93,9 +93,9 @@ def _require_broadcast(op: str, small: tuple[int, ...], large: tuple[int, ...]) 
 
 
 def gradients(node: Function, *each: Callable[[], Tensor]) -> Gradients:
-    """Compute those gradients of a node's inputs that are asked for, summed over the axes of the input's broadcasting.
+    """Compute the requested gradients of a node's inputs, each summed over the axes where its input was broadcast.
 
-    each  for every input a function that computes its gradient, of the shape of the result or of the input
+    each  for every input, a function that computes its gradient in the shape of the result or of the input
     """
-    inputs = zip(each, node.shapes, node.needs_grad, strict=False)  # a bias need not be there
+    inputs = zip(each, node.shapes, node.needs_grad, strict=False)  # a bias is optional
     return tuple(sum_to(gradient(), shape) if needed else None for gradient, shape, needed in inputs)

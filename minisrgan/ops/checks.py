@@ -1,4 +1,4 @@
-"""What the operations ask of their inputs before they compute, so that NumPy never has to complain three calls deep."""
+"""Checks of the inputs of operations, made first, so that no error comes from deep inside of NumPy."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from minisrgan.errors import ArgumentError, DTypeError, ShapeError
 
 
 def as_tensor(op: str, name: str, value: Any) -> Tensor:
-    """Take a Tensor as it is, and an array as a Tensor."""
+    """Return a Tensor unchanged, and an array as a Tensor."""
     if isinstance(value, Tensor):
         return value
     if not is_array(value):
@@ -19,7 +19,7 @@ def as_tensor(op: str, name: str, value: Any) -> Tensor:
 
 
 def require_images(op: str, x: Any, name: str = "x") -> Tensor:
-    """Ask for a batch (N, H, W, C) with at least one image."""
+    """Check that x is a batch (N, H, W, C) with at least one image; return it as a Tensor."""
     images = as_tensor(op, name, x)
     shape = images.shape
     if len(shape) != 4:
@@ -33,7 +33,7 @@ def require_images(op: str, x: Any, name: str = "x") -> Tensor:
 
 
 def require_channels(op: str, x: Any, channels: int, why: str) -> None:
-    """Ask for a number of channels on the last axis."""
+    """Check that the last axis has the given number of channels."""
     shape, unit = x.shape, "channels" if x.ndim == 4 else "features"
     if shape[-1] == channels:
         return
@@ -51,7 +51,7 @@ def require_channels(op: str, x: Any, channels: int, why: str) -> None:
 
 
 def require_integer(op: str, name: str, value: Any, least: int) -> None:
-    """Ask for an integer that is not too small."""
+    """Check that a value is an integer, and not less than ``least``."""
     if not _is_integer(value) or value < least:
         whole = isinstance(value, float | np.floating) and value.is_integer() and value >= least
         fix = f"write it without a fraction: {int(value)}" if whole else "give one integer that is large enough"
@@ -59,7 +59,7 @@ def require_integer(op: str, name: str, value: Any, least: int) -> None:
 
 
 def require_sizes(op: str, name: str, value: Any, least: int, count: int | None = None) -> tuple[int, ...]:
-    """Ask for integers that are not too small, as a shape or a kernel size is; return them as a tuple."""
+    """Check that all values, such as those of a shape, are integers >= least; return them as a tuple."""
     sizes = (value,) if _is_integer(value) and count is None else value
     good = isinstance(sizes, tuple | list) and count in (None, len(sizes))
     if not good or any(not _is_integer(n) or n < least for n in sizes):
@@ -70,7 +70,7 @@ def require_sizes(op: str, name: str, value: Any, least: int, count: int | None 
 
 
 def require_pair(op: str, name: str, value: Any, least: int) -> tuple[int, ...]:
-    """Ask for an integer that is not too small, or one for rows and one for columns; return both."""
+    """Return (rows, columns) from one integer for both, or from a pair; check that they are >= least."""
     if isinstance(value, tuple | list):
         return require_sizes(op, name, value, least, count=2)
     require_integer(op, name, value, least)
@@ -78,7 +78,7 @@ def require_pair(op: str, name: str, value: Any, least: int) -> tuple[int, ...]:
 
 
 def require_number(op: str, name: str, value: Any) -> Scalar:
-    """Ask for a number and return it as Python's, which changes no dtype."""
+    """Check that a value is a number; return it as a Python number, which changes no dtype."""
     number = as_number(value)
     if not isinstance(number, int | float):
         fix = "give one number, the same for all elements"
@@ -91,7 +91,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def broadcast_shape(op: str, a: Operand, b: Operand) -> tuple[int, ...]:
-    """Return the shape that two inputs broadcast to, or say which axis stands in the way."""
+    """Return the shape that two inputs broadcast to; the error names the axis that does not fit."""
     shape_a, shape_b = getattr(a, "shape", ()), getattr(b, "shape", ())
     try:
         return np.broadcast_shapes(shape_a, shape_b)
@@ -105,7 +105,7 @@ def broadcast_shape(op: str, a: Operand, b: Operand) -> tuple[int, ...]:
 
 
 def normalized_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
-    """Return axes as a sorted tuple of numbers from 0, all of them for None."""
+    """Return axes as a sorted tuple of numbers >= 0; None means all axes."""
     axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
     known = all(_is_integer(a) and -ndim <= a < ndim for a in axes)
     if not known or len({a % ndim for a in axes}) != len(axes):

@@ -1,14 +1,15 @@
 """Convolution, and the two operations that are its gradients.
 
-A convolution is linear in its input and in its weight. Its gradient in the input is a transposed convolution, that in
-the weight a third operation; and the gradients of those two are the three again:
+A convolution is linear in its input and in its weight. The gradient with respect to the input is a transposed
+convolution, and the gradient with respect to the weight is a third operation. The gradients of these two operations
+are again among the three:
 
-    op                               gradient in the first input           gradient in the second
+    op                               gradient for the first input          gradient for the second
     conv2d(x, w)                     conv2d_transpose(g, w)                conv2d_weight_gradient(x, g)
     conv2d_transpose(y, w)           conv2d(g, w)                          conv2d_weight_gradient(g, y)
     conv2d_weight_gradient(x, y)     conv2d_transpose(y, g)                conv2d(x, g)
 
-so that any number of derivatives needs no further code.
+Therefore derivatives of any order need no further code.
 """
 
 import math
@@ -46,7 +47,7 @@ class Conv2d(Function):
         )
 
     def backward_fused(self, grad_y: Array) -> tuple[Array | None, ...]:
-        """Saves meetings of threads: two, with a gradient each, need 0.82 of the time (64 channels, 16 x 24 x 24)."""
+        """Give each half of the threads one gradient: 0.82 of the time, by fewer waits (64 channels, 16 x 24 x 24)."""
         (x, weight), (to_x, to_weight, *to_bias) = self.saved_arrays, self.needs_grad
         grad_x = grad_weight = None
         if to_x and to_weight:
@@ -59,19 +60,19 @@ class Conv2d(Function):
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Bias = None, *, stride: Pair = 1, padding: Pair | str = 0) -> Tensor:
-    """Slide a kernel over the images and take its product with what lies under it.
+    """Slide a kernel over the images and sum its products with the pixels below it.
 
     Formula     y[n, h, w, o] = b[o] + sum_{i, j, c} x[n, s*h + i - p, s*w + j - p, c] weight[i, j, c, o]
-                with stride s, and zeros outside the image, p rows and columns of them counted; s and p may be pairs
-                (rows, columns), and padding "same" is the p that keeps the size: kh - 1 zeros in all, the odd one below
-    Gradient    x[n, s*h+i-p, ...] meets weight[i, j, c, o] on its way to y[n, h, w, o] and nowhere else, so
+                with stride s and padding p: p rows and columns of zeros around the image. s and p may be pairs
+                (rows, columns). Padding "same" keeps the size: kh - 1 rows of zeros in total, an odd one at the bottom
+    Gradient    weight[i, j, c, o] is the factor of x[n, s*h+i-p, ...] in y[n, h, w, o], so
                 grad_weight[i, j, c, o] sums x * grad_y over n, h, w (`conv2d_weight_gradient`),
-                grad_x sums weight * grad_y over the outputs whose window covers it (`conv2d_transpose`),
+                grad_x sums weight * grad_y over the outputs whose window contains the pixel (`conv2d_transpose`),
                 grad_b[o] sums grad_y[n, h, w, o] over n, h, w.
     Shapes      x (N, H, W, C), weight (kh, kw, C, O), bias (O,), y (N, H', W', O), H' = (H + 2p - kh) // s + 1
     Errors      ShapeError for another rank, other channels, an empty batch, or a kernel larger than the padded image;
                 ArgumentError for "same" with a stride.
-    Source      SRGAN sec. 2.1 and fig. 4. As in all of deep learning, this is correlation: the kernel is not turned.
+    Source      SRGAN sec. 2.1 and fig. 4. As in all of deep learning, this is correlation: the kernel is not flipped.
 
     >>> x = Tensor([[[[1.0], [2.0], [3.0]]]])                        # one image of one row and three columns
     >>> weight = Tensor([[[[10.0]], [[1.0]]]], requires_grad=True)   # one row, two columns
@@ -89,14 +90,14 @@ def conv2d(x: Tensor, weight: Tensor, bias: Bias = None, *, stride: Pair = 1, pa
             fix = _LIKE_TORCH if _like_torch(weight, x.shape[3], 1) else "use a larger crop, or more padding"
             raise ShapeError("conv2d", expected=expected, got=f"{before} + {size} + {after}, input {x.shape}", fix=fix)
     width, step = frame[0][0], math.gcd(*strides)
-    if {*frame[0], *frame[1]} != {width}:  # the kernels know one width for all sides
+    if {*frame[0], *frame[1]} != {width}:  # the kernels support one width for all sides
         x, width = pad(x, ((0, 0), *frame, (0, 0))), 0
     y = Conv2d.apply(*((x, weight) if bias is None else (x, weight, bias)), stride=step, padding=width)
     return y if len(set(strides)) == 1 else y[:, :: strides[0] // step, :: strides[1] // step]  # and one stride
 
 
 def frame_of(kernel: Size, stride: Pair, padding: Pair | str) -> tuple[Size, tuple[Size, Size]]:
-    """Return the strides of rows and columns, and how many zeros stand before and after them, as conv2d takes them.
+    """Return the strides of rows and columns, and the numbers of zeros (before, after) for rows and for columns.
 
     >>> frame_of((3, 4), 1, "same"), frame_of((3, 3), (2, 1), (1, 0))
     (((1, 1), ((1, 1), (1, 2))), ((2, 1), ((1, 1), (0, 0))))
@@ -132,15 +133,15 @@ class Conv2dTranspose(Function):
 def conv2d_transpose(
     x: Tensor, weight: Tensor, bias: Bias = None, *, stride: int = 1, padding: int = 0, output_size: Pair | None = None
 ) -> Tensor:
-    """Spread every pixel over the window it would have been convolved from: the adjoint of `conv2d`.
+    """Multiply the kernel by every pixel and add it to a window of the result: the adjoint of `conv2d`.
 
     Formula     y[n, s*h + i - p, s*w + j - p, c] += sum_o x[n, h, w, o] weight[i, j, c, o], from y = b
-                which makes <conv2d(u, weight), x> = <u, conv2d_transpose(x, weight)> for every u
-    Gradient    grad_x = conv2d(grad_y, weight); grad_weight = conv2d_weight_gradient(grad_y, x), the roles exchanged;
+                therefore <conv2d(u, weight), x> = <u, conv2d_transpose(x, weight)> for every u
+    Gradient    grad_x = conv2d(grad_y, weight); grad_weight = conv2d_weight_gradient(grad_y, x), with exchanged roles;
                 grad_b sums grad_y over n, h, w.
     Shapes      x (N, H, W, O), weight (kh, kw, C, O): the weight of the convolution it transposes, bias (C,),
-                y (N, H', W', C), H' = s*(H - 1) + kh - 2p, or up to s - 1 more where output_size (H', W') says so
-    Errors      ShapeError for another rank, other channels, or an output_size that conv2d would not bring to (H, W).
+                y (N, H', W', C), H' = s*(H - 1) + kh - 2p, or up to s - 1 more, given as output_size (H', W')
+    Errors      ShapeError for another rank, other channels, or an output_size that conv2d would not map to (H, W).
     Source      Dumoulin and Visin 2016, arXiv 1603.07285, sec. 4.
 
     >>> x = Tensor([[[[1.0], [2.0]]]])
@@ -184,10 +185,10 @@ def conv2d_weight_gradient(
     """Gradient of a convolution with respect to its weight.
 
     Formula     y[i, j, c, o] = sum_{n, h, w} x[n, s*h + i - p, s*w + j - p, c] grad_y[n, h, w, o]
-    Gradient    linear in both inputs: with G the gradient that comes back, of the weight's shape,
-                grad_x = conv2d_transpose(grad_y, G) and the gradient in grad_y is conv2d(x, G).
+    Gradient    linear in both inputs: with G the gradient of the result, in the weight's shape,
+                grad_x = conv2d_transpose(grad_y, G), and the gradient for grad_y is conv2d(x, G).
     Shapes      x (N, H, W, C), grad_y (N, H', W', O), y (kh, kw, C, O)
-    Errors      ShapeError if grad_y does not have the size that conv2d gives x.
+    Errors      ShapeError if grad_y does not have the size of the output of conv2d for x.
 
     >>> x, grad_y = Tensor([[[[1.0], [2.0], [3.0]]]]), Tensor([[[[1.0], [1.0]]]])
     >>> conv2d_weight_gradient(x, grad_y, kernel_size=(1, 2)).numpy().ravel()
@@ -208,7 +209,7 @@ def conv2d_weight_gradient(
 
 
 def _check(op: str, x: Tensor, weight: Tensor, bias: Bias, weight_axis: int) -> tuple[Tensor, Tensor]:
-    """Check the inputs of a convolution whose input channels lie on one axis of the weight and outputs on the other."""
+    """Check the inputs of a convolution; weight_axis is the axis of the weight that has the input channels."""
     x, weight = require_images(op, x), as_tensor(op, "weight", weight)
     if weight.ndim != 4 or weight.size == 0:
         fix = "give a weight four axes, none of them empty"
@@ -227,5 +228,5 @@ _LIKE_TORCH = "this looks like a weight of PyTorch, (out, in, kh, kw): weight.tr
 
 
 def _like_torch(weight: Tensor, channels: int, axis: int) -> bool:
-    """Tell whether a weight has the input's channels on one of its first axes, and a square kernel on the last two."""
+    """Return whether a weight has the input's channels on the given axis, and a square kernel on the last two."""
     return weight.shape[axis] == channels and weight.shape[2] == weight.shape[3] < 16

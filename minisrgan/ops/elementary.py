@@ -22,7 +22,7 @@ def exp(x: Tensor) -> Tensor:
 
     Formula     y = e^x
     Gradient    dy/dx = e^x = y
-    Shapes      x, y any one shape.
+    Shapes      any x; y has the shape of x.
     Errors      DTypeError if x is not a float tensor. Above 88 (float32) the result is infinite.
 
     >>> x = Tensor([0.0], requires_grad=True)
@@ -49,7 +49,7 @@ def log(x: Tensor) -> Tensor:
 
     Formula     y = ln x
     Gradient    dy/dx = 1/x
-    Shapes      x, y any one shape.
+    Shapes      any x; y has the shape of x.
     Errors      DTypeError if x is not a float tensor. At 0 the result is -inf, below 0 NaN.
 
     >>> x = Tensor([4.0], requires_grad=True)
@@ -76,7 +76,7 @@ def sqrt(x: Tensor) -> Tensor:
 
     Formula     y = x^(1/2)
     Gradient    dy/dx = 1 / (2y); infinite at 0, so add a small number inside where x may be 0.
-    Shapes      x, y any one shape.
+    Shapes      any x; y has the shape of x.
     Errors      DTypeError if x is not a float tensor. Below 0 the result is NaN.
 
     >>> x = Tensor([4.0], requires_grad=True)
@@ -103,7 +103,7 @@ def absolute(x: Tensor) -> Tensor:
 
     Formula     y = |x|
     Gradient    dy/dx = sign(x). At x = 0 the function has a kink; we take 0.
-    Shapes      x, y any one shape.
+    Shapes      any x; y has the shape of x.
     Errors      DTypeError if x is not a float tensor.
 
     >>> x = Tensor([-3.0, 0.0, 2.0], requires_grad=True)

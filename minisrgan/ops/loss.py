@@ -1,7 +1,7 @@
-"""Distances between what is and what should be, each a single number.
+"""Loss functions: the distance between a prediction and its target, as a single number.
 
-They are short sums of operations that are differentiated elsewhere, so their gradients follow; the docstrings give
-them in closed form, and the tests hold the two together.
+They are composed of other operations, from which the engine derives their gradients. The docstrings give these
+gradients in closed form, and the tests compare the two.
 """
 
 from minisrgan.autograd import Operand, Tensor
@@ -48,13 +48,13 @@ def l1(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def binary_cross_entropy_with_logits(logits: Tensor, targets: Operand) -> Tensor:
-    """Cross-entropy of a yes-or-no question whose answer is given as a logit z.
+    """Binary cross-entropy of a prediction that is given as a logit z.
 
     Formula     y = (1/n) sum_i [-t ln s(z) - (1 - t) ln(1 - s(z))], s the sigmoid
                   = (1/n) sum_i [(1 - t) softplus(z) + t softplus(-z)]
-                The shorter softplus(z) - t z takes two large numbers from one another where z is large and right.
+                The shorter form softplus(z) - t z would subtract two large numbers if z is large and correct.
     Gradient    dy/dz_i = (s(z_i) - t_i) / n, and dy/dt_i = -z_i / n
-    Shapes      logits and targets of one shape, or one number as the target of all; y a scalar.
+    Shapes      logits and targets of one shape, or one number as the target of all logits; y a scalar.
     Errors      ShapeError if the shapes differ.
     Source      SRGAN eq. 2: t = 1 for original images, 0 for generated ones.
 
@@ -71,10 +71,10 @@ def binary_cross_entropy_with_logits(logits: Tensor, targets: Operand) -> Tensor
 
 
 def total_variation(x: Tensor) -> Tensor:
-    """Sum of the differences between neighbouring pixels, for each image: small for a smooth picture.
+    """Sum of absolute differences between neighbouring pixels, as a mean over the images: small if they are smooth.
 
     Formula     y = (1/N) sum |x[n, h+1, w, c] - x[n, h, w, c]| + |x[n, h, w+1, c] - x[n, h, w, c]|
-    Gradient    each difference gives its sign to one pixel and the opposite to the other, divided by N; 0 where equal
+    Gradient    each difference adds its sign / N to one pixel and subtracts it from the other; 0 for equal pixels
     Shapes      x (N, H, W, C); y a scalar.
     Errors      ShapeError if x is not a batch of images.
     Source      Aly and Dubois 2005, and Johnson et al. 2016; SRGAN sec. 3.4 uses weight 2e-8 in SRResNet-VGG22.
@@ -89,7 +89,7 @@ def total_variation(x: Tensor) -> Tensor:
 
 
 def _pair(op: str, **inputs: Operand) -> tuple[Tensor, Tensor]:
-    """Ask for two inputs of one shape."""
+    """Check that two inputs have the same shape; return them as Tensors."""
     (name, a), (other, b) = ((name, as_tensor(op, name, x)) for name, x in inputs.items())
     if a.shape != b.shape or a.size == 0:
         fix = "crop the larger one" if a.size else "this batch is empty; skip it"

@@ -32,7 +32,7 @@ def matmul(a: Tensor | Array, b: Tensor | Array) -> Tensor:
     """Matrix product; also written ``a @ b``.
 
     Formula     y[i, k] = sum_j a[i, j] b[j, k]
-    Gradient    grad_a = grad_y b^T and grad_b = a^T grad_y: every a[i, j] met b[j, k] on its way to y[i, k].
+    Gradient    grad_a = grad_y b^T and grad_b = a^T grad_y: b[j, k] is the factor of a[i, j] in y[i, k].
     Shapes      a (..., n, m), b (..., m, k), y (..., n, k); leading axes broadcast, and their gradients are summed.
     Errors      ShapeError if an input has fewer than two axes, or the inner lengths differ.
 
@@ -60,7 +60,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Formula     y = x W + b
     Gradient    grad_x = grad_y W^T, grad_W = x^T grad_y, grad_b = sum of grad_y over all rows.
     Shapes      x (N, in), W (in, out), b (out,), y (N, out)
-    Errors      ShapeError if x does not have ``in`` entries a row.
+    Errors      ShapeError if the rows of x do not have ``in`` entries.
     Source      SRGAN fig. 4: the two dense layers at the end of the discriminator.
 
     >>> linear(Tensor([[1.0, 2.0]]), Tensor([[3.0], [4.0]]), Tensor([0.5])).numpy()

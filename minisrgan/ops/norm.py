@@ -27,8 +27,8 @@ class BatchNormTraining(Function):
     def backward(self, grad_y: Tensor) -> Gradients:
         x, weight, mean, _ = self.saved
         axes = tuple(range(x.ndim - 1))
-        shifted = x - mean  # a constant; without it, the mean of a channel far from 0 would be rounded anew
-        centred = shifted - shifted.mean(axis=axes)  # again from x, as the statistics are functions of x too
+        shifted = x - mean  # a constant: the mean of numbers near 0 has smaller rounding errors
+        centred = shifted - shifted.mean(axis=axes)  # computed again, as the statistics depend on x too
         inv_std = ((centred * centred).mean(axis=axes) + self.eps) ** -0.5
         x_hat = centred * inv_std
         grad_bias, grad_weight = grad_y.sum(axis=axes), (grad_y * x_hat).sum(axis=axes)
@@ -37,16 +37,16 @@ class BatchNormTraining(Function):
         return grad_x, grad_weight, grad_bias
 
     def backward_fused(self, grad_y: Array) -> tuple[Array, ...]:
-        """Saves passes over the arrays, two for about twelve: 0.15 of the time (64 channels, 16 x 24 x 24)."""
+        """Make two passes over the arrays instead of about twelve: 0.15 of the time (64 channels, 16 x 24 x 24)."""
         x, weight, mean, inv_std = self.saved_arrays
         return kernels.normalize_gradient(grad_y, x, mean, inv_std, weight)
 
 
 class BatchNormEvaluation(Function):
-    """The node of `batch_norm` in evaluation mode: the statistics are constants, so it is one scale and one shift."""
+    """The node of `batch_norm` in evaluation mode: constant statistics, so it only scales and shifts."""
 
     def forward(self, x: Array, weight: Array, bias: Array, running: tuple[Array, Array], eps: float) -> Array:
-        self.mean, self.inv_std = running[0].copy(), 1 / (running[1] + eps) ** 0.5  # copies: training goes on
+        self.mean, self.inv_std = running[0].copy(), 1 / (running[1] + eps) ** 0.5  # copies: training changes them
         self.save_inputs(0, 1)
         return kernels.normalize(x, self.mean, self.inv_std, weight, bias)
 
@@ -70,10 +70,10 @@ def batch_norm(
                 evaluation: grad_x = grad_y * weight / sqrt(var + eps)
                 training: mean and var depend on x as well. From x_hat = (x - mean) / std, with sums over n,
                     dmean = sum(dx)/n and dstd = sum(dx * x_hat)/n, so dx_hat = (dx - dmean - x_hat * dstd) / std:
-                    the part of dx along 1 and along x_hat is removed. That map is symmetric, hence its own adjoint:
+                    the parts of dx along (1, ..., 1) and x_hat are removed. The map is symmetric, its own adjoint:
                     grad_x = weight / std * (grad_y - grad_bias / n - x_hat * grad_weight / n)
     Shapes      x, y (..., C); weight, bias and the running arrays (C,). n is the number of values of a channel.
-    Errors      ShapeError if the channels differ, or a channel has a single value in training: its variance is 0.
+    Errors      ShapeError if the channels differ, or if a channel has a single value in training, with variance 0.
     Source      Ioffe and Szegedy 2015, arXiv 1502.03167, alg. 1 and 2. Running variance by n - 1: their alg. 2 step 10.
 
     >>> import numpy as np

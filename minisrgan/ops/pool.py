@@ -1,4 +1,4 @@
-"""Pooling: fewer pixels, each standing for a window."""
+"""Pooling: each output pixel summarises a window of the input."""
 
 import numpy as np
 
@@ -25,9 +25,9 @@ class MaxPool2d(Function):
 
 
 class GradientOfMaxPool2d(Function):
-    """The gradient of `max_pool2d` as an operation: it puts each number where the first maximum of its window is.
+    """The gradient of `max_pool2d` as an operation: it moves each number to the first maximum of its window.
 
-    Gradient    it is linear, and moves numbers: the gradient of each is fetched from where it was put.
+    Gradient    it only moves numbers, so the gradient of each number is the one at its new position.
     """
 
     def forward(self, grad_y: Array, *, x: Array, y: Array, size: int) -> Array:
@@ -41,7 +41,7 @@ class GradientOfMaxPool2d(Function):
 
 
 def _first_maxima(x: Array, y: Array, size: int) -> tuple[Array, ...]:
-    """Return the index into x of the first element of each window that is the maximum y."""
+    """Return an index into x: for each window, the position of its first element that equals the maximum y."""
     n, tall, wide, c = y.shape
     windows = x[:, : tall * size, : wide * size].reshape(n, tall, size, wide, size, c).transpose(0, 1, 3, 5, 2, 4)
     largest = (windows == y[..., None, None]).reshape(*y.shape, size * size)
@@ -54,9 +54,9 @@ def max_pool2d(x: Tensor, size: int, stride: int | None = None) -> Tensor:
     """Keep the largest element of every size x size window.
 
     Formula     y[n, h, w, c] = max_{0 <= i, j < k} x[n, s*h + i, s*w + j, c], k the size and s the stride
-    Gradient    grad_y goes to the largest element of the window, in row order the first of several; 0 elsewhere.
-    Shapes      x (N, H, W, C), y (N, H', W', C), H' = (H - k) // s + 1: rows and columns left over are dropped. The
-                stride is the size unless given.
+    Gradient    grad_y goes to the largest element of the window, the first in row order if several; 0 elsewhere.
+    Shapes      x (N, H, W, C), y (N, H', W', C), H' = (H - k) // s + 1: remaining rows and columns are dropped. By
+                default the stride is the size.
     Errors      ShapeError if the image is smaller than a window.
     Source      Simonyan and Zisserman 2014, arXiv 1409.1556, sec. 2.1: VGG19 has five of size 2.
 
@@ -73,7 +73,7 @@ def max_pool2d(x: Tensor, size: int, stride: int | None = None) -> Tensor:
     if min(x.shape[1:3]) < size:
         expected, fix = f"images of at least {size} x {size}", "use a larger crop"
         raise ShapeError("max_pool2d", expected=expected, got=str(x.shape), fix=fix)
-    if stride != size:  # windows that overlap, or leave gaps: lay them side by side
+    if stride != size:  # windows overlap or have gaps: copy them side by side
         starts = (stride * np.arange((n - size) // stride + 1) for n in x.shape[1:3])
         rows, cols = (np.add.outer(start, np.arange(size)).ravel() for start in starts)
         x = x[:, rows][:, :, cols]

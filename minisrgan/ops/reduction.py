@@ -1,4 +1,4 @@
-"""What stands for many numbers: their mean and how far they lie from it, the largest and the smallest."""
+"""Reductions: mean, variance, standard deviation, largest and smallest element over axes."""
 
 import math
 
@@ -36,7 +36,7 @@ def variance(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Mean squared distance from the mean, over axes.
 
     Formula     y = (1/n) sum_i (x_i - m)^2, m the mean; divided by n, not n - 1
-    Gradient    dy/dx_i = (2/n) (x_i - m). The mean moves too, but the distances sum to 0, so that adds nothing.
+    Gradient    dy/dx_i = (2/n) (x_i - m). The mean depends on x_i too, which adds nothing: the distances sum to 0.
     Shapes      as `sum`.
     Errors      ShapeError if there is nothing to average.
 
@@ -54,7 +54,7 @@ def std(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Standard deviation over axes: the root of the mean squared distance from the mean.
 
     Formula     y = sqrt((1/n) sum_i (x_i - m)^2), m the mean; divided by n, not n - 1
-    Gradient    dy/dx_i = (x_i - m) / (n y). Where all are equal, y = 0 has a kink; we take 0.
+    Gradient    dy/dx_i = (x_i - m) / (n y). If all x_i are equal, there is a kink at y = 0; we take 0.
     Shapes      as `sum`.
     Errors      ShapeError if there is nothing to average.
 
@@ -70,7 +70,7 @@ def std(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 class Max(Function):
-    """The node of `max`, which is the name of what NumPy computes."""
+    """The node of `max`; its name is also that of the NumPy function."""
 
     def forward(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
         self.kept = tuple(1 if axis in axes else length for axis, length in enumerate(x.shape))
@@ -90,7 +90,7 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Largest element over axes, all of them by default.
 
     Formula     y = max_i x_i
-    Gradient    dy/dx_i = 1 for the largest, else 0; where several are equally large they share it.
+    Gradient    dy/dx_i = 1 for the largest, else 0; if k elements are equally large, each gets 1/k.
     Shapes      as `sum`.
     Errors      ShapeError if there is nothing to choose from.
 
@@ -109,7 +109,7 @@ def min(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Smallest element over axes, all of them by default.
 
     Formula     y = min_i x_i
-    Gradient    dy/dx_i = 1 for the smallest, else 0; where several are equally small they share it.
+    Gradient    dy/dx_i = 1 for the smallest, else 0; if k elements are equally small, each gets 1/k.
     Shapes      as `sum`.
     Errors      ShapeError if there is nothing to choose from.
 

@@ -1,7 +1,7 @@
-"""Operations that choose: one of two numbers, by a condition or by their size.
+"""Operations that choose one of two numbers, by a condition or by their size.
 
-The gradient goes to what was chosen, and 0 to the rest. It is selected by a mask and never multiplied by one: an
-incoming gradient may be infinite, as that of sqrt at 0 is, and 0 * inf is not 0 but NaN.
+The chosen number gets the gradient, the other one gets 0. The gradient is selected by a mask, not multiplied by it:
+an incoming gradient may be infinite, as that of sqrt is at 0, and 0 * inf is NaN.
 """
 
 import operator
@@ -31,12 +31,12 @@ class Where(Function):
 
 
 def where(condition: Array, a: Operand, b: Operand) -> Tensor:
-    """Take one of two, element by element.
+    """Choose from two inputs, element by element.
 
     Formula     y = a where the condition holds, else b
     Gradient    dy/da = 1 where it holds, else 0; dy/db = 1 - dy/da. Summed over broadcast axes.
-    Shapes      condition, a, b any three that broadcast; y the broadcast shape. The condition is an array of bool.
-    Errors      ShapeError if they do not broadcast, DTypeError for a condition of other numbers.
+    Shapes      any condition, a and b that broadcast; y has the broadcast shape. The condition is an array of bool.
+    Errors      ShapeError if they do not broadcast, DTypeError if the condition is not bool.
 
     >>> a = Tensor([1.0, 5.0], requires_grad=True)
     >>> y = where(a.data > 2, a, 0.0); y.numpy()
@@ -55,11 +55,11 @@ def where(condition: Array, a: Operand, b: Operand) -> Tensor:
 
 
 def clip(x: Tensor, low: float, high: float) -> Tensor:
-    """Limit to a range.
+    """Limit every element to a range.
 
     Formula     y = min(max(x, low), high)
-    Gradient    dy/dx = 1 where low <= x <= high, else 0: nothing outside the range learns.
-    Shapes      x, y any one shape.
+    Gradient    dy/dx = 1 where low <= x <= high, else 0: elements outside the range get no gradient.
+    Shapes      any x; y has the shape of x.
     Errors      ArgumentError if low is above high.
 
     >>> x = Tensor([-2.0, 0.5, 2.0], requires_grad=True)
@@ -76,7 +76,7 @@ def clip(x: Tensor, low: float, high: float) -> Tensor:
 
 
 class Maximum(Function):
-    """The node of `maximum`, which is the name of what NumPy computes."""
+    """The node of `maximum`; its name is also that of the NumPy function."""
 
     chosen = staticmethod(operator.ge)
 
@@ -93,12 +93,12 @@ class Maximum(Function):
 
 
 def maximum(a: Operand, b: Operand) -> Tensor:
-    """Take the larger of two, element by element.
+    """Choose the larger of two inputs, element by element.
 
     Formula     y = max(a, b)
     Gradient    dy/da = 1 where a > b, 1/2 where a = b, else 0; dy/db = 1 - dy/da. Summed over broadcast axes.
-    Shapes      a, b any two that broadcast; y the broadcast shape.
-    Errors      ShapeError if they do not broadcast, DTypeError if float32 meets float64.
+    Shapes      any a and b that broadcast; y has the broadcast shape.
+    Errors      ShapeError if they do not broadcast, DTypeError if float32 is mixed with float64.
 
     >>> a = Tensor([1.0, 5.0], requires_grad=True)
     >>> maximum(a, 2.0).sum().backward(); a.grad.numpy()
@@ -115,12 +115,12 @@ class Minimum(Maximum):
 
 
 def minimum(a: Operand, b: Operand) -> Tensor:
-    """Take the smaller of two, element by element.
+    """Choose the smaller of two inputs, element by element.
 
     Formula     y = min(a, b)
     Gradient    dy/da = 1 where a < b, 1/2 where a = b, else 0; dy/db = 1 - dy/da. Summed over broadcast axes.
-    Shapes      a, b any two that broadcast; y the broadcast shape.
-    Errors      ShapeError if they do not broadcast, DTypeError if float32 meets float64.
+    Shapes      any a and b that broadcast; y has the broadcast shape.
+    Errors      ShapeError if they do not broadcast, DTypeError if float32 is mixed with float64.
 
     >>> minimum(Tensor([1.0, 5.0]), 2.0).numpy()
     array([1., 2.], dtype=float32)

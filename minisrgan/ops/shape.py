@@ -23,11 +23,11 @@ class Reshape(Function):
 
 
 def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Read the same elements, in the same order, in another shape.
+    """Return the same elements in the same order in another shape.
 
     Formula     y.flat[k] = x.flat[k]
     Gradient    grad_x = grad_y in the shape of x
-    Shapes      any two with the same number of elements; one length may be -1 and is worked out.
+    Shapes      any two with the same number of elements; one length may be -1 and is then computed.
     Errors      ShapeError if the numbers of elements differ.
 
     >>> reshape(Tensor([1.0, 2.0, 3.0, 4.0]), (2, -1)).numpy()
@@ -84,13 +84,13 @@ class Getitem(Function):
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
-    """Take a part; also written ``x[index]``.
+    """Select a part of a tensor; also written ``x[index]``.
 
-    Formula     y = x[index], with slices, integers, arrays of integers, masks, None and ... as NumPy has them;
+    Formula     y = x[index], with slices, integers, arrays of integers, masks, None and ... as in NumPy;
                 a mask is an array of bool, which takes the elements where it is True
-    Gradient    `scatter`: each element's gradient is added back where it came from, zero elsewhere.
-    Shapes      as NumPy's indexing; a mask of k axes takes the place of k axes, which become one.
-    Errors      ShapeError if the index leaves the tensor or a mask does not fit; DTypeError for a Tensor as index.
+    Gradient    `scatter`: each gradient is added at the position from which its element was taken; 0 elsewhere.
+    Shapes      as in NumPy; a mask of k axes replaces k axes of x by one.
+    Errors      ShapeError if the index is out of range or a mask does not fit; DTypeError for a Tensor as index.
 
     >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> getitem(x, np.array([0, 0, 2])).sum().backward(); x.grad.numpy()
@@ -108,7 +108,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 def _index_part(part: Any) -> Any:
-    """Check a part of an index, and copy what may be changed before the backward pass needs it."""
+    """Check a part of an index, and copy an array, as it may be changed before the backward pass."""
     if isinstance(part, list) or (is_array(part) and part.dtype.kind in "iub"):
         return part.copy()
     if isinstance(part, Tensor | np.ndarray):
@@ -131,10 +131,10 @@ class Scatter(Function):
         xp = array_module(x)
         y = xp.zeros(shape, x.dtype)
         if y[index].shape != x.shape:
-            raise IndexError(f"y[index] is {y[index].shape}")  # assignment would repeat a shorter x
+            raise IndexError(f"y[index] is {y[index].shape}")  # assignment would broadcast x
         parts = index if isinstance(index, tuple) else (index,)
         if any(is_array(part) or isinstance(part, list) for part in parts):
-            xp.add.at(y, index, x)  # a position may come up several times
+            xp.add.at(y, index, x)  # the index may contain a position several times
         else:
             y[index] = x
         return y
@@ -144,11 +144,11 @@ class Scatter(Function):
 
 
 def scatter(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
-    """Add a tensor into zeros: the adjoint of `getitem`.
+    """Add a tensor to zeros, at an index: the adjoint of `getitem`.
 
     Formula     y = 0; y[index] += x
     Gradient    grad_x = grad_y[index]
-    Shapes      y has the shape given; x that of y[index].
+    Shapes      y has the given shape; x has that of y[index].
     Errors      ShapeError if x does not have the shape of y[index].
 
     >>> scatter(Tensor([5.0, 7.0]), slice(1, 3), (4,)).numpy()
@@ -168,7 +168,7 @@ def pad(x: Tensor, widths: tuple[tuple[int, ...], ...], mode: str = "constant") 
 
     Formula     constant  y = x inside, 0 in the border
                 reflect   y[-k] = x[k] before the first element, y[n-1+k] = x[n-1-k] behind the last
-    Gradient    constant: grad_y without its border. reflect: the border's gradient is added where it was taken from.
+    Gradient    constant: grad_y without its border. reflect: the border's gradient is added at the reflected pixels.
     Shapes      widths ((before, after), ...) for each axis; an axis of n becomes before + n + after.
     Errors      ArgumentError for negative widths or another mode; ShapeError if a reflection is longer than n - 1.
 
@@ -214,11 +214,11 @@ class Concatenate(Function):
 
 
 def concatenate(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Tensor:
-    """Join along an axis that is there.
+    """Join tensors along an existing axis.
 
     Formula     y = x1, then x2, then ... along the axis
     Gradient    each input gets its own part of grad_y.
-    Shapes      equal but for the axis, whose lengths add up.
+    Shapes      equal except for the axis, whose lengths are added.
     Errors      ShapeError if the other axes differ or there is nothing to join.
 
     >>> concatenate([Tensor([1.0]), Tensor([2.0, 3.0])]).numpy()
@@ -229,11 +229,11 @@ def concatenate(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Te
 
 
 def stack(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Tensor:
-    """Join along a new axis: photos (H, W, C) become a batch (N, H, W, C).
+    """Join tensors along a new axis: photos (H, W, C) become a batch (N, H, W, C).
 
     Formula     y[k] = x_k
     Gradient    each input gets its own part of grad_y.
-    Shapes      n inputs of one shape; y has an axis of length n more.
+    Shapes      n inputs of one shape; y has an additional axis of length n.
     Errors      ShapeError if the shapes differ or there is nothing to join.
 
     >>> stack([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])], axis=1).numpy()
@@ -245,7 +245,7 @@ def stack(tensors: list[Tensor] | tuple[Tensor, ...], axis: int = 0) -> Tensor:
 
 
 def _alike(op: str, tensors: Any, axis: int, new_axis: bool) -> tuple[list[Tensor], int]:
-    """Ask for tensors of one shape, but for the axis that joins them; return them and that axis, counted from 0."""
+    """Check that tensors have equal shapes, except for the axis that joins them; return them and the axis (>= 0)."""
     if not isinstance(tensors, list | tuple) or not tensors:
         got, fix = type(tensors).__name__, "put it into a list with the others: [tensors]"
         if isinstance(tensors, list | tuple):

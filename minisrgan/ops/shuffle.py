@@ -1,4 +1,4 @@
-"""Pixel shuffle: the generator's upsampling, which computes in low resolution and only then spreads out."""
+"""Pixel shuffle: the generator's upsampling, which moves channels to pixels after computing in low resolution."""
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
@@ -22,7 +22,7 @@ def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     """Turn r*r channels into r x r pixels.
 
     Formula     y[n, r*h + i, r*w + j, c] = x[n, h, w, c*r*r + i*r + j], r the factor
-    Gradient    the inverse move: grad_x = pixel_unshuffle(grad_y, r)
+    Gradient    the inverse permutation: grad_x = pixel_unshuffle(grad_y, r)
     Shapes      x (N, H, W, C*r*r), y (N, r*H, r*W, C). The order is PyTorch's; TensorFlow has (i, j, c).
     Errors      ShapeError if the channels are not a multiple of r*r.
     Source      Shi et al. 2016, arXiv 1609.05158, eq. 4; SRGAN fig. 4 uses it twice with r = 2.
@@ -54,7 +54,7 @@ def pixel_unshuffle(x: Tensor, factor: int) -> Tensor:
     """Turn r x r pixels into r*r channels: the inverse of `pixel_shuffle`.
 
     Formula     y[n, h, w, c*r*r + i*r + j] = x[n, r*h + i, r*w + j, c], r the factor
-    Gradient    the inverse move: grad_x = pixel_shuffle(grad_y, r)
+    Gradient    the inverse permutation: grad_x = pixel_shuffle(grad_y, r)
     Shapes      x (N, r*H, r*W, C), y (N, H, W, C*r*r)
     Errors      ShapeError if height or width is not a multiple of r.
 
