@@ -9,9 +9,9 @@ from minisrgan.nn.module import Module
 
 
 class ModuleList(Module):
-    """Modules that their owner calls one by one, named 0, 1, 2 ...
+    """A list of modules, named 0, 1, 2 ..., which the module that contains it calls one by one.
 
-    Errors  ArgumentError for what is no module: a class, a function, a list.
+    Errors  ArgumentError for anything that is not a module: a class, a function, a list.
 
     >>> from minisrgan import nn
     >>> layers = nn.ModuleList([nn.ReLU()])
@@ -29,7 +29,7 @@ class ModuleList(Module):
         self[len(self)] = module
 
     def __setitem__(self, position: int, module: Module) -> None:
-        """Replace one of them."""
+        """Replace one of the modules."""
         if not isinstance(module, Module):
             got = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
             fix = "give a module, as ReLU() is and the class ReLU is not"
@@ -39,15 +39,15 @@ class ModuleList(Module):
         setattr(self, str(position if position >= 0 else len(self) + position), module)
 
     def __iter__(self) -> Iterator[Any]:
-        """Walk over the modules."""
+        """Iterate over the modules."""
         return iter(self.children().values())
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of modules."""
         return len(self.children())
 
     def __getitem__(self, position: int | slice) -> Any:
-        """Return one of them, or for a slice a container of the same kind with some of them, which it shares."""
+        """Return one module or, for a slice, a container of the same class that shares the selected modules."""
         if not isinstance(position, slice):
             return list(self)[position]
         part = type(self)()
@@ -56,7 +56,7 @@ class ModuleList(Module):
 
 
 class Sequential(ModuleList):
-    """Modules one after the other, named 0, 1, 2 ...
+    """Modules that are applied one after the other, named 0, 1, 2 ...
 
     >>> from minisrgan import nn
     >>> net = nn.Sequential(nn.ReLU(), nn.LeakyReLU(0.5))
@@ -68,7 +68,7 @@ class Sequential(ModuleList):
         super().__init__(modules)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply each to the result of the one before."""
+        """Apply each module to the result of the previous one."""
         for module in self:
             x = module(x)
         return x

@@ -1,4 +1,4 @@
-"""First values of weights, drawn from a generator that is passed in."""
+"""Initial weights, drawn from a random generator that is passed in."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from minisrgan.ops.checks import require_sizes
 
 
 def he_normal(shape: tuple[int, ...], rng: np.random.Generator | None = None, slope: float = 0.0) -> Array:
-    """Draw weights that keep the size of a signal through convolutions with (leaky) ReLUs between them.
+    """Draw weights with which activations keep their size through convolutions and (leaky) ReLUs.
 
-    Formula   weight ~ N(0, s^2), s = sqrt(2 / ((1 + slope^2) * fan_in)), fan_in the inputs of one output
+    Formula   weight ~ N(0, s^2), s = sqrt(2 / ((1 + slope^2) * fan_in)), fan_in the number of inputs of one output
     Shapes    (kh, kw, in, out) or (in, out); fan_in is the product of all but the last. float32.
-    Errors    ArgumentError unless the shape consists of whole numbers from 1.
-    Source    He et al. 2015, arXiv 1502.01852, eq. 10 and 15. slope 1 is right before no activation at all.
+    Errors    ArgumentError unless the shape consists of whole numbers >= 1.
+    Source    He et al. 2015, arXiv 1502.01852, eq. 10 and 15. Use slope 1 if no activation follows.
 
-    Without an rng the seed is 0, each time: two layers of one shape then begin alike, unless they are given one rng.
+    Without an rng, each call uses seed 0, so two layers of the same shape get equal weights. Pass one rng to both.
 
     >>> weight = he_normal((3, 3, 64, 64), np.random.default_rng(0))
     >>> abs(float(weight.std()) - (2 / 576) ** 0.5) < 1e-3
@@ -30,9 +30,9 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator | None = None, sl
 
 
 def icnr(shape: tuple[int, ...], rng: np.random.Generator, factor: int, slope: float = 0.0) -> Array:
-    """Draw the weight before a pixel shuffle so that the r*r pixels it makes of one start out equal.
+    """Draw the weight of a convolution before a pixel shuffle such that the r*r pixels of each square are equal.
 
-    The upsampling then begins as a nearest-neighbour one, without the checkerboard of independent channels.
+    At first the upsampling is nearest-neighbour, without the checkerboard pattern of independent channels.
     Formula   channels c*r*r ... c*r*r + r*r - 1 are copies of one `he_normal` draw, r the factor
     Shapes    (kh, kw, in, out), out a multiple of r*r. float32.
     Source    Aitken et al. 2017, arXiv 1707.02937.

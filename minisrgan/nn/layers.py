@@ -13,10 +13,10 @@ from minisrgan.ops.conv import Pair
 
 
 class Conv2d(Module):
-    """Convolution with a learned weight and bias; formula and gradient at `minisrgan.ops.conv2d`.
+    """Convolution with a learned weight and bias; see `minisrgan.ops.conv2d` for formula and gradient.
 
     in_channels, out_channels   channels of input and output
-    kernel_size                 length of the square kernel
+    kernel_size                 side of the square kernel
     stride, padding             as in conv2d; padding "same", or kernel_size // 2, keeps the size at stride 1
     bias                        whether a number is added to each output channel
     rng                         draws the weight, as in `he_normal`; the bias starts at 0
@@ -40,7 +40,7 @@ class Conv2d(Module):
         return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
 
     def describe(self) -> str:
-        """Return channels, kernel and what is not usual."""
+        """Return channels, kernel, and settings that differ from the defaults."""
         kh, kw, inputs, outputs = self.weight.shape
         stride = f", stride {self.stride}" if self.stride != 1 else ""
         padding = f", padding {self.padding}" if self.padding else ""
@@ -69,7 +69,7 @@ class Linear(Module):
 
 
 class BatchNorm2d(Module):
-    """Normalise each channel by the batch's statistics in training, by running ones in evaluation.
+    """Normalise each channel: in training by the batch's statistics, in evaluation by the running statistics.
 
     The formula and its gradient are at `minisrgan.ops.batch_norm`.
     momentum  how much of the running statistics each batch replaces
@@ -99,7 +99,7 @@ class BatchNorm2d(Module):
 
 
 class PReLU(Module):
-    """Leaky ReLU that learns its slope, one a channel or (channels=1) one in all; starts at 0.25 as in He et al. 2015.
+    """Leaky ReLU with a learned slope for each channel, or one for all (channels=1); initially 0.25 (He et al. 2015).
 
     >>> PReLU(2)(Tensor([[-4.0, 4.0]])).numpy()
     array([[-1.,  4.]], dtype=float32)
@@ -135,7 +135,7 @@ class ReLU(Module):
 
 
 class PixelShuffle(Module):
-    """Channels to pixels; see `minisrgan.ops.pixel_shuffle`."""
+    """Move channels to pixels; see `minisrgan.ops.pixel_shuffle`."""
 
     description = "x{0.factor}"
 
@@ -148,7 +148,7 @@ class PixelShuffle(Module):
 
 
 class MaxPool2d(Module):
-    """The largest of every window; see `minisrgan.ops.max_pool2d`."""
+    """Keep the largest element of every window; see `minisrgan.ops.max_pool2d`."""
 
     def __init__(self, size: int, stride: int | None = None) -> None:
         self.size, self.stride = size, size if stride is None else stride
@@ -158,7 +158,7 @@ class MaxPool2d(Module):
         return ops.max_pool2d(x, self.size, self.stride)
 
     def describe(self) -> str:
-        """Return the size of a window, and the stride if it is another."""
+        """Return the size of a window, and the stride if it differs."""
         return f"{self.size}x{self.size}" + (f", stride {self.stride}" if self.stride != self.size else "")
 
 

@@ -13,7 +13,7 @@ from minisrgan.autograd import Tensor, mark_changed
 from minisrgan.backend import Array, array_module, is_array, to_device, to_numpy
 from minisrgan.errors import ArgumentError, MinisrganError, WeightsError
 
-_OTHERS, _ONCE = Set | ValuesView | deque, GeneratorType | map | filter | zip  # _ONCE gives each part only once
+_OTHERS, _ONCE = Set | ValuesView | deque, GeneratorType | map | filter | zip  # _ONCE: can be read only once
 ForwardHook: TypeAlias = Callable[["Module", tuple[Any, ...], Tensor], None]
 
 
@@ -35,7 +35,7 @@ def _is_part(value: Any) -> bool:
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Module | Parameter]]:
-    """Walk over the modules and parameters of an attribute: itself, or what a list, tuple or dict holds."""
+    """Yield the modules and parameters of an attribute: its value, or the items of a list, tuple or dict."""
     if isinstance(value, Module | Parameter):
         yield name, value
     elif isinstance(value, list | tuple | dict):
@@ -44,14 +44,14 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Module | Parameter]]:
 
 
 class Module:
-    """The base of all layers and models.
+    """The base class of all layers and models.
 
-    A subclass assigns parameters (`Parameter`), other modules, and buffers as attributes, and writes `forward`. Nothing
-    is registered: parameters and modules are found by their type, in lists, tuples and dicts too, and buffers by the
-    names in ``buffer_names``. Where a parameter, a module or a buffer was, nothing else can be put.
+    A subclass assigns parameters (`Parameter`), other modules, and buffers as attributes, and writes `forward`.
+    There is no registration: parameters and modules are found by their type, also in lists, tuples and dicts, buffers
+    by the names in ``buffer_names``. An attribute that is one of these can only be replaced by one of the same kind.
 
     training  True while training: batch norm then uses the batch's statistics. Set by `train` and `eval`, which
-              never touch the gradient mode.
+              do not change the gradient mode.
 
     >>> import numpy as np
     >>> from minisrgan import nn
@@ -68,7 +68,7 @@ class Module:
 
     explain: ClassVar[Callable[..., str]]  # this and the text of print(module) come from minisrgan.explain
     buffer_names: ClassVar[tuple[str, ...]] = ()
-    description: ClassVar[str] = ""  # what `describe` returns, with {0.stride} for the attribute stride
+    description: ClassVar[str] = ""  # format string of `describe`: {0.stride} is the attribute stride
     training: bool = True
     _name: str = ""
 
@@ -81,7 +81,7 @@ class Module:
         return self.description.format(self)
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
-        """Run forward; an error on its way up learns the path of the module it came from."""
+        """Run forward; if it raises an error, put the name of this module in front of its path."""
         try:
             y = self.forward(*inputs, **options)
         except MinisrganError as error:
@@ -92,7 +92,7 @@ class Module:
         return y
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Assign an attribute; modules and parameters learn the name they are known by here."""
+        """Assign an attribute; modules and parameters are named after it."""
         self._require_same_kind(name, value)
         object.__setattr__(self, name, value)
         for path, part in _parts(name, value):
@@ -102,7 +102,7 @@ class Module:
                 parameter.name = f"{type(self).__name__.lower()}.{path}.{below}".rstrip(".")
 
     def _require_same_kind(self, name: str, value: Any) -> None:
-        """Refuse what would take a parameter, a module or a buffer out of sight."""
+        """Refuse a value with which a parameter, a module or a buffer would not be found."""
         old = vars(self).get(name)
         if isinstance(old, Parameter) and not isinstance(value, Parameter | None):
             expected, fix = "a Parameter", f"under no_grad, write module.{name} *= 0.5, or assign a new Parameter"
@@ -122,25 +122,25 @@ class Module:
             for name, child in self.children().items():
                 child._rename(f"{path}.{name}")
 
-    # What it is made of
+    # Parts
 
     def children(self) -> dict[str, Module]:
-        """Return the modules assigned to this one, by name, in order; those in a list as ``name.0``, ``name.1`` ..."""
+        """Return the modules assigned to this one by name, in order; those in a list as ``name.0``, ``name.1`` ..."""
         return {path: part for path, part in self.parts() if isinstance(part, Module)}
 
     def parts(self) -> Iterator[tuple[str, Module | Parameter]]:
-        """Walk over the modules and parameters assigned to this one, with their names."""
+        """Iterate over the modules and parameters assigned to this module, with their names."""
         for name, value in vars(self).items():
             yield from _parts(name, value)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """Walk over this module and all below it, with their paths; its own is the prefix."""
+        """Iterate over this module and all modules below it, with their paths; its own path is the prefix."""
         yield prefix, self
         for name, child in self.children().items():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Walk over all parameters with their paths, such as ``blocks.3.conv1.weight``."""
+        """Iterate over all parameters with their paths, such as ``blocks.3.conv1.weight``."""
         for path, module in self.named_modules():
             for name, part in module.parts():
                 if isinstance(part, Parameter):
@@ -151,11 +151,11 @@ class Module:
         return list({id(parameter): parameter for _, parameter in self.named_parameters()}.values())
 
     def parameter_count(self) -> int:
-        """Return how many numbers are learned."""
+        """Return the number of learned numbers."""
         return sum(parameter.size for parameter in self.parameters())
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:
-        """Walk over the arrays that belong to the state but are not learned, such as running statistics."""
+        """Iterate over the arrays that belong to the state but are not learned, such as running statistics."""
         for path, module in self.named_modules():
             for name in module.buffer_names:
                 yield f"{path}.{name}" if path else name, getattr(module, name)
@@ -170,8 +170,8 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Copy values into every parameter and buffer.
 
-        Errors  WeightsError that lists every entry missing, unexpected or of the wrong shape, or whose values are
-                not finite floats; then nothing has been changed.
+        Errors  WeightsError that lists all entries that are missing, unexpected, of the wrong shape, or not finite
+                floats; nothing is changed then.
         """
         ours, state = self.state_dict(), {k: v.data if isinstance(v, Tensor) else v for k, v in state.items()}
         problems = [f"missing: {name} {value.shape}" for name, value in ours.items() if name not in state]
@@ -206,7 +206,7 @@ class Module:
         return self.train(False)
 
     def requires_grad_(self, flag: bool = True) -> Self:
-        """Say whether the parameters ask for a gradient. A frozen network passes gradients on but computes none."""
+        """Set whether the parameters require gradients. A frozen network still passes gradients to its input."""
         for parameter in self.parameters():
             parameter.requires_grad = flag
         return self
@@ -230,12 +230,12 @@ class Module:
         return self
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+        """Set the gradients of all parameters to None."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def register_forward_hook(self, hook: ForwardHook) -> Callable[[], None]:
-        """Call ``hook(module, inputs, output)`` after every forward; returns a function that removes it."""
+        """Call ``hook(module, inputs, output)`` after every forward; return a function that removes the hook."""
         hooks: dict[object, ForwardHook] = self.__dict__.setdefault("_forward_hooks", {})
         hooks[key := object()] = hook
 
