@@ -11,14 +11,14 @@ from minisrgan.ops.checks import require_images
 
 
 class Discriminator(Module):
-    """Crops in, one logit each out: above 0 for "original".
+    """Map each crop to one logit, which is above 0 for "original".
 
-    conv 3x3, LeakyReLU 0.2 -> 7 x [conv 3x3, BN, LeakyReLU], every other with stride 2, channels doubling to 8 times
-    -> flatten -> dense, LeakyReLU -> dense 1. The sigmoid of the figure is left to the losses, which use softplus.
+    conv 3x3, LeakyReLU 0.2 -> 7 x [conv 3x3, BN, LeakyReLU], every second one with stride 2, up to 8 times the channels
+    -> flatten -> dense, LeakyReLU -> dense 1. The sigmoid of the figure is part of the losses, as softplus.
 
     crop      side of the square crops; the paper's is 96
     channels  width of the first layer; with 64 and crop 96 it has 23,565,505 parameters, 80 % in the dense layers
-    rng       draws the first weights; seed 0 unless given
+    rng       random generator for the initial weights; seed 0 by default
     Shapes    (N, crop, crop, 3) RGB in [-1, 1] to (N, 1)
     Errors    ArgumentError for a crop below 16; ShapeError for crops of another size.
 

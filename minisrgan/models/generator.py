@@ -1,4 +1,4 @@
-"""The generator of SRGAN, which trained by MSE alone is SRResNet (Ledig et al. 2017, sec. 2.1 and fig. 4)."""
+"""The generator of SRGAN (Ledig et al. 2017, sec. 2.1 and fig. 4); trained with MSE only, it is SRResNet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ResidualBlock(Module):
 
 
 class Upsample(Module):
-    """Twice the size: a 3x3 convolution to four times the channels, pixel shuffle, PReLU."""
+    """Double the size: a 3x3 convolution to four times the channels, pixel shuffle, PReLU."""
 
     def __init__(self, channels: int, rng: np.random.Generator) -> None:
         self.conv = Conv2d(channels, 4 * channels, 3, padding=1, rng=rng)
@@ -44,7 +44,7 @@ class Upsample(Module):
 
 
 class Generator(Module):
-    """Low-resolution photographs in, ``scale`` times larger ones out.
+    """Map low-resolution photographs to photographs that are ``scale`` times larger.
 
     conv 9x9, PReLU -> ``blocks`` residual blocks -> conv 3x3, BN, + output of the first PReLU
     -> one Upsample for each factor of 2 -> conv 9x9
@@ -52,9 +52,9 @@ class Generator(Module):
     scale     2, 4 or 8
     channels  width of all layers but the last
     blocks    number of residual blocks; the paper's has 16, 64 channels and 1,550,659 parameters
-    tanh      end in tanh, and
-    eps       of the batch norms: as some published weights want it, not the paper
-    rng       draws the first weights; seed 0 unless given
+    tanh      whether tanh comes last: for some published weights, not in the paper
+    eps       eps of the batch norms: some published weights need another value
+    rng       random generator for the initial weights; seed 0 by default
     Shapes    (N, H, W, 3) RGB in [0, 1] to (N, scale*H, scale*W, 3) RGB in [-1, 1]
     Errors    ArgumentError for another scale; ShapeError for what is not a batch of RGB images.
 
@@ -101,13 +101,13 @@ class Generator(Module):
 
     @no_grad
     def start_as_nearest(self) -> Self:
-        """Set the first weights so that the untrained generator repeats every pixel, and return it.
+        """Set the initial weights so that the untrained generator repeats every pixel; return the generator.
 
         Channels 0, 1, 2 carry the picture: the first convolution copies red, green and blue into them, the upsampling
-        repeats them, and the last convolution reads 2x - 1. The blocks start out adding nothing: their last batch norm
-        has weight 0 (Goyal et al. 2017, arXiv 1706.02677, sec. 5.1), and the last convolution does not listen to the
-        other channels yet. All other weights stay as they were drawn. The paper does not say how it starts; a short
-        training saves its first few thousand steps this way.
+        repeats them, and the last convolution reads 2x - 1. The blocks add 0 at first, because their last batch norm
+        has weight 0 (Goyal et al. 2017, arXiv 1706.02677, sec. 5.1), and the last convolution ignores the other
+        channels at first. All other weights keep their random values. The paper does not state its initialization; this
+        one saves the first few thousand steps of a short training.
 
         >>> low = Tensor(np.random.default_rng(0).random((1, 3, 3, 3), dtype=np.float32))
         >>> high = Generator(scale=2, channels=4, blocks=1).start_as_nearest().eval()(low)
@@ -132,10 +132,10 @@ class Generator(Module):
 
     @property
     def receptive_radius(self) -> float:
-        """How far, in low-resolution pixels, an input pixel can lie from an output pixel that it still affects.
+        """The largest distance, in input pixels, between an output pixel and an input pixel that affects it.
 
-        A k x k convolution reaches (k - 1) / 2 pixels of its own resolution: 4 + 2*blocks + 1 at the input's, then 1
-        at each resolution before an upsampling, and 4 at the output's. 39.5 for the paper's generator.
+        A k x k convolution reaches (k - 1) / 2 pixels of its own resolution: the sum is 4 + 2*blocks + 1 at
+        the input's, 1 at each resolution before an upsampling, and 4 at the output's. The paper's generator has 39.5.
         """
         doublings = len(self.upsample)
         return 4 + 2 * self.depth + 1 + sum(0.5**k for k in range(doublings)) + 4 / self.scale

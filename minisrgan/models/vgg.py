@@ -1,4 +1,4 @@
-"""VGG19 up to one of its feature maps: what the perceptual loss compares pictures by.
+"""VGG19 up to one of its feature maps, which the perceptual loss compares.
 
 phi_{i,j} is the output of the j-th convolution, after its ReLU, before the i-th max pooling (SRGAN sec. 2.2.1).
 """
@@ -15,7 +15,7 @@ from minisrgan.ops.checks import require_channels, require_images
 
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # channels and convolutions of each block
 
-# How each published set of weights wants its input: as steps from RGB in [0, 1].
+# The preprocessing of each published set of weights, starting from RGB in [0, 1].
 CONVENTIONS = {
     "caffe": "BGR, 0..255, mean subtracted",
     "torchvision": "RGB, 0..1, mean subtracted, divided by standard deviation",
@@ -27,7 +27,7 @@ class VGG19(Module):
 
     phi         "i,j": block and convolution within it; "2,2" and "5,4" are the paper's
     convention  "caffe" (the paper's: BGR, 0..255) or "torchvision" (RGB, 0..1): a property of the weights
-    rng         draws first weights, for tests; real ones come from `minisrgan.weights.load_vgg19`
+    rng         draws initial weights, for tests; trained ones come from `minisrgan.weights.load_vgg19`
     Shapes      (N, H, W, 3) RGB in [-1, 1] to (N, H', W', C), H' = H // 2^(i-1), C = 512 for phi_{5,4}
     Errors      ArgumentError for a phi that VGG19 does not have, or another convention.
     Source      Simonyan and Zisserman 2014, arXiv 1409.1556, table 1, column E.
@@ -68,11 +68,11 @@ class VGG19(Module):
         return x
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Bring RGB in [-1, 1] to what the weights were trained on; the wrong convention makes features meaningless."""
+        """Convert RGB in [-1, 1] to the input of the weights' training; other conventions give meaningless features."""
 
         def constant(*values: float) -> Tensor:
             return Tensor(array_module(images.data).asarray(values, dtype=images.dtype))
 
         if self.convention == "caffe":
-            return (images[..., ::-1] + 1.0) * 127.5 - constant(103.939, 116.779, 123.68)  # of B, G, R over ImageNet
+            return (images[..., ::-1] + 1.0) * 127.5 - constant(103.939, 116.779, 123.68)  # ImageNet's means of B, G, R
         return ((images + 1.0) * 0.5 - constant(0.485, 0.456, 0.406)) / constant(0.229, 0.224, 0.225)
