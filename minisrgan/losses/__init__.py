@@ -1,4 +1,4 @@
-"""What the two players of SRGAN minimise."""
+"""The loss functions of the generator and the discriminator."""
 
 from minisrgan.losses.adversarial import AdversarialBalance, discriminator_loss, generator_loss
 from minisrgan.losses.content import MSEContent, VGGContent, consistency_loss, grid_penalty

@@ -1,7 +1,7 @@
-"""The adversarial losses of both players, on logits (SRGAN eq. 2 and sec. 2.2.2), and their weight beside the content.
+"""The adversarial losses of discriminator and generator, on logits (SRGAN eq. 2 and sec. 2.2.2), and their weight.
 
-With D(x) = sigmoid(z) the logarithms of eq. 2 are softplus functions of the logit z, which stay finite and keep a
-gradient however sure D is:   -ln D = softplus(-z)      -ln(1 - D) = softplus(z)
+With D(x) = sigmoid(z) the logarithms of eq. 2 are softplus functions of the logit z, which stay finite and have a
+nonzero gradient even if D is very certain:   -ln D = softplus(-z)      -ln(1 - D) = softplus(z)
 """
 
 from collections.abc import Callable, Iterable
@@ -12,12 +12,12 @@ from minisrgan.backend import Array, array_module
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, real_label: float = 1.0) -> Tensor:
-    """Return what D minimises: it should say 1 to originals and 0 to generated images.
+    """Return the loss of D: D should output 1 for originals and 0 for generated images.
 
     Formula   mean[-ln D(real)] + mean[-ln(1 - D(fake))] = mean softplus(-z_real) + mean softplus(z_fake)
-    Gradient  (D(real) - 1)/n for z_real and D(fake)/n for z_fake: nothing once D is right and sure
-    Shapes    logits (N, 1) each; a scalar
-    real_label  below 1 smooths the label of originals (one-sided), which keeps D from growing too sure
+    Gradient  (D(real) - 1)/n for z_real and D(fake)/n for z_fake: almost 0 if D is right and certain
+    Shapes    logits (N, 1) each; the loss is a scalar
+    real_label  below 1 smooths the label of originals (one-sided), so that D does not become too certain
     Source    SRGAN eq. 2; one-sided smoothing: Salimans et al. 2016, arXiv 1606.03498, sec. 3.4.
 
     >>> even = Tensor([[0.0]])
@@ -30,12 +30,12 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, real_label: flo
 
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
-    """Return what G minimises: D should take its images for originals.
+    """Return the loss of G: D should take its images for originals.
 
     Formula   mean[-ln D(G(x))] = mean softplus(-z)
-    Gradient  (D(G(x)) - 1)/n for z: largest where D is sure that the image is generated. The min-max form of eq. 2,
-              ln(1 - D(G(x))), has its smallest gradient there, at the start of training, when G needs it most.
-    Shapes    logits (N, 1); a scalar
+    Gradient  (D(G(x)) - 1)/n for z: largest if D is certain that the image is generated. The min-max form of eq. 2,
+              ln(1 - D(G(x))), has its smallest gradient in this case, at the start of training, when G needs it most.
+    Shapes    logits (N, 1); the loss is a scalar
     Source    SRGAN sec. 2.2.2 and eq. 6; the sum over the batch there is a mean here.
 
     >>> round(generator_loss(Tensor([[0.0]])).item(), 4)                # ln 2
@@ -45,15 +45,15 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 class AdversarialBalance:
-    """A weight of the adversarial term that keeps its gradient in proportion to the content's.
+    """A weight that keeps the gradient of the adversarial term in proportion to that of the content term.
 
     Formula     r = |dL_content/dx| / (|dL_adversarial/dx| + 1e-12), x the generator's output
-                average <- 0.95 average + 0.05 min(r, 10 average), the first r as it is: a step in which D passes
-                hardly any gradient on does not lift the weight of the next hundred
+                average <- 0.95 average + 0.05 min(r, 10 average), starting with the first r. The limit prevents that
+                one step with a tiny adversarial gradient raises the weight for about a hundred steps
                 weight = balance * average
-    balance     the adversarial gradient's norm as a part of the content gradient's: 0.5 is half of it
-    Source      Esser et al. 2021, arXiv 2012.09841, eq. 7, there at the last layer. With a fixed weight as in SRGAN
-                eq. 3 the right value depends on the crop, the width of D and the weights of VGG.
+    balance     the norm of the adversarial gradient relative to that of the content gradient: 0.5 is half of it
+    Source      Esser et al. 2021, arXiv 2012.09841, eq. 7, for gradients at the last layer. The best fixed weight for
+                SRGAN eq. 3 depends on the crop, the width of D and the weights of VGG.
 
     >>> balance = AdversarialBalance(0.5)
     >>> content, adversarial = Tensor([3.0, 4.0]), Tensor([0.0, 0.1])
@@ -68,7 +68,7 @@ class AdversarialBalance:
     def weight(
         self, content: Tensor, adversarial: Tensor, mean: Callable[[Iterable[Array]], Iterable[Array]] = list
     ) -> Tensor:
-        """Take the gradients of both terms at the generator's output into the average; return the weight.
+        """Update the average with the gradients of both terms at the generator's output; return the weight.
 
         mean    averages the squared norms over the processes that share a batch, if there are several
         """
@@ -77,5 +77,5 @@ class AdversarialBalance:
         ratio = content_norm / (norm + 1e-12)
         if self.ratio is not None:
             ratio = self.decay * self.ratio + (1 - self.decay) * xp.minimum(ratio, 10 * self.ratio)
-        self.ratio = xp.asarray(ratio)  # an array even of no axes, as a checkpoint keeps it
+        self.ratio = xp.asarray(ratio)  # a checkpoint stores arrays, also 0-d ones
         return Tensor(self.balance * self.ratio)

@@ -1,6 +1,6 @@
 """Content losses: how far a generated image is from the original, by pixels or by the features of VGG19.
 
-Two terms on pixels can stand beside features: `grid_penalty` against a lattice, `consistency_loss` for the colours.
+Two terms on pixels can be added: `grid_penalty` against a lattice, `consistency_loss` against wrong colours.
 """
 
 from minisrgan import ops
@@ -15,7 +15,7 @@ class MSEContent:
 
     Formula   (1 / (N H W C)) sum (original - generated)^2
     Gradient  (2 / (N H W C)) (generated - original)
-    Source    SRGAN eq. 4. What it is best at is PSNR; among the likely pictures it chooses their average, a blur.
+    Source    SRGAN eq. 4. It optimises PSNR. If several images are likely, it chooses their average, which is blurred.
 
     >>> MSEContent()(Tensor([[[[1.0]]]]), Tensor([[[[0.0]]]])).item()
     1.0
@@ -31,11 +31,11 @@ class VGGContent:
 
     Formula   (scale^2 / (N W H)) sum (phi(original) - phi(generated))^2, W and H those of the feature map:
               the sum over channels is not divided by their number
-    vgg       or any other module from images to feature maps
+    vgg       VGG19, or any other module that maps images to feature maps
     Gradient  flows through VGG19 to the generated image; VGG19 itself is frozen, the original's features are constants
-    scale     1/12.75 brings the features of Caffe-style weights near the size of pixels, the loss by about 0.006. With
-              torchvision's weights features are some 60 times smaller: the same factor would make the loss vanish, so
-              there the default is 1.
+    scale     1/12.75 brings the features of Caffe-style weights near the size of pixels: it multiplies the loss by
+              about 0.006. Torchvision's weights give features that are about 60 times smaller: with the same factor,
+              the loss would almost vanish, so the default for these weights is 1.
     Source    SRGAN eq. 5 and sec. 3.2.
 
     >>> import numpy as np
@@ -60,12 +60,12 @@ class VGGContent:
 
 
 def grid_penalty(generated: Tensor, original: Tensor, period: int = 4) -> Tensor:
-    """How much the error of an image depends on the position modulo the period.
+    """Return how much the error of an image depends on the position modulo the period.
 
-    A generator that enlarges r times makes each r x r square of pixels from one position of its feature maps, by
-    weights of their own for each of the r x r pixels. Where these weights differ by a little too much, the image
-    carries a faint lattice. VGG's features hardly see it, and the gradients of strided networks even draw it. In a
-    photograph all positions modulo r have the same average.
+    A generator that enlarges r times computes each r x r square of pixels from one position of its feature maps, with
+    separate weights for each of the r x r pixels. If these weights differ slightly too much, the image has a faint
+    lattice. VGG's features hardly show it, and the gradients of networks with strides even cause it. In a photograph,
+    all positions modulo r have the same average.
 
     Formula     d = generated - original
                 m[n, i, j, c] = mean of d[n, y, x, c] over all y = i and x = j modulo the period
@@ -89,10 +89,10 @@ def grid_penalty(generated: Tensor, original: Tensor, period: int = 4) -> Tensor
 
 
 def consistency_loss(generated: Tensor, original: Tensor, scale: int = 4) -> Tensor:
-    """How far the image, shrunk again, is from the original shrunk likewise.
+    """Return the mean squared difference between the image and the original after downscaling both.
 
-    It keeps colours and large shapes, which VGG's features let drift, and leaves texture free: that has its place
-    within the scale x scale pixels whose mean is compared.
+    It preserves colours and large shapes, which may drift with a loss on VGG's features. It does not restrict texture
+    inside of the scale x scale squares, because only their means are compared.
 
     Formula     s[n, y, x, c] = mean of generated - original over one square of scale x scale pixels
                 loss = (scale^2 / (N H W C)) sum s^2

@@ -11,16 +11,16 @@ from minisrgan.losses.content import consistency_loss, grid_penalty
 
 @dataclass
 class PerceptualLoss:
-    """What the generator minimises.
+    """The loss of the generator.
 
     Formula   content(generated, original) + adversarial_weight * adversarial + tv_weight * total variation
               + consistency_weight * consistency + grid_weight * grid penalty
     content             `MSEContent` or `VGGContent`
     adversarial_weight  1e-3 in eq. 3
     tv_weight           2e-8 for SRResNet-VGG22, else 0
-    consistency_weight  0 in SRGAN; of `consistency_loss`, against a drift of the colours
-    grid_weight         0 in SRGAN; of `grid_penalty`, against a lattice with the period of the pixel shuffles
-    scale               the generator's, which both of these take
+    consistency_weight  weight of `consistency_loss`, against a drift of the colours; 0 in SRGAN
+    grid_weight         weight of `grid_penalty`, against a lattice with the period of the pixel shuffles; 0 in SRGAN
+    scale               the generator's scale, used by these two losses
     Source    SRGAN eq. 3, and sec. 3.4 for the total variation.
 
     >>> from minisrgan.losses import MSEContent
