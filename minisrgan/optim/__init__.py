@@ -1,4 +1,4 @@
-"""How parameters follow their gradients."""
+"""Optimizers, learning rates, gradient clipping, and averages of weights."""
 
 from minisrgan.optim.adam import Adam
 from minisrgan.optim.clip import clip_grad_norm, grad_norm

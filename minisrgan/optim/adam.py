@@ -1,4 +1,4 @@
-"""Adam: gradient descent with a step of its own for every parameter."""
+"""Adam: gradient descent with an individual step size for every number."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +15,14 @@ class Adam(Optimizer):
     Formula   m <- beta1 m + (1 - beta1) g              running mean of the gradient
               v <- beta2 v + (1 - beta2) g^2            running mean of its square
               p <- p - lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
-              The divisions by 1 - beta^t correct for starting at 0; t counts the steps of this parameter, so that one
-              that gets its first gradient late takes a full first step.
+              The divisions by 1 - beta^t correct for starting at 0; t counts the steps of this parameter, so that its
+              first step has full size even if its first gradient comes late.
               With weight_decay d, p <- (1 - lr d) p comes first: the decay is not divided by the gradient's size.
     Errors    ArgumentError for numbers out of range, or what `Optimizer` refuses.
-    Source    SRGAN sec. 3.2: beta1 0.9; beta2 and eps are not given there, we take Adam's own. Decoupled decay:
+    Source    SRGAN sec. 3.2: beta1 0.9; it does not give beta2 and eps, for which we use Adam's. Decoupled decay:
               Loshchilov and Hutter 2017, arXiv 1711.05101, alg. 2; not in SRGAN.
 
-    A parameter without a gradient is left alone.
+    A parameter without a gradient is not changed.
 
     >>> from minisrgan.nn import Parameter
     >>> p = Parameter([1.0])

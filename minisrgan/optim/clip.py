@@ -10,7 +10,7 @@ from minisrgan.optim.optimizer import parameters_of
 
 
 def grad_norm(parameters: Any) -> float:
-    """Return the Euclidean norm of all gradients together, sqrt(sum g^2). Parameters as an optimizer takes them.
+    """Return the Euclidean norm of all gradients together, sqrt(sum g^2). See `Optimizer` for parameters.
 
     >>> from minisrgan import Tensor
     >>> from minisrgan.nn import Parameter
@@ -22,17 +22,17 @@ def grad_norm(parameters: Any) -> float:
 
 
 def squared_norm(parameters: Any) -> Array:
-    """Return the square of `grad_norm` as an array without axes, for which Python does not wait yet."""
+    """Return the square of `grad_norm` as a 0-d array, without waiting for the GPU."""
     parameters = parameters_of("grad_norm", parameters)
     grads = [(p.grad.data,) for p in parameters if p.grad is not None]
     return kernels.square_sum(grads) if grads else array_module(parameters[0].data).zeros((), parameters[0].dtype)
 
 
 def clip_grad_norm(parameters: Any, max_norm: float) -> float:
-    """Scale all gradients by one factor so that their norm is at most max_norm; return the norm before.
+    """Scale all gradients by one factor so that their norm is at most max_norm; return the original norm.
 
     Formula   g <- g * min(1, max_norm / norm)
-    Errors    ArgumentError unless max_norm > 0 (infinity clips nothing), or for what an optimizer would not take.
+    Errors    ArgumentError unless max_norm > 0 (infinity clips nothing), or for parameters that an optimizer refuses.
     Source    Pascanu et al. 2013, arXiv 1211.5063, alg. 1.
     """
     parameters = parameters_of("clip_grad_norm", parameters)

@@ -11,9 +11,9 @@ from minisrgan.optim.optimizer import setting
 class EMA:
     """The running mean of all parameters and running statistics of a module.
 
-    module    what is averaged; its arrays are copied now
+    module    the module to average; its current arrays are copied
     Formula   average <- d * average + (1 - d) * value, d = min(decay, (1 + t) / (10 + t)) at the t-th update:
-              at the start the average is over the few steps there are
+              at the start the average is over the few steps so far
     decay     0.999 averages over about a thousand steps
     Errors    ArgumentError unless module is a Module and 0 <= decay < 1.
     Source    Polyak and Juditsky 1992; for GANs Yazici et al. 2018, arXiv 1806.04498. Not in SRGAN.
@@ -32,7 +32,7 @@ class EMA:
         self.average: dict[str, Array] = {name: array.copy() for name, array in module.state_dict().items()}
 
     def update(self) -> None:
-        """Take what the module holds now into the average."""
+        """Update the average with the current values of the module."""
         self.steps += 1
         keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
         pairs = [(self.average[name], value) for name, value in self.module.state_dict().items()]

@@ -1,4 +1,4 @@
-"""What all optimizers share: which parameters they take, how they keep count, what they save; and the simplest one."""
+"""The base class of optimizers, which checks parameters, counts steps and saves the state; and SGD."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,14 +12,14 @@ from minisrgan.ops.checks import require_number
 
 
 class Optimizer:
-    """The base of all optimizers; a subclass writes `update`.
+    """The base class of all optimizers; a subclass writes `update`.
 
     parameters  a module, a parameter, or a list or generator of them
     lr          learning rate; may be changed between steps: ``optimizer.lr = ...``
     running     names of the arrays that are kept for each parameter, such as a running mean of its gradients
-    counts      how many steps each parameter has taken: one without a gradient is left alone and takes none
+    counts      the number of steps of each parameter; a parameter without a gradient takes no step
 
-    Errors      ArgumentError for anything else than parameters, each once, or a learning rate that is no number >= 0.
+    Errors      ArgumentError for other values, a repeated parameter, or a learning rate that is not a number >= 0.
     """
 
     def __init__(self, parameters: Any, lr: float, running: Sequence[str] = ()) -> None:
@@ -33,7 +33,7 @@ class Optimizer:
 
     @property
     def steps(self) -> int:
-        """How many steps were taken."""
+        """The number of steps: the largest of ``counts``."""
         return max(self.counts)
 
     def step(self) -> None:
@@ -61,7 +61,7 @@ class Optimizer:
         raise NotImplementedError(f"{self.name} has no update method")
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Set the gradients to None."""
         for parameter in self.parameters:
             parameter.grad = None
 
@@ -87,11 +87,11 @@ class SGD(Optimizer):
 
     Formula   v <- momentum v + g
               p <- p - lr v
-    momentum  0 follows the gradient; 0.9 averages it over about ten steps, and takes steps ten times as long
+    momentum  0 follows the gradient; 0.9 averages it over about ten steps, with steps that are ten times as long
     Errors    ArgumentError for numbers out of range, or what `Optimizer` refuses.
     Source    Polyak 1964, in the form of Sutskever et al. 2013 with lr outside v. SRGAN uses `Adam`.
 
-    A parameter without a gradient is left alone.
+    A parameter without a gradient is not changed.
 
     >>> from minisrgan.nn import Parameter
     >>> p = Parameter([1.0])
@@ -116,7 +116,7 @@ class SGD(Optimizer):
 
 
 def parameters_of(what: str, given: Any) -> list[Tensor]:
-    """Return the parameters of a module, or those of a list or generator, or one alone; refuse anything else."""
+    """Return a list of parameters, given a module, a list or generator, or one parameter; refuse anything else."""
 
     def refuse(got: str, fix: str) -> ArgumentError:
         return ArgumentError(what, expected="parameters, each once, or a module", got=got, fix=fix)
@@ -134,7 +134,7 @@ def parameters_of(what: str, given: Any) -> list[Tensor]:
         if p._node is not None:
             fix = "pass the leaf that it was computed from, or detach it and make it a Parameter"
             raise refuse(f"entry {position}, {p.shape}, the result of {p._node.name}", fix)
-        if not p.requires_grad and not isinstance(p, Parameter):  # a Parameter may be frozen, and thawed later
+        if not p.requires_grad and not isinstance(p, Parameter):  # a Parameter may be frozen now and trained later
             raise refuse(f"entry {position}, {p.shape}, a tensor that gets no gradient", "set requires_grad=True")
     if len({id(p) for p in parameters}) < len(parameters):
         raise refuse("a parameter twice", "a module's parameters() lists shared ones once")
@@ -142,7 +142,7 @@ def parameters_of(what: str, given: Any) -> list[Tensor]:
 
 
 def setting(what: str, name: str, value: Any, below: float = math.inf, positive: bool = False) -> float:
-    """Return a setting as a number from 0, excluded where it must be positive, to below a limit; refuse another."""
+    """Return a setting as a number >= 0 (> 0 if ``positive``) below a limit; refuse any other value."""
     number = float(require_number(what, name, value))
     if not 0 <= number < below or (positive and number == 0):
         expected = f"{name} {'>' if positive else '>='} 0{'' if below == math.inf else f' and < {below:g}'}, finite"

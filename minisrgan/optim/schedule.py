@@ -20,7 +20,7 @@ def constant(value: float) -> Schedule:
 def piecewise(values: Sequence[float], boundaries: Sequence[int], warmup: int = 0) -> Schedule:
     """Return a schedule of steps: values[0] before boundaries[0], values[1] before boundaries[1], and so on.
 
-    warmup  over so many first steps the value rises in a straight line to where it should be
+    warmup  number of first steps during which the value rises linearly
     Source  SRGAN sec. 3.2: 1e-4 for 100,000 steps, then 1e-5 for as many.
 
     >>> schedule = piecewise((1e-4, 1e-5), (100_000,))
