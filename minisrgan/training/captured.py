@@ -1,4 +1,4 @@
-"""The steps of a stage as a CUDA graph, which Python launches as one; with MINISRGAN_CUDA_GRAPH=1.
+"""The steps of a stage as a CUDA graph, which one call launches; used with MINISRGAN_CUDA_GRAPH=1.
 
 Off by default, because it has not run on a GPU yet: docs/gpu.md.
 """
@@ -14,9 +14,9 @@ Step = Callable[[int, Tensor, Tensor], dict[str, float]]
 
 
 def step_of(stage: Stage, device: str) -> Step:
-    """Return what takes the steps of a stage: its own `step`, or a graph of it where one is wanted and possible.
+    """Return the function that takes the steps of a stage: its own, or that of a graph if requested and possible.
 
-    There is none with an adversarial balance, whose average is a new array in every step, and none for several ranks.
+    A graph is not possible with an adversarial balance, whose average is a new array in every step, or several ranks.
     """
     wanted = device != "cpu" and os.environ.get("MINISRGAN_CUDA_GRAPH") == "1"
     if not wanted or stage.balance or stage.ranks.size > 1:
@@ -26,11 +26,11 @@ def step_of(stage: Stage, device: str) -> Step:
 
 
 class Captured:
-    """A stage whose third step is captured, and launched again for every further one.
+    """A stage whose third step is captured as a graph, which is launched for that step and all later ones.
 
-    What is captured is `stage.step`. The graph does not repeat what Python does in it: learning rates, and the step
-    counts of Adam and of the average. Therefore optimizers and average also take their steps in Python, where they
-    launch nothing but upload their numbers.
+    The graph does not contain what Python computes in `stage.step`: learning rates, and the step counts of Adam and of
+    the average. Therefore optimizers and average also take their steps in Python, in which they start no computation on
+    the GPU but upload their numbers.
     """
 
     def __init__(self, stage: Stage) -> None:

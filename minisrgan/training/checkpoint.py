@@ -46,7 +46,7 @@ class Checkpoints:
         self.folder, self.name, self.keep = Path(folder), name, keep
 
     def steps(self) -> list[int]:
-        """Return the steps of which there are checkpoints, whole or not, oldest first."""
+        """Return the steps that have a checkpoint, damaged or not, oldest first."""
         numbers = (path.stem.removeprefix(f"{self.name}-") for path in self.folder.glob(f"{self.name}-*.json"))
         return sorted(int(number) for number in numbers if number.isdecimal())
 
@@ -206,7 +206,7 @@ def restore(stage: Stage, sampler: CropSampler, arrays: Arrays, state: Mapping[s
 
 
 def changed_photos(sampler: CropSampler, state: Mapping[str, Any]) -> list[str]:
-    """Return how a sampler's photos differ from those of a saved state; let it leave out those lost before."""
+    """Return how a sampler's photos differ from those of a saved state; exclude those lost before it."""
     began, now, lost = state["photos"], sampler.fingerprints(), state.get("lost", {})
     if isinstance(began, str):  # version 0.1 stored a checksum of names and sizes
         sizes = sorted((name, (height, width, 3)) for name, (height, width, _) in now.items())
@@ -220,7 +220,7 @@ def changed_photos(sampler: CropSampler, state: Mapping[str, Any]) -> list[str]:
 
 
 def require_same(ranks: Ranks, where: str, what: Callable[[], dict[str, Any]], fix: str) -> None:
-    """Raise RanksError with the first part of something that is not the same on all ranks; arrays by their hash."""
+    """Raise RanksError with the name of the first part that differs between ranks; compare arrays by their hash."""
     if ranks.size == 1:
         return
     parts = what()

@@ -184,8 +184,8 @@ def read_config(path: str | Path, base: Config) -> Config:
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
 
-# What a setting may be. Larger networks and batches have no chance of fitting into any memory, and to try it may bring
-# the whole machine down.
+# The range of each setting. Larger networks and batches do not fit into any memory, and trying them may crash the whole
+# machine.
 _RANGES: dict[str, tuple[float, float]] = {
     "channels d_channels blocks": (1, 2048),
     "batch": (1, 65_536),

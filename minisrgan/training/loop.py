@@ -1,4 +1,4 @@
-"""One training step, with an error at the first non-finite number; and a training loop that saves nothing."""
+"""One training step, with an error if a number is not finite; and a training loop that saves nothing."""
 
 import math
 import sys

@@ -54,7 +54,7 @@ class Options:
                 raise ConfigError(f"--{name.replace('_', '-')}", expected=told, got=got, fix="leave it out")
 
     def photographs(self, config: Config, kept: Sequence[str] = ()) -> tuple[Photos, Photos, list[str]]:
-        """Return the photographs for training, those for validation, and the names of ``data`` used for validation.
+        """Return photographs for training and for validation, and names of the ``data`` that are used for validation.
 
         kept    the names used for validation when the run began
         Errors  as for `load_photos`

@@ -1,6 +1,6 @@
 """Several processes that train together: on the cores or GPUs of one machine, or on several machines.
 
-Each process, a rank, computes on its part of every batch; what they have found is averaged, and all take the same step.
+Each process, a rank, computes on its part of every batch; the results are averaged, and all ranks take the same step.
 So all of them hold equal weights at every step, to the last bit. `ALONE` is the one process of an ordinary training.
 """
 
@@ -19,14 +19,14 @@ from minisrgan.nn import Module
 
 T = TypeVar("T")
 
-# Where launchers say how many processes they have started: MPICH, Intel MPI and Cray; Open MPI; Slurm's srun.
+# Variables in which launchers store the number of processes: MPICH, Intel MPI and Cray; Open MPI; Slurm's srun.
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
 class Ranks:
-    """One process that trains alone; the methods are those of many, and cost nothing.
+    """One process that trains alone; it has the methods of `MPIRanks`, which cost nothing here.
 
-    rank, size  the number of this process, from 0, and how many there are
+    rank, size  the number of this process, from 0, and the number of processes
     first       whether it is rank 0, which alone reads and writes the folder of the run
     local       its number among those on the same machine
 
@@ -37,11 +37,11 @@ class Ranks:
     rank, size, first, local = 0, 1, True, 0
 
     def average(self, arrays: Iterable[Array]) -> Iterable[Array]:
-        """Average arrays over the ranks, in place; return them, as a number cannot be changed in place."""
+        """Average arrays over the ranks, in place; return them, as NumPy scalars cannot be changed in place."""
         return arrays
 
     def same(self, work: Callable[[], T]) -> T:
-        """Return what work gives on rank 0; the others do not do it."""
+        """Return the result of work on rank 0; the other ranks do not run it."""
         return work()
 
     def all(self, value: T) -> list[T]:
@@ -49,7 +49,7 @@ class Ranks:
         return [value]
 
     def together(self) -> AbstractContextManager[None]:
-        """Enclose all that the ranks do together: an error of one ends all, and one of them reports it."""
+        """Enclose all work of the ranks: an error of one rank ends all of them, and one of them reports it."""
         return nullcontext()
 
 
@@ -77,8 +77,8 @@ class Left(SystemExit):
 class MPIRanks(Ranks):
     """Processes that exchange messages by MPI.
 
-    An exchange begins with one number from each rank: 0, or the exit status of one that has failed. A rank that fails
-    gives its number to the next exchange of the others, whichever that is, and so all leave it at the same place.
+    An exchange begins with one number from each rank: 0, or the exit status if the rank has failed. A rank that fails
+    sends its status in the next exchange of the others, whichever that is, so all ranks stop at the same exchange.
 
     comm    a communicator of mpi4py
     local   as in `Ranks`
@@ -88,7 +88,7 @@ class MPIRanks(Ranks):
     def __init__(self, comm: Any, local: int = 0, cores: int = 1) -> None:
         self.comm, self.rank, self.size, self.local, self.cores = comm, comm.rank, comm.size, local, cores
         self.first = self.rank == 0
-        # MPI 4.1, memory allocation kinds: what the library can send from. One that does not answer gets copies.
+        # MPI 4.1, memory allocation kinds: memory that the library can send from. Without an answer we send copies.
         self.on_gpu = "cuda" in (comm.Get_info().Get("mpi_memory_alloc_kinds") or "")
 
     def average(self, arrays: Iterable[Array]) -> list[Array]:
@@ -138,12 +138,12 @@ class MPIRanks(Ranks):
                     stack.enter_context(redirect_stdout(nowhere))
                     stack.enter_context(redirect_stderr(nowhere))
                 yield
-                self._meet()  # an error of a slower rank must find somebody
+                self._meet()  # a slower rank may still send an error
         except Left:
             raise
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and not hasattr(error, "status"):
-                self.comm.Abort(130)  # the second Ctrl-C: the others may be anywhere
+                self.comm.Abort(130)  # the second Ctrl-C: do not wait for the others
             usual = 2 if isinstance(error, MinisrganError | OSError | MemoryError) else 1
             try:
                 self._meet(getattr(error, "status", usual))
@@ -153,10 +153,10 @@ class MPIRanks(Ranks):
             raise
 
     def _meet(self, status: int = 0) -> None:
-        """Wait for the others; raise Left with the first rank that has failed."""
+        """Wait for the other ranks; raise Left for the first one that has failed."""
         statuses = np.zeros(self.size, np.int32)
         request = self.comm.Iallgather(np.array([status], np.int32), statuses)
-        for tries in count():  # MPI's own waiting keeps a core busy, and Python deaf to signals
+        for tries in count():  # MPI's own waiting keeps a core busy and blocks signals
             if request.Test():
                 break
             time.sleep(0 if tries < 1000 else 1e-4)
@@ -165,7 +165,7 @@ class MPIRanks(Ranks):
 
 
 def _written(array: Array) -> Array:
-    """Return an array after the GPU has written it; MPI does not know of CuPy's streams."""
+    """Return an array after the GPU has written it; MPI does not wait for CuPy's streams."""
     if not isinstance(array, np.ndarray):
         array_module(array).cuda.get_current_stream().synchronize()
     return array

@@ -20,7 +20,7 @@ def repeatable(work: Callable[[], R], low: Tensor, *networks: Module) -> R:
     Errors  DeviceError with advice if the memory is full again
     """
     if fetches.get() is not None:
-        return work()  # being captured, it computes nothing that could be repeated
+        return work()  # while it is captured, it computes nothing
     buffers = [array for network in networks for _, array in network.named_buffers()]
     flat = [array.reshape(-1) for array in buffers]
     before = array_module(low.data).concatenate(flat) if flat else low.data

@@ -219,7 +219,7 @@ class Run:
         self.validation = Validation(chosen, config.scale)
         other = self._crops(2)
         crops = (other.batch(config.batch)[1] for _ in range(config.calibrate))
-        originals = (part for batch in crops for part in np.split(batch, size))  # no larger than in a step
+        originals = (part for batch in crops for part in np.split(batch, size))  # not larger than in a step
         content = content_loss(config.content, options.vgg, originals, options.device)
         self.sampler.part = self.ranks.rank, size  # from here on
         self.extractor = extractor(config.content, options.vgg)
@@ -242,13 +242,13 @@ class Run:
             content.scale = state.get("content_scale", content.scale)  # as calibrated when the training began
 
     def _crops(self, number: int) -> CropSampler:
-        """Return another source of crops, independent of the training's, which depends only on the seed."""
+        """Return another source of crops, which depends only on the seed and not on the crops of the training."""
         crops = copy.copy(self.sampler)  # without the lost photographs
         crops.rng, crops.lost = np.random.default_rng([self.config.seed, number]), {}
         return crops
 
     def _require_same(self, state: Mapping[str, Any]) -> None:
-        """Refuse other photographs or features: they would change the training without any sign."""
+        """Refuse other photographs or features, which would change the training unnoticed."""
         changed = changed_photos(self.sampler, state)
         told, fix = "the photographs", "put them back; give the same --data and --validation"
         if not changed and state["extractor"] != self.extractor:
@@ -271,7 +271,7 @@ class Run:
             write_config(self.settings_file, self.config)
         if not self.resumed:
             self._checkpoint()  # it contains the weights of --init, so that a training killed early can resume
-        if self.ranks.first and self.log_file.is_file():  # keep what the checkpoint has; the later steps come again
+        if self.ranks.first and self.log_file.is_file():  # keep the records of the checkpoint; later steps are repeated
             lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
             with replacing(self.log_file) as temporary:
                 temporary.write_text("".join(lines[: self.done]), encoding="utf-8")

@@ -147,8 +147,8 @@ def _gradients(generated: Tensor, loss: tuple[Tensor, Terms]) -> tuple[Terms, Te
     """Return the terms of a loss, and the gradient of each at the generator's output.
 
     Their sum is propagated back through the generator; this equals backpropagation of the total loss. A term without a
-    path to the image raises an error here; a term that depends on the image only through constants has gradient norm 0,
-    which its value does not show.
+    path to the image raises an error here; a term that depends on the image only through constants has gradient norm 0
+    (its value alone would not show this).
     """
     _, terms = loss
     return terms, {name: grad(term, generated)[0] for name, term in terms.items()}

@@ -17,7 +17,7 @@ TERM = (
     "the gradient of {term} is 0: it teaches the generator nothing, however good it looks in the log. Is what "
     "counts in it detached on its way, or its weight 0?"
 )
-# Numbers of the log, and bounds between which all of them stay for that long; and what that means.
+# Numbers of the log, with bounds; and the meaning if all of them stay within the bounds for `WINDOW` steps.
 RULES: dict[str, tuple[dict[str, tuple[float, float]], str]] = {
     "discriminator": ({"d_real": (0.95, 1), "d_fake": (0, 0.05)}, "the discriminator has won: it tells originals "
      "({d_real:.2f}) from generated pictures ({d_fake:.3f}) every time, and the generator learns little from it. Try a "
@@ -63,7 +63,7 @@ def pooled(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the numbers of a whole batch from those of its equal parts, one for each rank.
 
     Formula  losses and probabilities are means over images: the mean of the parts'
-             grad_NAME = sqrt(mean of the squares / ranks), as a term of n ranks' images has 1/n of each part's gradient
+             grad_NAME = sqrt(mean of the squares / ranks), as a mean over n ranks has 1/n of each part's gradient
              grad and d_grad are equal on all ranks; contrast is the mean of the parts'
 
     >>> pooled([{"loss": 1.0, "grad_content": 3.0}, {"loss": 2.0, "grad_content": 4.0}])    # sqrt(3^2 + 4^2) / 2
