@@ -1,4 +1,4 @@
-"""Data for training and for the course: photographs, random crops, and sample photographs."""
+"""Data for training and for the course: folders of photographs, random crops, and sample photographs."""
 
 from minisrgan.data.crops import CropSampler
 from minisrgan.data.photos import PhotoCache, PhotoFolder, load_photos

@@ -28,7 +28,7 @@ class CropSampler:
     rng      the generator of all random numbers
     lost     name -> reason, for photos that could no longer be read; no more crops are drawn from them
     part     (k, n): of n processes that draw the same batch, this one reads and returns the k-th part
-    agree    what all of these processes have lost, from what one has
+    agree    function: photos lost by this process -> photos lost by any of the processes
     Errors   ArgumentError for a crop that is not a multiple of scale; DataError for a photo smaller than a crop, and
              if all photos are lost
     Source   SRGAN sec. 3.2: random crops of distinct training images, downscaled with a bicubic kernel
@@ -91,11 +91,11 @@ class CropSampler:
         return low.astype(np.float32) / np.float32(255), high.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
     def ahead(self, size: int, finish: Callable[[tuple[Array, Array]], T]) -> T:
-        """Return finish(batch(size)), and start on the next on a thread, to be ready when it is asked for.
+        """Return finish(batch(size)), and prepare the next batch on a thread.
 
-        The next batch is drawn by a copy of the sampler. It counts if the sampler is by then where the copy began, and
-        moves the sampler to where the copy ended. Otherwise (a state was restored, a photograph lost) it is drawn anew.
-        So the batches, and the sampler's state after each, are those of `batch`.
+        The next batch is drawn by a copy of the sampler. It is used if the sampler is still in the state in which
+        it was copied, and the sampler then gets the state of the copy. Otherwise (a state was restored, a photograph
+        lost) it is drawn again. So the batches, and the sampler's state after each, are those of `batch`.
         """
         begun, drawn = self._ahead if self._ahead else (None, None)
         work = self._later(size, finish)

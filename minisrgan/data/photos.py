@@ -84,7 +84,7 @@ class PhotoCache(Mapping[str, Array]):
             raise KeyError(name)
         if name in self._kept:
             return self._kept[name]
-        coming = self._coming.get(name)  # once: another thread may fetch meanwhile
+        coming = self._coming.get(name)  # only one look-up: another thread may call fetch
         return coming.result() if coming else self._decode(name)
 
     def _decode(self, name: str) -> Array:
@@ -95,7 +95,7 @@ class PhotoCache(Mapping[str, Array]):
         return photo
 
     def __iter__(self) -> Iterator[str]:
-        """Walk over the names, in order."""
+        """Iterate over the names, in order."""
         return iter(self.known)
 
     def __len__(self) -> int:
