@@ -21,16 +21,16 @@ from minisrgan.threads import setting as setting
 from minisrgan.threads import thread_count as thread_count
 from minisrgan.threads import threads as threads
 
-# An array of NumPy or of CuPy. CuPy ships no types, and what ``xp`` computes is of whichever library was asked, so a
-# type checker can know no more than this; the name tells the reader.
+# An array of NumPy or of CuPy. CuPy has no type annotations, and ``xp`` may be either library, so a type checker cannot
+# check more than Any; the name is for the reader.
 Array: TypeAlias = Any
 
-# What each thread of a convolution may use besides input and output. On a CPU its blocks are far smaller, to stay in
-# cache, and most of this is for a wide layer's transformed weights; a GPU wants few, large products.
+# Bytes that each thread of a convolution may use besides input and output. On a CPU the blocks are far smaller, to stay
+# in cache, and most of the bytes are for the transformed weights of a wide layer. A GPU needs few, large products.
 _CPU_WORKSPACE, _CUDA_WORKSPACE = 96 << 20, 256 << 20
 _workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
 _algorithm: ContextVar[str | None] = ContextVar("algorithm", default=None)
-fetches: ContextVar[list[Any] | None] = ContextVar("fetches", default=None)  # of a step that is being captured
+fetches: ContextVar[list[Any] | None] = ContextVar("fetches", default=None)  # deferred reads while a step is captured
 ALGORITHMS = ("im2col", "thin", "winograd")
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ def array_module(array: Array) -> Any:
 
 
 def is_array(value: object) -> bool:
-    """Tell whether a value is an array of NumPy or of CuPy.
+    """Return whether a value is an array of NumPy or of CuPy.
 
     Subclasses with their own operators do not count: the product of np.matrix is another operation, and masked arrays
     leave numbers out. They are recognised by their priority over plain arrays.
@@ -83,7 +83,7 @@ def to_device(array: Array, device: str) -> Array:
     """Return an array on a device; an array that is there already is returned itself.
 
     device   ``cpu``, ``cuda`` (the first GPU) or ``cuda:N``
-    Errors   DeviceError if CuPy or the GPU is missing; ArgumentError for another name, or as `tf32`.
+    Errors   DeviceError if CuPy or the GPU is missing; ArgumentError for another name; errors of `tf32`.
 
     >>> x = np.ones(3)
     >>> to_device(x, "cpu") is x
@@ -100,7 +100,7 @@ def to_device(array: Array, device: str) -> Array:
 
 
 def to_numpy(array: Array) -> Array:
-    """Return an array in the CPU's memory, itself where it is there already.
+    """Return an array in the CPU's memory; an array that is there already is returned itself.
 
     >>> to_numpy(np.ones(2))
     array([1., 1.])
@@ -109,10 +109,10 @@ def to_numpy(array: Array) -> Array:
 
 
 def sent_to(device: str, arrays: Sequence[Array]) -> list[Array]:
-    """Return arrays in the memory of a GPU; for a thread beside the one that computes there.
+    """Copy arrays to a GPU and return them there, on another thread than the one that computes.
 
-    The copies are made from page-locked memory, on a stream of their own, while the GPU computes. They begin when all
-    that has been started so far is done, as this may still use the memory that they get.
+    The copies are made from page-locked memory, on a stream of their own, while the GPU computes. They begin
+    when all work started so far is done, because that work may still use the memory of the copies.
     """
     cupy, number = _import_cupy(device), int(device.partition(":")[2] or 0)
     with cupy.cuda.Device(number):
@@ -125,7 +125,7 @@ def sent_to(device: str, arrays: Sequence[Array]) -> list[Array]:
             stream.wait_event(cupy.cuda.get_current_stream().record())
             sent[-1].set(pinned, stream=stream)
             kept.append(memory)
-        stream.synchronize()  # then the page-locked memory may go
+        stream.synchronize()  # then the page-locked memory can be freed
     return sent
 
 
@@ -160,7 +160,7 @@ def to_floats(scalars: Sequence[Array]) -> list[float]:
 
 
 def fetched(scalars: Sequence[Array], finish: Callable[[list[float]], R]) -> R:
-    """Return finish(to_floats(scalars)). In a step that is being captured they come later, and now NaN in their place.
+    """Return finish(to_floats(scalars)). While a step is captured, all numbers are NaN; they are read later.
 
     >>> fetched([np.ones(1)], sum)
     1.0
@@ -168,16 +168,16 @@ def fetched(scalars: Sequence[Array], finish: Callable[[list[float]], R]) -> R:
     if (later := fetches.get()) is None:
         return finish(to_floats(scalars))
     together = array_module(scalars[0]).empty(len(scalars), scalars[0].dtype)
-    for place, scalar in enumerate(scalars):  # stack would send their addresses, once and for all
+    for place, scalar in enumerate(scalars):  # stack would copy their addresses, only once
         together[place : place + 1] = scalar.reshape(1)
     later.append((together, finish))
     return finish([math.nan] * len(scalars))
 
 
 def tf32() -> bool:
-    """Whether a GPU's products of float32 keep 10 bits of each factor, for speed: CuPy's switch CUPY_TF32=1.
+    """Return whether a GPU's float32 products use 10 bits of each factor, for speed: CuPy's switch CUPY_TF32=1.
 
-    Errors  ArgumentError where CuPy, which reads the switch as a whole number, would fail at its first product.
+    Errors  ArgumentError if the switch is not a whole number: CuPy would fail at its first product.
     """
     switch = os.environ.get("CUPY_TF32", "0")
     try:
@@ -188,9 +188,9 @@ def tf32() -> bool:
 
 
 def retried(work: Callable[[], R], advice: str) -> R:
-    """Run work; if a GPU's memory is full, free CuPy's reserve and run it again; then fail with advice."""
+    """Run work; if a GPU's memory is full, free CuPy's reserve and try again, at last raise an error with advice."""
     full: Any = sys.modules["cupy"].cuda.memory.OutOfMemoryError if "cupy" in sys.modules else ()
-    with contextlib.suppress(full):  # after it, since an error holds on to all that had been computed
+    with contextlib.suppress(full):  # the error, which keeps all arrays, is dropped
         return work()
     cupy = sys.modules["cupy"]
     cupy.get_default_memory_pool().free_all_blocks()
@@ -219,7 +219,7 @@ def _import_cupy(device: str) -> Any:
     if number >= count:
         expected = f"a number below {count}, for {count} GPUs"
         raise DeviceError(f"device {device}", expected=expected, got=str(number), fix="use cuda:0, or device cpu")
-    tf32()  # a switch that CuPy cannot read ends a training here, not at its first product
+    tf32()  # an invalid switch is an error here, not at the first product
     return cupy
 
 

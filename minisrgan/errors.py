@@ -1,4 +1,4 @@
-"""The errors of minisrgan: one family, and every message says what, where, expected, got and what to do.
+"""The errors of minisrgan. Every message says what failed, where, what was expected, what was given, and a fix.
 
 A message is four short lines, so that a student finds the wrong number at a glance::
 
@@ -7,8 +7,8 @@ A message is four short lines, so that a student finds the wrong number at a gla
       got       (16, 24, 24, 3)
       fix       batches are (N, H, W, C). This looks like the photo itself; did a layer before it get skipped?
 
-Where an error passes through modules on its way up, each puts its own name in front of ``path``
-(see `minisrgan.nn.Module.__call__`), which is how an operation that knows nothing of modules can name one.
+If an operation fails in a module, each enclosing module puts its own name in front of ``path`` of the error
+(see `minisrgan.nn.Module.__call__`). So the message names the layer, although the operation does not know it.
 """
 
 import os
@@ -22,9 +22,9 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u206
 
 
 def plain(text: str, keep: str = "") -> str:
-    r"""Return a text with escapes in place of characters that would do something to the terminal, as names may hold.
+    r"""Return a text with escaped control characters, because the name of a file may contain commands to the terminal.
 
-    keep  those that are to stay
+    keep  control characters that are not escaped
 
     >>> print(plain("a\nb\x1b[2Jc.png"))
     a\nb\x1b[2Jc.png
@@ -33,11 +33,11 @@ def plain(text: str, keep: str = "") -> str:
 
 
 class MinisrganError(Exception):
-    """The base of every error that minisrgan raises on purpose.
+    """The base class of all errors that minisrgan raises on purpose.
 
-    what      the operation, function, file or option that refuses
-    expected  what it takes
-    got       what it was given, as short as will do; several lines as a list
+    what      the operation, function, file or option that raises the error
+    expected  what it accepts
+    got       what it was given, in short; several lines as a list
     fix       what to do about it
 
     >>> error = ShapeError("relu", expected="a batch", got="()", fix="add an axis")
@@ -49,7 +49,7 @@ class MinisrganError(Exception):
       fix       add an axis
     """
 
-    # All by position too, as pickle makes an error again that a worker process raised; `path` travels beside them.
+    # By position, because pickle recreates the error of a worker process from these; `path` is stored separately.
     def __init__(self, what: str, expected: str, got: str | Sequence[str], fix: str) -> None:
         super().__init__(what, expected, got, fix)
         self.what, self.expected, self.fix = map(plain, (what, expected, fix))
@@ -61,11 +61,11 @@ class MinisrganError(Exception):
         self.path = f"{plain(name)}.{self.path}" if self.path else plain(name)
 
     def __str__(self) -> str:
-        """Lay the four parts out, one a line each."""
+        """Return the message: the four parts on separate lines."""
         return self.layout()
 
     def layout(self, width: int = 10_000) -> str:
-        """Lay the four parts out, broken between words where a line is longer than the width."""
+        """Return the message, with lines that are longer than the width broken between words."""
         at = f", at {self.path}" if self.path else ""
         lines = [f"{type(self).__name__} in {self.what}{at}"]
         for label, text in (("expected", self.expected), ("got", self.got), ("fix", self.fix)):
@@ -92,7 +92,7 @@ class ArgumentError(MinisrganError, ValueError):
 
 
 class DeviceError(MinisrganError, RuntimeError):
-    """Arrays of two devices meet, or a device cannot be had."""
+    """Arrays are on different devices, or a device is not available."""
 
 
 class GradientError(MinisrganError, RuntimeError):
@@ -100,7 +100,7 @@ class GradientError(MinisrganError, RuntimeError):
 
 
 class NonFiniteError(MinisrganError, ArithmeticError):
-    """A number became infinite or NaN where that ends the work."""
+    """A number is infinite or NaN, and the computation cannot continue."""
 
 
 class ImageError(MinisrganError, ValueError):
@@ -128,7 +128,7 @@ class CheckpointError(MinisrganError, ValueError):
 
 
 class RanksError(MinisrganError, RuntimeError):
-    """Processes that are to train together cannot, or no longer hold the same."""
+    """Processes cannot train together, or their states differ."""
 
 
 class FileError(MinisrganError):
@@ -136,13 +136,13 @@ class FileError(MinisrganError):
 
 
 class OutOfMemoryError(MinisrganError, MemoryError):
-    """The memory is not enough."""
+    """There is not enough memory."""
 
 
 def translated(error: OSError | MemoryError, what: str) -> MinisrganError:
-    """Return an error of the file system or of the memory as one of ours, with the numbers that are known.
+    """Convert an error of the file system or of the memory to one of minisrgan, with the numbers that are known.
 
-    what  the command that met it
+    what  the command in which it occurred
 
     >>> print(translated(FileNotFoundError(2, "No such file or directory", "a.png"), "upscale"))
     FileError in upscale
@@ -154,10 +154,10 @@ def translated(error: OSError | MemoryError, what: str) -> MinisrganError:
         fix = "check the path, its permissions and the space left"
         return FileError(what, expected="a file that can be opened", got=str(error), fix=fix)
     expected = "enough memory"
-    with suppress(AttributeError, ValueError, OSError):  # Windows does not tell in this way
+    with suppress(AttributeError, ValueError, OSError):  # not available on Windows
         sizes = (os.sysconf(f"SC_{name}PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9 for name in ("", "AV"))
         expected += "; this machine has {:.1f} GB, of which {:.1f} GB are free".format(*sizes)
-    got = str(error) or "an allocation that failed"  # NumPy's tells how much was asked for
+    got = str(error) or "an allocation that failed"  # NumPy's has the requested size
     fix = "a smaller picture, crop or batch takes less; upscale has --memory and --tile; close other programs"
     return OutOfMemoryError(what, expected=expected, got=got, fix=fix)
 
@@ -166,9 +166,9 @@ def translated(error: OSError | MemoryError, what: str) -> MinisrganError:
 def turned_into(
     error: type[MinisrganError], what: str, *, expected: str, fix: str, of: tuple[type[Exception], ...] = (OSError,)
 ) -> Iterator[None]:
-    """Turn exceptions of Python and of other packages in the block into one of ours, which then quotes them.
+    """Convert exceptions of Python and of other packages in the block to an error of minisrgan that quotes them.
 
-    of  the kinds of exceptions that are turned into it
+    of  the classes of exceptions that are converted
 
     >>> with turned_into(ConfigError, "--steps", expected="a whole number", fix="--steps 500", of=(ValueError,)):
     ...     int("many")

@@ -1,4 +1,4 @@
-"""Threads: their number, dividing work between them, and limiting the threads of BLAS meanwhile."""
+"""Threads: their number, dividing work between them, and limiting the threads of BLAS during this work."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def threads(count: int) -> contextlib.AbstractContextManager[None]:
 
 @functools.cache
 def can_start() -> bool:
-    """Tell whether this Python can start threads. In a web browser (Pyodide) it cannot."""
+    """Return whether this Python can start threads. In a web browser (Pyodide) it cannot."""
     try:
         threading.Thread(target=bool).start()
     except RuntimeError:
@@ -126,7 +126,7 @@ def parallel(work: Callable[[Sequence[T]], R], items: Sequence[T]) -> list[R]:
         try:
             _finish(shares, caller)
         finally:
-            _finish(shares, caller)  # again, which does no harm: an interrupt may have ended the first
+            _finish(shares, caller)  # again, without harm, as an interrupt may have ended the first call
 
 
 def _finish(shares: Sequence[_Share[Any]], caller: object) -> None:
@@ -172,7 +172,7 @@ class _Share(Generic[R]):
         return helped
 
     def forget(self) -> None:
-        """Let go of all arrays: the queue, or a helper on its way to its next share, may hold this one for a while."""
+        """Drop all arrays, because the queue or a helper may keep this share for a while."""
         for name in ("work", "value", "error"):
             vars(self).pop(name, None)
 
@@ -196,7 +196,7 @@ class _Helpers:
         """Offer shares to at most the given number of helpers."""
         while shares and self.count < most:
             self.count += 1
-            with contextlib.suppress(RuntimeError):  # no thread can be had: the caller does without
+            with contextlib.suppress(RuntimeError):  # no thread is available: the caller does the work
                 threading.Thread(target=self._help, args=(self.shares,), name="minisrgan", daemon=True).start()
         for share in shares:
             self.shares.put(share)
@@ -264,7 +264,7 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # The lock is held meanwhile. A lock that another thread holds stays locked in the child: this, or threadpoolctl's.
+    # The lock is held during a fork. A lock of another thread, ours or threadpoolctl's, would stay locked in the child.
     _acquire, _release = _blas_limit.lock.acquire, _blas_limit.lock.release
     os.register_at_fork(before=_acquire, after_in_parent=_release, after_in_child=_after_fork)
 
