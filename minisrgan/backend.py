@@ -80,7 +80,7 @@ def device_of(array: Array) -> str:
 
 
 def to_device(array: Array, device: str) -> Array:
-    """Return an array on a device; an array that is there already is returned itself.
+    """Return an array on a device; an array that is already there is not copied.
 
     device   ``cpu``, ``cuda`` (the first GPU) or ``cuda:N``
     Errors   DeviceError if CuPy or the GPU is missing; ArgumentError for another name; errors of `tf32`.
@@ -100,7 +100,7 @@ def to_device(array: Array, device: str) -> Array:
 
 
 def to_numpy(array: Array) -> Array:
-    """Return an array in the CPU's memory; an array that is there already is returned itself.
+    """Return an array in the CPU's memory; an array that is already there is not copied.
 
     >>> to_numpy(np.ones(2))
     array([1., 1.])
@@ -109,10 +109,10 @@ def to_numpy(array: Array) -> Array:
 
 
 def sent_to(device: str, arrays: Sequence[Array]) -> list[Array]:
-    """Copy arrays to a GPU and return them there, on another thread than the one that computes.
+    """Return copies of arrays on a GPU; for use on another thread than the one that computes.
 
-    The copies are made from page-locked memory, on a stream of their own, while the GPU computes. They begin
-    when all work started so far is done, because that work may still use the memory of the copies.
+    The arrays are copied from page-locked memory, on a separate stream, while the GPU computes. The stream first waits
+    for all work that has been started so far, because this work may still use the memory that the copies will get.
     """
     cupy, number = _import_cupy(device), int(device.partition(":")[2] or 0)
     with cupy.cuda.Device(number):
@@ -188,7 +188,7 @@ def tf32() -> bool:
 
 
 def retried(work: Callable[[], R], advice: str) -> R:
-    """Run work; if a GPU's memory is full, free CuPy's reserve and try again, at last raise an error with advice."""
+    """Run work. If a GPU's memory is full, free CuPy's reserve and run it again; raise DeviceError if that fails."""
     full: Any = sys.modules["cupy"].cuda.memory.OutOfMemoryError if "cupy" in sys.modules else ()
     with contextlib.suppress(full):  # the error, which keeps all arrays, is dropped
         return work()

@@ -81,7 +81,7 @@ def used_up(op: str) -> GradientError:
 
 
 def no_path(position: int) -> GradientError:
-    """Return the error for an input that the outputs were not computed from."""
+    """Return the error for an input from which the outputs were not computed."""
     expected = f"input {position} to be part of the outputs' graph"
     fix = "check requires_grad, a detach() or a no_grad block between them"
     return GradientError("grad", expected=expected, got="no path from the outputs leads to it", fix=fix)

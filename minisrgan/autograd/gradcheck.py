@@ -6,7 +6,7 @@ For results y = f(x) and random numbers c, the derivative of L = sum(c * y) in a
 
 in float64, where rounding leaves about ten digits. The c are not all 1, because the outputs of batch norm add up to a
 constant, so that with c = 1 a wrong gradient of 0 would pass. The directions are a random one and, for a small input,
-each element. Errors are relative to the largest magnitude in the gradient, as all elements have the same rounding.
+each element. Errors are relative to the largest magnitude in the gradient: rounding affects all elements equally.
 
 At a kink, such as that of relu at 0, the central difference is the average of two slopes and cannot be compared. The
 check detects a kink by the difference between the slopes on the two sides of x: for a smooth function it is

@@ -120,7 +120,7 @@ class CropSampler:
         return [self.names[index] for index in order[:size]]
 
     def _read(self, names: list[str], mine: slice) -> list[Array]:
-        """Return the photos of a part of a batch; replace names that can no longer be read by others, for all parts."""
+        """Return the photos of a part of a batch; in all parts, replace photos that can no longer be read."""
         if not isinstance(self.photos, PhotoCache):
             return [self.photos[name] for name in names[mine]]
         while True:

@@ -48,10 +48,10 @@ class AdversarialBalance:
     """A weight that keeps the gradient of the adversarial term in proportion to that of the content term.
 
     Formula     r = |dL_content/dx| / (|dL_adversarial/dx| + 1e-12), x the generator's output
-                average <- 0.95 average + 0.05 min(r, 10 average), starting with the first r. The limit prevents that
-                one step with a tiny adversarial gradient raises the weight for about a hundred steps
+                average <- 0.95 average + 0.05 min(r, 10 average), starting with the first r. Without the limit of
+                10 average, one step with a tiny adversarial gradient would raise the weight of the next hundred
                 weight = balance * average
-    balance     the norm of the adversarial gradient relative to that of the content gradient: 0.5 is half of it
+    balance     the norm of the adversarial gradient divided by that of the content gradient
     Source      Esser et al. 2021, arXiv 2012.09841, eq. 7, for gradients at the last layer. The best fixed weight for
                 SRGAN eq. 3 depends on the crop, the width of D and the weights of VGG.
 

@@ -70,7 +70,7 @@ class Optimizer:
         return {f"{name}.{i}": array for name, arrays in self.running.items() for i, array in enumerate(arrays)}
 
     def load_state_dict(self, state: Mapping[str, Array], steps: int | Sequence[int]) -> None:
-        """Continue from saved running arrays, after a number of steps: ``counts``, or one number for all parameters."""
+        """Restore saved running arrays, and the numbers of steps: ``counts``, or one number for all parameters."""
         ours, counts = self.state_dict(), [steps] * len(self.counts) if isinstance(steps, int) else list(steps)
         shapes = [{name: array.shape for name, array in arrays.items()} for arrays in (ours, state)]
         if shapes[0] != shapes[1] or len(counts) != len(self.counts):

@@ -206,7 +206,7 @@ def restore(stage: Stage, sampler: CropSampler, arrays: Arrays, state: Mapping[s
 
 
 def changed_photos(sampler: CropSampler, state: Mapping[str, Any]) -> list[str]:
-    """Return how a sampler's photos differ from those of a saved state; exclude those lost before it."""
+    """Return how a sampler's photos differ from those of a saved state; set its photos to those of the state."""
     began, now, lost = state["photos"], sampler.fingerprints(), state.get("lost", {})
     if isinstance(began, str):  # version 0.1 stored a checksum of names and sizes
         sizes = sorted((name, (height, width, 3)) for name, (height, width, _) in now.items())

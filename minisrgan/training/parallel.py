@@ -165,14 +165,14 @@ class MPIRanks(Ranks):
 
 
 def _written(array: Array) -> Array:
-    """Return an array after the GPU has written it; MPI does not wait for CuPy's streams."""
+    """Wait until the GPU has written an array, and return it; MPI does not wait for CuPy's streams."""
     if not isinstance(array, np.ndarray):
         array_module(array).cuda.get_current_stream().synchronize()
     return array
 
 
 def started() -> Ranks:
-    """Return the ranks that this process was started with, by mpiexec or srun; `ALONE` without importing mpi4py.
+    """Return the ranks that mpiexec or srun has started; without them `ALONE`, and mpi4py is not imported.
 
     Errors  RanksError if mpi4py is missing, or its MPI is not the one whose mpiexec has started the processes
     """

@@ -37,10 +37,10 @@ class Run:
     """The training of one stage, "srresnet" or "srgan", in a folder.
 
     `start` or `resume` prepares it, `train` takes the remaining steps. The folder contains files named after the stage:
-    settings (.toml), log (.jsonl), published weights (.safetensors); the folder checkpoints/, whose first one is
-    written before the first step; and pictures/, the output for the validation photos.
+    settings (.toml), log (.jsonl), published weights (.safetensors); the folder checkpoints/, with a first
+    checkpoint before the first step; and pictures/, the output for the validation photos.
 
-    Of several ranks (`Options.ranks`), all call the same methods, and only rank 0 reads and writes in the folder.
+    If there are several ranks (`Options.ranks`), all call the same methods, but only rank 0 reads and writes files.
 
     draw  called after each save that follows a validation, when there are new images
 

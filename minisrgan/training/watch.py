@@ -40,7 +40,7 @@ def measured(
     judged     d_loss, and D's logits for originals and generated images as d_real and d_fake
     Returns    loss and its terms; grad_NAME, the norm of each term's gradient; grad and d_grad, the norms over all
                parameters of each network; d_loss; d_real and d_fake, the mean probabilities; outside, the fraction of
-               output values outside [-1.05, 1.05]; contrast, the output's standard deviation over the originals'
+               output values outside [-1.05, 1.05]; contrast, the output's standard deviation divided by the originals'
     """
     y = generated.data
     values = {"loss": sum(term.data for term in terms.values())} if terms else {}
@@ -62,9 +62,9 @@ def measured(
 def pooled(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the numbers of a whole batch from those of its equal parts, one for each rank.
 
-    Formula  losses and probabilities are means over images: the mean of the parts'
-             grad_NAME = sqrt(mean of the squares / ranks), as a mean over n ranks has 1/n of each part's gradient
-             grad and d_grad are equal on all ranks; contrast is the mean of the parts'
+    Formula  losses, probabilities and contrast are means over the parts
+             grad_NAME = sqrt(mean of the squares / n) for n ranks, since the mean loss has 1/n of each part's gradient
+             grad and d_grad are equal on all ranks
 
     >>> pooled([{"loss": 1.0, "grad_content": 3.0}, {"loss": 2.0, "grad_content": 4.0}])    # sqrt(3^2 + 4^2) / 2
     {'loss': 1.5, 'grad_content': 2.5}
