@@ -13,7 +13,7 @@ from minisrgan.ops.checks import require_images
 class Discriminator(Module):
     """Map each crop to one logit, which is above 0 for "original".
 
-    conv 3x3, LeakyReLU 0.2 -> 7 x [conv 3x3, BN, LeakyReLU], every second one with stride 2; the channels double, up to 8x
+    conv 3x3, LeakyReLU 0.2 -> 7 x [conv 3x3, BN, LeakyReLU], every second one with stride 2, channels doubling up to 8x
     -> flatten -> dense, LeakyReLU -> dense 1. The sigmoid of the figure is part of the losses, as softplus.
 
     crop      side of the square crops; the paper's is 96
