@@ -1,7 +1,7 @@
-"""Fast array code without autograd: what `minisrgan.ops` calls once the formula is settled.
+"""Fast array code without autograd, which the operations of `minisrgan.ops` call.
 
-Every function takes and returns plain arrays. The table below lists them all. Each line names the one for arrays of
-NumPy, whose docstring explains it; its twin for arrays of CuPy has the same name and signature in `kernels.cuda`.
+Every function takes and returns plain arrays. Each line of the list below names the function for NumPy arrays, whose
+docstring explains it. The function for CuPy arrays has the same name and signature in `kernels.cuda`.
 """
 
 import functools
@@ -18,10 +18,10 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 def _by_array(cpu: Kernel) -> Kernel:
-    """Return the kernel that hands a call on to the one for its arrays, or for those of the first group in a list.
+    """Return a kernel that calls the CPU or the GPU function, by its arrays or by the first group of arrays in a list.
 
-    While CuPy is not imported no array can be on a GPU, and nobody waits for the kernels there to be loaded. The choice
-    costs 0.2 microseconds a call.
+    As long as CuPy is not imported, no array can be on a GPU, and the GPU kernels need not be loaded. The choice costs
+    0.2 microseconds per call.
     """
 
     @functools.wraps(cpu)

@@ -1,7 +1,7 @@
-"""The rectifiers in one pass each way, in blocks of about 512 KB that stay in cache, with no mask kept.
+"""The rectifiers: one pass forward and one backward, in blocks of about 512 KB that stay in cache. No mask is stored.
 
-Arithmetic: about four operations an element forward, six backward. Bytes moved: forward reads x and writes y; backward
-reads grad_y and x (or y) and writes grad_x, where the formula written out array by array would move three times as
+Arithmetic: about four operations per element forward, six backward. Bytes moved: forward reads x and writes y; backward
+reads grad_y and x (or y) and writes grad_x. As NumPy expressions on whole arrays, the formula would move three times as
 much.
 """
 
@@ -29,7 +29,7 @@ def leaky_relu(x: Array, slope: float) -> Array:
 
 
 def _rectified(x: Array, slope: Array | float, larger: bool) -> Array:
-    """Rectify rows; where no slope is above 1, the result is the larger of x and slope * x."""
+    """Rectify rows; ``larger`` means that the result is the larger of x and slope * x, as for slopes up to 1."""
     y = np.empty(x.shape, x.dtype)
 
     def apply(part: Array, out: Array) -> None:
@@ -46,14 +46,14 @@ def _rectified(x: Array, slope: Array | float, larger: bool) -> Array:
 
 
 def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]:
-    """Return grad_x and grad_slope from one walk over grad_y and x."""
+    """Return grad_x and grad_slope in one pass over grad_y and x."""
     rows, grad_x = Rows(x), np.empty(x.shape, x.dtype)
     wide_slope, between = rows.widen(slope), bool(((slope >= 0) & (slope <= 1)).all())
 
     def apply(part: Array, grad: Array, out: Array) -> Array:
         np.minimum(part, 0, out=out)
         sums = np.einsum("ij,ij->j", out, grad)
-        if not np.isfinite(sums).all():  # perhaps by 0 * inf, where x > 0 and the slope has no part in y
+        if not np.isfinite(sums).all():  # perhaps from 0 * inf at x > 0, where y does not depend on the slope
             sums = np.einsum("ij,ij->j", out, selected(grad, part <= 0))
         _one_or_slope(part, wide_slope, between, out)
         out *= grad
@@ -79,7 +79,7 @@ def leaky_relu_gradient(grad_y: Array, y: Array, slope: float) -> Array:
 
 
 def _one_or_slope(x: Array, slope: Array | float, between: bool, out: Array) -> None:
-    """Write 1 where x > 0, else the slope; ``between`` tells that slopes are from 0 to 1."""
+    """Write 1 where x > 0, else the slope, into out; ``between`` means that all slopes lie between 0 and 1."""
     np.greater(x, 0, out=out)  # 1 or 0
     if between:
         np.maximum(out, slope, out=out)

@@ -1,7 +1,7 @@
-"""How work is cut into blocks that stay in cache, shared out over the threads, and given memory that is used again.
+"""Divide work into blocks that stay in cache, distribute them over the threads, and reuse memory.
 
-Elementwise kernels walk over `Rows` by `map_blocks`. Convolutions cut their output into a `Block` each time and compute
-it in `scratch` memory; `patch` is the part of the input under a block, with zeros around it where it leaves the image.
+Elementwise kernels process `Rows` with `map_blocks`. Convolutions cut their output into `blocks` and compute each of
+them in `scratch` memory; `patch` returns the part of the input that a block needs, with zeros outside the image.
 """
 
 import math
@@ -18,19 +18,19 @@ Pair = tuple[int, int]
 Extent = tuple[int, int, int]  # images, rows, columns
 
 CACHED = 2 << 20  # bytes of columns that a core keeps in its cache
-_BLOCK_BYTES = 512 << 10  # of an elementwise kernel
+_BLOCK_BYTES = 512 << 10  # per block of an elementwise kernel
 _LONG = 1024
-_FEW = 16  # blocks for which it is not worth waking a second thread
+_FEW = 16  # with fewer blocks than this, a second thread does not pay
 
 
 # Elementwise kernels
 
 
 class Rows:
-    """Batches (..., C) seen as long rows (M/r, r*C) of r pixels each.
+    """A view of a batch (..., C) as long rows (M/r, r*C) of r pixels each.
 
-    A vector with one number a channel, repeated r times, then meets a whole row, and NumPy's inner loop runs over about
-    a thousand numbers. Over 64 channels the loop would spend as much time on starting as on computing.
+    A per-channel vector is repeated r times and then combined with whole rows, so that NumPy's inner loop runs over
+    about a thousand numbers. A loop over only 64 channels would take as long to start as to compute.
     """
 
     def __init__(self, x: Array) -> None:
@@ -40,7 +40,7 @@ class Rows:
         self.repeat = next(r for r in range(min(most, pixels), 0, -1) if pixels % r == 0)
 
     def of(self, x: Array) -> Array:
-        """Return an array of the batch's shape as long rows."""
+        """Return an array that has the shape of the batch as long rows."""
         return x.reshape(-1, self.repeat * self.channels)
 
     def widen(self, vector: Array) -> Array:
@@ -48,17 +48,17 @@ class Rows:
         return vector if vector.size == 1 else vector[None].repeat(self.repeat, axis=0).reshape(-1)
 
     def total(self, sums: Sequence[Array]) -> Array:
-        """Add up the sums of blocks (r*C,) to one sum a channel (C,).
+        """Add up the sums of blocks, each (r*C,), to one sum per channel (C,).
 
-        Sums of sums: a single running sum in float32 over the 150,000 values of a batch would lose its last digits.
+        Adding sums of parts keeps precision: a running float32 sum of a batch's 150,000 values would lose digits.
         """
         return np.stack(sums).sum(axis=0).reshape(-1, self.channels).sum(axis=0)
 
 
 def map_blocks(work: Callable[..., R], *rows: Array) -> list[R]:
-    """Call work on the same block, about 512 KB, of each of several (M, L); return its results in order.
+    """Cut arrays (M, L) into blocks of about 512 KB, call work on each block of all arrays, and return the results.
 
-    The blocks are shared out over the threads.
+    The blocks are distributed over the threads; the results are in the order of the blocks.
     """
     step = max(1, _BLOCK_BYTES // (rows[0].shape[1] * rows[0].itemsize))
     starts = range(0, len(rows[0]), step)
@@ -74,8 +74,8 @@ def map_blocks(work: Callable[..., R], *rows: Array) -> list[R]:
 def selected(values: Array, condition: Array, out: Array | None = None) -> Array:
     """Return the values where a condition holds, 0 elsewhere.
 
-    ``values * condition`` would make NaN of an infinite value, and `numpy.where` takes seven times as long. Bit by bit,
-    values & (all bits set, or none) takes as long as the product.
+    ``values * condition`` would turn an infinite value into NaN, and `numpy.where` takes seven times as long. A bitwise
+    AND with a mask (all bits set, or none) takes as long as the product.
     """
     bits = np.dtype(f"i{values.itemsize}")
     mask = np.negative(condition.view(np.int8))  # -1, which has all bits set, or 0
@@ -97,7 +97,7 @@ class Block(NamedTuple):
 
     @property
     def extent(self) -> Extent:
-        """How many images, rows and columns it has."""
+        """The number of images, rows and columns."""
         return self.n1 - self.n0, self.r1 - self.r0, self.c1 - self.c0
 
     def of(self, y: Array) -> Array:
@@ -108,8 +108,8 @@ class Block(NamedTuple):
 def blocks(shape: tuple[int, ...], bytes_per_pixel: int, budget: int) -> list[Block]:
     """Cut an output (N, Ho, Wo, ...) into blocks of at most ``budget`` bytes of columns, but at least one pixel.
 
-    Whole images where they fit, else whole rows of one image, else a part of one row: an 8K-wide row of 9x9x64 patches
-    is 160 MB. Blocks are as equal as possible, since a small one is a slow product.
+    A block is whole images if they fit, else whole rows of one image, else a part of one row: an 8K-wide row of 9x9x64
+    patches takes 160 MB. The blocks are nearly equal in size, since the matrix product of a small block is slow.
     """
     images, rows, cols = shape[:3]
     pixels = max(1, budget // bytes_per_pixel)
@@ -125,22 +125,22 @@ def blocks(shape: tuple[int, ...], bytes_per_pixel: int, budget: int) -> list[Bl
 
 
 def _even(length: int, most: int) -> int:
-    """Return the step that cuts a length into as few parts as steps of ``most`` do, but into nearly equal ones."""
+    """Return the step that cuts a length into as few parts of at most ``most`` as possible, nearly equal in size."""
     return -(-length // -(-length // most))
 
 
 def block_bytes(largest: int = CACHED) -> int:
-    """Return how large the largest of a block's three arrays may be: it must fit the workspace and the cache."""
+    """Return the allowed bytes of the largest of a block's three arrays: they must fit the workspace and the cache."""
     return min(workspace_bytes() // 6, largest)
 
 
-# Memory that each thread keeps, since fresh memory from the system costs as much to touch as the work done in it. It
-# holds, by name, flat buffers, and under "made" the views of them that were costly to make.
+# Memory that each thread keeps, since the first access to new memory takes as long as the work done in it. It maps
+# names to flat buffers; "made" holds views of them that take long to create.
 _kept = threading.local()
 
 
 def scratch(name: str, dtype: Any, *shape: int) -> Array:
-    """Return this thread's array of that name, with whatever numbers were there. The next call overwrites it."""
+    """Return this thread's array of that name, uninitialized. The next call with that name reuses its memory."""
     length, key = math.prod(shape), f"{name} {np.dtype(dtype).char}"
     flat = vars(_kept).get(key)
     if flat is None or flat.size < length:
@@ -150,9 +150,9 @@ def scratch(name: str, dtype: Any, *shape: int) -> Array:
 
 
 def per_thread(make: Callable[..., R], *key: Hashable) -> R:
-    """Return ``make(*key)``, made once a thread until a buffer of that thread grows.
+    """Return ``make(*key)``, cached for this thread until one of its buffers grows.
 
-    At most 64 results are kept, which is more than a network has kinds of layer.
+    At most 64 results are cached, which is more than a network has kinds of layers.
     """
     made: dict[Hashable, R] = vars(_kept).get("made", {})
     if (make, key) not in made:
@@ -165,13 +165,13 @@ def per_thread(make: Callable[..., R], *key: Hashable) -> R:
 
 
 def patch(x: Array, images: slice, top: int, left: int, tall: int, wide: int) -> Array:
-    """Return rows top..top+tall and columns left..left+wide of some images, zeros where they leave the image.
+    """Return rows top..top+tall and columns left..left+wide of some images, with zeros outside the images.
 
-    A view where they do not leave it, else a copy in scratch memory. The zeros are written unless the last patch there
-    had the same form and left them.
+    The result is a view if the patch lies inside the images, else a copy in scratch memory. The zeros are written only
+    if the previous patch in that memory had another form.
     """
     _, height, width, channels = x.shape
-    # A patch that lies outside altogether has no rows: then the slice is empty, 0..0, and not up to a negative.
+    # For a patch outside the image, max(..., 0) makes the slice empty; a negative end would count from the end.
     row, col = max(top, 0), max(left, 0)
     inside = x[images, row : max(min(top + tall, height), 0), col : max(min(left + wide, width), 0)]
     if inside.shape[1] == tall and inside.shape[2] == wide:

@@ -1,7 +1,7 @@
-"""Convolution and its two gradients: which algorithm serves which layer.
+"""Convolution and its two gradients: the choice of the algorithm for each layer.
 
-All of them compute the same sums in another order; `minisrgan.backend.algorithm` forces one, so that tests and
-notebooks can compare them.
+All algorithms compute the same sums in different orders. `minisrgan.backend.algorithm` forces one of them, so that
+tests and notebooks can compare them.
 """
 
 from functools import partial
@@ -25,16 +25,16 @@ def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
 def choose(x: Array, size: Pair, weight_shape: tuple[int, ...], stride: int, padding: int) -> str:
     """Return the algorithm for a layer: "winograd", "thin" or "im2col".
 
-    x         what goes in, for its type and its number of images
+    x         the input; only its type and its number of images matter
     size      rows and columns of the convolution's result
-    winograd  3x3, stride 1 or 2, float32, at least 32 channels on both sides, and a batch of 64 tiles of 4x4 results or
-              more, among which the transform of the weight is shared: 36 products a tile and channel pair instead of
-              144 (81 at stride 2), at ten times the rounding error
-    thin      a handful of output channels: the 9x9 layer that ends the generator, and the gradient to the photograph
-              of the layers that begin D and VGG; columns would be 81 or 9 times the input, for products 3 wide
+    winograd  3x3, stride 1 or 2, float32, at least 32 input and output channels, and at least 64 tiles of 4x4 results,
+              which share the transform of the weight: 36 products per tile and channel pair instead of 144 (81 at
+              stride 2), at ten times the rounding error
+    thin      few output channels: the last layer of the generator, 9x9, and the input gradients of the first layers of
+              D and VGG, where the columns of im2col would be 81 or 9 times the input, for matrix products 3 wide
     im2col    everything else
 
-    The first two are chosen where half of the workspace holds the transformed weight, or the products of a row.
+    "winograd" needs half of the workspace for the transformed weight, "thin" for the products of one row.
     """
     kh, kw, in_channels, out_channels = weight_shape
     possible = {"im2col"}
@@ -76,12 +76,12 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 
 def conv2d_input_gradient(
     grad_y: Array, weight: Array, input_size: Pair, *, stride: int = 1, padding: int = 0
 ) -> Array:
-    """Carry grad_y (N, Ho, Wo, O) back through weight (kh, kw, C, O) to the input (N, H, W, C).
+    """Return the gradient with respect to x (N, H, W, C), from grad_y (N, Ho, Wo, O) and weight (kh, kw, C, O).
 
-    Input row u collects weight[i] * grad_y[h] from every h with stride*h + i - padding = u. With stride 1 that is
+    Input row u sums weight[i] * grad_y[h] over every h with stride*h + i - padding = u. With stride 1 that is
     h = u + padding - i: a convolution of grad_y with the weight turned by 180 degrees. With stride s, the rows
-    u = s*a + phase use only the i with (phase + padding - i) divisible by s, and h = a + (phase + padding - i) / s: for
-    each of the s*s phases a small convolution with a part of the turned weight, and no product is formed in vain.
+    u = s*a + phase use only the i with (phase + padding - i) divisible by s, and h = a + (phase + padding - i) / s.
+    Each of the s*s phases is a small convolution with a part of the turned weight; no product with 0 is computed.
     """
     kh, kw, in_channels, _ = weight.shape
     grad_x = np.empty((grad_y.shape[0], *input_size, in_channels), grad_y.dtype)
@@ -103,7 +103,7 @@ def conv2d_input_gradient(
             first_j, left = _phase(col, kw, stride, padding)
             part = np.ascontiguousarray(turned[first_i::stride, first_j::stride])
             target = grad_x[:, row::stride, col::stride]
-            if 0 in part.shape:  # a kernel smaller than the stride passes some inputs by
+            if 0 in part.shape:  # a kernel smaller than the stride skips some inputs
                 target[...] = 0
             else:
                 im2col.convolve(grad_y, part, None, 1, (top, left), target)
@@ -111,21 +111,21 @@ def conv2d_input_gradient(
 
 
 def _phase(phase: int, kernel: int, stride: int, padding: int) -> tuple[int, int]:
-    """Return the first row of the turned kernel that reaches inputs stride*a + phase, and the output it reaches from.
+    """Return the first row of the turned kernel that inputs stride*a + phase use, and the offset of its output from a.
 
-    Row k of the turned kernel is i = kernel - 1 - k; the largest i of the right remainder comes first, at the output
-    a + (phase + padding - i) / stride.
+    Row k of the turned kernel is i = kernel - 1 - k. The first row used has the largest i with (phase + padding - i)
+    divisible by stride; its output is a + (phase + padding - i) / stride.
     """
     first = (kernel - 1 - phase - padding) % stride
     return first, (phase + padding - (kernel - 1 - first)) // stride
 
 
 def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int = 1, padding: int = 0) -> Array:
-    """Return the gradient (kh, kw, C, O) in the weight, the sum over all outputs of input under the kernel * grad_y.
+    """Return the gradient with respect to the weight (kh, kw, C, O), summed over all outputs.
 
-    With stride 1 the roles of x and grad_y can be exchanged, x[h + i - p] grad_y[h] = x[u] grad_y[u - i + p], and the
-    columns cut from whichever has fewer channels. Winograd sums 36 matrices (C, O), or 81: where they outgrow the
-    cache, adding them up costs more than the products saved.
+    With stride 1 the roles of x and grad_y can be exchanged, since x[h + i - p] grad_y[h] = x[u] grad_y[u - i + p]; the
+    columns are then made from the array with fewer channels. Winograd sums 36 matrices (C, O), or 81: if they do not
+    fit the cache, adding them up takes longer than the products that it saves.
     """
     kh, kw = kernel
     in_channels, out_channels = x.shape[3], grad_y.shape[3]
@@ -142,11 +142,11 @@ def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int
 def conv2d_gradients(
     x: Array, grad_y: Array, weight: Array, *, stride: int = 1, padding: int = 0
 ) -> tuple[Array, Array]:
-    """Return the gradients for input and weight: at once, each on half of the threads, where these can be halved.
+    """Return the gradients with respect to input and weight, at the same time, each with half of the threads.
 
-    Threads that share one gradient meet when it is done, and transform its weight before any of them can begin. Two
-    that have nothing in common took 0.7 to 0.9 of the time for up to 256 channels. Of an odd number of threads one
-    would be left over, so they share the gradients one after the other.
+    Threads that share one gradient wait for its transformed weight before they start, and for one another at the end.
+    Two independent gradients took 0.7 to 0.9 of the time for up to 256 channels. With more channels, or with an odd
+    number of threads, all threads share one gradient after the other.
     """
     to_input = partial(conv2d_input_gradient, grad_y, weight, x.shape[1:3], stride=stride, padding=padding)
     to_weight = partial(conv2d_weight_gradient, x, grad_y, weight.shape[:2], stride=stride, padding=padding)

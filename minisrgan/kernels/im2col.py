@@ -1,16 +1,16 @@
-"""Convolution as one matrix product a block (blocked im2col).
+"""Convolution as one matrix product per block (blocked im2col).
 
 A column matrix holds, for every output pixel, the kh*kw*C inputs under the kernel; then a convolution is
 
     y (pixels, O) = columns (pixels, kh*kw*C) @ weight (kh*kw*C, O)
 
 The whole matrix would be kh*kw times the input (81 times for the 9x9 layers), so it is never built. The output is cut
-into blocks whose columns come to 2 MB, which a core keeps in its cache, or less where the workspace is small; a block
-is padded, copied out as columns and multiplied, and the memory is used again. Threads share the blocks, each with
-memory of its own. The gradients rebuild the columns: none are stored.
+into blocks whose columns take 2 MB, which a core keeps in its cache, or less if the workspace is small. The input of a
+block is padded, copied into columns and multiplied; the next block reuses the memory. The blocks are distributed over
+the threads, and each thread has its own memory. The gradients compute the columns again: none are stored.
 
 Arithmetic of each function: N*Ho*Wo*kh*kw*C*O multiply-adds. Bytes moved: the columns are written and read once in
-cache; input, weight and output once each in memory.
+cache; input, weight and output are read or written once in memory.
 """
 
 from collections.abc import Sequence
@@ -44,13 +44,13 @@ def _columns(x: Array, block: Block, kernel: Pair, stride: int, origin: Pair) ->
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, stride: int, origin: Pair, y: Array) -> None:
-    """Write into y (N, Ho, Wo, O), which need not be contiguous, the convolution of x with weight (kh, kw, C, O).
+    """Write the convolution of x with weight (kh, kw, C, O) into y (N, Ho, Wo, O), which need not be contiguous.
 
     The bias is added while the block is still in cache, which saves one pass over the output.
     """
     kh, kw, in_channels, out_channels = weight.shape
     matrix = weight.reshape(-1, out_channels)  # (kh*kw*C, O)
-    # A block is whole images, whole rows or a part of one row: in a contiguous y its outputs lie in one piece.
+    # A block is whole images, whole rows or a part of one row: its outputs are contiguous if y is.
     whole = y.flags.c_contiguous
 
     def work(part: Sequence[Block]) -> None:
@@ -65,7 +65,7 @@ def convolve(x: Array, weight: Array, bias: Array | None, stride: int, origin: P
             if not whole:
                 target[...] = flat.reshape(target.shape)
 
-    # The padded input of a block, its columns and its results: as many bytes a pixel as the largest of them has.
+    # Bytes per pixel of the largest of three arrays: the padded input of a block, its columns and its results.
     largest = max(kh * kw * in_channels, stride * stride * in_channels, out_channels) * x.itemsize
     parallel(work, blocks(y.shape, largest, block_bytes()))
 
@@ -84,7 +84,7 @@ def weight_gradient(x: Array, grad_y: Array, kernel: Pair, stride: int, origin: 
             total += np.matmul(columns.T, grad, out=product)  # (kh*kw*C, pixels) @ (pixels, O)
         return total
 
-    # Each block adds a matrix as large as the weight to the sum; columns at least as large keep that a minor cost.
+    # Each block adds a matrix as large as the weight to the sum: little work if its columns are at least as large.
     budget = block_bytes(largest=max(CACHED, length * out_channels * x.itemsize))
     largest = max(length, stride * stride * in_channels) * x.itemsize
     totals = parallel(work, blocks(grad_y.shape, largest, budget))

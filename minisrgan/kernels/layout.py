@@ -24,7 +24,7 @@ def pixel_unshuffle(x: Array, factor: int) -> Array:
 
 
 def _copy(moved: Array) -> Array:
-    """Return a contiguous copy of a transposed view, the images shared out over the threads."""
+    """Return a contiguous copy of a transposed view; the images are distributed over the threads."""
     out = np.empty(moved.shape, moved.dtype)
 
     def work(images: Sequence[int]) -> None:

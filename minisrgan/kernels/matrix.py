@@ -1,7 +1,7 @@
-"""Matrix products shared out over the threads.
+"""Matrix products, distributed over the threads.
 
-Every product of the package is taken here or within `parallel`, where BLAS has one thread for each of ours. A single
-call outside would wake the threads of BLAS itself, which go on spinning for a while after it: on the cores of ours.
+Every product of the package is computed here or within `parallel`, where BLAS uses one thread in each of ours. A call
+outside would start the threads of BLAS itself, which keep the cores busy for a while after the call.
 
 Arithmetic: 2*n*m*k operations. Bytes moved: each operand once where it fits the cache.
 """
@@ -12,11 +12,11 @@ import numpy as np
 
 from minisrgan.backend import Array, parallel
 
-_WORTH = 1 << 22  # multiply-adds below which it does not pay to wake a second thread
+_WORTH = 1 << 22  # multiply-adds below which a second thread does not pay
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """Return a (..., n, m) @ b (..., m, k); of two matrices, the longer side of the result is shared out.
+    """Return a (..., n, m) @ b (..., m, k); for two matrices, the threads share the longer side of the result.
 
     >>> matmul(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
     array([[11.]])

@@ -1,9 +1,9 @@
-"""What is done to the arrays of a whole network, where a GPU needs a single launch for all of them.
+"""Operations on all arrays of a network: a GPU needs a single launch for all of them.
 
-Adam goes over flat blocks: about twelve operations an element on 512 KB that stay in cache.
+Adam works on flat blocks of 512 KB that stay in cache, with about twelve operations per element.
 
-Bytes moved: parameter, gradient and two running means are read once, all but the gradient written once. Written array
-by array the same formula would go through memory a dozen times.
+Bytes moved: parameter, gradient and two running means are read once; all but the gradient are written once. As NumPy
+expressions on whole arrays, the formula would pass through memory a dozen times.
 """
 
 import math
@@ -28,8 +28,8 @@ def adam(
 ) -> None:
     """Update parameter, mean and square in place; formula at `minisrgan.optim.Adam`.
 
-    The corrections by 1 - beta^t are two numbers, folded into the step size and into eps, which leaves the formula as
-    it is and saves two divisions an element.
+    The corrections by 1 - beta^t are two numbers. Including them in the step size and in eps gives the same result and
+    saves two divisions per element.
     """
     beta1, beta2 = betas
     root = math.sqrt(1 - beta2**step)
@@ -48,25 +48,25 @@ def adam(
         p -= change
 
     map_blocks(update, *flat)
-    if not parameter.flags.c_contiguous:  # then the flat one is a copy
+    if not parameter.flags.c_contiguous:  # then flat[0] is a copy
         parameter[...] = flat[0].reshape(parameter.shape)
 
 
 def adam_all(
     groups: Sequence[tuple[Array, ...]], steps: Sequence[int], lr: float, betas: tuple[float, float], eps: float
 ) -> None:
-    """Update many parameters: for each parameter, mean, square and gradient, and the number of its steps."""
+    """Update many parameters: a group is (parameter, mean, square, grad), and ``steps`` counts its steps."""
     for (parameter, mean, square, grad), step in zip(groups, steps, strict=True):
         adam(parameter, grad, mean, square, lr, betas, eps, step)
 
 
 def follow(groups: Sequence[tuple[Array, ...]], part: float) -> None:
-    """Let averages follow values, for each pair of them: average <- average + part * (value - average)."""
+    """Move averages towards values, for groups (average, value): average <- average + part * (value - average)."""
     for average, value in groups:
         average += part * (value - average)
 
 
 def square_sum(groups: Sequence[tuple[Array, ...]]) -> Array:
-    """Return the sum of the squares of all elements of arrays, each the only one of its group."""
+    """Return the sum of the squares of all elements of the arrays; each group holds one array."""
     flat = [array.reshape(-1) for (array,) in groups]
     return np.array(sum(matmul(x[None], x[:, None]).item() for x in flat), flat[0].dtype)

@@ -1,12 +1,12 @@
 """The passes of batch normalization over a batch seen as (M, C): M = N*H*W values of each of C channels.
 
-Forward  one reading pass for mean and variance, two where a mean is large beside its deviation, and one writing.
-Backward one reading pass over x and grad_y for the two sums, one writing: grad_x is a*grad_y + b*x + d, and a, b, d
-         are one number a channel, so neither x_hat nor a mask is kept.
+Forward  one pass reads x for mean and variance (two if a mean is large relative to its deviation), one writes y.
+Backward one pass reads x and grad_y for the two sums, one writes grad_x = a*grad_y + b*x + d, where a, b and d have one
+         number per channel, so neither x_hat nor a mask is stored.
 
-A mean that is large beside the deviation is subtracted from x before anything else, and otherwise from the results.
-That is one operation less for each value, but loses digits: both terms of x*scale - mean*scale are rounded, and in a
-channel of constants, whose scale is 1/sqrt(eps), nothing else is left.
+A mean that is large relative to the deviation is subtracted from x first. Otherwise mean*scale is subtracted from
+x*scale, which takes one operation less per value but loses digits: both terms are rounded, and in a constant channel,
+whose scale is 1/sqrt(eps), only the rounding errors remain.
 """
 
 import numpy as np
@@ -14,9 +14,9 @@ import numpy as np
 from minisrgan.backend import Array
 from minisrgan.kernels.blocks import Rows, map_blocks
 
-# Up to how many deviations a mean may be from 0 to be subtracted from a result. E[x^2] - E[x]^2 takes off the square of
-# that: 9 times what remains, which costs one digit of the seven. Of x*scale - mean*scale, 10 times the rounding of one
-# remains, where the rounding of the mean itself makes 5.
+# The largest |mean| / deviation for which the mean may be subtracted from a result. E[x^2] - E[x]^2 then subtracts up
+# to 9 times what remains, which costs one of seven digits. x*scale - mean*scale has up to 10 times the rounding error
+# of a single number; the rounding of the mean itself already causes 5.
 _NEAR_FOR_SQUARES, _NEAR = 3, 10
 
 
@@ -29,8 +29,8 @@ def channel_sums(x: Array) -> Array:
 def channel_moments(x: Array) -> tuple[Array, Array]:
     """Return mean and variance (divided by M) of (..., C) over all axes but the last.
 
-    The variance is E[x^2] - E[x]^2 where the mean of every channel is near 0. Otherwise that cancels, and a second pass
-    takes the same of x - mean. It also corrects the mean by what its rounding left.
+    The variance is E[x^2] - E[x]^2 if the mean of every channel is near 0. Otherwise cancellation would lose digits, so
+    a second pass computes the moments of x - mean. It also corrects the rounding error of the mean.
     """
     rows, count = Rows(x), x.size // x.shape[-1]
 
@@ -51,7 +51,7 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 
 
 def batch_statistics(x: Array, running: tuple[Array, Array] | None, momentum: float, eps: float) -> tuple[Array, Array]:
-    """Return mean and 1 / sqrt(variance + eps) of each channel, and let the running statistics follow, in place.
+    """Return mean and 1 / sqrt(variance + eps) of each channel, and update the running statistics in place.
 
     running <- (1 - momentum) * running + momentum * batch, with the variance divided by M - 1: see `ops.batch_norm`.
     """
@@ -69,7 +69,7 @@ def _less(part: Array, shift: Array | None) -> Array:
 
 
 def _shift(rows: Rows, mean: Array, inv_std: Array) -> tuple[Array | None, Array]:
-    """Return what to subtract from every row of x, and what remains of the mean to be subtracted from results."""
+    """Return the vector to subtract from every row of x, or None, and the mean to subtract from the results."""
     if (np.abs(mean) * inv_std).max() > _NEAR:
         return rows.widen(mean), np.zeros_like(mean)
     return None, mean

@@ -1,4 +1,4 @@
-"""Max pooling as a comparison of size*size strided pictures, the images shared out over the threads.
+"""Max pooling: the maximum of size*size strided views. The images are distributed over the threads.
 
 Arithmetic: size*size comparisons a window. Bytes moved: input and output once each, image by image.
 """
@@ -12,7 +12,7 @@ from minisrgan.kernels.blocks import selected
 
 
 def _phases(x: Array, size: int) -> Iterator[Array]:
-    """Yield, for each place (i, j) in a window, the elements of x there: (N, H//size, W//size, C), in row order."""
+    """Yield the elements of x (N, H//size, W//size, C) at each position (i, j) of the windows, row by row."""
     tall, wide = x.shape[1] // size * size, x.shape[2] // size * size
     for i in range(size):
         for j in range(size):
@@ -35,7 +35,7 @@ def max_pool(x: Array, size: int) -> Array:
 
 
 def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
-    """Return the value of each window at the first of its elements to equal the maximum y, zeros elsewhere.
+    """Return an array like x: each window has its value at the first element equal to its maximum y, and 0 elsewhere.
 
     values, y  (N, H//size, W//size, C)
     """
@@ -45,7 +45,7 @@ def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
     def work(images: Sequence[int]) -> None:
         for n in images:
             one = slice(n, n + 1)
-            left = values[one]  # what has not come to its place yet: 0 once it has
+            left = values[one]  # values that are not written yet: 0 once they are
             for phase, out in zip(_phases(x[one], size), _phases(result[one], size), strict=True):
                 here = phase == y[one]
                 out[...] = selected(left, here)

@@ -1,4 +1,4 @@
-"""The matrices of Winograd's convolution for each stride and size; what they are for is told in `winograd`."""
+"""The matrices of Winograd's convolution for each stride and tile size; `winograd` explains their use."""
 
 import functools
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from minisrgan.backend import Array
 
 
 class Scheme:
-    """The matrices of one algorithm with n points, and how far apart its tiles lie.
+    """The matrices of one algorithm with n points, and the distance between its tiles.
 
     bt    B^T (n, inputs of a tile)
-    gg    G x G (n*n, 9): both sides at once, for weights laid out as (9, C*O)
-    at    A^T (outputs of a tile, n); its column 1, that of the point 1, is all ones
-    step  inputs from one tile to the next
+    gg    the Kronecker product of G and G, (n*n, 9): transforms rows and columns at once, for weights (9, C*O)
+    at    A^T (outputs of a tile, n); its column 1, which belongs to the point 1, is all ones
+    step  number of inputs from one tile to the next
     """
 
     def __init__(self, bt: Array, g: Array, at: Array, step: int) -> None:
@@ -23,11 +23,11 @@ class Scheme:
 
 
 def toom_cook(points: Sequence[int], taps: int) -> tuple[Array, Array, Array]:
-    """Return B^T, G and A^T of a filter with so many taps, from values at whole points and at infinity.
+    """Return B^T, G and A^T of a filter with that many taps, for integer points and infinity.
 
-    With N(t) the product of t - q over all points q, row p of B^T holds the coefficients of N(t) / (t - p), row p of G
-    the powers of p over the value of that polynomial at p, and column p of A^T the powers of p. Infinity stands for the
-    leading coefficient: N itself, and ones at the end.
+    Let N(t) be the product of t - q over all points q. Row p of B^T holds the coefficients of N(t) / (t - p); row p of
+    G the powers of p, divided by that polynomial's value at p; column p of A^T the powers of p. The last row or column
+    belongs to infinity, the leading coefficient: the coefficients of N in B^T, a single one at the end in G and A^T.
 
     >>> toom_cook((0, 1), taps=2)[2]  # y_0 and y_1 from the values at 0, 1 and infinity
     array([[1., 1., 0.],
@@ -46,7 +46,7 @@ def toom_cook(points: Sequence[int], taps: int) -> tuple[Array, Array, Array]:
 
 @functools.cache
 def strided_schemes() -> tuple[Scheme, Scheme]:
-    """Return those of stride 2: forward, and for the gradient in the input, where 1 row of zeros is around it."""
+    """Return the schemes of stride 2: forward, and for the gradient with respect to an input with padding 1."""
     bt, g, at = toom_cook((0, 1, -1, 2), taps=2)
     taps = np.zeros((9, 3))
     taps[:5, ::2], taps[5:, 1] = g, 1
@@ -60,11 +60,11 @@ def strided_schemes() -> tuple[Scheme, Scheme]:
 
 @functools.cache
 def _plain_schemes() -> tuple[Scheme, Scheme]:
-    """Return those of stride 1: 36 products for 4x4 outputs, and 25 for 3x3."""
+    """Return the schemes of stride 1: 36 products for tiles of 4x4 outputs, and 25 for tiles of 3x3."""
     plain, small = (0, 1, -1, 2, -2), (0, 1, -1, 2)
     return Scheme(*toom_cook(plain, taps=3), step=4), Scheme(*toom_cook(small, taps=3), step=3)
 
 
 def plain_scheme(height: int, width: int) -> Scheme:
-    """Return the scheme of stride 1 that takes fewer products: tiles of 4x4 would hang over 6x6 outputs by two."""
+    """Return the scheme of stride 1 that takes fewer products: tiles of 4x4 would reach beyond 6x6 outputs."""
     return min(_plain_schemes(), key=lambda s: -(-height // s.step) * -(-width // s.step) * len(s.gg))

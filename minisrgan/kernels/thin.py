@@ -1,16 +1,16 @@
-"""Convolution to a handful of channels: the 9x9 layer, 64 -> 3, that ends the generator.
+"""Convolution to few channels: the last layer of the generator, 9x9, 64 -> 3.
 
-Columns would be 81 times the input, to be multiplied by a matrix that is only 3 wide. Here the product comes first,
-on the input as it lies, and the 81 results are moved to their places and added:
+Columns would be 81 times the input, and the matrix that they are multiplied by is only 3 wide. Here the product comes
+first, with the input itself; then the 81 results are shifted to their places and added:
 
     P[i, j, o] (pixels) = x (pixels, C) . weight[i, j, :, o]        y[h, w, o] = sum_ij P[i, j, o](h + i - p, w + j - p)
 
-Rows are padded by kw - 1 zero pixels, so that a shift by (i, j) is a shift by i*(W + kw - 1) + j of one long row: what
-is shifted over the end of a row is zero. Each addition then runs over thousands of neighbours. The shifts by j are
-summed in one call, over a view of the products in which row j begins j pixels later.
+Rows are padded by kw - 1 zero pixels, so that a shift by (i, j) is a shift by i*(W + kw - 1) + j of one long row: only
+zeros are shifted beyond the end of a row. Each addition then runs over thousands of consecutive numbers. The shifts by
+j are summed in one call, over a view of the products in which row j begins j pixels later.
 
 Arithmetic: N*H*W*kh*kw*C*O multiply-adds in one product, and N*H*W*kh*kw*O additions. Bytes moved: the input is read
-once, the products are written and read once in cache, in blocks of about a workspace.
+once, the products are written and read once in cache, in blocks that fit the workspace.
 """
 
 from collections.abc import Sequence
@@ -23,22 +23,22 @@ from minisrgan.kernels.blocks import Pair, block_bytes, patch, scratch
 
 
 def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array) -> None:
-    """Write the stride-1 convolution of x with weight (kh, kw, C, O), windows from origin on, into y (N, H, W, O)."""
+    """Write the stride-1 convolution of x with weight (kh, kw, C, O) into y (N, H, W, O); window 0 begins at origin."""
     kh, kw, channels, outputs = weight.shape
     images, height, width = y.shape[:3]
-    wide = width + kw - 1  # the row of inputs under a row of outputs
+    wide = width + kw - 1  # input pixels of each row that an output row needs
     row = wide * outputs * x.itemsize
     matrix = np.ascontiguousarray(weight.transpose(0, 1, 3, 2)).reshape(-1, channels)  # (kh*kw*O, C)
-    # Strips of output rows, each computed from its own inputs. Where the images alone do not occupy the threads, they
-    # are cut, but not so low that the rows which neighbouring strips both need come to much.
-    # Nor so high that their sums outgrow the workspace.
+    # Strips of output rows, each computed from its own inputs. If there are too few images for the threads, the images
+    # are cut into strips, high enough that the input rows which two strips share are few.
+    # Otherwise a strip is as high as the workspace allows for its sums.
     strip = min(height, 4 * kh if images < 2 * thread_count() else max(kh, workspace_bytes() // (8 * row)))
     strips = [(n, r, min(r + strip, height)) for n in range(images) for r in range(0, height, strip)]
-    step = max(1, block_bytes() // (kh * kw * row))  # input rows a product
+    step = max(1, block_bytes() // (kh * kw * row))  # input rows per product
 
     def work(part: Sequence[tuple[int, int, int]]) -> None:
         for n, first, last in part:
-            # Inputs of row u land on output rows u - i; row kh - 1 of `total` is the strip's first.
+            # Input row u contributes to output rows u - i; row kh - 1 of `total` is the first row of the strip.
             rows = last - first + kh - 1
             total = scratch("sums", x.dtype, outputs, (rows + kh) * wide)
             total.fill(0)
@@ -48,7 +48,7 @@ def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array
                 flat = inputs.reshape(count * wide, channels)
                 p = scratch("products", x.dtype, kh, kw, outputs, count * wide)
                 np.matmul(matrix, flat.T, out=p.reshape(-1, count * wide))  # (kh*kw*O, C) @ (C, pixels)
-                length = count * wide - kw + 1  # the pixels whose kw neighbours to the right are all there
+                length = count * wide - kw + 1  # pixels that have kw - 1 neighbours to the right
                 i_step, j_step, o_step, pixel = p.strides
                 shifted = as_strided(  # (kh, kw, O, length): p[i, j, o, q + j], a view
                     p, (kh, kw, outputs, length), (i_step, j_step + pixel, o_step, pixel)

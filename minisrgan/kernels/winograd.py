@@ -1,36 +1,35 @@
 """Winograd's minimal filtering: a 3x3 convolution with a quarter of the multiplications, or half of them at stride 2.
 
-One dimension first. A tile of 4 outputs of a 3-tap filter w needs 6 inputs d. Seen as polynomials, the products of all
-pairs d_i w_j are the coefficients of d(t) w(t); and a polynomial is known from its values at a few points, where a
-product of polynomials is just a product of numbers. So: evaluate both at the points 0, 1, -1, 2, -2 and infinity,
-multiply 6 numbers instead of 12, and interpolate. Transposed, which turns multiplication of polynomials into
-filtering, this is
+One dimension first. A tile of 4 outputs of a 3-tap filter w needs 6 inputs d: 12 products. A product of two polynomials
+with 4 and 3 coefficients needs the same 12 products, but can be computed with 6: a polynomial is determined by its
+values at a few points, so evaluate both polynomials at 0, 1, -1, 2, -2 and infinity, multiply the 6 pairs of values,
+and interpolate. Filtering is the transpose of multiplying polynomials, so the transposed algorithm filters the tile:
 
     y = A^T [ (G w) * (B^T d) ]          A^T (4, 6), G (6, 3), B^T (6, 6), * element by element
 
-with G the evaluation of w, and the other two what transposition makes of evaluation and interpolation. In two
-dimensions every transform acts down the columns and along the rows, Y = A^T [(G w G^T) * (B^T d B)] A. Channels sum
+where G evaluates w, and transposition turns interpolation into B^T and the other evaluation into A^T. In two
+dimensions every transform acts on the columns and on the rows, Y = A^T [(G w G^T) * (B^T d B)] A. Channels are summed
 before the last transform, so the 36 products are 36 matrix products over tiles:
 
     V (36, T, C) = B^T d B       U (36, C, O) = G w G^T       M = V @ U       Y (T, 4, 4, O) = A^T M A
 
-Nothing is gathered for that: each side of a transform is a product of a small matrix with a strided view, the first
-with whole rows of the image, the second with the channels of neighbouring pixels, and writes where the next step or
-the image wants it.
+The tiles are not copied for that: each half of a transform is the product of a small matrix with a strided view, first
+of whole rows of the image, then of the channels of neighbouring pixels. The result is written to the place where the
+next step or the image needs it.
 
-Stride 2 sees the even inputs through the taps 0 and 2 and the odd ones through tap 1: a filter of two taps, 5
-multiplications for 4 outputs at the points 0, 1, -1, 2 and infinity, beside one of a single tap, 4 more. Stacked, both
-are one scheme of 9 multiplications with 9 inputs, 8 apart from tile to tile: 81 products instead of 144.
+At stride 2 the taps 0 and 2 meet only the even inputs of a tile, and tap 1 only the odd ones. So a two-tap filter needs
+5 multiplications for 4 outputs, at the points 0, 1, -1, 2 and infinity, and a one-tap filter needs 4 more. Stacked,
+they form one scheme of 9 multiplications with 9 inputs, whose tiles begin 8 inputs apart: 81 products instead of 144.
 
-All of it is linear, so each gradient is the transposed chain. In the input, at stride 1, it is the same function with
-the kernel turned. At stride 2 the even inputs come from the middle tap alone and the odd ones from the other two:
-again 5 and 4 multiplications, for 8 pixels of the input from 5 of the gradient. In the weight it is
-dU = V^T @ (A dY A^T), summed over tiles, and dw = G^T dU G.
+All steps are linear, so each gradient is computed by the transposed steps. For the input at stride 1 it is the same
+function with the kernel turned by 180 degrees. At stride 2 the middle tap gives the gradient of the even inputs, and
+the other two that of the odd ones: again 4 and 5 multiplications, for 8 pixels of the input from 5 of grad_y. For the
+weight it is dU = V^T @ (A dY A^T), summed over tiles, and dw = G^T dU G.
 
-Arithmetic for n points: n*n multiply-adds a tile and channel pair instead of 144, and about 2*n*n*n*C + (n + 4)*4*n*O
+Arithmetic for n points: n*n multiply-adds per tile and channel pair instead of 144, and about 2*n*n*n*C + (n + 4)*4*n*O
 for the transforms of a tile. Bytes moved: V and M are written and read once, all within a block.
-Accuracy: interpolation at 2 and -2 multiplies by up to 8. Measured against float64, relative to the largest value, over
-64 to 256 channels at 24x24: 5e-6 to 1.6e-5, where the plain sum has 3e-7 to 8e-7. Never used for float64.
+Accuracy: interpolation at 2 and -2 multiplies by up to 8. Errors measured against float64, relative to the largest
+value, over 64 to 256 channels at 24x24: 5e-6 to 1.6e-5; plain sums: 3e-7 to 8e-7. Never used for float64.
 
 Source: Winograd 1980; Lavin and Gray 2016, arXiv 1509.09308, sec. 4.
 """
@@ -46,22 +45,22 @@ from minisrgan.kernels.blocks import CACHED, Block, Extent, Pair, block_bytes, b
 from minisrgan.kernels.matrix import matmul
 from minisrgan.kernels.schemes import Scheme
 
-# A block's transformed tiles may outgrow the cache: they are used only once, in products that must be long enough to
-# pay for reading a wide layer's weight. But beyond 144 tiles no product is faster, and with few channels these are what
-# stays in cache.
+# The transformed tiles of a block may exceed the cache, since they are used only once, and a product needs many tiles
+# to make up for reading the weight of a wide layer. More than 144 tiles make no product faster; with few channels, 144
+# tiles fit the cache.
 _LARGEST, _TILES = 12 << 20, 144
 
-# The memory of each step, named after what it holds. A step needs only what the last one wrote, so that two buffers
-# hold one thing after the other. With a buffer for each thing it took 1.05 times as long: they push one another out of
-# the cache.
+# Names of the memory that each step writes. A step needs only the result of the previous one, so two buffers are used
+# in turn. With a separate buffer for each array everything took 1.05 times as long, since the buffers displaced one
+# another from the cache.
 _HALF_INPUTS = _HALF_GRADIENTS = _PRODUCTS = "half-transformed inputs, half-transformed gradients, products"
 _INPUTS = _HALF_RESULTS = "transformed inputs, half-transformed results"
 _GRADIENTS, _RESULTS = "transformed gradients", "results"
 
 
-# The transforms of blocks of some extent: images, tile rows, tile columns. All views that they need are made with them,
-# once a thread: to make one takes Python longer than a small product takes BLAS, and while one thread of Python does so
-# the others wait.
+# The transforms of blocks of one extent (images, tile rows, tile columns). Their constructors create all views, once
+# per thread: creating a view in Python takes longer than a small product in BLAS, and the other threads wait meanwhile,
+# as only one thread can run Python.
 
 
 class _Inputs:
@@ -106,7 +105,7 @@ class _Outputs:
         self.half_rows = self.half.reshape(n, images, rows, -1).transpose(1, 2, 0, 3)  # (images, rows, n, cols*side*O)
 
     def write(self, block: Block, y: Array) -> None:
-        """Write the results to their place in y; those at the border may hang over."""
+        """Write the results to their place in y, without those beyond its border."""
         side, shape = len(self.at), (*self.half_rows.shape[:2], -1, self.half_rows.shape[3])
         np.matmul(self.at, self.m_rows, out=self.half)  # (side, n) @ (n, O), along the rows
         target = y[block.n0 : block.n1, block.r0 * side : block.r1 * side, block.c0 * side : block.c1 * side]
@@ -141,8 +140,8 @@ class _OutputGradients:
 def _tile_blocks(scheme: Scheme, y_shape: tuple[int, ...], channels: int) -> list[Block]:
     """Cut the tiles of an output into blocks: images, tile rows, tile columns.
 
-    At least one for each thread, unless all of them fit one core's cache: then they are done sooner than a second
-    thread is awake (64 tiles of 64 channels: 0.5 ms by one thread, 0.6 by two).
+    There is at least one block per thread, unless all tiles fit one core's cache: then one thread is faster than two
+    (64 tiles of 64 channels: 0.5 ms with one thread, 0.6 with two).
     """
     (side, n), (images, height, width) = scheme.at.shape, y_shape[:3]
     shape, size = (images, -(-height // side), -(-width // side)), 4 * n * n * channels
@@ -152,7 +151,7 @@ def _tile_blocks(scheme: Scheme, y_shape: tuple[int, ...], channels: int) -> lis
 
 
 def convolve(scheme: Scheme, x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array) -> None:
-    """Write the convolution of x with weight (3, 3, C, O), windows from origin on, into y (N, H, W, O)."""
+    """Write the convolution of x with weight (3, 3, C, O) into y (N, H, W, O); the first window begins at origin."""
     x = np.ascontiguousarray(x)
     in_channels, out_channels = weight.shape[2:]
     u = matmul(scheme.gg, weight.reshape(9, -1)).reshape(-1, in_channels, out_channels)  # (n*n, 9) @ (9, C*O)
@@ -170,7 +169,7 @@ def convolve(scheme: Scheme, x: Array, weight: Array, bias: Array | None, origin
 
 
 def weight_gradient(scheme: Scheme, x: Array, grad_y: Array, origin: Pair) -> Array:
-    """Return the gradient (3, 3, C, O) in the weight."""
+    """Return the gradient with respect to the weight (3, 3, C, O)."""
     x, grad_y = np.ascontiguousarray(x), np.ascontiguousarray(grad_y)
     in_channels, out_channels = x.shape[3], grad_y.shape[3]
 

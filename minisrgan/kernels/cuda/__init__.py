@@ -1,10 +1,10 @@
-"""The kernels for NVIDIA GPUs, under the names and with the arguments of their twins for the CPU.
+"""The kernels for NVIDIA GPUs, with the names and arguments of the CPU kernels.
 
-The inner loops are CUDA C, in ``sources/*.cu``. `launch` compiles and starts them, `conv` and `elementwise` prepare the
-arrays for that, `check` looks whether this machine has all that is needed.
+The inner loops are CUDA C, in ``sources/*.cu``. `conv` and `elementwise` prepare the arrays, `launch` compiles and
+starts the kernels, and `check` checks that this machine has all that is needed.
 """
 
-# ruff: noqa: F401, I001  `minisrgan.kernels` looks a twin up by its name
+# ruff: noqa: F401, I001  `minisrgan.kernels` finds these functions by name
 
 from minisrgan.kernels.cuda.conv import conv2d, conv2d_gradients, conv2d_input_gradient, conv2d_weight_gradient
 from minisrgan.kernels.cuda.graph import matmul

@@ -1,4 +1,4 @@
-"""What it takes to compute on a GPU, looked at piece by piece: driver, CuPy, CUDA's libraries, compiler, memory."""
+"""Check what computing on a GPU needs, step by step: driver, CuPy, the libraries of CUDA, compiler, memory."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ from minisrgan.kernels.cuda import launch
 
 
 class Finding(NamedTuple):
-    """What was looked at, what was found there, and the command that mends it, where it needs mending."""
+    """The name of a requirement, what was found, and the command that fixes it, if it needs a fix."""
 
     name: str
     fact: str
@@ -37,10 +37,10 @@ def packages() -> dict[str, str]:
 
 
 def findings() -> Iterator[Finding]:
-    """Look at one piece after the other, as far as there is any use in looking."""
+    """Check one requirement after the other; stop at a missing one that the others depend on."""
     driver, found = driver_version(), packages()
     wanted = "12" if driver < 13000 or [*found] == ["cupy-cuda12x"] else "13"  # a newer driver runs older CUDA
-    install = f'pip install "minisrgan[cuda{wanted}]"'  # which asks for the libraries of CUDA as well
+    install = f'pip install "minisrgan[cuda{wanted}]"'  # it installs the libraries of CUDA as well
     if found and [*found] != [f"cupy-cuda{wanted}x"]:  # two of them overwrite one another
         install = f"pip uninstall -y {' '.join(found)} && {install}"
     if not driver:
@@ -76,7 +76,7 @@ def findings() -> Iterator[Finding]:
             facts, (free, total) = cupy.cuda.runtime.getDeviceProperties(device), cupy.cuda.Device(device).mem_info
             memory = f"{free / 2**30:.1f} of {total / 2**30:.1f} GB free"
             yield Finding(f"cuda:{device}", f"{facts['name'].decode()}, {facts['major']}.{facts['minor']}, {memory}")
-    except Exception as error:  # CuPy's own classes, and what the loader of libraries says
+    except Exception as error:  # exceptions of CuPy, and of the loader of libraries
         yield Finding("using CuPy", f"{type(error).__name__}: {error}".splitlines()[0], install)
 
 

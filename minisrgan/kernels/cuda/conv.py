@@ -1,12 +1,12 @@
-"""Convolution on a GPU: a matrix product by cuBLAS, and what is gathered before it or scattered after it.
+"""Convolution on a GPU: a matrix product by cuBLAS, with columns gathered before it or scattered after it.
 
     gather    im2col: y (pixels, O) = columns of x (pixels, kh*kw*C) @ weight (kh*kw*C, O)
     scatter   col2im: x = sum of columns, which are y (pixels, O) @ weight^T (O, kh*kw*C)
 
-The two are adjoint. At stride 1 a convolution is a transposed one with the kernel turned, so that either way serves for
-both; taken is the one whose columns are narrower: 81*3 numbers a pixel instead of 81*64 for the 9x9 layer that ends the
-generator. Columns are made in blocks that fit the workspace (`minisrgan.backend.workspace`), and anew for each of the
-gradients: none are kept.
+The two are adjoint. At stride 1 a convolution is a transposed convolution with the kernel turned by 180 degrees, so
+both methods can compute both. We use the one with the narrower columns: 81*3 numbers per pixel instead of 81*64 for the
+last layer of the generator. Columns are made in blocks that fit the workspace (`minisrgan.backend.workspace`), and
+again for each gradient: none are stored.
 
 Arithmetic: N*Ho*Wo*kh*kw*C*O multiply-adds each. Bytes moved: columns to the product and from it; the rest once.
 """
@@ -22,7 +22,7 @@ from minisrgan.kernels.cuda.launch import MANY, Pair, contiguous, over_lines
 
 
 def _blocks(xp: Any, pixels: int, width: int, dtype: Any) -> Iterator[tuple[int, Array]]:
-    """Cut pixels into blocks; yield where each begins, and an array for its columns, the same memory each time."""
+    """Cut pixels into blocks; yield the first pixel of each, and an array for its columns in the same memory."""
     most = max(1, min(workspace_bytes(xp) // (width * dtype.itemsize), MANY // width))
     step = -(-pixels // -(-pixels // most))
     columns = xp.empty((step, width), dtype)
@@ -31,10 +31,10 @@ def _blocks(xp: Any, pixels: int, width: int, dtype: Any) -> Iterator[tuple[int,
 
 
 def _columns(x: Array, kernel: Pair, stride: int, corner: Pair, size: Pair) -> Iterator[tuple[int, Array]]:
-    """Yield the columns (pixels, kh*kw*C) of x (N, H, W, C), block by block, with where they begin.
+    """Yield the first pixel of each block, and the block's columns (pixels, kh*kw*C) of x (N, H, W, C).
 
     corner   how far outside the image the first window begins: the padding
-    size     windows down and across
+    size     number of windows in a column and in a row
     """
     (x,) = contiguous(x)
     n, height, width, channels = x.shape
@@ -47,7 +47,7 @@ def _columns(x: Array, kernel: Pair, stride: int, corner: Pair, size: Pair) -> I
 
 
 def _items(name: str, channels: int, *arrays: Array) -> tuple[str, int]:
-    """Return the kernel that moves 16 bytes at once, and how many a pixel has, where that is possible."""
+    """Return the kernel that moves 16 bytes at once, if possible, and the number of its items per pixel."""
     items = 16 // arrays[0].itemsize
     fours = channels % items == 0 and all(array.data.ptr % 16 == 0 for array in arrays)
     return (f"{name}_by_16_bytes", channels // items) if fours else (name, channels)
@@ -63,7 +63,7 @@ def _gather(x: Array, matrix: Array, kernel: Pair, stride: int, corner: Pair, si
 
 
 def _scatter(y: Array, matrix: Array, kernel: Pair, stride: int, corner: Pair, size: Pair) -> Array:
-    """Return (N, *size, C), to which every window adds its columns: y (N, Ho, Wo, O) @ matrix (O, kh*kw*C)."""
+    """Return (N, *size, C), the sum of the columns of all windows: y (N, Ho, Wo, O) @ matrix (O, kh*kw*C)."""
     xp, (n, tall, wide, outputs), (height, _) = array_module(y), y.shape, size
     flat, channels = contiguous(y)[0].reshape(-1, outputs), matrix.shape[1] // math.prod(kernel)
     x = xp.zeros((n, *size, channels), y.dtype)
@@ -104,7 +104,7 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 
 def conv2d_input_gradient(
     grad_y: Array, weight: Array, input_size: Pair, *, stride: int = 1, padding: int = 0
 ) -> Array:
-    """Carry grad_y back to the input; see `minisrgan.kernels.conv`."""
+    """Return the gradient with respect to the input; see `minisrgan.kernels.conv`."""
     kh, kw, in_channels, out_channels = weight.shape
     if stride == 1 and out_channels <= in_channels:
         matrix, corner = _turned(weight).reshape(-1, in_channels), (kh - 1 - padding, kw - 1 - padding)
@@ -113,7 +113,7 @@ def conv2d_input_gradient(
 
 
 def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int = 1, padding: int = 0) -> Array:
-    """Return the gradient in the weight; see `minisrgan.kernels.conv`."""
+    """Return the gradient with respect to the weight; see `minisrgan.kernels.conv`."""
     (kh, kw), in_channels, out_channels = kernel, x.shape[3], grad_y.shape[3]
     exchanged = stride == 1 and out_channels < in_channels
     corner = (kh - 1 - padding, kw - 1 - padding) if exchanged else (padding, padding)
@@ -133,6 +133,6 @@ def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int
 def conv2d_gradients(
     x: Array, grad_y: Array, weight: Array, *, stride: int = 1, padding: int = 0
 ) -> tuple[Array, Array]:
-    """Return the gradients in input and weight."""
+    """Return the gradients with respect to input and weight."""
     to_weight = conv2d_weight_gradient(x, grad_y, weight.shape[:2], stride=stride, padding=padding)
     return conv2d_input_gradient(grad_y, weight, x.shape[1:3], stride=stride, padding=padding), to_weight

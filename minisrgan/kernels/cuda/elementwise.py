@@ -1,7 +1,7 @@
-"""The kernels of a GPU but convolution, under the names that they have on a CPU, where their docstrings say more.
+"""All GPU kernels except convolution, with the names of the CPU kernels, whose docstrings say more.
 
 Formulas and inner loops are in ``sources/*.cu``.
-Bytes moved: every array once, but for the batch whose moments are taken, twice.
+Bytes moved: every array once, except a batch whose moments are computed: twice.
 """
 
 import math
@@ -18,7 +18,7 @@ Groups: TypeAlias = Sequence[tuple[Array, ...]]
 
 
 def _result(name: str, shape: tuple[int, ...], inputs: tuple[Array, ...], *numbers: Any) -> Array:
-    """Return an array of this shape, of which a kernel computes each element by itself."""
+    """Return an array of this shape, whose elements the kernel computes independently of one another."""
     y = array_module(inputs[0]).empty(shape, inputs[0].dtype)
     each(name, y.size, y, *contiguous(*inputs), y.size, *numbers)
     return y
@@ -46,7 +46,7 @@ def channel_moments(x: Array) -> tuple[Array, Array]:
 
 
 def batch_statistics(x: Array, running: Pair | None, momentum: float, eps: float) -> tuple[Array, Array]:
-    """Return mean and 1 / sqrt(variance + eps), and let running statistics follow; see `minisrgan.kernels.norm`."""
+    """Return mean and 1 / sqrt(variance + eps), and update the running statistics; see `minisrgan.kernels.norm`."""
     mean, _, inv_std = _statistics(x, running, momentum, eps)
     return mean, inv_std
 
@@ -57,7 +57,7 @@ def _statistics(x: Array, running: Pair | None, momentum: float, eps: float) -> 
     numbers = int(running is not None), float(momentum), float(eps)
     over_rows("statistics", [*results, *kept], [x, channel_sums(x)], *numbers, sums=2)
     for array, new in zip(running or (), kept, strict=False):
-        if array is not new:  # then it is a copy
+        if array is not new:  # then `new` is a contiguous copy
             array[...] = new
     return results
 
@@ -85,7 +85,7 @@ def prelu(x: Array, slope: Array) -> Array:
 
 
 def prelu_gradient(grad_y: Array, x: Array, slope: Array) -> tuple[Array, Array]:
-    """Return grad_x and grad_slope from one walk over grad_y and x."""
+    """Return grad_x and grad_slope in one pass over grad_y and x."""
     grad_x, (sums,) = array_module(x).empty(x.shape, x.dtype), _one_a_channel(x, 1)
     over_rows("prelu_gradient", [grad_x, sums], contiguous(grad_y, x, slope), int(slope.size > 1))
     return grad_x, sums if slope.shape == sums.shape else sums.sum(keepdims=True)
@@ -101,7 +101,7 @@ def leaky_relu_gradient(grad_y: Array, y: Array, slope: float) -> Array:
     return _result("leaky_relu_gradient", y.shape, (grad_y, y), float(slope))
 
 
-# What moves numbers
+# Kernels that move numbers
 
 
 def pixel_shuffle(x: Array, factor: int) -> Array:
@@ -125,14 +125,14 @@ def max_pool(x: Array, size: int) -> Array:
 
 
 def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
-    """Return the value of each window at the first of its elements to equal the maximum y, zeros elsewhere."""
+    """Return an array like x: each window has its value at the first element equal to its maximum y, else 0."""
     values, x, y = contiguous(values, x, y)
     result = array_module(x).zeros(x.shape, x.dtype)
     each("to_first_maximum", y.size, result, values, x, y, y.size, *x.shape[1:], size)
     return result
 
 
-# What is done to a whole network: to arrays of one type at a time, should there be several
+# Operations on all arrays of a network: one launch for each dtype
 
 
 def adam_all(groups: Groups, steps: Sequence[int], lr: float, betas: tuple[float, float], eps: float) -> None:
@@ -145,19 +145,19 @@ def adam_all(groups: Groups, steps: Sequence[int], lr: float, betas: tuple[float
 
 
 def follow(groups: Groups, part: float) -> None:
-    """Let averages follow values, in place; see `minisrgan.kernels.network`."""
+    """Move averages towards values, in place; see `minisrgan.kernels.network`."""
     for which in _alike(groups):
         over_arrays("follow", [groups[i] for i in which], np.array([float(part)]))
 
 
 def square_sum(groups: Groups) -> Array:
-    """Return the sum of the squares of all elements, an array of one."""
+    """Return the sum of the squares of all elements, as an array of one number."""
     parts = [over_arrays("squares", [groups[i] for i in which], None, sums=True) for which in _alike(groups)]
     first, *others = (channel_sums(part.reshape(-1, 1)) for part in parts)
     return sum(others, first)
 
 
 def _alike(groups: Groups) -> list[list[int]]:
-    """Return the positions of arrays of each type."""
+    """Return, for each dtype, the positions of its groups."""
     dtypes = [group[0].dtype for group in groups]
     return [[i for i, other in enumerate(dtypes) if other == dtype] for dtype in dict.fromkeys(dtypes)]

@@ -1,7 +1,7 @@
-"""CUDA graphs: what some code asks of a GPU, noted once and started again by a single call.
+"""CUDA graphs: the kernel launches of some code, recorded once and repeated by a single call.
 
-A graph repeats its launches with the same arguments, which are addresses and sizes. Numbers that differ from one time
-to the next must be in the GPU's memory: `Graph.upload` keeps a place for them, and `Graph.start` fills it. CuPy refuses
+A graph repeats its launches with the same arguments, which are addresses and sizes. Numbers that change from one run to
+the next must be in the GPU's memory: `Graph.upload` reserves a place for them, and `Graph.start` fills it. CuPy refuses
 to call cuBLAS during a capture (its `setStream` raises NotImplementedError up to CuPy 14.2), although cuBLAS itself
 allows it. So `product` calls the library directly there.
 """
@@ -27,11 +27,11 @@ _WORKSPACE = 32 << 20  # bytes for cuBLAS, which allocates memory of its own oth
 
 
 class Graph:
-    """The launches of some code, with a stream and a memory pool of their own: their addresses stay theirs.
+    """The launches of some code, with their own stream and memory pool, so that their addresses stay valid.
 
-    ``run(work)`` runs it as usual, on that stream: at least once before it is captured, so that everything is compiled
-    and the pool has memory. ``capture(work)`` notes it without computing anything; ``start()`` computes it, and returns
-    what it fetched. Before each further start, ``refresh(work)`` runs code that uploads numbers and launches nothing.
+    First ``run(work)`` runs the code on that stream, at least once, so that everything is compiled and the pool has
+    memory. Then ``capture(work)`` records it without computing anything; ``start()`` computes it and returns what it
+    fetched. Before each further start, ``refresh(work)`` runs code that uploads numbers and launches nothing.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Graph:
 
     @contextlib.contextmanager
     def _beside(self) -> Iterator[None]:
-        """Let the stream begin where the current one is, and the current one go on after it."""
+        """Make this stream wait for the current one, and afterwards the current stream wait for this one."""
         before = self.cupy.cuda.get_current_stream()
         self.stream.wait_event(before.record())
         with self.stream, self.cupy.cuda.using_allocator(self.pool.malloc):
@@ -58,7 +58,7 @@ class Graph:
             return work()
 
     def capture(self, work: Callable[[], R]) -> R:
-        """Note what work starts; nothing is computed, and what it fetches is NaN."""
+        """Record the launches of work; nothing is computed, and everything that it fetches is NaN."""
         with self._beside(), setting(_current, self), setting(fetches, self.fetches):
             self._prepare_cublas()
             self.stream.begin_capture()
@@ -69,7 +69,7 @@ class Graph:
         return result
 
     def _prepare_cublas(self) -> None:
-        """Let CuPy's handle work on the stream, with memory that is there before the capture, and in TF32 or not."""
+        """Set the stream of CuPy's handle, its memory, which must exist before the capture, and TF32 on or off."""
         handle, self.memory = self.cupy.cuda.get_cublas_handle(), self.cupy.empty((_WORKSPACE,), np.uint8)
         where, size = ctypes.c_void_p(self.memory.data.ptr), ctypes.c_size_t(_WORKSPACE)
         _check(_cublas().cublasSetStream_v2(ctypes.c_void_p(handle), ctypes.c_void_p(self.stream.ptr)))
@@ -77,7 +77,7 @@ class Graph:
         _check(_cublas().cublasSetMathMode(ctypes.c_void_p(handle), 3 if tf32() else 0))  # CUBLAS_TF32_TENSOR_OP_MATH
 
     def refresh(self, work: Callable[[], None]) -> None:
-        """Run work for the numbers that it uploads, and for what it changes in Python."""
+        """Run work only to upload its numbers and to update Python objects."""
         with setting(_current, self):
             work()
 
@@ -92,7 +92,7 @@ class Graph:
         return finish(scalars.tolist())
 
     def upload(self, name: str, arrays: tuple[Array, ...]) -> list[Array]:
-        """Return places in the GPU's memory for arrays: the first of them tells which, by its contents."""
+        """Return places in GPU memory for the arrays, found by the name and the contents of the first array."""
         key = name, arrays[0].tobytes()
         if key not in self.places:
             if self.captured is not None:
@@ -104,7 +104,7 @@ class Graph:
 
 
 def upload(name: str, *arrays: Array) -> tuple[list[Array], bool]:
-    """Return arrays of NumPy in the GPU's memory, and whether a kernel is to be started with them."""
+    """Return GPU arrays for arrays of NumPy, and whether to start a kernel with them."""
     graph = _current.get()
     if graph is None:
         import cupy
@@ -114,10 +114,10 @@ def upload(name: str, *arrays: Array) -> tuple[list[Array], bool]:
 
 
 def product(a: Array, b: Array, out: Array | None = None) -> Array:
-    """Return a (n, m) @ b (m, k): by CuPy, or in a capture by cuBLAS itself.
+    """Return a (n, m) @ b (m, k), computed by CuPy or, in a capture, directly by cuBLAS.
 
-    cuBLAS counts along columns first, where y = a @ b reads y^T = b^T @ a^T. A matrix in its order is one of ours,
-    transposed; so b comes first, and each says whether it lies the other way round.
+    cuBLAS expects column-major matrices, so it reads each of our row-major matrices as its transpose. It therefore
+    computes y^T = b^T @ a^T: b comes first, and a flag marks each matrix that is column-major in our memory.
     """
     xp = array_module(a)
     if _current.get() is None:
@@ -150,7 +150,7 @@ def _check(status: int) -> None:
 
 @functools.cache
 def _cublas() -> Any:
-    """Return the library, which CuPy has loaded: a name is enough to find it again."""
+    """Return the cuBLAS library that CuPy has already loaded, found by its file name."""
     for version in (13, 12, 11):
         with contextlib.suppress(OSError):
             return ctypes.CDLL(f"cublas64_{version}.dll" if os.name == "nt" else f"libcublas.so.{version}")

@@ -1,7 +1,7 @@
-"""How a kernel of a GPU comes to run: compiled when it is first called, and started with a thread for each element.
+"""Compile GPU kernels when they are first called, and start them with a thread for each element.
 
-The kernels are CUDA C, in ``sources/*.cu`` beside this file, and are compiled together, once for float and once
-for double: by NVRTC, through CuPy, which keeps what came out on the disk for the next process.
+The kernels are CUDA C, in ``sources/*.cu`` beside this file. NVRTC, called by CuPy, compiles them together, once for
+float and once for double; CuPy stores the result on disk for the next process.
 """
 
 import functools
@@ -17,10 +17,10 @@ from minisrgan.kernels.cuda.graph import upload
 Pair = tuple[int, int]
 
 SOURCES = ("common", "sums", "norm", "rectify", "columns", "moves", "network")
-_THREADS, _STRIP, _BLOCKS = 256, 32, 512  # of a block; channels that a block sums; blocks that sum (see sums.cu)
-_ROW = 32  # numbers of a place that threads take at once: more would leave each thread too few to share its divisions
-_ACROSS = 256  # blocks for each of many arrays, most of which are small
-MANY = 1 << 30  # elements beyond which 32 bits might not count them
+_THREADS, _STRIP, _BLOCKS = 256, 32, 512  # threads per block; channels per block and blocks of a sum (sums.cu)
+_ROW = 32  # most threads per place: with more, each thread would have too few numbers for the divisions that it makes
+_ACROSS = 256  # most blocks per array in a launch over many arrays, as most arrays are small
+MANY = 1 << 30  # elements from which 32 bits may be too few for an index
 
 
 def source() -> str:
@@ -49,7 +49,7 @@ def _kernel(name: str, dtype: str, wide: bool) -> Any:
 
 
 def launch(name: str, like: Array, grid: Pair, block: Pair, count: int, *args: Any) -> None:
-    """Start a kernel: whole numbers as its Index, others as double; the array that is like its own tells Real."""
+    """Start a kernel with integers as Index and other numbers as double; Real is the dtype of ``like``."""
     wide = count >= MANY
     index = np.int64 if wide else np.int32
     values = tuple(index(value) if isinstance(value, int) else value for value in args)
@@ -57,13 +57,13 @@ def launch(name: str, like: Array, grid: Pair, block: Pair, count: int, *args: A
 
 
 def each(name: str, count: int, *args: Any) -> None:
-    """Start a kernel with a thread for each of its elements, or for every so many where there are very many."""
+    """Start a kernel with a thread for each element; above 2^24 elements, each thread takes several."""
     if count:
         launch(name, args[0], (min(-(-count // _THREADS), 1 << 16), 1), (_THREADS, 1), count, *args)
 
 
 def over_lines(name: str, shape: tuple[int, int, int], count: int, *args: Any) -> None:
-    """Start a kernel of ``sources/columns.cu`` over so many lines of places, each of which has so many numbers."""
+    """Start a kernel of ``sources/columns.cu``; shape is (lines, places per line, numbers per place)."""
     lines, places, numbers = shape
     if lines > 0 < places:
         width = -(-numbers // -(-numbers // _ROW))  # equal parts, so that no thread of a row idles
@@ -72,9 +72,9 @@ def over_lines(name: str, shape: tuple[int, int, int], count: int, *args: Any) -
 
 
 def over_rows(name: str, results: Sequence[Array], arrays: Sequence[Array], *numbers: Any, sums: int = 1) -> None:
-    """Start a kernel that reads arrays, the first of them (..., C), and takes so many sums over its rows.
+    """Start a kernel that computes ``sums`` sums per channel over the rows of the first array (..., C).
 
-    It has several blocks of threads for a strip of channels where rows are many, and memory for the sums of each.
+    If there are many rows, several blocks of threads share a strip of channels, each with memory for its sums.
     """
     channels = arrays[0].shape[-1]
     rows, width = arrays[0].size // channels, min(channels, _STRIP)
@@ -90,9 +90,9 @@ def over_arrays(
 ) -> Array:
     """Start a kernel once for many groups of arrays, all of one type; see ``sources/network.cu``.
 
-    groups   of arrays of one size, as the kernel takes them: the last one it reads, the others it changes
-    changing numbers of NumPy's that may differ from one time to the next, or None
-    sums     whether each block of threads leaves one; returned are those, (groups, blocks)
+    groups   each of arrays of one size, in the kernel's order: it reads the last one and changes the others
+    changing an array of NumPy with numbers that may change from one run to the next, or None
+    sums     whether each block of threads writes a sum into the result, which has the shape (groups, blocks)
     """
     like, flat = groups[0][0], [contiguous(*group) for group in groups]
     table = np.array([[*(array.data.ptr for array in group), group[0].size] for group in flat], np.int64)
@@ -112,5 +112,5 @@ def over_arrays(
 
 
 def contiguous(*arrays: Array) -> tuple[Array, ...]:
-    """Return arrays as a kernel reads them, one row after the other: themselves where they lie so."""
+    """Return the arrays in row-major order, as kernels read them; copy only those that are not."""
     return tuple(array_module(array).ascontiguousarray(array) for array in arrays)

@@ -1,12 +1,12 @@
-// A convolution as matrix products: what is gathered before one, or scattered after one.
+// The columns of a convolution, gathered before its matrix product or scattered after it.
 //
-// x (N, H, W, C) is an image side. A pixel p = (n, h, w) of (N, Ho, Wo) stands for the window over x that begins at
+// x (N, H, W, C) are the images. A pixel p = (n, h, w) of (N, Ho, Wo) stands for the window over x that begins at
 // row s*h - top and column s*w - left; a block holds the columns of the windows p = first .. first + pixels - 1.
 // Addresses within x are 64 bits wide: the 64 feature maps of an 8K picture have more than 2^31 elements.
 //
-// A block of threads works on a part of a line, of windows or of the image: blockIdx tells which, and threads next to one
-// another take numbers that lie so in memory. Only what is the same for a whole line is divided: a GPU takes 20
-// instructions for that, and an element of its own would need six of them.
+// A block of threads works on a part of a line, of windows or of the image, which blockIdx selects. Neighbouring
+// threads take neighbouring numbers in memory. Divisions are computed only once per line: a GPU takes 20 instructions
+// for a division, and computing the position of each element would take six of them.
 
 typedef struct __align__(16) { Real at[16 / sizeof(Real)]; } Items;  // four float channels at once, or two doubles
 
@@ -14,7 +14,7 @@ typedef struct __align__(16) { Real at[16 / sizeof(Real)]; } Items;  // four flo
 #define PLACE (Index)(blockIdx.x * blockDim.y + threadIdx.y)  // along a line
 
 // columns[p, i, j, c] = x[n, s*h + i - top, s*w + j - left, c], zero outside the image
-// The numbers (j, c) of a window's row i lie side by side in x as well, so that they are counted together.
+// The numbers (j, c) of row i of a window are contiguous in x too, so one index k counts them.
 #define IM2COL(name, Item)                                                                              \
     KERNEL name(Item *columns, const Item *x, Index pixels, Index first, Index H, Index W, Index C,     \
                 Index kh, Index kw, Index Ho, Index Wo, Index s, Index top, Index left)                 \
@@ -36,8 +36,8 @@ IM2COL(im2col, Real)
 IM2COL(im2col_by_16_bytes, Items)  // C counts items
 
 // x[n, u, v, c] += sum of columns[p, i, j, c] over every i, j and p with s*h + i - top = u and s*w + j - left = v
-// Each element is summed by one thread, in one order: no atomic additions, and the same bits each time.
-// rows   of x that the windows reach, counted through all images, from first_row on
+// One thread sums each element in a fixed order, without atomic additions, so the bits are the same each time.
+// rows   number of rows of x that the windows reach, from first_row on; rows are numbered through all images
 #define COL2IM(name, Item)                                                                              \
     KERNEL name(Item *x, const Item *columns, Index rows, Index first_row, Index pixels, Index first,   \
                 Index H, Index W, Index C, Index kh, Index kw, Index Ho, Index Wo, Index s,             \

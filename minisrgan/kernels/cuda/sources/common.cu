@@ -1,8 +1,8 @@
-// What every file here begins with.
+// Definitions for all files of this folder.
 //
 // Real   float or double, set by -DReal=... when a file is compiled
 // Index  int, or long long for a launch of 2^30 elements and more: a GPU takes several times as long to divide 64 bits
-// EACH   the elements 0 .. n-1, shared out over all threads: of T threads, thread t takes t, t + T, t + 2T ...
+// EACH   the elements 0 .. n-1, distributed over all threads: of T threads, thread t takes t, t + T, t + 2T ...
 //
 // A kernel's arguments come in one order: what it writes, what it reads, sizes, numbers.
 

@@ -1,7 +1,7 @@
-// What moves or chooses numbers and computes none.
+// Kernels that move or select numbers without computing any.
 
-// Where pixel shuffle takes element k of y (N, r*H, r*W, C) from in x (N, H, W, C*r*r):
-// y[n, r*h + i, r*w + j, c] = x[n, h, w, c*r*r + i*r + j]. A row counts through all images.
+// Return the index in x (N, H, W, C*r*r) of the element that pixel shuffle moves to element k of y (N, r*H, r*W, C):
+// y[n, r*h + i, r*w + j, c] = x[n, h, w, c*r*r + i*r + j]. Rows are numbered through all images.
 static __device__ Index origin(Index k, Index W, Index C, Index r)
 {
     Index c = k % C, col = k / C % (W * r), row = k / C / (W * r);
@@ -18,14 +18,14 @@ KERNEL pixel_unshuffle(Real *x, const Real *y, Index n, Index W, Index C, Index 
     EACH(k, n) x[origin(k, W, C, r)] = y[k];
 }
 
-// The first element in x (N, H, W, C) of the window of size s over which element k of y (N, H/s, W/s, C) is taken.
+// Return the index in x (N, H, W, C) of the first element of the s x s window of element k of y (N, H/s, W/s, C).
 static __device__ size_t window(Index k, Index H, Index W, Index C, Index s)
 {
     Index c = k % C, w = k / C % (W / s), h = k / C / (W / s) % (H / s), n = k / C / (W / s) / (H / s);
     return (((size_t)n * H + h * s) * W + w * s) * C + c;
 }
 
-// y = the largest of its window; NaN where there is one
+// y = the largest number of its window; NaN if the window holds one
 KERNEL max_pool(Real *y, const Real *x, Index n, Index H, Index W, Index C, Index s)
 {
     EACH(k, n) {
@@ -40,13 +40,13 @@ KERNEL max_pool(Real *y, const Real *x, Index n, Index H, Index W, Index C, Inde
     }
 }
 
-// result = the window's value at the first of its elements to equal y, 0 at the others
+// result = the value of the window at its first element that equals y, 0 at the others
 KERNEL to_first_maximum(Real *result, const Real *values, const Real *x, const Real *y, Index n,
                         Index H, Index W, Index C, Index s)
 {
     EACH(k, n) {
         size_t first = window(k, H, W, C, s);
-        Real left = values[k];  // 0 once it has come to its place
+        Real left = values[k];  // 0 once it is written
         for (Index i = 0; i < s; i++)
             for (Index j = 0; j < s; j++) {
                 size_t at = first + ((size_t)i * W + j) * C;

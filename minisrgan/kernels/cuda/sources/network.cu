@@ -1,13 +1,13 @@
-// What is done to many arrays in one launch: the arrays of a network, which may lie anywhere.
+// Kernels that work on many arrays in one launch: the arrays of a network, anywhere in memory.
 //
-// blockIdx.y counts them. A row of the table holds, for each, the addresses of what the kernel is given for it, and the
-// number of elements that every one of those has.
+// blockIdx.y is the number of a group of arrays of equal size. Row blockIdx.y of the table holds the addresses of the
+// arrays of the group, and then the number of elements of each.
 
 #define ROW(width) const long long *row = table + ((width) + 1) * blockIdx.y; const Index n = row[width]
 #define AT(i) ((Real *)row[i])
 
 // m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2,  p <- p - step_size * m / (sqrt(v) + eps)
-// The corrections by 1 - beta^t are in step_size and eps, a pair of numbers for each; see minisrgan.kernels.adam.
+// The corrections by 1 - beta^t are in step_size and eps, a pair of numbers per group; see kernels/network.py.
 KERNEL adam(const long long *table, const double *numbers, double beta1, double beta2)
 {
     ROW(4);

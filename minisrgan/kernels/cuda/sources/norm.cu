@@ -1,8 +1,9 @@
 // Batch normalisation over (rows, C); formulas at minisrgan.ops.batch_norm.
 
-// Mean, variance and 1 / sqrt(variance + eps) of each channel, from its sum. The variance is taken from the mean,
-// since E[x^2] - E[x]^2 would cancel; and the mean is corrected by what its rounding left, which in a channel of constants
-// is all that x - mean consists of. Running statistics follow where keeps is 1, the variance as divided by rows - 1.
+// Mean, variance and 1 / sqrt(variance + eps) of each channel, from its sum. The variance is computed from x - mean,
+// since E[x^2] - E[x]^2 would lose digits by cancellation. The rounding error of the mean is corrected: in a constant
+// channel, x - mean is nothing else. If keeps is 1, the running statistics are updated, with the variance divided by
+// rows - 1.
 KERNEL statistics(Real *mean, Real *variance, Real *inv_std, Real *running_mean, Real *running_var, Real *sums,
                   const Real *x, const Real *plain, Index rows, Index C, Index keeps, double momentum, double eps)
 {

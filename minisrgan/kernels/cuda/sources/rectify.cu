@@ -1,4 +1,4 @@
-// The rectifiers; formulas at minisrgan.ops.prelu and leaky_relu. each is 1 for a slope a channel, 0 for one in all.
+// The rectifiers; formulas at minisrgan.ops.prelu and leaky_relu. each: 1 for a slope per channel, 0 for a single one.
 
 // y = x where x > 0, else a x
 KERNEL prelu(Real *y, const Real *x, const Real *slope, Index n, Index C, Index each)
@@ -26,13 +26,13 @@ KERNEL prelu_gradient(Real *grad_x, Real *grad_slope, Real *sums, const Real *g,
     }
 }
 
-// y = x where x > 0, else a x; 0 for a = 0 even where x is infinite, and NaN where x is
+// y = x where x > 0, else a x; for a = 0, y is 0 even for infinite x < 0. NaN stays NaN.
 KERNEL leaky_relu(Real *y, const Real *x, Index n, double slope)
 {
     EACH(k, n) y[k] = !(x[k] <= 0) ? x[k] : slope == 0 ? 0 : (Real)slope * x[k];
 }
 
-// grad_x = g where y > 0, else a g; 0 for a = 0 even where g is infinite
+// grad_x = g where y > 0, else a g, which for a = 0 is 0 even for infinite g
 KERNEL leaky_relu_gradient(Real *grad_x, const Real *g, const Real *y, Index n, double slope)
 {
     EACH(k, n) grad_x[k] = y[k] > 0 ? g[k] : slope == 0 ? 0 : (Real)slope * g[k];

@@ -1,16 +1,16 @@
-// Sums over the rows of a matrix (rows, C), one a channel.
+// Sums over the rows of a matrix (rows, C), one per channel.
 //
-// A block of threads is as wide as a strip of channels (32, or all there are) and several rows high. Thread (x, y) adds
-// up channel c in every row that is y modulo the height of all blocks in its strip; then the block adds up its threads,
-// and writes one row of sums. The block of a strip that is the last to do so adds up those rows.
-// Each sum is taken in one order, so that two runs give equal bits; an atomic addition would not. Only blocks are counted
-// by one: whichever is the last, it adds up the same rows in the same order.
+// A block of threads is as wide as a strip of channels (32, or C if there are fewer) and several rows high. Each thread
+// adds up its channel over every T-th row, where T is the number of threads that share the channel. Then the block adds
+// up the sums of its threads and writes one row of sums. The last block of a strip to finish adds up those rows.
+// Each sum is computed in a fixed order, so that two runs give equal bits, which atomic additions would not. Only the
+// finished blocks are counted atomically: whichever is the last, it adds up the same rows in the same order.
 
 #define CHANNEL (Index)(blockIdx.x * blockDim.x + threadIdx.x)
 #define ROWS(r, rows) \
     for (Index r = blockIdx.y * (Index)blockDim.y + threadIdx.y; r < (rows); r += (Index)blockDim.y * gridDim.y)
 
-// Return to the topmost threads of a block the sum of what the threads below each hold.
+// Return the sum of value over the threads of a block with the same threadIdx.x; only the threads with y = 0 get it.
 static __device__ Real add_up(Real value)
 {
     __shared__ Real held[256];
@@ -19,7 +19,7 @@ static __device__ Real add_up(Real value)
     if (threadIdx.y == 0)
         for (int y = 1; y < (int)blockDim.y; y++)
             value += held[y * blockDim.x + threadIdx.x];
-    __syncthreads();  // before the next sum comes in
+    __syncthreads();  // before the next call overwrites `held`
     return value;
 }
 
@@ -32,13 +32,13 @@ static __device__ void keep(Real *sums, Index row, Index rows, Index C, Real val
         sums[(blockIdx.y * rows + row) * C + c] = value;
 }
 
-// Tell whether all blocks of this strip have written their sums. To be asked by each of them, once.
+// Return whether all blocks of this strip have written their sums. Each of them must call this once.
 static __device__ unsigned finished[512];  // blocks of each strip; 0 between launches
 
 static __device__ int is_last(void)
 {
     __shared__ int last;
-    __threadfence();  // what this thread has written is there for all before its block is counted
+    __threadfence();  // all blocks see what this thread has written before its block is counted
     __syncthreads();
     if (threadIdx.x == 0 && threadIdx.y == 0) {
         last = gridDim.y == 1 || atomicAdd(&finished[blockIdx.x], 1) == gridDim.y - 1;
@@ -49,7 +49,7 @@ static __device__ int is_last(void)
     return last;
 }
 
-// Return the sum over blocks of a row of sums[block, row, c] to the topmost threads of the last one.
+// Return the sum over blocks of sums[block, row, c], in the last block to finish; only its threads with y = 0 get it.
 static __device__ Real total(const volatile Real *sums, Index row, Index rows, Index C)
 {
     Index c = CHANNEL;
