@@ -1,18 +1,18 @@
-"""The room of slow and obvious code: every operation once more, as plain Python loops over NumPy scalars.
+"""Slow and simple reference code: every operation again, as plain Python loops over NumPy scalars.
 
-`minisrgan.ops` is written to be fast; this room is written so that a reader with a pencil can follow every number.
-It shares no line with the operations that it is the yardstick for: nothing of minisrgan outside this room is imported.
+`minisrgan.ops` is written to be fast; this package is written so that a reader can follow every number with a pencil.
+The operations are tested against it, so it shares no code with them and imports nothing else of minisrgan.
 
 An operation ``f(inputs, options)`` has two functions here:
 
-``f``       the output array, straight from the formula
-``f_grad``  given ``grad_y``, the gradient of the loss L in the output y, and then all that ``f`` was given: a tuple
-            with the gradient of L in each array input, None for a bias that is None
+``f``       returns the output array y, straight from the formula
+``f_grad``  takes ``grad_y``, the gradient of the loss L with respect to y, and then all arguments of ``f``; returns a
+            tuple with the gradient of L with respect to each array input, None for a bias that is None
 
-Nearly every gradient here is one idea, the chain rule said out loud: wherever ``f`` lets a number of the input touch a
-number of the output, ``f_grad`` walks the same positions and adds ``grad_y`` there, times the derivative, to the
-gradient of that input. A number used twice collects two shares, hence ``+=``. `positions` holds the walks that several
-files share, and `elementwise`, which makes both functions from a formula for single numbers and its derivative.
+Nearly every gradient here is the chain rule as a loop: ``f_grad`` visits the same pairs of an input number and an
+output number as ``f``. At each pair it adds ``grad_y`` of the output, times the derivative, to the gradient of the
+input. A number that is used twice gets two contributions, hence ``+=``. `positions` holds the loops that several files
+share, and `elementwise`, which makes both functions from a formula for single numbers and its derivative.
 
 >>> import numpy as np
 >>> from minisrgan import reference
@@ -24,7 +24,7 @@ array([[11.]])
        [2.]]))
 """
 
-# ruff: noqa: F403  the room's names are its functions, so the list of files says it all
+# ruff: noqa: F403  every public function of these files is exported
 
 from minisrgan.reference.activation import *
 from minisrgan.reference.arithmetic import *

@@ -27,10 +27,10 @@ def _sigmoid(x: float) -> float:
 relu, relu_grad = elementwise(lambda x: x if x > 0 else 0, lambda g, x: (g if x > 0 else 0,))
 leaky_relu, leaky_relu_grad = elementwise(
     lambda x, negative_slope=0.2: x if x > 0 else negative_slope * x,
-    # A slope of 0 selects, as in relu: 0 even for an infinite g.
+    # With a slope of 0 this is relu: 0 even for an infinite g.
     lambda g, x, negative_slope=0.2: (g if x > 0 else negative_slope and g * negative_slope,),
 )
-# With one slope a for each channel, or one in all: its gradient sums over all x that share it.
+# One slope a per channel, or a single one; its gradient is the sum over all x that share it.
 prelu, prelu_grad = elementwise(lambda x, a: x if x > 0 else a * x, lambda g, x, a: (g, 0) if x > 0 else (g * a, g * x))
 # 1 - y is sigmoid(-x), which keeps its digits where y is close to 1.
 sigmoid, sigmoid_grad = elementwise(_sigmoid, lambda g, x: (g * _sigmoid(x) * _sigmoid(-x),))

@@ -1,4 +1,4 @@
-"""Arithmetic, number by number. With g = dL/dy, each formula and the shares that it hands back:
+"""Arithmetic, number by number. Each formula and, with g = dL/dy, the gradients of its inputs:
 
     y = a + b       g, g                        y = x^e         g e x^(e-1), g x^e log x
     y = a - b       g, -g                       y = exp x       g exp x
@@ -51,7 +51,7 @@ def power(x: Array, exponent: Array) -> Array:
 
 
 def power_grad(grad_y: Array, x: Array, exponent: Array) -> tuple[Array, ...]:
-    """dy/dx = e x^(e-1), and 0 for e = 0, at x = 0 too; dy/de = x^e log x, and 0 at x = 0."""
+    """dy/dx = e x^(e-1), but 0 for e = 0, even at x = 0; dy/de = x^e log x, but 0 at x = 0."""
 
     def shares(g: float, x: float, e: float) -> tuple[float, float]:
         to_x = g * e * x ** (e - 1) if e else 0.0
@@ -63,7 +63,7 @@ def power_grad(grad_y: Array, x: Array, exponent: Array) -> tuple[Array, ...]:
 
 
 def _as_array(number: Any, like: Array) -> Array:
-    """Make an array of a number, and leave one."""
+    """Convert a number to an array; return an array as it is."""
     return number if isinstance(number, np.ndarray) else np.asarray(number, like.dtype)
 
 

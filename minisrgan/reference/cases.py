@@ -1,7 +1,7 @@
 """A few inputs for every operation, on which the command `minisrgan gradcheck` checks it.
 
-A case is named after what it computes, as in the file of results that PyTorch computed: an operation, the shapes of
-its inputs, its options. The tests and PyTorch begin with these and add what only they need.
+The name of a case consists of the operation, the shapes of its inputs and its options. The file of results computed by
+PyTorch uses the same names. The tests and the comparison with PyTorch use these cases and some of their own.
 
 >>> case = CASES["prelu"][0]
 >>> case.name
@@ -24,7 +24,7 @@ RANGES = {"wide": (-2.0, 2.0), "positive": (0.5, 2.0), "large": (-40.0, 40.0)}  
 
 @dataclass(frozen=True)
 class Case:
-    """An operation, the shapes of its inputs, its options, and which of `RANGES` all inputs come from, or each."""
+    """An operation, its input shapes, its options, and its range in `RANGES` (or one range per input, joined by +)."""
 
     op: str
     shapes: Sequence[tuple[int, ...]]
@@ -33,20 +33,20 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The case in one word."""
+        """The operation, the shapes and the options as one word."""
         shapes = ["x".join(map(str, shape)) for shape in self.shapes]
         options = [f"{option}={value}".replace(" ", "") for option, value in self.options.items()]
         return "-".join([self.op, *shapes, *options, *[self.kinds] * (self.kinds != "wide")])
 
     def inputs(self) -> list[Array]:
-        """Draw the inputs, in float64: for one case the same numbers every time."""
+        """Draw random inputs in float64; a case gets the same numbers every time."""
         rng = np.random.default_rng(zlib.crc32(self.name.encode()))
         kinds = self.kinds.split("+") if "+" in self.kinds else [self.kinds] * len(self.shapes)
         return [rng.uniform(*RANGES[kind], shape) for kind, shape in zip(kinds, self.shapes, strict=True)]
 
 
 def arguments(op: str, inputs: Sequence[Any], options: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    """Return what an operation is called with: concatenate and stack take a list, where begins with its condition."""
+    """Return the arguments of an operation: concatenate and stack take a list, and where takes its condition first."""
     if op == "where":
         return [options["condition"], *inputs], {}
     return ([list(inputs)] if op in ("concatenate", "stack") else inputs), options
@@ -74,7 +74,7 @@ _ALL = (
     Case("sum_to", [(2, 3, 4)], {"shape": (3, 1)}),
     Case("reshape", [(2, 3, 4)], {"shape": (4, -1)}),
     Case("transpose", [(2, 3, 4)], {"axes": (1, 2, 0)}),
-    Case("getitem", [(4, 3, 2)], {"index": np.array([0, 3, 3])}),  # part 3 is taken twice
+    Case("getitem", [(4, 3, 2)], {"index": np.array([0, 3, 3])}),  # index 3 is taken twice
     Case("scatter", [(3, 3, 2)], {"index": np.array([0, 3, 3]), "shape": (4, 3, 2)}),
     Case("pad", [(4, 3)], {"widths": ((1, 2), (2, 0))}),
     Case("pad", [(2, 3, 4, 2)], {"widths": ((0, 0), (1, 2), (3, 1), (0, 0)), "mode": "reflect"}),

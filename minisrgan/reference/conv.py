@@ -1,19 +1,19 @@
-"""Convolution and its relatives: one walk, read in three directions.
+"""Convolution, its transpose and its weight gradient: one loop over products, used in three ways.
 
-The kernel lies with its corner at row h s - p and column w s - p of the image (stride s, padding p), and its number
-(i, j) covers the pixel (h s - p + i, w s - p + j). So image x, weight w and result y meet in triples of positions,
+For the output pixel (h, w), the kernel's corner lies at row h s - p and column w s - p of the image (stride s, padding
+p), and its element (i, j) at the pixel (h s - p + i, w s - p + j). So image x, weight and result y are used in triples
 
     y[n, h, w, o]  <-  x[n, h s - p + i, w s - p + j, c]  *  weight[i, j, c, o]
 
-one for each (n, h, w, o, i, j, c) whose pixel lies inside the image, for the padding is zero. `_triples` walks them.
-Let T be the sum over the triples of x * weight * y, linear in each of the three. The derivative of T in one of them
-is an operation on the other two:
+one for each (n, h, w, o, i, j, c) whose pixel lies inside the image, since the padding is zero. `_triples` yields them.
+Let T be the sum over the triples of x * weight * y, which is linear in each of the three arrays. The derivative of T
+with respect to one array is an operation on the other two:
 
     conv2d                      y      += x * weight        = dT/dy
     conv2d_transpose            x      += y * weight        = dT/dx
     conv2d_weight_gradient      weight += x * y             = dT/dweight
 
-so each gradient of one of these operations is another of them: the family is closed.
+so the gradients of each of these operations are the other two operations.
 
 >>> x, weight = np.arange(9.0).reshape(1, 3, 3, 1), np.ones((2, 2, 1, 1))
 >>> conv2d(x, weight)[0, :, :, 0]
@@ -54,13 +54,13 @@ def _triples(x: Position, weight: Position, y: Position, stride: Pair, padding: 
 
 
 def _triples_of_transpose(y: Position, weight: Position, x: Position, stride: int, padding: int) -> Iterator[Triple]:
-    """The same triples from the other end: the positions (in x, in weight, in y) where y is the image."""
+    """Yield the triples (in x, in weight, in y) of a transposed convolution, where y is the image."""
     for in_y, in_weight, in_x in _triples(y, weight, x, stride, padding):
         yield in_x, in_weight, in_y
 
 
 def _triples_of_weight(x: Position, weight: Position, y: Position, stride: int, padding: int) -> Iterator[Triple]:
-    """The same triples with the weight as the result: the positions (in x, in y, in weight)."""
+    """Yield the triples (in x, in y, in weight) of a weight gradient, where the weight is the result."""
     for in_x, in_weight, in_y in _triples(x, weight, y, stride, padding):
         yield in_x, in_y, in_weight
 
@@ -76,7 +76,7 @@ def conv2d(x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padd
 def conv2d_grad(
     grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padding: Pair | str = 0
 ) -> tuple[Bias, ...]:
-    """Each product x * weight hands g * weight to x and g * x to weight."""
+    """Each product x * weight adds g * weight to dL/dx and g * x to dL/dweight."""
     triples = _triples(x.shape, weight.shape, grad_y.shape, stride, padding)
     return *products_grad(grad_y, x, weight, triples), bias_grad(grad_y, bias)
 
@@ -84,7 +84,7 @@ def conv2d_grad(
 def conv2d_transpose(
     x: Array, weight: Array, bias: Bias = None, *, stride: int = 1, padding: int = 0, output_size: Size | None = None
 ) -> Array:
-    """y[n, h s - p + i, w s - p + j, o] = bias[o] + sum of x[n, h, w, c] weight[i, j, o, c]: x and y swapped."""
+    """y[n, h s - p + i, w s - p + j, o] = bias[o] + sum of x[n, h, w, c] weight[i, j, o, c]: x and y exchanged."""
     kh, kw, out_channels, _ = weight.shape
     ho = (x.shape[1] - 1) * stride - 2 * padding + kh
     wo = (x.shape[2] - 1) * stride - 2 * padding + kw
@@ -95,7 +95,7 @@ def conv2d_transpose(
 def conv2d_transpose_grad(
     grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: int = 1, padding: int = 0, **_: Any
 ) -> tuple[Bias, ...]:
-    """Each product x * weight hands g * weight to x and g * x to weight; the output_size is that of grad_y."""
+    """Each product x * weight adds g * weight to dL/dx and g * x to dL/dweight; grad_y has the size output_size."""
     triples = _triples_of_transpose(grad_y.shape, weight.shape, x.shape, stride, padding)
     return *products_grad(grad_y, x, weight, triples), bias_grad(grad_y, bias)
 
@@ -109,6 +109,6 @@ def conv2d_weight_gradient(x: Array, grad_y: Array, *, kernel_size: Size, stride
 def conv2d_weight_gradient_grad(
     grad_weight: Array, x: Array, grad_y: Array, *, kernel_size: Size, stride: int = 1, padding: int = 0
 ) -> tuple[Array, ...]:
-    """Each product x * grad_y hands g * grad_y to x and g * x to grad_y, where g = grad_weight."""
+    """Each product x * grad_y adds g * grad_y to dL/dx and g * x to dL/d(grad_y), where g = grad_weight."""
     triples = _triples_of_weight(x.shape, grad_weight.shape, grad_y.shape, stride, padding)
     return products_grad(grad_weight, x, grad_y, triples)

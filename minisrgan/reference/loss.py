@@ -7,7 +7,7 @@
     total_variation, over the pairs (p, q) of a pixel and the one below it, or the one right of it
             y = sum of |x[q] - x[p]| / N                each pair: sign(x[q] - x[p]) / N to q and the opposite to p
 
-With p = sigmoid x, log(1 + e^x) - t x is -t log p - (1 - t) log(1 - p), but it never takes the logarithm of 0.
+With p = sigmoid x, log(1 + e^x) - t x equals -t log p - (1 - t) log(1 - p), but never takes the logarithm of 0.
 sign(0) = 0 throughout.
 
 >>> mse(np.array([3.0, 2.0]), np.array([1.0, 4.0]))
@@ -76,7 +76,7 @@ def total_variation(x: Array) -> Array:
 
 
 def total_variation_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
-    """Each pair hands sign(x[q] - x[p]) / N to q and the opposite to p."""
+    """Each pair adds sign(x[q] - x[p]) / N to dy/dx[q] and subtracts it from dy/dx[p]."""
     grad_x = np.zeros_like(x)
     for p, q in _neighbours(x.shape):
         sign = np.sign(x[q] - x[p])

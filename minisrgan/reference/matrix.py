@@ -2,7 +2,7 @@
 
     y[i, j] = sum over k of a[i, k] b[k, j]
 
-A product a b hands g b to a and g a to b, so the same walk over (i, j, k) gives both gradients:
+A product a b adds g b to the gradient of a and g a to that of b, so one loop over (i, j, k) gives both gradients:
 
     dL/da[i, k] = sum over j of g[i, j] b[k, j]         (= g b^T)
     dL/db[k, j] = sum over i of g[i, j] a[i, k]         (= a^T g)
@@ -45,7 +45,7 @@ def matmul(a: Array, b: Array) -> Array:
 
 
 def matmul_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
-    """Each product a[i, k] b[k, j] hands g[i, j] b[k, j] to a and g[i, j] a[i, k] to b."""
+    """Each product a[i, k] b[k, j] adds g[i, j] b[k, j] to dL/da[i, k] and g[i, j] a[i, k] to dL/db[k, j]."""
     return products_grad(grad_y, a, b, _triples(a.shape, b.shape, grad_y.shape))
 
 
@@ -56,6 +56,6 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 
 
 def linear_grad(grad_y: Array, x: Array, weight: Array, bias: Array | None = None) -> tuple[Array | None, ...]:
-    """Each product x[i] weight[i, o] hands g[o] weight[i, o] to x and g[o] x[i] to weight; bias[o] gets every g[o]."""
+    """dL/dx[i] sums g[o] weight[i, o], dL/dweight[i, o] sums g[o] x[i], and dL/dbias[o] sums g[o]."""
     triples = _triples(x.shape, weight.shape, grad_y.shape)
     return *products_grad(grad_y, x, weight, triples), bias_grad(grad_y, bias)

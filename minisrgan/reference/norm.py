@@ -11,8 +11,8 @@ Evaluation puts the running statistics in place of mean and var, which are then 
     dL/dx_k  = weight / sqrt(var + eps) * g_k                                               evaluation
     dL/dx_k  = weight / sqrt(var + eps) * (g_k - mean of g - z_k * mean of g z)             training
 
-In training every x_k also moves the mean and the variance of all the others. Moving all x by the same amount changes
-no y, so dL/dx has no part along (1, .., 1); scaling all x changes no y (but for eps), so it has none along z.
+In training every x_k also changes the mean and the variance, and so every y. Adding a constant to all x changes no y,
+so dL/dx has no component along (1, .., 1). Scaling all x changes no y (except through eps), so it has none along z.
 
 >>> import numpy as np
 >>> y, running_mean, running_var = batch_norm(
@@ -28,7 +28,7 @@ from minisrgan.reference.reduction import mean, sum, variance
 
 
 def _statistics(x: Array, running_mean: Array, running_var: Array, training: bool) -> tuple[Array, Array]:
-    """Mean and variance of each channel, the variance divided by n; in evaluation the running ones."""
+    """Return mean and variance (divided by n) of each channel; in evaluation the running ones."""
     axes = tuple(range(x.ndim - 1))
     return (mean(x, axes), variance(x, axes)) if training else (running_mean.copy(), running_var.copy())
 

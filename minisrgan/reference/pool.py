@@ -3,7 +3,7 @@
     max_pool2d            y[n, h, w, c] = the largest of x[n, s h + i, s w + j, c]          0 <= i, j < k
     global_average_pool   y[n, c] = sum over h, w of x[n, h, w, c] / (H W)
 
-A maximum hands its gradient to the number that it took, the first in row-major order where several are equal.
+The gradient of a maximum goes to the number that was the maximum; of equal numbers, to the first in row-major order.
 
 >>> max_pool2d_grad(np.ones((1, 1, 1, 1)), np.array([1.0, 7.0, 7.0, 2.0]).reshape(1, 2, 2, 1), 2)[0][0, :, :, 0]
 array([[0., 1.], [0., 0.]])
@@ -17,7 +17,7 @@ from minisrgan.reference.positions import Array, Pair, Position, add_back, read
 
 
 def _taken(x: Array, y: Position, size: int, stride: int) -> Iterator[Pair]:
-    """Yield each pair (position in y, position of the largest number of its window, in row-major order the first)."""
+    """Yield each pair (position in y, position of the first largest number of its window in row-major order)."""
     for n, h, w, c in np.ndindex(y):
         window = [(n, stride * h + i, stride * w + j, c) for i, j in np.ndindex(size, size)]
         yield (n, h, w, c), max(window, key=lambda p: float(x[p]))
@@ -31,7 +31,7 @@ def max_pool2d(x: Array, size: int, stride: int | None = None) -> Array:
 
 
 def max_pool2d_grad(grad_y: Array, x: Array, size: int, stride: int | None = None) -> tuple[Array, ...]:
-    """dy/dx = 1 at the number that was taken, else 0; one that several windows take collects from all of them."""
+    """dy/dx = 1 at the maximum of a window, else 0; the gradients of overlapping windows are added."""
     return (add_back(grad_y, np.zeros_like(x), _taken(x, grad_y.shape, size, stride or size)),)
 
 

@@ -1,7 +1,7 @@
-"""The walks over positions that several files of the room share.
+"""The loops over positions that several files share.
 
-Broadcasting stretches an axis of length 1. Read forwards, `source` says which number of a small array stands at a
-position of the large one; read backwards, it says where the gradient of that position is to be added.
+Broadcasting stretches an axis of length 1. For a position of the large array, `source` returns the position of the
+small array that is read there in the forward pass, and to which the gradient is added in the backward pass.
 
 >>> source((5, 2, 7), (3, 1))
 (2, 0)
@@ -21,7 +21,7 @@ Triple: TypeAlias = tuple[Position, Position, Position]  # (in a, in b, in y): o
 
 
 def source(position: Position, shape: Position) -> Position:
-    """Find where an array of this shape is read when it is broadcast: missing axes drop out, index 0 where it has 1."""
+    """Return where a broadcast array of this shape is read: missing axes are dropped, an axis of length 1 has index 0."""
     aligned = position[len(position) - len(shape) :]
     return tuple(0 if size == 1 else index for index, size in zip(aligned, shape, strict=True))
 
@@ -41,7 +41,7 @@ def each(f: Callable[..., Any], *inputs: Array) -> Array:
 
 
 def each_grad(f: Callable[..., tuple[Any, ...]], grad_y: Array, *inputs: Array) -> tuple[Array, ...]:
-    """Add up the shares (da, db, ...) = f(grad_y[p], a[p], b[p], ...); the copies of a broadcast input are summed."""
+    """Return the sums of (da, db, ...) = f(grad_y[p], a[p], b[p], ...); copies of a broadcast number are summed too."""
     grads = tuple(np.zeros(a.shape, grad_y.dtype) for a in inputs)
     for position in np.ndindex(grad_y.shape):
         shares = f(grad_y[position], *(a[source(position, a.shape)] for a in inputs))
@@ -51,7 +51,7 @@ def each_grad(f: Callable[..., tuple[Any, ...]], grad_y: Array, *inputs: Array) 
 
 
 def elementwise(formula: Callable[..., Any], shares: Callable[..., tuple[Any, ...]]) -> tuple[Any, Any]:
-    """Return an operation on arrays and its gradient, given what they do with single numbers; options go to both."""
+    """Return an operation on arrays and its gradient, given both for single numbers; both take the options."""
 
     def forward(*inputs: Array, **options: Any) -> Array:
         return each(partial(formula, **options), *inputs)
@@ -70,7 +70,7 @@ def read(x: Array, y: Array, pairs: Iterable[Pair]) -> Array:
 
 
 def add_back(y: Array, x: Array, pairs: Iterable[Pair]) -> Array:
-    """The walk of `read` the other way: add y[q] to x[p] for each pair (q, p), and return x."""
+    """Add y[q] to x[p] for each pair (q, p), and return x: the gradient of `read`."""
     for in_y, in_x in pairs:
         x[in_x] += y[in_y]
     return x
@@ -84,7 +84,7 @@ def add_products(a: Array, b: Array, y: Array, triples: Iterable[Triple]) -> Arr
 
 
 def products_grad(grad_y: Array, a: Array, b: Array, triples: Iterable[Triple]) -> tuple[Array, Array]:
-    """Each product a b hands g b to a and g a to b: the gradients of `add_products` in a and b."""
+    """Return the gradients of `add_products`: each product a b adds g b to that of a and g a to that of b."""
     grad_a, grad_b = np.zeros_like(a), np.zeros_like(b)
     for in_a, in_b, in_y in triples:
         grad_a[in_a] += grad_y[in_y] * b[in_b]
@@ -93,7 +93,7 @@ def products_grad(grad_y: Array, a: Array, b: Array, triples: Iterable[Triple]) 
 
 
 def from_bias(shape: Position, bias: Array | None, like: Array) -> Array:
-    """Begin an output: bias[o] at every position, or zero; o is the last index."""
+    """Return an output that holds bias[o] at every position (o is the last index), or zeros without a bias."""
     y = np.zeros(shape, like.dtype)
     return y if bias is None else read(bias, y, stretched(shape, bias.shape))
 

@@ -1,15 +1,15 @@
-"""Reductions and their mirror images. Over the n numbers x_1 .. x_n that share one output:
+"""Reductions and broadcasting. Over the n numbers x_1 .. x_n that share one output:
 
     sum             y = x_1 + .. + x_n                      dy/dx_i = 1
     mean            y = sum / n                             dy/dx_i = 1 / n
     variance        y = sum over i of (x_i - mean)^2 / n    dy/dx_i = 2 (x_i - mean) / n
-    std             y = the root of the variance            dy/dx_i = (x_i - mean) / (n y), 0 where y = 0
+    std             y = sqrt(variance)                      dy/dx_i = (x_i - mean) / (n y), 0 where y = 0
     max             y = the largest x_i                     dy/dx_i = 1 / k for the k that equal y, else 0
     min             y = the smallest x_i                    dy/dx_i as that of max
     broadcast_to    y_1 = .. = y_n = x                      dL/dx   = dL/dy_1 + .. + dL/dy_n
     sum_to          sum over the axes that broadcast_to would stretch
 
-Reduced axes are kept with length 1 while we work, so `source` leads from a position of x to its place in y.
+Reduced axes are kept with length 1 while we work, so `source` maps a position of x to its position in y.
 
 >>> max_grad(np.array([6.0]), np.array([[3.0, 1.0, 3.0]]), axis=1)
 (array([[3., 0., 3.]]),)
@@ -26,7 +26,7 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 
 def _kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
-    """Give the reduced axes of a shape length 1; None reduces all."""
+    """Return the shape with length 1 for the reduced axes; None reduces all axes."""
     axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
     reduced = [a % len(shape) for a in axes]
     return tuple(1 if a in reduced else size for a, size in enumerate(shape))
@@ -64,7 +64,7 @@ def variance(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def variance_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> tuple[Array, ...]:
-    """dy/dx_i = 2 (x_i - mean) / n; that the mean moves too adds nothing, for the x_i - mean add up to 0."""
+    """dy/dx_i = 2 (x_i - mean) / n; the change of the mean adds nothing, since all x_i - mean sum to 0."""
     (grad_mean,) = mean_grad(grad_y, x, axis, keepdims)
     return (each(lambda g, x, mean: g * 2 * (x - mean), grad_mean, x, mean(x, axis, keepdims=True)),)
 
@@ -87,7 +87,7 @@ def max_grad(grad_y: Array, x: Array, axis: Axis = None, keepdims: bool = False)
 
 
 def std(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """y = the root of the variance."""
+    """y = the square root of the variance."""
     return each(math.sqrt, variance(x, axis, keepdims))
 
 
@@ -119,7 +119,7 @@ def broadcast_to_grad(grad_y: Array, x: Array, shape: tuple[int, ...]) -> tuple[
 
 
 def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
-    """y = x_1 + .. + x_n over the positions that read one number when y is broadcast."""
+    """y = x_1 + .. + x_n, the sum over all positions of x that read one number of y when y is broadcast."""
     return add_back(x, np.zeros(shape, x.dtype), stretched(x.shape, shape))
 
 

@@ -4,10 +4,10 @@
     transpose      q = (p[axes[0]], p[axes[1]], ..)
     pad            p = q - before; outside of x, "constant" reads 0 and "reflect" mirrors at the outermost pixel,
                    which is not repeated: c b | a b c | b a
-    getitem        q runs over the chosen positions; one chosen twice collects two gradients
+    getitem        q runs over the chosen positions; a position chosen twice gets two gradients
     scatter        getitem backwards: numbers are added at the chosen positions of an array of zeros
-    concatenate    p = q less the lengths of the arrays before this one
-    stack          q is p with the number of the array put in at the new axis
+    concatenate    p = q minus the lengths of the arrays before this one
+    stack          q is p with the number of the array inserted at the new axis
 
 >>> getitem_grad(np.ones(3), np.zeros(4), [1, 1, 3])
 (array([0., 2., 0., 1.]),)
@@ -75,12 +75,12 @@ def pad(x: Array, widths: Widths, mode: str = "constant") -> Array:
 
 
 def pad_grad(grad_y: Array, x: Array, widths: Widths, mode: str = "constant") -> tuple[Array, ...]:
-    """dL/dx[p] = the sum of dL/dy[q] over the q that read p: one, or with "reflect" several."""
+    """dL/dx[p] = the sum of dL/dy[q] over the q that read p: one q, or several with "reflect"."""
     return (add_back(grad_y, np.zeros_like(x), _padded(x.shape, widths, mode)),)
 
 
 def getitem(x: Array, index: Any) -> Array:
-    """y = x[index]: the same index into an array that holds row-major places tells which numbers are chosen."""
+    """y = x[index]: applied to an array of row-major places, the same index gives the places of the numbers."""
     places = np.asarray(np.arange(x.size).reshape(x.shape)[index])
     y = np.empty(places.shape, x.dtype)
     for position in np.ndindex(y.shape):
@@ -94,7 +94,7 @@ def getitem_grad(grad_y: Array, x: Array, index: Any) -> tuple[Array, ...]:
 
 
 def scatter(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
-    """y[index] += x, number by number, into zeros: the walk of getitem the other way."""
+    """y[index] += x, number by number, starting from zeros: the reverse of getitem."""
     y = np.zeros(shape, x.dtype)
     places = np.asarray(np.arange(y.size).reshape(shape)[index])
     for position in np.ndindex(x.shape):
@@ -108,7 +108,7 @@ def scatter_grad(grad_y: Array, x: Array, index: Any, shape: tuple[int, ...]) ->
 
 
 def concatenate(*arrays: Array, axis: int = 0) -> Array:
-    """y = the arrays one after the other along an axis that they have."""
+    """y = the arrays one after the other along an existing axis."""
     axis %= arrays[0].ndim
     shape = list(arrays[0].shape)
     shape[axis] = sum(x.shape[axis] for x in arrays)
@@ -130,11 +130,11 @@ def concatenate_grad(grad_y: Array, *arrays: Array, axis: int = 0) -> tuple[Arra
 
 
 def stack(*arrays: Array, axis: int = 0) -> Array:
-    """y = the arrays, each given a new axis of length 1, one after the other along it."""
+    """y = the arrays one after the other along a new axis."""
     return concatenate(*(np.expand_dims(x, axis) for x in arrays), axis=axis)
 
 
 def stack_grad(grad_y: Array, *arrays: Array, axis: int = 0) -> tuple[Array, ...]:
-    """Take the layers of the gradient apart again."""
+    """Split the gradient along the new axis."""
     layers = concatenate_grad(grad_y, *(np.expand_dims(x, axis) for x in arrays), axis=axis)
     return tuple(layer.squeeze(axis) for layer in layers)
