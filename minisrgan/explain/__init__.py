@@ -1,8 +1,8 @@
-"""Looking into a computation: the backward pass step by step, the graph drawn, a layer's numbers, a model's summary.
+"""Explanations: the backward pass step by step, a drawing of the graph, a layer's calculation, a model's summary.
 
-The core needs none of it. ``import minisrgan`` loads this file, which gives `Tensor.explain`, `Module.explain` and
-print(module) what they show. The others are loaded when they are first asked for: most programs ask for none, and
-loading them took a quarter of the time of ``import minisrgan``.
+The core needs none of them. ``import minisrgan`` loads this file, which defines `Tensor.explain`, `Module.explain` and
+the output of print(module). The other files are loaded when they are first used: most programs use none, and loading
+them took a quarter of the time of ``import minisrgan``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["explain_layers", "graph", "inspect", "summarize", "summary_table", "
 
 
 def __getattr__(name: str) -> Any:
-    """Load the files of this room when one of its names is first asked for."""
+    """Load the files of this package when one of its names is first used."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import minisrgan.explain.graph  # noqa: F401
@@ -38,14 +38,14 @@ def _explain_tensor(tensor: Tensor, grad_output: Operand | None = None, names: A
 
 
 def _explain_module(module: Module, *inputs: Any, at: tuple[int, ...] | None = None) -> str:
-    """Work out one number of each layer's output; see `minisrgan.explain.explain_layers`."""
+    """Explain how one number of each layer's output is computed; see `minisrgan.explain.explain_layers`."""
     from minisrgan.explain.layers import explain_layers
 
     return explain_layers(module, *inputs, at=at)
 
 
 def _tree(module: Module) -> str:
-    """Show the tree of modules with shapes and counts."""
+    """Return the tree of modules with shapes and counts."""
     from minisrgan.explain.layers import tree
 
     return tree(module)
@@ -57,7 +57,7 @@ Module.__repr__ = _tree  # type: ignore[method-assign, assignment]
 
 
 def _old_name(name: str) -> Any:
-    """Find `graph` where it used to be: ``from minisrgan.autograd import graph``."""
+    """Return `graph` for its former import, ``from minisrgan.autograd import graph``."""
     if name != "graph":
         raise AttributeError(f"module 'minisrgan.autograd' has no attribute {name!r}")
     return __getattr__(name)

@@ -1,8 +1,9 @@
-"""The recorded graph, drawn: `to_svg`.
+"""A drawing of the recorded graph: `to_svg`.
 
-A drawing runs downwards, from the leaves to the result: operations are rounded boxes, leaves square ones, what gets no
-gradient is dashed. The layout is a simple form of that by Sugiyama, Tagawa and Toda (1981): give every box a row, lead
-long lines through the rows between, order each row, and put every box above one that uses it where there is room.
+It runs downwards, from the leaves to the result. Operations are rounded boxes, leaves are rectangles, and constants,
+which get no gradient, are dashed. The layout is a simple form of the one by Sugiyama, Tagawa and Toda (1981): assign
+every box to a row, lead long lines through the rows between, order each row, and place every box above a user of it if
+there is room.
 """
 
 from collections import Counter
@@ -17,12 +18,12 @@ from minisrgan.explain.steps import Names, explain, gradient_formula, names_of
 
 __all__ = ["Drawing", "explain", "gradient_formula", "to_svg"]
 
-Point: TypeAlias = tuple[int, int]  # (box, row): the box itself or, in a row below it, a line on its way from it
+Point: TypeAlias = tuple[int, int]  # (box, row): the box itself or, in a lower row, a line that comes from it
 Lines: TypeAlias = Counter[tuple[Point, Point]]
 
-_HEIGHT, _ROW, _GAP, _MARGIN = 42, 88, 20, 16  # pixels: of a box, from row to row, between boxes, around the drawing
-_FONT = "DejaVu Sans Mono, Menlo, Consolas, monospace"  # letters 0.6 of their height wide, so that widths are known
-_STYLES = {  # told apart by form, and by colours that colour-blind readers see as well (Okabe and Ito 2008)
+_HEIGHT, _ROW, _GAP, _MARGIN = 42, 88, 20, 16  # pixels: height of a box and of a row, gap between boxes, margin
+_FONT = "DejaVu Sans Mono, Menlo, Consolas, monospace"  # each letter is 0.6 of the font size wide, so widths are known
+_STYLES = {  # different shapes, and colours that colour-blind readers can distinguish (Okabe and Ito 2008)
     "op": 'rx="12" fill="#E1EEF7" stroke="#0072B2"',
     "leaf": 'fill="#FDF1DA" stroke="#B87400"',
     "constant": 'fill="white" stroke="#555555" stroke-dasharray="5 4"',
@@ -48,15 +49,15 @@ class _Box:
 
     @property
     def width(self) -> float:
-        """The pixels that its text and a margin need."""
+        """The width in pixels: that of the text, and a margin."""
         return 0.6 * max(14 * len(self.title), 12 * len(self.detail)) + 24
 
 
 def to_svg(tensor: Tensor, names: Names | None = None, limit: int = 40) -> Drawing:
     """Draw the graph. A notebook shows the result as a picture; written into a file it is an SVG.
 
-    names   what leaves and results shall be called
-    limit   how many operations are drawn, those nearest the result; the drawing says how many are not
+    names   names for leaves and results
+    limit   number of operations to draw, those nearest the result; the drawing says how many are left out
 
     >>> x = Tensor([1.0, 2.0], requires_grad=True)
     >>> to_svg((x * 2.0).sum(), names={"x": x})[:4]
@@ -82,7 +83,7 @@ def to_svg(tensor: Tensor, names: Names | None = None, limit: int = 40) -> Drawi
 
 
 def _boxes(tensor: Tensor, names: Names | None, limit: int) -> list[_Box]:
-    """List the boxes to be drawn, each after its inputs; ``9 earlier steps`` stands for what is over the limit."""
+    """Return the boxes to draw, each after its inputs; a box ``9 earlier steps`` stands for all beyond the limit."""
     nodes = [vertex for vertex in topological_order([vertex_of(tensor)]) if isinstance(vertex, Function)]
     called, earlier = names_of(names, nodes), f"{max(len(nodes) - limit, 0)} earlier steps"
     boxes = [] if nodes else [_Box(called.get(id(tensor), "leaf"), str(tensor.shape), "leaf", tensor.shape)]
@@ -105,7 +106,7 @@ def _boxes(tensor: Tensor, names: Names | None, limit: int) -> list[_Box]:
 
 
 def _rows(boxes: list[_Box]) -> tuple[list[list[Point]], Lines]:
-    """Give every box a row, just above the first that uses it; return the points of each row, and the lines."""
+    """Assign every box to the row just above its first user; return the points of each row, and the lines."""
     for box in reversed(boxes):
         for j in box.inputs:
             boxes[j].row = max(boxes[j].row, box.row + 1)
@@ -120,7 +121,7 @@ def _rows(boxes: list[_Box]) -> tuple[list[list[Point]], Lines]:
                 above.setdefault(end, []).append(start)
     rows: list[list[Point]] = [[] for _ in range(last + 1)]
     stack = [(len(boxes) - 1, last)]
-    while stack:  # as a reader would walk: from the result upwards, the first input first
+    while stack:  # from the result upwards, the first input first
         point = stack.pop()
         if point not in rows[point[1]]:
             rows[point[1]].append(point)
@@ -129,7 +130,7 @@ def _rows(boxes: list[_Box]) -> tuple[list[list[Point]], Lines]:
 
 
 def _columns(boxes: list[_Box], rows: list[list[Point]], lines: Lines) -> dict[Point, float]:
-    """Place the points of each row, the lowest first: above what uses them, or as far right as those before need."""
+    """Return x of each point, from the lowest row: that of its first user, or more if there is no room on the left."""
     x: dict[Point, float] = {}
     for row in reversed(rows):
         right: float = _MARGIN - _GAP  # where the point before ends
@@ -143,7 +144,7 @@ def _columns(boxes: list[_Box], rows: list[list[Point]], lines: Lines) -> dict[P
 
 
 def _curve(x: float, x_end: float, row: int, arrives: bool) -> str:
-    """Draw a line from under one row to a box of the next, or through that row."""
+    """Draw a line from one row to a box of the next row, or through the next row."""
     top, bottom = _MARGIN + _ROW * (row - 1) + _HEIGHT, _MARGIN + _ROW * row
     middle = (top + bottom) / 2
     path = f"M{x:.1f} {top}C{x:.1f} {middle} {x_end:.1f} {middle} {x_end:.1f} {bottom - 6 * arrives}"
@@ -152,7 +153,7 @@ def _curve(x: float, x_end: float, row: int, arrives: bool) -> str:
 
 
 def _drawn(box: _Box, x: float) -> str:
-    """Draw a box and, beside the line from an operation, the shape of its result; the mouse shows the formula."""
+    """Draw a box, with its formula as a tooltip, and below an operation the shape of its result."""
     x, y, wide = round(x, 1), _MARGIN + _ROW * box.row, round(box.width, 1)
     marks = f"<g><title>{escape(box.formula or box.title)}</title>"
     marks += f'<rect x="{x - wide / 2:.1f}" y="{y}" width="{wide}" height="{_HEIGHT}" {_STYLES[box.kind]}/>'

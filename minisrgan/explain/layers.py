@@ -1,4 +1,4 @@
-"""A module's tree as text, and the numbers of its layers worked out on an input."""
+"""A module's tree as text, and the calculations of its layers for an input."""
 
 import inspect
 from types import SimpleNamespace
@@ -14,17 +14,17 @@ class Text(str):
     """Text of several lines that a notebook shows as it is printed."""
 
     def __repr__(self) -> str:
-        """Show the lines instead of one with signs for their ends."""
+        """Return the lines themselves, not one line with escaped line breaks."""
         return str(self)
 
 
 def explain_layers(module: Module, *inputs: Any, at: tuple[int, ...] | None = None) -> Text:
-    """Tell formula, shapes, and the numbers of one output element, for every layer in the order in which they run.
+    """Return formula, shapes and the calculation of one output element for every layer, in the order in which they run.
 
     at  the element, a position in the layer's output; by default one in the middle of the first image
 
-    Also called ``module.explain(x)``. Layers, and the operations between them such as the addition of a skip, are named
-    by their paths, and so is where their inputs come from. Nothing is changed, as by `minisrgan.explain.record.record`.
+    Also called ``module.explain(x)``. Layers, the operations between them (such as the addition of a skip connection)
+    and the sources of their inputs are named by their paths. The module is not changed (`minisrgan.explain.record`).
 
     >>> from minisrgan import Tensor, nn
     >>> nn.PReLU(1).explain(Tensor([[-4.0]]))

@@ -1,4 +1,4 @@
-"""The page on which the mathematics of a recorded pass can be clicked: one file, which needs no network."""
+"""An HTML page that explains the numbers of a recorded pass when they are clicked: one file, which works offline."""
 
 import inspect as inspect_code
 import json
@@ -24,23 +24,23 @@ from minisrgan.nn import Module
 
 _SCRIPTS = ("arrays.js", "layers.js", "network.js", "draw.js", "page.js")
 _FILES = Path(__file__).with_name("page")
-_OPTIONS = ("axes", "eps", "factor", "keepdims", "negative_slope", "padding", "size", "stride")  # in a formula
-_SMALL = 6e6  # bytes of a page up to which it holds every map; a larger one computes those that it can
+_OPTIONS = ("axes", "eps", "factor", "keepdims", "negative_slope", "padding", "size", "stride")  # used in formulas
+_SMALL = 6e6  # bytes up to which a page holds every map; a larger page computes the maps that it can
 
-# What the page computes itself where it does not hold the numbers: layers.js.
+# Operations that the page (layers.js) can compute itself, so that it need not hold their results.
 COMPUTED = frozenset([
     "absolute", "add", "batch_norm_evaluation", "batch_norm_training", "broadcast_to", "concatenate", "conv2d",
     "divide", "exp", "getitem", "leaky_relu", "linear", "log", "max_pool2d", "multiply", "negative", "pixel_shuffle",
     "pixel_unshuffle", "power", "prelu", "relu", "reshape", "scatter", "sigmoid", "softplus", "sqrt", "subtract", "sum",
     "tanh", "transpose",
 ])  # fmt: skip
-# They move numbers in a way that the page is told: for every element, which one of the inputs it was.
+# Operations that only move numbers: the page holds, for every element of the result, its index in the inputs.
 _LISTED = frozenset(["broadcast_to", "concatenate", "getitem", "pixel_unshuffle", "scatter", "transpose"])
 
 
 @dataclass(repr=False)
 class Inspection:
-    """A page: the HTML, shown by a notebook in a frame of its own, and written by `save`."""
+    """An HTML page; a notebook shows it in a frame, and `save` writes it to a file."""
 
     html: str
 
@@ -63,17 +63,17 @@ def inspect(
     title: str = "",
     max_megabytes: float = 40.0,
 ) -> Inspection:
-    """Record a pass and return a page on which every number of it can be clicked, forward and backward.
+    """Record a pass and return a page that explains each of its numbers on a click, forward and backward.
 
     x       a batch for the model: (N, H, W, C), or whatever it takes
-    loss    from the model's result to a scalar; with it the page shows gradients as well
-    other   a second model of the same layers, whose numbers are shown in the same places, and names of the two
-    Errors  ArgumentError for a page larger than max_megabytes, or another model of other layers.
+    loss    a function that maps the model's result to a scalar; with it the page shows gradients as well
+    other   a second model with the same layers; its numbers are shown in the same places, and ``names`` names the two
+    Errors  ArgumentError for a page larger than max_megabytes, or a second model with different layers.
 
     A page above 6 MB does not hold the maps that it can compute from the weights: it computes them when it is opened,
     and says how far they are from the library's. If it is still larger because the loss is a network, such as VGG19, it
-    shows the gradients that the loss gives, but not the layers of the loss. Modules and operations that it does not
-    know show their maps only.
+    shows the gradients that the loss gives, but not the layers of the loss. Of modules and operations that it does not
+    know, it shows only the maps.
 
     >>> from minisrgan import nn
     >>> page = inspect(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), np.zeros((1, 5, 5, 3), np.float32))
@@ -109,7 +109,7 @@ def inspect(
 
 
 def _fitting(passes: list[list[Step]]) -> tuple[float, list[list[dict[str, Any]]], list[Array]]:
-    """Return the bytes of a page, its steps and its arrays: as much as fits into 6 MB, and never less than it needs."""
+    """Return the bytes of a page, its steps and its arrays: all that fit into 6 MB, and always those that it needs."""
     found = []
     for whole, folded in ((True, False), (False, True), (False, False)):
         arrays: list[Array] = []
@@ -117,15 +117,15 @@ def _fitting(passes: list[list[Step]]) -> tuple[float, list[list[dict[str, Any]]
         found.append((sum(array.nbytes for array in arrays) * 4 / 3, networks, arrays))
         if whole and found[0][0] <= _SMALL:
             return found[0]
-    _, least, opened = found  # a loss that is a network of its own is left to a page of its own
+    _, least, opened = found  # without the steps of a loss that is itself a network
     return opened if opened[0] <= max(_SMALL, 1.1 * least[0]) else least
 
 
 def _network(steps: list[Step], whole: bool, folded: bool, arrays: list[Array]) -> list[dict[str, Any]]:
-    """Describe the steps, and put what the page must hold into the list of arrays.
+    """Describe the steps for the page, and append the arrays that it must hold to ``arrays``.
 
-    whole   with all maps
-    folded  the loss as one step without an explanation, as it is a network of its own
+    whole   whether to include all maps
+    folded  whether to describe the loss, a network itself, as one step without an explanation
     """
     if folded and steps[-1].path == "loss":
         loss, steps = steps[-1], [step for step in steps if step.path != "loss"]
@@ -175,7 +175,7 @@ def _numbers(array: Array | None, at: list[int]) -> list[float | None] | None:
 
 
 def _packed(array: Array) -> Array:
-    """Convert to what the page reads: 16 bits where they are exact, as the weights in the box are, else 32."""
+    """Convert an array for the page: to 16-bit floats if they are exact, as for our own weights, else to 32 bits."""
     array = np.ascontiguousarray(to_numpy(array))
     if array.dtype.kind != "f":
         return array.astype("<i4")
@@ -185,7 +185,7 @@ def _packed(array: Array) -> Array:
 
 
 def _source(step: Step) -> Array:
-    """Tell for every element which of the inputs' it was, counted through all of them; -1 for a zero put in."""
+    """Return for every element its index in the inputs, counted through all of them; -1 for an inserted zero."""
     indices, count = [], 1
     for x in step.inputs.values():
         shape = x.value.shape if isinstance(x, Step) else x.shape
@@ -195,7 +195,7 @@ def _source(step: Step) -> Array:
 
 
 def _told(op: str) -> dict[str, str] | None:
-    """Return the formula and the gradient in the docstring of an operation, and where it stands."""
+    """Return formula, gradient and summary from the docstring of an operation, and its place in the source."""
     function = getattr(ops, re.sub("_(training|evaluation)$", "", op), None)
     if function is None:
         return None

@@ -1,4 +1,4 @@
-"""A pass through a network as a list of steps, each with its numbers: what `explain_layers` and the page tell of."""
+"""A pass through a network as a list of steps with their numbers, for `explain_layers` and the page."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -20,16 +20,16 @@ Loss: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(eq=False)
 class Step:
-    """One operation, or a layer that is several.
+    """One operation, or a layer that consists of several.
 
     path     of the module that computed it: "" is the model itself
-    op       what was computed: a Function by its name, ``linear``, ``input``, or a module that cannot be looked into
+    op       the name of a Function, ``linear``, ``input``, or the name of a module whose operations are not recorded
     module   that module, None for the input and the loss
     inputs   by their names in the formula: earlier steps, arrays and numbers
     value    the result
     options  ``stride``, ``eps`` ...
     names    the paths of the inputs that are parameters
-    alone    whether it is all that its module does
+    alone    whether it is the only step of its module
     grad     dL/d(value), where there is a loss that depends on it
     """
 
@@ -64,9 +64,9 @@ def title_of(module: Module) -> str:
 
 
 def record(model: Module, *inputs: Any, loss: Loss | None = None) -> list[Step]:
-    """Run a model, and a loss of its result, and return the steps in the order in which they were computed.
+    """Run a model and a loss on its result, and return the steps in the order in which they were computed.
 
-    Nothing is changed: what batch norm notes of the batch is taken back, and no parameter's `.grad` is touched.
+    Nothing is changed: the running statistics of batch norm are restored, and no parameter's `.grad` is touched.
 
     >>> from minisrgan import nn
     >>> steps = record(nn.Sequential(nn.ReLU(), nn.PReLU(1)), Tensor([[-4.0, 2.0]]), loss=lambda y: y.sum())
@@ -98,32 +98,32 @@ def record(model: Module, *inputs: Any, loss: Loss | None = None) -> list[Step]:
 
 
 class _Recorder(Profile):
-    """Notes operations where `Function.apply` looks for a profile, and by hooks which module each belongs to."""
+    """Records operations, as the profile that `Function.apply` calls, and the module of each, by forward hooks."""
 
     def __init__(self, model: Module) -> None:
         super().__init__()
         self.paths = {id(parameter): path for path, parameter in model.named_parameters()}
-        self.steps: dict[int, Step] = {}  # by the id of the array of the result, which the step keeps
+        self.steps: dict[int, Step] = {}  # by the id of the result's array, which the step keeps alive
         self.vertices: list[tuple[Vertex, Step]] = []
-        self.outside = ""  # the path of what no module is given
+        self.outside = ""  # the path of steps outside all modules
 
     def note(self, step: Step, vertex: Vertex) -> None:
-        """Add a step and what stands for its result in the graph."""
+        """Add a step, and the vertex of its result in the graph."""
         self.steps[id(step.value)] = step
         self.vertices.append((vertex, step))
 
     def step_of(self, x: Any) -> Step | None:
-        """Return the step that made a Tensor, None for what came from elsewhere."""
+        """Return the step that computed a Tensor, None if no recorded step did."""
         return self.steps.get(id(x.data)) if isinstance(x, Tensor) else None
 
     def step(self, path: str, op: str, module: Module | None, given: Mapping[str, Any], value: Array) -> Step:
-        """Make a step, with the steps that made its inputs in place of Tensors."""
+        """Create a step; the steps that computed its inputs replace the Tensors."""
         inputs = {name: self.step_of(x) or (x.data if isinstance(x, Tensor) else x) for name, x in given.items()}
         names = {name: self.paths[id(x)] for name, x in given.items() if id(x) in self.paths}
         return Step(path, op, module, inputs, value, {}, names, alone=module is not None)
 
     def timed(self, name: str, phase: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the work of an operation, which is noted once it is done."""
+        """Return the work of an operation, extended so that it is recorded when it is done."""
         node: Function = work.__self__  # type: ignore[attr-defined]
 
         def run(*arrays: Any, **options: Any) -> Any:
@@ -143,7 +143,7 @@ class _Recorder(Profile):
         return run
 
     def after(self, path: str, module: Module, given: tuple[Any, ...], y: Any) -> None:
-        """Give a module the steps between its inputs and its result that no module inside it was given."""
+        """Assign to a module the steps between its inputs and its result that belong to no module inside it."""
         if not isinstance(y, Tensor):
             return
         ends, own, stack, seen = {self.step_of(x) for x in given}, [], [self.step_of(y)], set()
@@ -165,7 +165,7 @@ class _Recorder(Profile):
             parameters = {name: part for name, part in module.parts() if isinstance(part, Parameter)}
             self.note(self.step(path, op, module, {"x": given[0], **parameters}, y.data), vertex_of(y))
             self.steps[id(y.data)].options = options
-        elif self.step_of(y) is None:  # computed where it cannot be seen
+        elif self.step_of(y) is None:  # computed by operations that were not recorded
             inputs = {f"x{i}": x for i, x in enumerate(given) if self.step_of(x)}
             self.note(self.step(path, type(module).__name__, module, inputs, y.data), vertex_of(y))
 

@@ -1,4 +1,4 @@
-"""The backward pass of a graph told step by step: `explain`."""
+"""The backward pass of a graph, described step by step: `explain`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Names: TypeAlias = Mapping[str, Tensor]
 
 
 def explain(tensor: Tensor, grad_output: Operand | None = None, names: Names | None = None, limit: int = 40) -> str:
-    """Tell the backward pass step by step: operation, formula, shapes, time, and each gradient's norm, sqrt(sum g^2).
+    """Describe the backward pass step by step: operation, formula, shapes, time, and the norm of each gradient.
 
     grad_output  dL/d(tensor); may be left out for a scalar, where it is 1
-    names        what leaves and results shall be called, such as ``dict(model.named_parameters())``
-    limit        how many steps and leaves are told; all are computed
+    names        names for leaves and results, such as ``dict(model.named_parameters())``
+    limit        number of steps and leaves to describe; all are computed
     Errors       as `Tensor.backward`.
 
-    ``loss.explain()`` prints it. Nothing is changed: every `.grad` stays as it is, the graph can still be used, hooks
-    are not called.
+    The norm is sqrt(sum g^2). ``loss.explain()`` prints the result. Nothing is changed: every `.grad` stays as it is,
+    the graph can still be used, hooks are not called.
 
     >>> x = Tensor([3.0, 4.0], requires_grad=True)
     >>> print(explain((x * x).sum(), names={"x": x}))
@@ -85,9 +85,9 @@ def explain(tensor: Tensor, grad_output: Operand | None = None, names: Names | N
 
 
 def gradient_formula(function: type[Function]) -> str:
-    """Return what stands under Gradient in the docstring of a Function, or in that of the operation that applies it.
+    """Return the section Gradient of the docstring of a Function, or of the operation that applies it.
 
-    That is the function of its name in the same module; batch_norm speaks for batch_norm_training too.
+    The operation is the function of the same name in the same module; for batch_norm_training it is batch_norm.
 
     >>> from minisrgan.ops.activation import Tanh
     >>> gradient_formula(Tanh)
@@ -100,7 +100,7 @@ def gradient_formula(function: type[Function]) -> str:
 
 
 def section(text: str, title: str) -> str:
-    """Return the part of a docstring that begins with a title, without it.
+    """Return the section of a docstring with a given title, without the title.
 
     >>> section("Twice.\\n\\nFormula   y = 2 x\\n          or x + x\\nGradient  2", "Formula")
     'y = 2 x\\nor x + x'
@@ -112,8 +112,7 @@ def section(text: str, title: str) -> str:
 
 
 def names_of(names: Names | None, nodes: Sequence[Function]) -> dict[int, str]:
-    """Say what each leaf and named result is called; without a name a parameter is called
-    by its path, and another leaf as the operation calls it."""
+    """Return the name of each leaf and named result; the default is a parameter's path, else the argument's name."""
     inputs = [(parent, node.argument(i)) for node in nodes for i, parent in enumerate(node.parents)]
     called = {id(parent): parent.name or argument for parent, argument in inputs if isinstance(parent, Tensor)}
     return called | {id(vertex_of(tensor)): name for name, tensor in (names or {}).items()}

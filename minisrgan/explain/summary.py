@@ -17,9 +17,9 @@ from minisrgan.ops.conv import frame_of
 
 @dataclass
 class Row:
-    """One layer as it was called.
+    """One call of a layer.
 
-    multiply_adds    for the whole batch; those of convolutions and dense layers, next to which all else is small
+    multiply_adds    of convolutions and dense layers, for the whole batch; all other layers need far fewer
     receptive_field  side, in pixels of the model's input, of the square that one output pixel depends on; infinite
                      after a dense layer, which sees the whole image
     """
@@ -33,7 +33,7 @@ class Row:
 
 
 def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
-    """Run a batch of zeros through a model and note what each layer did.
+    """Run a batch of zeros through a model and return a row for each call of a layer.
 
     input_shape  of a batch (N, H, W, C)
     Formula      receptive field 2r + 1: a k x k layer adds (k - 1)/2 steps to r; a step is 1 input pixel, times every
@@ -96,9 +96,9 @@ def summary_table(model: Module, input_shape: tuple[int, ...]) -> str:
 
 
 def text_table(table: Sequence[Sequence[str]], words: int | None = None, markdown: bool = False) -> list[str]:
-    """Lay out rows of cells as lines, the headings first and underlined.
+    """Format rows of cells as lines; the headings come first and are underlined.
 
-    words  as many columns stand at the left of theirs, the others at the right; by default all at the left
+    words  number of columns to align left; the others are aligned right. By default all are aligned left.
 
     >>> text_table([["layer", "sees"], ["conv1", "9"]], words=1)
     ['layer  sees', '-----  ----', 'conv1     9']

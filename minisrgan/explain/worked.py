@@ -1,7 +1,7 @@
-"""One number of a step, worked out as on paper; `minisrgan.explain.explain_layers` tells it.
+"""The calculation of one number of a step, as on paper, for `minisrgan.explain.explain_layers`.
 
-Each function takes the inputs and options of a step s by their names, and the position of the number in the result,
-and returns lines of text, the last of which ends with the number. Its docstring is the formula.
+Each function takes a step s, whose attributes are inputs and options, and the position of a number in the result. It
+returns lines of text; the last line ends with the number. The docstring of the function is the formula.
 
 >>> from types import SimpleNamespace
 >>> s = SimpleNamespace(op="prelu", x=np.array([[-2.0, 3.0]]), slope=np.array([0.25, 0.25]))
@@ -46,9 +46,9 @@ def _linear(s: Any, at: Position) -> list[str]:
 def _sum(
     products: list[tuple[float, float, str]], count: int, bias: float, at: Position, places: Array | None = None
 ) -> list[str]:
-    """Tell a sum of products (a, b, where they stand): the largest of them, and all, by the places of a kernel.
+    """Describe a sum of products (a, b, text): the largest ones, and the sums at each place of a kernel.
 
-    Those of the count that are missing met the zeros of the padding.
+    If there are fewer than ``count``, the missing products are those with zeros of the padding.
     """
     largest = sorted(products, key=lambda product: -abs(product[0] * product[1]))[:4]
     lines = [f"{a:10.4g} * {b:10.4g} = {a * b:10.4g}    {words}" for a, b, words in largest]
@@ -108,7 +108,7 @@ def _max_pool(s: Any, at: Position) -> list[str]:
     return [f"the window: {', '.join(f'{v:.4g}' for v in window.flat)}", f"y{[*at]} = {window.max():.4g}"]
 
 
-# By the operation.
+# By the name of the operation.
 WORKED: Mapping[str, Callable[[Any, Position], list[str]]] = {
     "add": _add, "batch_norm_evaluation": _batch_norm, "batch_norm_training": _batch_norm, "conv2d": _conv2d,
     "leaky_relu": _rectify, "linear": _linear, "max_pool2d": _max_pool, "prelu": _rectify,
