@@ -22,7 +22,7 @@ _TALLEST = 2  # columns; taller details are drawn narrower
 
 @dataclass(frozen=True)
 class Strip:
-    """A row of `strips_figure`: a photo with a box; the content of the box, name -> detail; and a line below each."""
+    """A row of `strips_figure`: a photo with a box, the details in the box by name, and a caption for each detail."""
 
     title: str
     photo: Array
@@ -34,7 +34,7 @@ class Strip:
 def make_strip(
     title: str, pictures: Mapping[str, Array], scores: Mapping[str, Score], zoom: Zoom | None = None
 ) -> Strip:
-    """Cut the details of images for a strip; of the last one, usually the original, the whole image is kept.
+    """Cut the details of images for a strip; the last image, usually the original, is also kept as a whole.
 
     pictures  name -> uint8 image, (H, W, 3) or (H, W), all of one shape
     scores    PSNR and SSIM (Daala's) for the lines below the images, where available

@@ -1,4 +1,4 @@
-"""A training in figures: its curves, from the records of a log, and how its pictures change with the steps."""
+"""Figures of a training: its curves, from the records of a log, and its pictures after some of the steps."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, groupby
@@ -36,8 +36,8 @@ def smooth(values: Sequence[float], span: float) -> list[float]:
 
     Formula     m_t = sum_s k^|t-s| x_s / sum_s k^|t-s|,  k = exp(-1 / span)
 
-    Using both sides, the curve does not lag behind the values; the division keeps the ends from falling to 0. The sums
-    are made by recursion, as a log may hold a million steps.
+    Since both sides are used, the curve does not lag behind the values; the division keeps the ends from falling to 0.
+    The sums are computed recursively, as a log may hold a million steps.
 
     >>> [round(value, 3) for value in smooth([1.0, 1.0, 4.0], span=1e9)]
     [2.0, 2.0, 2.0]
@@ -59,7 +59,7 @@ def curves_figure(
     log: Sequence[Mapping[str, Any]], panels: Mapping[str, Sequence[str]], *, log_scale: Collection[str] = (),
     names: Mapping[str, str] | None = None,
 ) -> Figure:  # fmt: skip
-    """Draw training curves: one panel a group, a thin line as logged and a thick one smoothed.
+    """Draw training curves, one panel per group: a thin line of the logged values, and a thick smoothed line.
 
     log        records in the order in which they were written, each with "step" and any of the keys to draw; a record
                without a key, or with NaN there, is skipped. A vertical line marks a change of "stage"; if the steps of
@@ -122,7 +122,7 @@ def curves_figure(
 
 
 def _timeline(log: Sequence[Mapping[str, Any]]) -> list[tuple[float, _Stage]]:
-    """The step of each record, counted through all stages, and its stage."""
+    """Return the step of each record, counted through all stages, and its stage."""
     places: list[tuple[float, _Stage]] = []
     stage, count, offset = next((str(record["stage"]) for record in log if "stage" in record), ""), 0, 0.0
     for number, record in enumerate(log):
@@ -139,7 +139,7 @@ def _timeline(log: Sequence[Mapping[str, Any]]) -> list[tuple[float, _Stage]]:
 
 
 def _draw(axes: Axes, points: Sequence[tuple[float, _Stage, float]], name: str, color: str) -> None:
-    """One key's line, broken between stages: dots for few values, else a thin line as logged under a smoothed one.
+    """Draw the line of a key, broken between stages: with dots for few values, else thin with a smoothed line on top.
 
     points  (step, stage, value) of each record that has the key
     """
@@ -154,7 +154,7 @@ def _draw(axes: Axes, points: Sequence[tuple[float, _Stage, float]], name: str, 
 
 
 def training_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw the curves that a log holds: PSNR, losses, what D says, gradients of the terms, contrast of the output.
+    """Draw the curves that a log holds: PSNR, losses, the answers of D, gradients of the terms, contrast of the output.
 
     >>> figure = training_figure([{"step": 1, "content": 0.5}, {"step": 2, "content": 0.25}])
     >>> [axes.get_ylabel() for axes in figure.axes]
@@ -166,7 +166,7 @@ def training_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def runs_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Draw several runs, by name, over each other: of each panel of `training_figure` its first curve."""
+    """Draw several runs in the same panels: the first curve of each panel of `training_figure`, once for each run."""
     records = [
         {"step": record["step"], **{f"{name}: {key}": value for key, value in record.items()}}
         for name, log in logs.items() for record in log
@@ -180,11 +180,11 @@ def runs_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
 
 
 def progress_figure(steps: Mapping[int, Mapping[str, Array]], originals: Mapping[str, Array], most: int = 5) -> Figure:
-    """Draw what the generator made of each photo after some of the steps, beside the original (SRGAN fig. 8, in small).
+    """Draw the generator's picture of each photo after some of the steps, beside the original (as in SRGAN fig. 8).
 
-    steps      steps taken -> name -> picture, uint8 (H, W, 3)
+    steps      number of steps -> name -> picture, uint8 (H, W, 3)
     originals  name -> the photo that they should look like
-    most       as many of the steps are shown, spread evenly, the first and the last among them
+    most       the largest number of steps to show, spread evenly from the first to the last
     """
     known = sorted(steps)
     shown = sorted({known[round(k * (len(known) - 1) / max(1, most - 1))] for k in range(most)})
@@ -198,9 +198,9 @@ def progress_figure(steps: Mapping[int, Mapping[str, Array]], originals: Mapping
 
 
 def draw_run(folder: Path, name: str, originals: Mapping[str, Array]) -> None:
-    """Draw the curves of a stage so far, and what has become of its validation photos, into the folder of its run.
+    """Save figures of the curves of a stage and of its validation photos so far in the folder of its run.
 
-    name       of the stage; its log and pictures/ are in the folder
+    name       name of the stage; its log and pictures/ are in the folder
     originals  the photos, in the order of the pictures' numbers
     Errors     ConfigError if matplotlib is not installed, or for a log that somebody has changed
     """

@@ -83,7 +83,7 @@ def histogram_figure(values: Mapping[str, Array], xlabel: str = "value", bins: i
 
 
 def profile_figure(profile: Profile) -> Figure:
-    """Draw what each operation took, the slowest on top: forward, then backward, and its share of the whole.
+    """Draw the time of each operation, forward and backward, and its share of the total; the slowest is on top.
 
     Errors  ConfigError if matplotlib is not installed.
 

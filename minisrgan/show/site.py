@@ -1,11 +1,11 @@
-"""A web page that upscales: a static folder with a model in ONNX, which the browser itself computes."""
+"""A web page that upscales photos: a static folder with a model in ONNX format, which runs in the browser."""
 
 from html import escape
 from pathlib import Path
 from string import Template
 
 _PAGE = Path(__file__).with_name("site.html")
-# The two files of onnxruntime-web that the page needs, from its npm package; no part of minisrgan.
+# The two files of onnxruntime-web that the page needs, from its npm package; they are not part of minisrgan.
 _VERSION = "1.30.0"
 RUNTIME = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 
@@ -23,9 +23,9 @@ def runtime_command(folder: str) -> str:
 
 
 def site_page(name: str, scale: int, margin: int, about: str = "") -> str:
-    """Return the HTML of a page that enlarges a photograph in tiles by model.onnx, which lies beside it.
+    """Return the HTML of a page that enlarges a photograph in tiles with model.onnx in the same folder.
 
-    name    of the model, for the title
+    name    name of the model, for the title
     scale   how many times larger the result is
     margin  pixels computed around a tile and cut off again: the generator's receptive field, so that no seams are left
     about   a line about the model, such as its licence

@@ -60,7 +60,7 @@ def style_plot(axes: Axes) -> None:
 def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> None:
     """Save a figure in the format of the file's suffix; the file appears complete or not at all (`replacing`).
 
-    A missing folder is created. Characters that the font lacks, and names that are no text, are drawn as far as can be.
+    A missing folder is created. Characters that the font lacks or that are invalid are drawn as placeholders.
     Raises ConfigError for another suffix.
 
     >>> save_figure(new_figure(1, 1), "curves.doc")
