@@ -21,7 +21,7 @@ Triple: TypeAlias = tuple[Position, Position, Position]  # (in a, in b, in y): o
 
 
 def source(position: Position, shape: Position) -> Position:
-    """Return where a broadcast array of this shape is read: missing axes are dropped, an axis of length 1 has index 0."""
+    """Return where a broadcast array of this shape is read: missing axes are dropped; axes of length 1 get index 0."""
     aligned = position[len(position) - len(shape) :]
     return tuple(0 if size == 1 else index for index, size in zip(aligned, shape, strict=True))
 
