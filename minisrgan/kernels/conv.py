@@ -34,7 +34,8 @@ def choose(x: Array, size: Pair, weight_shape: tuple[int, ...], stride: int, pad
               D and VGG, where the columns of im2col would be 81 or 9 times the input, for matrix products 3 wide
     im2col    everything else
 
-    "winograd" needs half of the workspace for the transformed weight, "thin" for the products of one row.
+    "winograd" is chosen only if its transformed weight fits half of the workspace, "thin" only if the products of a row
+    do.
     """
     kh, kw, in_channels, out_channels = weight_shape
     possible = {"im2col"}

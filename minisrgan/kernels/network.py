@@ -55,7 +55,7 @@ def adam(
 def adam_all(
     groups: Sequence[tuple[Array, ...]], steps: Sequence[int], lr: float, betas: tuple[float, float], eps: float
 ) -> None:
-    """Update many parameters: a group is (parameter, mean, square, grad), and ``steps`` counts its steps."""
+    """Update many parameters: each group is (parameter, mean, square, grad), and ``steps`` holds its step number."""
     for (parameter, mean, square, grad), step in zip(groups, steps, strict=True):
         adam(parameter, grad, mean, square, lr, betas, eps, step)
 

@@ -109,7 +109,7 @@ def normalize_gradient(
     grad_bias = rows.total(plain)
     grad_weight = (rows.total(weighted) - mean * grad_bias) * inv_std
 
-    a = weight * inv_std  # grad_x = a*grad_y + b*x + d, one a, b and d a channel
+    a = weight * inv_std  # grad_x = a*grad_y + b*x + d, with one a, b and d per channel
     b = -a * inv_std * grad_weight / count
     d = -a * grad_bias / count - b * mean
     wide_a, wide_b, wide_d = map(rows.widen, (a, b, d))

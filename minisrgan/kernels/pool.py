@@ -1,6 +1,6 @@
 """Max pooling: the maximum of size*size strided views. The images are distributed over the threads.
 
-Arithmetic: size*size comparisons a window. Bytes moved: input and output once each, image by image.
+Arithmetic: size*size comparisons per window. Bytes moved: input and output once each, image by image.
 """
 
 from collections.abc import Iterator, Sequence

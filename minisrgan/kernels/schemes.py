@@ -27,7 +27,7 @@ def toom_cook(points: Sequence[int], taps: int) -> tuple[Array, Array, Array]:
 
     Let N(t) be the product of t - q over all points q. Row p of B^T holds the coefficients of N(t) / (t - p); row p of
     G the powers of p, divided by that polynomial's value at p; column p of A^T the powers of p. The last row or column
-    belongs to infinity, the leading coefficient: the coefficients of N in B^T, a single one at the end in G and A^T.
+    belongs to infinity, where a polynomial's value is its leading coefficient: N in B^T, a single 1 in G and A^T.
 
     >>> toom_cook((0, 1), taps=2)[2]  # y_0 and y_1 from the values at 0, 1 and infinity
     array([[1., 1., 0.],

@@ -17,7 +17,7 @@ from minisrgan.kernels.cuda.graph import upload
 Pair = tuple[int, int]
 
 SOURCES = ("common", "sums", "norm", "rectify", "columns", "moves", "network")
-_THREADS, _STRIP, _BLOCKS = 256, 32, 512  # threads per block; channels per block and blocks of a sum (sums.cu)
+_THREADS, _STRIP, _BLOCKS = 256, 32, 512  # threads of a block; channels of a strip; most blocks of a sum (sums.cu)
 _ROW = 32  # most threads per place: with more, each thread would have too few numbers for the divisions that it makes
 _ACROSS = 256  # most blocks per array in a launch over many arrays, as most arrays are small
 MANY = 1 << 30  # elements from which 32 bits may be too few for an index

@@ -1,4 +1,4 @@
-// Batch normalisation over (rows, C); formulas at minisrgan.ops.batch_norm.
+// Batch normalization over (rows, C); formulas at minisrgan.ops.batch_norm.
 
 // Mean, variance and 1 / sqrt(variance + eps) of each channel, from its sum. The variance is computed from x - mean,
 // since E[x^2] - E[x]^2 would lose digits by cancellation. The rounding error of the mean is corrected: in a constant
