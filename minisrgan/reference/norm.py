@@ -1,4 +1,4 @@
-"""Batch normalisation, channel by channel. Over the n values x_1 .. x_n of a channel (all images, rows and columns):
+"""Batch normalization, channel by channel. Over the n values x_1 .. x_n of a channel (all images, rows and columns):
 
     mean = sum of x_k / n                   var = sum of (x_k - mean)^2 / n
     z_k  = (x_k - mean) / sqrt(var + eps)   y_k = weight z_k + bias

@@ -4,7 +4,7 @@
     mean            y = sum / n                             dy/dx_i = 1 / n
     variance        y = sum over i of (x_i - mean)^2 / n    dy/dx_i = 2 (x_i - mean) / n
     std             y = sqrt(variance)                      dy/dx_i = (x_i - mean) / (n y), 0 where y = 0
-    max             y = the largest x_i                     dy/dx_i = 1 / k for the k that equal y, else 0
+    max             y = the largest x_i                     dy/dx_i = 1 / k if x_i is one of k equal to y, else 0
     min             y = the smallest x_i                    dy/dx_i as that of max
     broadcast_to    y_1 = .. = y_n = x                      dL/dx   = dL/dy_1 + .. + dL/dy_n
     sum_to          sum over the axes that broadcast_to would stretch

@@ -53,7 +53,7 @@ def transpose_grad(grad_y: Array, x: Array, axes: tuple[int, ...] | None = None)
 
 
 def _mirrored(index: int, size: int) -> int:
-    """Reflect an index into 0 .. size - 1: the walk 0 1 2 1 0 1 2 .. of size 3 repeats every 4 steps."""
+    """Reflect an index into 0 .. size - 1: for size 3, the indices 0, 1, 2, 3, 4, .. become 0, 1, 2, 1, 0, .."""
     period = max(2 * (size - 1), 1)
     return min(index % period, period - index % period)
 
