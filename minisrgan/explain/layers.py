@@ -11,7 +11,7 @@ from minisrgan.nn import Module, Parameter
 
 
 class Text(str):
-    """Text of several lines that a notebook shows as it is printed."""
+    """Text of several lines; a notebook shows it as print() does."""
 
     def __repr__(self) -> str:
         """Return the lines themselves, not one line with escaped line breaks."""

@@ -117,7 +117,7 @@ class _Recorder(Profile):
         return self.steps.get(id(x.data)) if isinstance(x, Tensor) else None
 
     def step(self, path: str, op: str, module: Module | None, given: Mapping[str, Any], value: Array) -> Step:
-        """Create a step; the steps that computed its inputs replace the Tensors."""
+        """Create a step; each input Tensor is replaced by the step that computed it."""
         inputs = {name: self.step_of(x) or (x.data if isinstance(x, Tensor) else x) for name, x in given.items()}
         names = {name: self.paths[id(x)] for name, x in given.items() if id(x) in self.paths}
         return Step(path, op, module, inputs, value, {}, names, alone=module is not None)

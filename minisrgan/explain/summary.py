@@ -36,9 +36,9 @@ def summarize(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
     """Run a batch of zeros through a model and return a row for each call of a layer.
 
     input_shape  of a batch (N, H, W, C)
-    Formula      receptive field 2r + 1: a k x k layer adds (k - 1)/2 steps to r; a step is 1 input pixel, times every
-                 stride and divided by every pixel shuffle on the way. Layers count in the order in which they run, so
-                 the longest path through a residual block is the one that counts.
+    Formula      receptive field 2r + 1: a k x k layer adds step * (k - 1)/2 to r. step begins at 1; every stride
+                 multiplies it, every pixel shuffle divides it by its factor. Layers count in the order in which
+                 they run, so the longest path through a residual block is the one that counts.
 
     >>> from minisrgan.models import Generator
     >>> rows = summarize(Generator(), (1, 24, 24, 3))
