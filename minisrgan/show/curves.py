@@ -37,7 +37,7 @@ def smooth(values: Sequence[float], span: float) -> list[float]:
     Formula     m_t = sum_s k^|t-s| x_s / sum_s k^|t-s|,  k = exp(-1 / span)
 
     Since both sides are used, the curve does not lag behind the values; the division keeps the ends from falling to 0.
-    The sums are computed recursively, as a log may hold a million steps.
+    The sums are computed recursively, in linear time, since a log may hold a million steps.
 
     >>> [round(value, 3) for value in smooth([1.0, 1.0, 4.0], span=1e9)]
     [2.0, 2.0, 2.0]
@@ -68,7 +68,7 @@ def curves_figure(
                should contain the unit
     names      key -> its name in the legend, if it differs from the key
     log_scale  labels of the panels with a logarithmic y axis (linear if no value is above 0)
-    Errors     ArgumentError if there are no panels, log_scale names none of them, or a record lacks "step";
+    Errors     ArgumentError if there are no panels, log_scale has a label of no panel, or a record lacks "step";
                ConfigError if matplotlib is not installed
 
     >>> log = [{"step": 0, "psnr": 20.0}, {"step": 100, "psnr": 25.0, "loss": 0.1}]
@@ -198,7 +198,7 @@ def progress_figure(steps: Mapping[int, Mapping[str, Array]], originals: Mapping
 
 
 def draw_run(folder: Path, name: str, originals: Mapping[str, Array]) -> None:
-    """Save figures of the curves of a stage and of its validation photos so far in the folder of its run.
+    """Save two figures in the folder of a run: the curves of a stage so far, and the pictures of its validation photos.
 
     name       name of the stage; its log and pictures/ are in the folder
     originals  the photos, in the order of the pictures' numbers
