@@ -41,7 +41,7 @@ def each(f: Callable[..., Any], *inputs: Array) -> Array:
 
 
 def each_grad(f: Callable[..., tuple[Any, ...]], grad_y: Array, *inputs: Array) -> tuple[Array, ...]:
-    """Return the gradients: each input number sums its share in f(grad_y[p], a[p], b[p], ...) over the p that read it."""
+    """Return the gradients: each input number sums its part of f(grad_y[p], a[p], b[p], ..) over the p that read it."""
     grads = tuple(np.zeros(a.shape, grad_y.dtype) for a in inputs)
     for position in np.ndindex(grad_y.shape):
         shares = f(grad_y[position], *(a[source(position, a.shape)] for a in inputs))
