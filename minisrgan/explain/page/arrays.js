@@ -53,7 +53,7 @@ function show(value) {
   return power === undefined ? short : short + "e" + Number(power);
 }
 
-// How an array that may have any number of axes is drawn: as images of rows, columns and channels.
+// Return how to draw an array with any number of axes: as images with rows, columns and channels.
 function pictureOf(shape) {
   if (shape.length === 4) return { images: shape[0], rows: shape[1], columns: shape[2], channels: shape[3], size: product(shape.slice(1)) };
   const images = shape.length === 2 ? shape[0] : 1, size = product(shape) / images;
@@ -61,7 +61,7 @@ function pictureOf(shape) {
   return { images, rows: Math.ceil(size / columns), columns, channels: 1, size };
 }
 
-// The flat index of a pixel of a picture, -1 where it has none: the last row of a vector may be short.
+// Return the flat index of a pixel of a picture, or -1 if there is none: the last row of a vector may be short.
 function indexIn(picture, image, row, column, channel) {
   const inside = (row * picture.columns + column) * picture.channels + channel;
   return row < 0 || column < 0 || row >= picture.rows || column >= picture.columns || inside >= picture.size

@@ -27,13 +27,13 @@ const SHADES = Array.from({ length: 511 }, (_, k) => colour((k - 255) / 255, 1))
 
 const css = (value, limit) => `rgb(${colour(value, limit).join(" ")})`;
 
-// The colour of letters on it: black, or white where that has more contrast (WCAG 2.2: relative luminance).
+// The colour of text on this background: black, or white if it has more contrast (WCAG 2.2: relative luminance).
 function ink(value, limit) {
   const [r, g, b] = colour(value, limit).map(v => v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4);
   return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.179 ? "#fff" : "#000";
 }
 
-// Draw one channel of a map into a canvas, a pixel a number; channel "rgb" draws three as a photograph.
+// Draw one channel of a map into a canvas, one pixel per number; channel "rgb" draws three as a photograph.
 function drawMap(canvas, values, picture, image, channel) {
   const { rows, columns, channels, size } = picture, start = image * size;
   canvas.width = columns; canvas.height = rows;
@@ -64,7 +64,7 @@ function isPhoto(values, picture) {
   return low > -2 && high < 2;
 }
 
-// The channels of a map, the most varied first.
+// Return the channels of a map with the largest standard deviations, the largest first.
 function strongest(values, picture, image, count) {
   const { channels, size } = picture, start = image * size;
   const spread = Array.from({ length: channels }, (_, c) => rangeOf(values, start + c, start + size, channels).std);
@@ -84,7 +84,7 @@ function histogram(values, start, end, step) {
     h("figcaption", {}, text));
 }
 
-// Numbers in a table of coloured cells. `go(k)`, where given, makes a cell a button.
+// Numbers in a table of coloured cells. If `go` is given, each cell is a button that calls go(k).
 function cells(numbers, columns, { digits = true, go = null, mark = -1, label = "", limit = 0 } = {}) {
   const most = limit || numbers.reduce((m, v) => v === null ? m : Math.max(m, Math.abs(v)), 0), rows = [];
   for (let r = 0; r < numbers.length; r += columns) {
@@ -113,7 +113,7 @@ function curve(f, x, low, high) {
     h("text", { x: Math.min(px(x) + 8, 190), y: Math.max(14, py(y) - 8), "font-size": 12 }, `(${show(x)}, ${show(y)})`));
 }
 
-// A sortable list of all products of a sum; rows are added as it is scrolled, and 600 of them are printed. `go(name, index)` jumps to a number.
+// A sortable list of all products of a sum; rows are added while the reader scrolls; a printed page has 600. `go(name, index)` jumps to a number.
 function termsList(terms, places, go) {
   const order = Array.from({ length: terms.count }, (_, k) => k), value = k => terms.a[k] * terms.b[k];
   const keys = { order: null, product: k => -Math.abs(value(k)), a: k => -Math.abs(terms.a[k]), b: k => -Math.abs(terms.b[k]) };

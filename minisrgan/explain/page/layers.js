@@ -1,15 +1,15 @@
 // The arithmetic of every operation: of a whole map, of one number, and of one number's gradient.
 //
 // An operation knows
-//   forward(s, y)         fills y, the result of step s; in parts, so that the page stays alive meanwhile
-//   backward(s, name, g)  adds to g the gradient that the result's gradient gives to the input `name`
-//   tell(s, i)            works out element i of the result: { lines, total, terms, ... }
-//   fed(s, name, i)       works out what the result gives to the gradient of element i of the input `name`
-//   window(s, r), reach(s, r)   the pixels of the input that pixels of the result need, and the other way round
+//   forward(s, y)         computes y, the result of step s; in parts, so that the page stays responsive
+//   backward(s, name, g)  adds to g the gradient of the input `name`, computed from the gradient of the result
+//   tell(s, i)            explains element i of the result: { lines, total, terms, ... }
+//   fed(s, name, i)       explains the gradient of element i of the input `name`, as far as it comes from this step
+//   window(s, r), reach(s, r)   the pixels of the input that the pixels r of the result need, and the reverse
 // Sums are taken in 64 bits; a map that this page computes is rounded to 32 bits, as the library's are.
 "use strict";
 
-// Products a * b: their values, and the flat indices ia and ib of where they stand. One without ib is a plain number.
+// Products a * b: the values, and the flat indices ia and ib of a and b. Without ib, b is a plain number.
 class Terms {
   constructor(nameA, nameB, note = "") {
     Object.assign(this, { nameA, nameB, note, a: [], b: [], ia: [], ib: [], outside: 0 });
@@ -22,7 +22,7 @@ class Terms {
 const at = (name, index, shape) => `${name}[${unravel(index, shape).join(", ")}]`;
 const bracket = v => v < 0 ? `(${show(v)})` : show(v);
 
-// Do the work for 0 up to count; in parts, so that the page answers a click meanwhile.
+// Do the work for 0 up to count; in parts, so that the page can answer a click in between.
 function* each(count, work) {
   for (let i = 0; i < count; i++) {
     work(i);
@@ -30,7 +30,7 @@ function* each(count, work) {
   }
 }
 
-// One input, one number: y = f(x). `put` writes the formula with the number in it.
+// Functions of a single number: y = f(x). `put` writes the formula with the number in it.
 const UNARY = {
   tanh: { f: Math.tanh, d: (x, y) => 1 - y * y, put: x => `tanh(${x})`, slope: "1 - y^2" },
   sigmoid: { f: x => 1 / (1 + Math.exp(-x)), d: (x, y) => y * (1 - y), put: x => `1 / (1 + exp(-(${x})))`, slope: "y (1 - y)" },
@@ -50,7 +50,7 @@ const BINARY = {
   power: { sign: "^", f: (a, b) => a ** b, d: { a: (a, b) => b * a ** (b - 1), b: (a, b) => a ** b * Math.log(a) }, slope: { a: "exponent x^(exponent - 1)", b: "y ln x" } },
 };
 
-// Elements that depend on one element each, at the same pixel.
+// For operations in which each element depends on one element at the same pixel.
 const pointwise = { window: (s, r) => r, reach: (s, r) => r };
 
 function unary(op) {
@@ -74,7 +74,7 @@ function unary(op) {
   };
 }
 
-// Leaky ReLU and its relatives; `index` tells which slope an element has, `slope` what it is.
+// ReLU, leaky ReLU and PReLU; `index` returns the index of the slope of an element, `slope` its value.
 function rectifier(index, slope) {
   const factor = (s, i, x) => x > 0 ? 1 : slope(s, i);
   return {
@@ -169,7 +169,7 @@ function moves(source, rest = {}) {
   };
 }
 
-// The smallest rectangle of pixels that moving takes those of `r` to: of the input, or else of the result.
+// The smallest rectangle that holds the moved pixels of `r`: in the input if `back`, else in the result.
 function boxOf(s, r, from, back, name = s.names[0]) {
   const input = pictureOf(s.inputs[name].shape), output = pictureOf(s.shape), box = [Infinity, Infinity, -1, -1];
   for (let k = 0; k < output.size; k++) {

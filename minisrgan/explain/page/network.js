@@ -58,7 +58,7 @@ class Network {
     told.steps.forEach((step, index) => this.steps.push(new Step(this, index, step)));
   }
 
-  // Compute what is needed for the values of a step and, where asked for, its gradient; yields between parts.
+  // Compute what is needed for the values of a step and, if requested, its gradient; yields between parts.
   *prepare(step, gradient) {
     for (const s of this.above(step)) if (!s.y) {
       const y = new Float32Array(product(s.shape));
@@ -78,7 +78,7 @@ class Network {
     }
   }
 
-  above(step) {  // itself and all it needs, each after what it needs
+  above(step) {  // the step and all steps that it needs, in the order of computation
     const needed = new Set(), stack = [step];
     while (stack.length) {
       const s = stack.pop();
@@ -89,7 +89,7 @@ class Network {
     return [...needed].sort((a, b) => a.index - b.index);
   }
 
-  below(step) {  // itself and all whose gradients its own needs, those first
+  below(step) {  // the step and all steps whose gradients its own gradient needs, in the order of computation
     const needed = new Set(), stack = [step];
     while (stack.length) {
       const s = stack.pop();
@@ -100,7 +100,7 @@ class Network {
     return [...needed].sort((a, b) => b.index - a.index);
   }
 
-  // What a click on a step needs, too: the numbers of its inputs or, for its gradient, those of what it went into.
+  // Compute also what a click on a step needs: the numbers of its inputs or, for its gradient, those of its users.
   *prepareClick(step, gradient) {
     yield* this.prepare(step, gradient);
     if (gradient && step.flows) for (const [user] of step.users) if (user.flows) yield* this.prepare(user, true);
@@ -112,7 +112,7 @@ class Network {
     return Boolean(step.y && step.grad && step.users.every(([user]) => !user.flows || (user.grad && computed(user))));
   }
 
-  // The largest difference between what was computed here and what the library computed, at the positions it told.
+  // The largest difference between the numbers computed here and those of the library, at the recorded positions.
   compare(step) {
     const { at: places, value, grad } = step.probe;
     const worst = (array, told) => array && told ? Math.max(...told.map((v, k) => Math.abs(v - array[places[k]]))) : null;
@@ -145,7 +145,7 @@ function clip(box, picture) {
   return [Math.max(0, box[0]), Math.max(0, box[1]), Math.min(picture.rows - 1, box[2]), Math.min(picture.columns - 1, box[3])];
 }
 
-// Work out a click: element i of a step, or the gradient that arrived there.
+// Explain a clicked number: element i of a step, or its gradient.
 function explainValue(s, i) {
   return s.kind ? s.kind.tell(s, i) : { lines: [], total: s.y[i], unknown: true };
 }

@@ -1,11 +1,11 @@
-// What is chosen, the three panels that show it, computing behind them, and the keyboard.
+// The current choice, the three panels that show it, computing in the background, and the keyboard.
 "use strict";
 
 const told = JSON.parse(document.getElementById("record").textContent), record = new Record(told);
 const panel = id => document.getElementById(id);
 const hasLoss = record.networks[0].steps.some(s => s.flows);
 
-// Everything that is chosen. `weight` is the element of a parameter whose gradient is told; `follow` a pixel of a step.
+// Everything that is chosen. `weight` is the element of a parameter whose gradient is explained; `follow` is a pixel of a step.
 let chosen = { network: 0, step: 0, index: 0, view: "value", weight: null, follow: null, colours: true };
 const before = [], open = new Set();
 
@@ -26,7 +26,7 @@ function back() {
   if (before.length) { chosen = before.pop(); unfold(step()); showAll(); }
 }
 
-// The element of another step at the same place of the picture, as far as it has one.
+// Return the element of another step at the same place of the picture, or at the nearest place.
 function nearest(target) {
   const from = pictureOf(step().shape), to = pictureOf(network().steps[target].shape), p = pixelOf(from, chosen.index);
   const scale = (v, a, b) => Math.min(b - 1, Math.floor((v + 0.5) * b / a));
@@ -34,8 +34,8 @@ function nearest(target) {
   return Math.max(0, indexIn(to, Math.min(p.image, to.images - 1), row, column, Math.min(p.channel, to.channels - 1)));
 }
 
-// Computing: what was chosen first, then pictures of the map, then everything, in parts of 5 ms, so that the page
-// answers a click meanwhile.
+// Computing: first the choice, then the pictures of the map, then everything else; in parts of 5 ms, so that the page
+// can answer a click in between.
 const PART = 5;
 const pause = () => new Promise(done => { const { port1, port2 } = new MessageChannel(); port1.onmessage = done; port2.postMessage(0); });
 let busy = false, later = null;
@@ -143,7 +143,7 @@ function rowsOf(node) {
   });
 }
 
-// The picture of a step in the map of the network: drawn once, when its numbers are there and nothing is waited for.
+// The picture of a step in the map of the network: drawn once, when its numbers exist and nothing else is urgent.
 function thumbOf(s) {
   const kept = s.memory[`thumb ${chosen.view}`] ??= { canvas: h("canvas", { role: "img", "aria-label": `Strongest channel of ${s.name}`, width: 1, height: 1 }) };
   if (!kept.drawn) blank.set(s, kept);
@@ -159,7 +159,7 @@ function drawThumb(s) {
   blank.delete(s);
 }
 
-// Arcs from a step to one that uses it later than the next: what the layers between are skipped by.
+// Arcs from a step to a later one that uses it: the skip connections.
 function drawSkips(list) {
   const top = list.getBoundingClientRect().top, middle = row => { const box = row.getBoundingClientRect(); return (box.top + box.bottom) / 2 - top; };
   const arcs = new Map();
@@ -214,7 +214,7 @@ function showLayer() {
   const kept = s.memory[`drawn ${gradient} ${p.image}`] ??= { best: strongest(values, picture, p.image, 10), canvases: {} };
   const thumb = (c, text) => {
     const canvas = kept.canvases[text] ??= h("canvas", { role: "img", "aria-label": `Channel ${text} of ${s.name}` });
-    if (canvas.width === 300) drawMap(canvas, values, picture, p.image, c);  // 300: as it is made, not drawn yet
+    if (canvas.width === 300) drawMap(canvas, values, picture, p.image, c);  // 300, the default: not drawn yet
     return h("button", { type: "button", class: "thumb", "aria-pressed": c === channel, click: () => c === "rgb" ? go({ colours: true }, false) : select(c) }, canvas, text);
   };
   const shown = [rgb ? thumb("rgb", "RGB") : null, ...kept.best.map(c => thumb(c, String(c)))];
@@ -249,7 +249,7 @@ function showLayer() {
     histogram(values, start + (channel === "rgb" ? 0 : p.channel), start + picture.size, channel === "rgb" ? 1 : picture.channels), agreement(s, gradient), parting(s)].filter(Boolean));
 }
 
-// How far the maps of two sets of weights lie apart.
+// The difference between the maps of two sets of weights.
 function parting(s) {
   const [a, b] = record.networks.map(n => n.steps[s.index].y);
   if (!b || !a) return null;
@@ -317,7 +317,7 @@ function tellValue(s) {
   return [...out, tellFollow(s)];
 }
 
-// Say whether the number worked out here is the number of the map.
+// Show whether the number computed here equals the number of the map.
 function check(s, i, total, gradient) {
   const map = (gradient ? s.grad : s.y)[i], stored = (gradient ? s.gradient : s.value) !== null;
   return h("p", { class: "note" }, `${stored ? "The library" : "This page's map"} has ${show(map)}: ${show(total) === show(map) ? "the same digits" : `${show(Math.abs(total - map))} apart, by rounding to 32 bits`}.`);
@@ -417,7 +417,7 @@ function showAll() {
   if (key !== drawn) { drawn = key; showMap(); } else markRows();
   showLayer();
   showExplanation();
-  clearTimeout(written);  // a browser takes longer for the address than we take for a click
+  clearTimeout(written);  // changing the address takes a browser longer than a click takes us
   written = setTimeout(() => history.replaceState(null, "", address()), 200);
   if (!busy) compute();
 }
