@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import math
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,11 +43,18 @@ def order(data: bytes) -> str:
 
 
 def pages(data: bytes) -> Iterator[Tags]:
-    """Yield the tags of each page."""
+    """Yield the tags of each page.
+
+    Errors  ValueError for a directory of tags that is cut off, whose beginning Pillow would take for all of it
+    """
     header, stream, seen = data[: 16 if is_big(data) else 8], io.BytesIO(data), set[int]()
+    first, each, kind = (8, 20, "Q") if is_big(data) else (2, 12, "H")
     at = ImageFileDirectory_v2(header).next
     while at and at not in seen:
         seen.add(at)
+        count = struct.unpack_from(order(data) + kind, data, at)[0] if at + first <= len(data) else math.inf
+        if at + first + each * count > len(data):
+            raise ValueError("a directory of tags ends early")
         tags = ImageFileDirectory_v2(header)
         stream.seek(at)
         tags.load(stream)

@@ -91,7 +91,7 @@ class Run:
         self.resumed, self.saved, self.lost = True, self.done, len(self.sampler.lost)
         tqdm.write(f"goes on after step {self.done} of {self.stage.steps}")
         if (before := state.get("ranks", 1)) != self.ranks.size:
-            tqdm.write(f"{self.ranks.size} ranks, before {before}: sums have another order, so the result differs")
+            tqdm.write(f"ranks: {self.ranks.size}, before {before}: sums have another order, so the result differs")
 
     def _found(self, asked: Mapping[str, Any]) -> tuple[Config, int, dict[str, Array], dict[str, Any]]:
         """Return the settings to resume with, and the last checkpoint."""

@@ -732,3 +732,14 @@ def test_strips_of_a_tiff_that_are_missing_short_or_damaged(tmp_path: Path, capf
         path.write_bytes(page) if isinstance(page, bytes) else write_tiff(path, page, Page(COLOURS))
         assert any(each in refusal(path) for each in told.split("|")), told
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's own, which the commands show as one line
+@pytest.mark.parametrize("share", [0.7, 0.95])
+def test_a_tiff_without_the_end_of_its_tags(share: float, tmp_path: Path) -> None:
+    """A KeyError of 256 does not say that a download broke off."""
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(file, "TIFF", compression="tiff_lzw")
+    (tmp_path / "a.tif").write_bytes(file.getvalue()[: int(len(file.getvalue()) * share)])
+    with pytest.raises(ImageError, match="directory of tags ends early"):
+        read_image(tmp_path / "a.tif")

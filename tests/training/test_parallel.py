@@ -229,7 +229,7 @@ def test_another_number_of_ranks_goes_on_and_says_so(tmp_path: Path, capsys: pyt
 
     assert on_ranks(2, train) == [2, 2]
     assert on_ranks(4, train) == [2] * 4
-    assert "4 ranks, before 2: sums have another order" in capsys.readouterr().out
+    assert "ranks: 4, before 2: sums have another order" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("size", [3, 16])
