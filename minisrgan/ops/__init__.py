@@ -11,7 +11,7 @@ conv         conv2d, conv2d_transpose, conv2d_weight_gradient
 norm         batch_norm
 activation   prelu, leaky_relu, relu, sigmoid, tanh, softplus
 shuffle      pixel_shuffle, pixel_unshuffle
-pool         max_pool2d, global_average_pool
+pool         max_pool2d
 loss         mse, l1, binary_cross_entropy_with_logits, total_variation
 
 `OPERATORS`, at the end, lists those that a Tensor has as operators and methods.
@@ -29,7 +29,7 @@ from minisrgan.ops.elementary import absolute, exp, log, sqrt
 from minisrgan.ops.loss import binary_cross_entropy_with_logits, l1, mse, total_variation
 from minisrgan.ops.matrix import linear, matmul
 from minisrgan.ops.norm import batch_norm
-from minisrgan.ops.pool import global_average_pool, max_pool2d
+from minisrgan.ops.pool import max_pool2d
 from minisrgan.ops.reduction import max, mean, min, std, variance
 from minisrgan.ops.select import clip, maximum, minimum, where
 from minisrgan.ops.shape import concatenate, getitem, pad, reshape, scatter, stack, transpose
@@ -37,7 +37,7 @@ from minisrgan.ops.shuffle import pixel_shuffle, pixel_unshuffle
 
 __all__ = [
     "absolute", "add", "batch_norm", "binary_cross_entropy_with_logits", "broadcast_to", "clip", "concatenate",
-    "conv2d", "conv2d_transpose", "conv2d_weight_gradient", "divide", "exp", "getitem", "global_average_pool", "l1",
+    "conv2d", "conv2d_transpose", "conv2d_weight_gradient", "divide", "exp", "getitem", "l1",
     "leaky_relu", "linear", "log", "matmul", "max", "max_pool2d", "maximum", "mean", "min", "minimum", "mse",
     "multiply", "negative", "pad", "pixel_shuffle", "pixel_unshuffle", "power", "prelu", "relu", "reshape", "scatter",
     "sigmoid", "softplus", "sqrt", "stack", "std", "subtract", "sum", "sum_to", "tanh", "total_variation", "transpose",

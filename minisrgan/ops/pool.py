@@ -7,7 +7,6 @@ from minisrgan.autograd import Function, Gradients, Tensor
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ShapeError
 from minisrgan.ops.checks import require_images, require_integer
-from minisrgan.ops.reduction import mean
 
 
 class MaxPool2d(Function):
@@ -78,18 +77,3 @@ def max_pool2d(x: Tensor, size: int, stride: int | None = None) -> Tensor:
         rows, cols = (np.add.outer(start, np.arange(size)).ravel() for start in starts)
         x = x[:, rows][:, :, cols]
     return MaxPool2d.apply(x, size=size)
-
-
-def global_average_pool(x: Tensor) -> Tensor:
-    """Average every channel over the whole image.
-
-    Formula     y[n, c] = (1 / HW) sum_{h, w} x[n, h, w, c]
-    Gradient    grad_x[n, h, w, c] = grad_y[n, c] / HW
-    Shapes      x (N, H, W, C), y (N, C)
-    Errors      ShapeError if x is not a batch of images.
-
-    >>> global_average_pool(Tensor([[[[1.0], [3.0]]]])).numpy()
-    array([[2.]], dtype=float32)
-    """
-    require_images("global_average_pool", x)
-    return mean(x, axis=(1, 2))

@@ -163,19 +163,16 @@ def scatter(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
         raise ShapeError("scatter", expected=expected, got=got, fix=fix) from None
 
 
-def pad(x: Tensor, widths: tuple[tuple[int, ...], ...], mode: str = "constant") -> Tensor:
-    """Add a border: zeros, or the picture reflected without repeating its edge.
+def pad(x: Tensor, widths: tuple[tuple[int, ...], ...]) -> Tensor:
+    """Add a border of zeros.
 
-    Formula     constant  y = x inside, 0 in the border
-                reflect   y[-k] = x[k] before the first element, y[n-1+k] = x[n-1-k] behind the last
-    Gradient    constant: grad_y without its border. reflect: the border's gradient is added at the reflected pixels.
+    Formula     y = x inside, 0 in the border
+    Gradient    grad_y without its border
     Shapes      widths ((before, after), ...) for each axis; an axis of n becomes before + n + after.
-    Errors      ArgumentError for negative widths or another mode; ShapeError if a reflection is longer than n - 1.
+    Errors      ArgumentError unless there is a pair of widths >= 0 for each axis.
 
     >>> pad(Tensor([1.0, 2.0, 3.0]), ((2, 1),)).numpy()
     array([0., 0., 1., 2., 3., 0.], dtype=float32)
-    >>> pad(Tensor([1.0, 2.0, 3.0]), ((2, 1),), mode="reflect").numpy()
-    array([3., 2., 1., 2., 3., 2.], dtype=float32)
     """
     x = as_tensor("pad", "x", x)
     if not isinstance(widths, tuple | list) or len(widths) != x.ndim:
@@ -184,19 +181,8 @@ def pad(x: Tensor, widths: tuple[tuple[int, ...], ...], mode: str = "constant") 
         fix = images if x.ndim == 4 else f"write a pair for each axis: {((1, 1),) * x.ndim}"
         raise ArgumentError("pad", expected=expected, got=str(widths), fix=fix)
     widths = tuple(require_sizes("pad", "a pair of widths", pair, 0, count=2) for pair in widths)
-    if mode == "constant":
-        inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
-        return scatter(x, inside, tuple(a + n + b for (a, b), n in zip(widths, x.shape, strict=True)))
-    if mode != "reflect":
-        raise ArgumentError("pad", expected="mode constant or reflect", got=repr(mode), fix="take one of these")
-    for axis, ((before, after), n) in enumerate(zip(widths, x.shape, strict=True)):
-        if max(before, after) >= n and (before or after):
-            most = f"a reflection of at most {n - 1} on axis {axis}"
-            raise ShapeError("pad", expected=most, got=f"{before} before, {after} after", fix="pad less, or with zeros")
-        if before or after:
-            positions = np.pad(np.arange(n), (before, after), mode="reflect")
-            x = x[(slice(None),) * axis + (positions,)]
-    return x
+    inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
+    return scatter(x, inside, tuple(a + n + b for (a, b), n in zip(widths, x.shape, strict=True)))
 
 
 class Concatenate(Function):

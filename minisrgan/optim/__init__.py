@@ -4,6 +4,6 @@ from minisrgan.optim.adam import Adam
 from minisrgan.optim.clip import clip_grad_norm, grad_norm
 from minisrgan.optim.ema import EMA
 from minisrgan.optim.optimizer import SGD, Optimizer
-from minisrgan.optim.schedule import Schedule, constant, piecewise
+from minisrgan.optim.schedule import Schedule, piecewise
 
-__all__ = ["EMA", "SGD", "Adam", "Optimizer", "Schedule", "clip_grad_norm", "constant", "grad_norm", "piecewise"]
+__all__ = ["EMA", "SGD", "Adam", "Optimizer", "Schedule", "clip_grad_norm", "grad_norm", "piecewise"]

@@ -8,15 +8,6 @@ from minisrgan.errors import ArgumentError
 Schedule: TypeAlias = Callable[[int], float]
 
 
-def constant(value: float) -> Schedule:
-    """Return a schedule that never changes.
-
-    >>> constant(1e-4)(1_000_000)
-    0.0001
-    """
-    return lambda step: value
-
-
 def piecewise(values: Sequence[float], boundaries: Sequence[int], warmup: int = 0) -> Schedule:
     """Return a schedule of steps: values[0] before boundaries[0], values[1] before boundaries[1], and so on.
 

@@ -63,7 +63,7 @@ _ALL = (
     *(Case(op, _PAIR) for op in ("add", "subtract", "multiply", "maximum", "minimum")),
     *(Case(op, [(2, 3), (2, 3)]) for op in ("mse", "l1")),
     *(Case(op, [(2, 3, 4)], {"axis": (0, 2)}) for op in ("sum", "mean", "max", "min", "variance", "std")),
-    *(Case(op, [(2, 3, 4, 2)]) for op in ("global_average_pool", "total_variation")),
+    Case("total_variation", [(2, 3, 4, 2)]),
     Case("divide", _PAIR, kinds="positive"),
     Case("power", [(2, 3)], {"exponent": 3}),
     Case("power", [(2, 3)], {"exponent": -1.5}, "positive"),
@@ -77,7 +77,7 @@ _ALL = (
     Case("getitem", [(4, 3, 2)], {"index": np.array([0, 3, 3])}),  # index 3 is taken twice
     Case("scatter", [(3, 3, 2)], {"index": np.array([0, 3, 3]), "shape": (4, 3, 2)}),
     Case("pad", [(4, 3)], {"widths": ((1, 2), (2, 0))}),
-    Case("pad", [(2, 3, 4, 2)], {"widths": ((0, 0), (1, 2), (3, 1), (0, 0)), "mode": "reflect"}),
+    Case("pad", [(2, 3, 4, 2)], {"widths": ((0, 0), (1, 2), (3, 1), (0, 0))}),
     Case("concatenate", [(2, 3), (2, 1)], {"axis": -1}),
     Case("stack", [(2, 3), (2, 3)], {"axis": 1}),
     Case("matmul", [(3, 1, 2, 3), (2, 3, 1)]),

@@ -1,7 +1,6 @@
 """Pooling. With windows of k by k pixels, s pixels apart; rows and columns that fill no window are dropped:
 
-    max_pool2d            y[n, h, w, c] = the largest of x[n, s h + i, s w + j, c]          0 <= i, j < k
-    global_average_pool   y[n, c] = sum over h, w of x[n, h, w, c] / (H W)
+    max_pool2d   y[n, h, w, c] = the largest of x[n, s h + i, s w + j, c]          0 <= i, j < k
 
 The gradient of a maximum goes to the number that was the maximum; of equal numbers, to the first in row-major order.
 
@@ -33,19 +32,3 @@ def max_pool2d(x: Array, size: int, stride: int | None = None) -> Array:
 def max_pool2d_grad(grad_y: Array, x: Array, size: int, stride: int | None = None) -> tuple[Array, ...]:
     """dy/dx = 1 at the maximum of a window, else 0; the gradients of overlapping windows are added."""
     return (add_back(grad_y, np.zeros_like(x), _taken(x, grad_y.shape, size, stride or size)),)
-
-
-def global_average_pool(x: Array) -> Array:
-    """y[n, c] = sum over h, w of x[n, h, w, c] / (H W)."""
-    y = np.zeros((x.shape[0], x.shape[3]), x.dtype)
-    for n, h, w, c in np.ndindex(x.shape):
-        y[n, c] += x[n, h, w, c] / (x.shape[1] * x.shape[2])
-    return y
-
-
-def global_average_pool_grad(grad_y: Array, x: Array) -> tuple[Array, ...]:
-    """dy[n, c]/dx[n, h, w, c] = 1 / (H W)."""
-    grad_x = np.empty_like(x)
-    for n, h, w, c in np.ndindex(x.shape):
-        grad_x[n, h, w, c] = grad_y[n, c] / (x.shape[1] * x.shape[2])
-    return (grad_x,)

@@ -2,8 +2,7 @@
 
     reshape        p and q have the same place in row-major order
     transpose      q = (p[axes[0]], p[axes[1]], ..)
-    pad            p = q - before; outside of x, "constant" reads 0 and "reflect" mirrors at the outermost pixel,
-                   which is not repeated: c b | a b c | b a
+    pad            p = q - before; the q outside of x read 0
     getitem        q runs over the chosen positions; a position chosen twice gets two gradients
     scatter        getitem backwards: numbers are added at the chosen positions of an array of zeros
     concatenate    p = q minus the lengths of the arrays before this one
@@ -52,31 +51,23 @@ def transpose_grad(grad_y: Array, x: Array, axes: tuple[int, ...] | None = None)
     return (transpose(grad_y, tuple(axes.index(axis) for axis in range(x.ndim))),)
 
 
-def _mirrored(index: int, size: int) -> int:
-    """Reflect an index into 0 .. size - 1: for size 3, the indices 0, 1, 2, 3, 4, .. become 0, 1, 2, 1, 0, .."""
-    period = max(2 * (size - 1), 1)
-    return min(index % period, period - index % period)
-
-
-def _padded(shape: Position, widths: Widths, mode: str) -> Iterator[Pair]:
+def _padded(shape: Position, widths: Widths) -> Iterator[Pair]:
     """Yield each pair (position in y, position in x that it reads)."""
     for target in np.ndindex(*(before + size + after for size, (before, after) in zip(shape, widths, strict=True))):
         position = tuple(index - before for index, (before, _) in zip(target, widths, strict=True))
-        if mode == "reflect":
-            yield target, tuple(_mirrored(index, size) for index, size in zip(position, shape, strict=True))
-        elif all(0 <= index < size for index, size in zip(position, shape, strict=True)):
+        if all(0 <= index < size for index, size in zip(position, shape, strict=True)):
             yield target, position
 
 
-def pad(x: Array, widths: Widths, mode: str = "constant") -> Array:
-    """y[q] = x[q - before], and outside of x zero ("constant") or its mirror image ("reflect")."""
+def pad(x: Array, widths: Widths) -> Array:
+    """y[q] = x[q - before], and outside of x zero."""
     y = np.zeros([before + size + after for size, (before, after) in zip(x.shape, widths, strict=True)], x.dtype)
-    return read(x, y, _padded(x.shape, widths, mode))
+    return read(x, y, _padded(x.shape, widths))
 
 
-def pad_grad(grad_y: Array, x: Array, widths: Widths, mode: str = "constant") -> tuple[Array, ...]:
-    """dL/dx[p] = the sum of dL/dy[q] over the q that read p: one q, or several with "reflect"."""
-    return (add_back(grad_y, np.zeros_like(x), _padded(x.shape, widths, mode)),)
+def pad_grad(grad_y: Array, x: Array, widths: Widths) -> tuple[Array, ...]:
+    """dL/dx[p] = dL/dy at the one q that reads p."""
+    return (add_back(grad_y, np.zeros_like(x), _padded(x.shape, widths)),)
 
 
 def getitem(x: Array, index: Any) -> Array:

@@ -56,7 +56,7 @@ class Everything(nn.Module):
         y = self.prelu(self.bn1(self.conv1(x)))
         y = y + self.bn2(self.conv2(y))  # a skip
         y = self.one(self.shuffle(self.widen(y)))
-        y = self.pool(ops.pad(y, ((0, 0), (1, 0), (0, 2), (0, 0)), mode="reflect"))
+        y = self.pool(ops.pad(y, ((0, 0), (1, 0), (0, 2), (0, 0))))
         y = self.leaky(y) - self.relu(y) * 0.5
         y = ops.concatenate([y, y[:, ::-1]], axis=3).transpose(0, 1, 3, 2)  # (2, 4, 4, 9)
         y = y * self.scale / (1.0 + ops.exp(y[..., :1]))  # broadcast: along one axis, along two

@@ -279,7 +279,7 @@ def test_broadcast_to_and_sum_to_are_adjoint(shape: tuple[int, ...], rng: Rng):
 @given(shape=npst.array_shapes(max_dims=4, max_side=4), rng=rngs)
 @examples
 def test_padding_has_its_adjoint(shape: tuple[int, ...], rng: Rng):
-    """A border of zeros is cut off again; what a reflection took from the picture is handed back to it."""
+    """A border of zeros is cut off again."""
     x = rng.standard_normal(shape)
     widths = tuple((int(rng.integers(n)), int(rng.integers(n))) for n in shape)
     inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, shape, strict=True))
@@ -287,14 +287,6 @@ def test_padding_has_its_adjoint(shape: tuple[int, ...], rng: Rng):
     framed, ones = ops.pad(Tensor(x), widths).numpy(), ops.pad(Tensor(np.ones(shape)), widths).numpy()
     np.testing.assert_array_equal(framed[inside], x)
     assert not framed[ones == 0].any()
-    given_x = Tensor(x, requires_grad=True)
-    mirrored = ops.pad(given_x, widths, mode="reflect")
-    np.testing.assert_array_equal(mirrored[inside].numpy(), x)
-    y = rng.standard_normal(mirrored.shape)
-    close(inner(mirrored, y), inner(x, grad(mirrored, given_x, Tensor(y))[0]))
-    for axis, (before, _) in enumerate(widths):  # the picture goes on as if seen in a mirror on its first pixel
-        line = np.moveaxis(mirrored.numpy(), axis, 0)
-        np.testing.assert_array_equal(line[:before][::-1], line[before + 1 : 2 * before + 1])
 
 
 @given(shape=npst.array_shapes(max_dims=4, max_side=4), rng=rngs)
@@ -381,7 +373,7 @@ SCALING: dict[str, tuple[tuple[float, ...], float]] = {
     **dict.fromkeys(("conv2d_transpose", "conv2d_weight_gradient"), ((2, -1, 1), 1)),
     **dict.fromkeys(("negative", "absolute", "sum", "mean", "max", "min", "std", "broadcast_to", "sum_to"), ((1,), 1)),
     **dict.fromkeys(("reshape", "transpose", "getitem", "scatter", "pad", "relu", "leaky_relu"), ((1,), 1)),
-    **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle", "max_pool2d", "global_average_pool"), ((1,), 1)),
+    **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle", "max_pool2d"), ((1,), 1)),
     **dict.fromkeys(("concatenate", "stack"), ((1, 1, 1), 1)),
     "divide": ((2, -1), 3),
     "sqrt": ((2,), 1),
@@ -658,10 +650,6 @@ def test_pooling_hands_on_the_whole_gradient(x: Array, size: int, rng: Rng):
     assert (g != 0).sum() == grad_y.size
     inside = g[:, : h * size, : w * size].reshape(n, h, size, w, size, c)
     close(inside.sum(axis=(2, 4)), grad_y)
-    average = ops.global_average_pool(tied)
-    (g,) = grad(average.sum(), tied)
-    close(g, np.full(x.shape, 1 / math.prod(x.shape[1:3])))
-    close(average, tied.data.mean(axis=(1, 2)))
 
 
 # Losses

@@ -331,7 +331,7 @@ def test_norm_of_nothing():
 
 def test_schedules():
     """A boundary that is off by one is harmless; one that is never reached trains at 1e-4 to the end."""
-    assert [optim.constant(3e-4)(step) for step in (0, 10**9)] == [3e-4, 3e-4]
+    assert [optim.piecewise((3e-4,), ())(step) for step in (0, 10**9)] == [3e-4, 3e-4]
     schedule = optim.piecewise((1.0, 0.5, 0.1), (10, 20))
     assert [schedule(step) for step in (0, 9, 10, 19, 20, 1000)] == [1, 1, 0.5, 0.5, 0.1, 0.1]
 
