@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minisrgan.autograd.modes import is_grad_enabled
 from minisrgan.autograd.protocols import Protocols
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import DeviceError, DTypeError, GradientError, MinisrganError, NonFiniteError
@@ -29,6 +30,29 @@ def require_like(error: type[MinisrganError], what: str, given: Any, like: Any, 
     if given.shape != like.shape or given.dtype != like.dtype:
         expected = f"{expected} {like.shape}, {like.dtype}"
         raise error(what, expected=expected, got=f"{given.shape}, {given.dtype}", fix=fix)
+
+
+def require_gradient(tensor: Any, what: str) -> None:
+    """Check that a tensor gets a gradient."""
+    if not tensor.requires_grad:
+        expected, got = "a tensor that gets a gradient", "requires_grad False"
+        raise GradientError(what, expected=expected, got=got, fix="set requires_grad=True on an input")
+
+
+def require_writable(tensor: Any, what: str, instead: str) -> None:
+    """Check that the graph does not need the array of a tensor, which is about to be changed in place."""
+    if is_grad_enabled() or tensor._node is not None:
+        got = f"the result of {tensor._node.name}" if tensor._node else "a leaf while operations are being recorded"
+        fix = f"to update a parameter: with no_grad(): {what}; to compute with it: {instead}"
+        raise GradientError(what, expected="a leaf under no_grad, as x changes in place", got=got, fix=fix)
+
+
+def require_replacement(replaced: Any, gradient: Any) -> None:
+    """Check the gradient that a hook returned in place of another one."""
+    fix = "compute with Tensors, or return None to leave the gradient as it is"
+    if not isinstance(replaced, Protocols):
+        raise GradientError("a hook", expected="a Tensor or None", got=type(replaced).__name__, fix=fix)
+    require_like(GradientError, "a hook", replaced, gradient, "a gradient like the one it was given,", fix)
 
 
 def require_gradients(node: Any, parts: Sequence[Any], dtype: Any, finite: bool) -> None:

@@ -18,7 +18,7 @@ from minisrgan.autograd.function import vertex_of as vertex_of
 from minisrgan.autograd.profile import profiler
 from minisrgan.autograd.tensor import Operand, Tensor
 from minisrgan.backend import array_module, as_number
-from minisrgan.errors import GradientError, NonFiniteError, ShapeError
+from minisrgan.errors import NonFiniteError, ShapeError
 
 Vertex: TypeAlias = Function | Tensor  # a node, or a leaf
 Table: TypeAlias = dict[int, tuple[Tensor, bool]]  # id of a vertex -> (its gradient so far, owned)
@@ -199,11 +199,7 @@ def _after(replaced: Tensor | None, gradient: Tensor) -> Tensor:
     """Return the gradient after a hook: the one that the hook returned, or if it returned None, the one before."""
     if replaced is None:
         return gradient
-    if not isinstance(replaced, Tensor):
-        fix = "compute with Tensors, or return None to leave the gradient as it is"
-        raise GradientError("a hook", expected="a Tensor or None", got=type(replaced).__name__, fix=fix)
-    fix = "return None to leave the gradient as it is"
-    checks.require_like(GradientError, "a hook", replaced, gradient, "a gradient like the one it was given,", fix)
+    checks.require_replacement(replaced, gradient)
     return replaced
 
 

@@ -30,7 +30,8 @@ class Mode:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Decorate a function. A generator runs in the mode, but the code that it yields to does not."""
-        if not callable(function) or inspect.isclass(function) or inspect.isasyncgenfunction(function):
+        asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        if not callable(function) or inspect.isclass(function) or asynchronous:
             fix = "open a block inside it: with no_grad(): ..."
             raise ArgumentError("a mode", expected="a function to decorate", got=repr(function), fix=fix)
 
@@ -41,12 +42,7 @@ class Mode:
             with self:
                 return function(*args, **options)
 
-        @functools.wraps(function)
-        async def run_async(*args: Any, **options: Any) -> Any:
-            with self:
-                return await function(*args, **options)
-
-        return run_async if inspect.iscoroutinefunction(function) else run
+        return run
 
     def _steps(self, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """Run a generator in the mode, step by step."""
@@ -57,10 +53,6 @@ class Mode:
                     value = step(sent)
                 try:
                     step, sent = generator.send, (yield value)
-                except GeneratorExit:
-                    with self:
-                        generator.close()
-                    raise
                 except BaseException as error:
                     step, sent = generator.throw, error
         except StopIteration as end:
@@ -113,6 +105,18 @@ def anomaly_mode() -> Mode:
 def is_anomaly_enabled() -> bool:
     """Return whether every result is being checked."""
     return _anomaly.get()[0]
+
+
+def add_hook(hooks: dict[object, Any], hook: Any) -> Callable[[], None]:
+    """Add a hook to a table; return a function that removes it."""
+    if not callable(hook):
+        raise ArgumentError("a hook", expected="a function", got=repr(hook), fix="pass it without calling it")
+    hooks[key := object()] = hook
+
+    def remove() -> None:
+        hooks.pop(key, None)
+
+    return remove
 
 
 def calling_line() -> str:

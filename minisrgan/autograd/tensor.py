@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from minisrgan.autograd.modes import is_grad_enabled
+from minisrgan.autograd.checks import require_gradient, require_writable
+from minisrgan.autograd.modes import add_hook
 from minisrgan.autograd.protocols import Protocols, floats, from_numbers
 from minisrgan.backend import Array, device_of, is_array, to_device, to_numpy
 from minisrgan.errors import DTypeError, GradientError, ShapeError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from minisrgan.autograd.function import Function
 
     def _operation(*inputs: Any, **options: Any) -> Tensor: ...
+
 
 Scalar: TypeAlias = int | float
 Operand: TypeAlias = "Tensor | Array | Scalar"
@@ -33,12 +35,7 @@ Hook: TypeAlias = Callable[["Tensor"], "Tensor | None"]
 # would be wrong. No result depends on this table. An entry may outlive its array: a node that later saves another array
 # at the same address has a later number than the entry.
 _changes: dict[int, int] = {}  # id of the owner of the memory -> number of its last change
-_count = itertools.count(1)
-
-
-def tick() -> int:
-    """Return the next number of the counter."""
-    return next(_count)
+tick = itertools.count(1).__next__  # returns the next number
 
 
 def mark_changed(array: Array) -> None:
@@ -65,7 +62,7 @@ def _in_place(sign: str, method: str) -> Any:
     """Return the method for ``x += y`` and the like, which changes the array of x and returns x."""
 
     def operator(x: Tensor, y: Operand) -> Tensor:
-        x._require_writable(f"x {sign}= y", f"x = x {sign} y")
+        require_writable(x, f"x {sign}= y", f"x = x {sign} y")
         x[...] = getattr(x, method)(y)
         return x
 
@@ -201,7 +198,7 @@ class Tensor(Protocols):
 
     def retain_grad(self) -> None:
         """Make `backward` add the gradient of this tensor, after all hooks, to its `.grad`, as it does for a leaf."""
-        self._require_gradient("retain_grad")
+        require_gradient(self, "retain_grad")
         if self._node is not None:
             self._node.keeper = weakref.ref(self)  # the graph must not keep its results alive
 
@@ -216,19 +213,8 @@ class Tensor(Protocols):
         20.0
         >>> remove()
         """
-        self._require_gradient("register_hook")
-        hooks, key = (self._node or self)._hooks, object()
-        hooks[key] = hook
-
-        def remove() -> None:
-            hooks.pop(key, None)
-
-        return remove
-
-    def _require_gradient(self, what: str) -> None:
-        if not self.requires_grad:
-            expected, got = "a tensor that gets a gradient", "requires_grad False"
-            raise GradientError(what, expected=expected, got=got, fix="set requires_grad=True on an input")
+        require_gradient(self, "register_hook")
+        return add_hook((self._node or self)._hooks, hook)
 
     def zero_grad(self) -> None:
         """Set the gradient to None."""
@@ -240,7 +226,7 @@ class Tensor(Protocols):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Change a part of the array of a leaf, under `no_grad`."""
-        self._require_writable("x[index] = y", "x = ops.concatenate([...])")
+        require_writable(self, "x[index] = y", "x = ops.concatenate([...])")
         array = value.data if isinstance(value, Tensor) else value
         try:
             if is_array(array) and array.dtype != self.dtype:
@@ -250,13 +236,6 @@ class Tensor(Protocols):
             expected, fix = f"numbers that fit into {self.shape}", "check index, shape and dtype"
             raise ShapeError("x[index] = y", expected=expected, got=str(error), fix=fix) from None
         mark_changed(self._array)
-
-    def _require_writable(self, what: str, instead: str) -> None:
-        """Refuse to change an array that the graph may need."""
-        if is_grad_enabled() or self._node is not None:
-            got = f"the result of {self._node.name}" if self._node else "a leaf while operations are being recorded"
-            fix = f"to update a parameter: with no_grad(): {what}; to compute with it: {instead}"
-            raise GradientError(what, expected="a leaf under no_grad, as x changes in place", got=got, fix=fix)
 
     if TYPE_CHECKING:  # for type checkers; the operations come from the table in minisrgan/ops/__init__.py
         T: Tensor

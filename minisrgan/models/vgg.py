@@ -47,8 +47,7 @@ class VGG19(Module):
             raise ArgumentError("VGG19", expected=choices, got=repr(convention), fix="ask where the weights came from")
         rng = rng or np.random.default_rng(0)
         self.phi, self.convention = phi, convention
-        self.relu = ReLU()
-        self.pool = MaxPool2d(2)
+        self.relu, self.pool = ReLU(), MaxPool2d(2)
         self.places = [(int(place[0]), int(place[2])) for place in known[: known.index(phi) + 1]]  # (1, 1) ... (i, j)
         inputs = 3
         for block, number in self.places:

@@ -150,16 +150,14 @@ class PixelShuffle(Module):
 class MaxPool2d(Module):
     """Keep the largest element of every window; see `minisrgan.ops.max_pool2d`."""
 
+    description = "{0.size}x{0.size}, stride {0.stride}"
+
     def __init__(self, size: int, stride: int | None = None) -> None:
         self.size, self.stride = size, size if stride is None else stride
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (N, H, W, C) into (N, (H - size) // stride + 1, (W - size) // stride + 1, C)."""
         return ops.max_pool2d(x, self.size, self.stride)
-
-    def describe(self) -> str:
-        """Return the size of a window, and the stride if it differs."""
-        return f"{self.size}x{self.size}" + (f", stride {self.stride}" if self.stride != self.size else "")
 
 
 class Flatten(Module):

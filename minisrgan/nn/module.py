@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Set, ValuesView
 from types import GeneratorType
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from minisrgan.autograd import Tensor, mark_changed
+from minisrgan.autograd.modes import add_hook
 from minisrgan.backend import Array, array_module, is_array, to_device, to_numpy
 from minisrgan.errors import ArgumentError, MinisrganError, WeightsError
 
 _OTHERS, _ONCE = Set | ValuesView | deque, GeneratorType | map | filter | zip  # _ONCE: can be read only once
-ForwardHook: TypeAlias = Callable[["Module", tuple[Any, ...], Tensor], None]
 
 
 class Parameter(Tensor):
@@ -28,10 +28,6 @@ class Parameter(Tensor):
 
     def __init__(self, array: Any, requires_grad: bool = True) -> None:
         super().__init__(array, requires_grad)
-
-
-def _is_part(value: Any) -> bool:
-    return isinstance(value, Module | Parameter)
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Module | Parameter]]:
@@ -110,7 +106,7 @@ class Module:
             expected, fix = "a module", "assign one, as ReLU() is and the class ReLU is not"
         elif name in self.buffer_names and not is_array(value):
             expected, fix = "an array", f"change it in place: module.{name}[...] = values"
-        elif isinstance(value, _ONCE) or (isinstance(value, _OTHERS) and any(map(_is_part, value))):
+        elif isinstance(value, _ONCE) or (isinstance(value, _OTHERS) and [*_parts(name, [*value])]):
             expected, fix = "modules in an order that gives them their names, in a list, tuple or dict", "use a list"
         else:
             return
@@ -234,12 +230,6 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None
 
-    def register_forward_hook(self, hook: ForwardHook) -> Callable[[], None]:
+    def register_forward_hook(self, hook: Callable[[Module, tuple[Any, ...], Tensor], None]) -> Callable[[], None]:
         """Call ``hook(module, inputs, output)`` after every forward; return a function that removes the hook."""
-        hooks: dict[object, ForwardHook] = self.__dict__.setdefault("_forward_hooks", {})
-        hooks[key := object()] = hook
-
-        def remove() -> None:
-            hooks.pop(key, None)
-
-        return remove
+        return add_hook(self.__dict__.setdefault("_forward_hooks", {}), hook)

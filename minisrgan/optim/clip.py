@@ -39,8 +39,7 @@ def clip_grad_norm(parameters: Any, max_norm: float) -> float:
     if not max_norm > 0:
         raise ArgumentError("clip_grad_norm", expected="max_norm > 0", got=repr(max_norm), fix="1.0 is usual")
     norm = grad_norm(parameters)
-    if norm > max_norm:
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.data *= max_norm / norm
+    for parameter in parameters:
+        if norm > max_norm and parameter.grad is not None:
+            parameter.grad.data *= max_norm / norm
     return norm

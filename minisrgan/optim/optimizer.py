@@ -51,10 +51,9 @@ class Optimizer:
             gradients[position] = grad.data
         for position in gradients:
             self.counts[position] += 1
+            mark_changed(self.parameters[position].data)
         if gradients:
             self.update(gradients)
-        for position in gradients:
-            mark_changed(self.parameters[position].data)
 
     def update(self, gradients: Mapping[int, Array]) -> None:
         """Change the parameters at these positions in place, by their gradients."""

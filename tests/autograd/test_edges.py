@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import pickle
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -88,6 +87,15 @@ def test_a_hook_that_changes_its_argument_in_place():
         a.register_hook(double)
         (a + b).backward(create_graph=create_graph)
         assert (a.grad.item(), b.grad.item()) == (2, 1)
+
+
+@pytest.mark.parametrize("hook", [3, None, "print", [print]])
+def test_a_hook_that_is_no_function(hook: Any):
+    """Without this check, the error would come from the middle of a later backward pass."""
+    with pytest.raises(ArgumentError, match="expected  a function"):
+        leaf(1.0).register_hook(hook)
+    with pytest.raises(ArgumentError, match="expected  a function"):
+        nn.ReLU().register_forward_hook(hook)
 
 
 def test_hooks_are_removed_one_by_one():
@@ -196,14 +204,9 @@ def test_a_generator_may_catch_what_is_thrown():
         assert not is_grad_enabled()
 
 
-def test_coroutines_and_plain_functions():
-    """The body of a coroutine runs when it is awaited, long after the decorated call."""
+def test_plain_and_recursive_functions():
+    """The mode lasts as long as the call, also if the function calls itself."""
     x = leaf(2.0)
-
-    @no_grad()
-    async def later() -> bool:
-        await asyncio.sleep(0)
-        return (x * 2.0).requires_grad
 
     @no_grad
     def now(factor: float) -> Tensor:
@@ -213,7 +216,6 @@ def test_coroutines_and_plain_functions():
     def recursive(depth: int) -> list[bool]:
         return [is_grad_enabled(), *(recursive(depth - 1) if depth else [])]
 
-    assert asyncio.run(later()) is False
     assert not now(factor=3.0).requires_grad
     assert recursive(3) == [False] * 4
     assert is_grad_enabled()
@@ -223,9 +225,13 @@ async def _async_steps() -> AsyncIterator[int]:
     yield 1
 
 
-@pytest.mark.parametrize("what", [_async_steps, nn.ReLU, 3, "text"])
+async def _coroutine() -> int:
+    return 1
+
+
+@pytest.mark.parametrize("what", [_async_steps, _coroutine, nn.ReLU, 3, "text"])
 def test_what_a_mode_cannot_decorate(what: Any):
-    """A class would be constructed in the mode and used outside; it must not look as if it were governed."""
+    """A class would be constructed in the mode and used outside, and a coroutine runs long after the decorated call."""
     with pytest.raises(ArgumentError, match="function to decorate"):
         no_grad()(what)
 
