@@ -759,11 +759,6 @@ PIXELS = [
         "max_pool2d",
     ),
     Fault(
-        "the mean over several axes divides by the first alone",
-        "ops.mean", "for a in normalized_axes(_1)", "for a in normalized_axes(_1)[:1]",
-        "mean",
-    ),
-    Fault(
         "total variation wraps round to the other border",
         "ops.total_variation", "down = absolute(x[:, 1:] - x[:, :-1]).sum()",
         "down = absolute(x[:, [*range(1, x.shape[1]), 0]] - x).sum()",
@@ -843,6 +838,16 @@ LOSS = [
 ]  # fmt: skip
 
 MODELS = [
+    Fault(
+        "a learning rate falls one step late",
+        "piecewise", "step >= boundary", "step > boundary",
+        OPTIM + "test_schedules",
+    ),
+    Fault(
+        "a warm-up goes on above the learning rate",
+        "piecewise", "min(1.0, _1)", "_1",
+        OPTIM + "test_schedules",
+    ),
     Fault(
         "Adam does not correct for starting at 0",
         "kernels.adam", "step_size, eps = lr * root / (1 - beta1**step), eps * root", "step_size = lr",
@@ -1026,7 +1031,7 @@ STUDENTS = [
     ),
     Fault(
         "a result may be changed in place under no_grad",
-        "Tensor._require_writable", "is_grad_enabled() or self._node is not None", "is_grad_enabled()",
+        "require_writable", "is_grad_enabled() or tensor._node is not None", "is_grad_enabled()",
         IN_PLACE + "test_elsewhere_it_is_refused",
     ),
     Fault(

@@ -334,6 +334,8 @@ def test_schedules():
     assert [optim.piecewise((3e-4,), ())(step) for step in (0, 10**9)] == [3e-4, 3e-4]
     schedule = optim.piecewise((1.0, 0.5, 0.1), (10, 20))
     assert [schedule(step) for step in (0, 9, 10, 19, 20, 1000)] == [1, 1, 0.5, 0.5, 0.1, 0.1]
+    warmed = optim.piecewise((1.0, 0.5), (2,), warmup=4)
+    assert [warmed(step) for step in range(6)] == [0.25, 0.5, 0.375, 0.5, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(
