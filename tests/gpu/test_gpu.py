@@ -174,11 +174,12 @@ def test_training_resumes_to_the_last_bit() -> None:
         np.testing.assert_array_equal(resumed.state()[0][name], array, err_msg=name)
 
 
-def test_a_captured_step_is_the_step() -> None:
+@pytest.mark.parametrize("settings", [{}, {"d_head_start": 4, "adversarial_balance": 0.5}], ids=str)
+def test_a_captured_step_is_the_step(settings: dict[str, Any]) -> None:
     """CUDA allows less during a capture than the stand-in does; and cuBLAS is called another way there."""
-    plain, training = Training(DEVICE, np.float64), Training(DEVICE, np.float64)
+    plain, training = (Training(DEVICE, np.float64, **settings) for _ in range(2))
     captured = Captured(training.stage)
-    for step in range(6):
+    for step in range(6 + settings.get("d_head_start", 0)):
         batch = (Tensor(to_device(a.astype(np.float64), DEVICE)) for a in training.sampler.batch(3))
         ours, theirs = captured.step(step, *batch), plain.step()
         assert ours.keys() == theirs.keys()

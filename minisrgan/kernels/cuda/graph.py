@@ -32,6 +32,8 @@ class Graph:
     First ``run(work)`` runs the code on that stream, at least once, so that everything is compiled and the pool has
     memory. Then ``capture(work)`` records it without computing anything; ``start()`` computes it and returns what it
     fetched. Before each further start, ``refresh(work)`` runs code that uploads numbers and launches nothing.
+    What cannot be recorded, such as an exchange with other processes, is given to ``pause(work)`` during the capture:
+    the graph then has a part before it and a part after it.
     """
 
     def __init__(self) -> None:
@@ -41,32 +43,49 @@ class Graph:
         self.places: dict[tuple[str, bytes], list[Array]] = {}
         self.numbers: dict[tuple[str, bytes], tuple[Array, ...]] = {}
         self.fetches: list[Any] = []
-        self.captured: Any = None
+        self.parts: list[Callable[[], object]] = []
+        self.complete = False
 
     @contextlib.contextmanager
     def _beside(self) -> Iterator[None]:
         """Make this stream wait for the current one, and afterwards the current stream wait for this one."""
         before = self.cupy.cuda.get_current_stream()
         self.stream.wait_event(before.record())
-        with self.stream, self.cupy.cuda.using_allocator(self.pool.malloc):
+        with self.stream:
             yield
         before.wait_event(self.stream.record())
 
     def run(self, work: Callable[[], R]) -> R:
         """Run work on the stream, with memory of the pool."""
-        with self._beside():
+        with self._beside(), self.cupy.cuda.using_allocator(self.pool.malloc):
             return work()
 
     def capture(self, work: Callable[[], R]) -> R:
         """Record the launches of work; nothing is computed, and everything that it fetches is NaN."""
-        with self._beside(), setting(_current, self), setting(fetches, self.fetches):
+
+        def recorded() -> R:
             self._prepare_cublas()
             self.stream.begin_capture()
             try:
-                result = work()
+                return work()
             finally:
-                self.captured = self.stream.end_capture()
-        return result
+                self._end_part()
+                self.complete = True
+
+        with setting(_current, self), setting(fetches, self.fetches):
+            return self.run(recorded)
+
+    def _end_part(self) -> None:
+        self.parts.append(functools.partial(self.stream.end_capture().launch, self.stream))
+
+    def pause(self, work: Callable[[], object]) -> None:
+        """Let every start run work at this place of the capture, with other memory than that of the pool.
+
+        The pool's memory may hold numbers that the next part of the graph reads, although no array refers to them.
+        """
+        self._end_part()
+        self.parts.append(work)
+        self.stream.begin_capture()
 
     def _prepare_cublas(self) -> None:
         """Set the stream of CuPy's handle, its memory, which must exist before the capture, and TF32 on or off."""
@@ -87,7 +106,8 @@ class Graph:
             for key, arrays in self.numbers.items():
                 for place, array in zip(self.places[key], arrays, strict=True):
                     place.set(array, stream=self.stream)
-            self.captured.launch(self.stream)
+            for part in self.parts:
+                part()
         ((scalars, finish),) = self.fetches
         return finish(scalars.tolist())
 
@@ -95,7 +115,7 @@ class Graph:
         """Return places in GPU memory for the arrays, found by the name and the contents of the first array."""
         key = name, arrays[0].tobytes()
         if key not in self.places:
-            if self.captured is not None:
+            if self.complete:
                 fix = "unset MINISRGAN_CUDA_GRAPH; weights may be changed in place, but not be replaced"
                 raise DeviceError(f"captured {name}", expected="the arrays of the capture", got="others", fix=fix)
             self.places[key] = [self.cupy.empty(array.shape, array.dtype) for array in arrays]
@@ -110,7 +130,7 @@ def upload(name: str, *arrays: Array) -> tuple[list[Array], bool]:
         import cupy
 
         return [cupy.asarray(array) for array in arrays], True
-    return graph.upload(name, arrays), graph.captured is None
+    return graph.upload(name, arrays), not graph.complete
 
 
 def product(a: Array, b: Array, out: Array | None = None) -> Array:
