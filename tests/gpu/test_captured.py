@@ -6,7 +6,6 @@ a capture only a GPU can tell: `test_gpu.py`.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,55 +20,17 @@ from minisrgan.losses import MSEContent
 from minisrgan.training import Config, SRResNetStage, state_of
 from minisrgan.training.captured import Captured, step_of
 from minisrgan.training.parallel import MPIRanks
-from tests.gpu import cuda_in_c, standin
+from tests.gpu import standin
 from tests.gpu.cuda_in_c import needs_compiler
 from tests.gpu.devices import DEVICE, Training
 from tests.training.ranks import Comm, World
 
 
-class CuBLAS:
-    """The functions of the library that are called during a capture; matrices lie column by column."""
-
-    def __init__(self) -> None:
-        self.products = 0
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasSetMathMode"):
-            return lambda *args: 0
-        real = {"cublasSgemm_v2": ctypes.c_float, "cublasDgemm_v2": ctypes.c_double}[name]
-
-        def matrix(at: ctypes.c_void_p, rows: int, columns: int, step: int) -> np.ndarray:
-            assert step >= rows
-            size = step * (columns - 1) + rows
-            flat = np.ctypeslib.as_array((real * size).from_address(at.value))
-            return np.lib.stride_tricks.as_strided(flat, (rows, columns), (flat.itemsize, step * flat.itemsize))
-
-        def gemm(handle: Any, a_turned: int, b_turned: int, m: int, n: int, k: int, *args: Any) -> int:
-            one, a, a_step, b, b_step, zero, y, y_step = args
-            assert (one._obj.value, zero._obj.value) == (1, 0)
-            left = matrix(a, k, m, a_step).T if a_turned else matrix(a, m, k, a_step)
-            right = matrix(b, n, k, b_step).T if b_turned else matrix(b, k, n, b_step)
-            result, self.products = matrix(y, m, n, y_step), self.products + 1
-
-            def multiply() -> None:  # as NumPy is asked outside of a capture, for the same bits
-                np.matmul(right.T, left.T, out=result.T)
-
-            for tape in cuda_in_c.tapes:
-                tape.append(multiply)
-                return 0
-            multiply()
-            return 0
-
-        return gemm
-
-
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[CuBLAS]:
-    """The stand-in, with a cuBLAS."""
-    library = CuBLAS()
-    monkeypatch.setattr(graph, "_cublas", lambda: library)
+def library() -> Iterator[standin.CuBLAS]:
+    """The cuBLAS of the stand-in, which is in CuPy's place."""
     with standin.installed():
-        yield library
+        yield graph._cublas()
 
 
 class Twin(Comm):
@@ -129,7 +90,7 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
 @needs_compiler
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_captured_step_is_the_step(
-    kind: str, library: CuBLAS, untouched: list[Training], monkeypatch: pytest.MonkeyPatch
+    kind: str, library: standin.CuBLAS, untouched: list[Training], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rate, a count, a weight or an address that is part of a graph is that of the third step for ever."""
     plain, training = prepared(kind), prepared(kind)
@@ -188,7 +149,7 @@ def counted(work: Any, calls: list[int]) -> Any:
     return call
 
 
-def test_products_of_a_capture(library: CuBLAS) -> None:
+def test_products_of_a_capture(library: standin.CuBLAS) -> None:
     """cuBLAS counts along columns: a product of square matrices that are confused has the right shape."""
     rng = np.random.default_rng(0)
     for dtype in (np.float32, np.float64):
