@@ -167,7 +167,8 @@ def fetched(scalars: Sequence[Array], finish: Callable[[list[float]], R]) -> R:
     """
     if (later := fetches.get()) is None:
         return finish(to_floats(scalars))
-    together = array_module(scalars[0]).empty(len(scalars), scalars[0].dtype)
+    dtype = np.result_type(*(scalar.dtype for scalar in scalars))  # as stack chooses it
+    together = array_module(scalars[0]).empty(len(scalars), dtype)
     for place, scalar in enumerate(scalars):  # stack would copy their addresses, only once
         together[place : place + 1] = scalar.reshape(1)
     later.append((together, finish))

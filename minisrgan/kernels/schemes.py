@@ -7,6 +7,8 @@ import numpy as np
 
 from minisrgan.backend import Array
 
+POINTS = (0, 1, -1, 2, -2)  # of stride 1; with infinity 6, for tiles of 4x4
+
 
 class Scheme:
     """The matrices of one algorithm with n points, and the distance between its tiles.
@@ -61,8 +63,7 @@ def strided_schemes() -> tuple[Scheme, Scheme]:
 @functools.cache
 def _plain_schemes() -> tuple[Scheme, Scheme]:
     """Return the schemes of stride 1: 36 products for tiles of 4x4 outputs, and 25 for tiles of 3x3."""
-    plain, small = (0, 1, -1, 2, -2), (0, 1, -1, 2)
-    return Scheme(*toom_cook(plain, taps=3), step=4), Scheme(*toom_cook(small, taps=3), step=3)
+    return Scheme(*toom_cook(POINTS, taps=3), step=4), Scheme(*toom_cook(POINTS[:4], taps=3), step=3)
 
 
 def plain_scheme(height: int, width: int) -> Scheme:

@@ -72,10 +72,10 @@ class AdversarialBalance:
 
         mean    averages the squared norms over the processes that share a batch, if there are several
         """
-        xp = array_module(content.data)
         content_norm, norm = (square**0.5 for square in mean((g.data * g.data).sum() for g in (content, adversarial)))
         ratio = content_norm / (norm + 1e-12)
-        if self.ratio is not None:
-            ratio = self.decay * self.ratio + (1 - self.decay) * xp.minimum(ratio, 10 * self.ratio)
-        self.ratio = xp.asarray(ratio)  # a checkpoint stores arrays, also 0-d ones
+        if self.ratio is None:
+            self.ratio = array_module(content.data).asarray(ratio)  # a checkpoint stores arrays, also 0-d ones
+        else:  # in place, since a captured step knows only its address
+            self.ratio[...] = self.decay * self.ratio + (1 - self.decay) * ratio.clip(None, 10 * self.ratio)
         return Tensor(self.balance * self.ratio)

@@ -13,7 +13,7 @@ import pytest
 from minisrgan import backend
 from minisrgan.cli import doctor
 from minisrgan.cli.main import main
-from minisrgan.kernels.cuda import check, launch
+from minisrgan.kernels.cuda import check, graph, launch
 from tests.gpu import standin
 from tests.gpu.cuda_in_c import needs_compiler
 
@@ -104,6 +104,7 @@ def test_a_gpu(gpu: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         monkeypatch.setenv("CUPY_TF32", unreadable)
         assert "to mend it:   unset CUPY_TF32" in shown(capsys, 1)
     monkeypatch.delenv("CUPY_TF32")
+    monkeypatch.setattr(graph, "_cublas", lambda: None)  # so that CuPy multiplies batches
     wrong = gpu.matmul
     gpu.matmul = lambda a, b, out: wrong(a * 1.01, b, out=out)
     assert "nvidia-smi -q" in shown(capsys, 1)

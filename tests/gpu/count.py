@@ -6,7 +6,7 @@ with arrays of the right sizes whose numbers are never computed: memory that nob
 launches   kernels, products, fills and copies within the GPU's memory. CuPy may use more than one for a sum.
 small      those of them that read and write less than 1 MB together: to start one takes longer than to run it
 waits      how often Python waits for a number from the GPU, whose queue runs empty meanwhile
-columns    bytes of columns that convolutions write, and read again
+columns    bytes of columns, or of transformed tiles and weights, that convolutions write and read again
 products   matrix products, which cuBLAS computes
 """
 
@@ -34,6 +34,10 @@ VIEWS = {"getitem", "reshape", "transpose", "swapaxes", "view", "ravel", "squeez
 MOVES = {"upload", "tolist", "item"}  # between the two memories: no launch
 REDUCTIONS = {"sum": 1, "mean": 1, "max": 1, "min": 1, "all": 1, "any": 1, "var": 2, "std": 3}  # launches of each
 ALIKE = {"copy", "astype"}  # results of the array's own shape
+BETWEEN = {  # positions of the arrays that exist only between two steps of a convolution
+    "im2col": (0,), "col2im": (1,), "winograd_factors": (0, 1), "winograd_results": (1,),
+    "winograd_gradient_factors": (0, 1), "winograd_weight_gradient": (1,),
+}  # fmt: skip
 TOUCHED = 1 << 16  # bytes up to which numbers may really be computed
 
 
@@ -81,8 +85,8 @@ class Ledger:
         result = options.get("out")
         if result is None:
             result = self._result(name, work, args, options, given)
+        self.products += name in ("matmul", "gemm")
         if name == "matmul":
-            self.products += 1
             self.copied += sum(not (side.flags.c_contiguous or side.flags.f_contiguous) for side in given[:2])
         times = REDUCTIONS.get(name, 1)
         if name in ("concatenate", "stack"):  # CuPy joins more than eight arrays at once, and copies fewer one by one
@@ -131,8 +135,8 @@ class _Module:
         def kernel(grid: Any, block: Any, args: tuple[Any, ...]) -> None:
             arrays = [value._array for value in args if isinstance(value, standin.ndarray)]
             self.ledger.note(name, arrays)
-            written = {"im2col": 0, "col2im": 1}.get(name.removesuffix("_by_16_bytes"))
-            self.ledger.columns += 0 if written is None else arrays[written].nbytes
+            between = BETWEEN.get(name.removesuffix("_by_16_bytes"), ())
+            self.ledger.columns += sum(arrays[position].nbytes for position in between)
 
         return kernel
 

@@ -39,10 +39,10 @@ def run(
 class Training:
     """The second stage in small, with all that the recipe has, on any device: VGG, smoothed labels, EMA."""
 
-    def __init__(self, device: str, dtype: Any = np.float32, content: str = "vgg") -> None:
+    def __init__(self, device: str, dtype: Any = np.float32, content: str = "vgg", **settings: Any) -> None:
         rng = np.random.default_rng(0)
         config = Config(crop=16, batch=3, scale=2, channels=4, blocks=2, d_channels=2, srgan_steps=100,
-                        ema=0.9, tv_weight=2e-8, real_label=0.9)  # fmt: skip
+                        ema=0.9, tv_weight=2e-8, real_label=0.9, **settings)  # fmt: skip
         generator = Generator(2, channels=4, blocks=2, rng=rng).astype(dtype).to(device)
         discriminator = Discriminator(crop=16, channels=2, rng=rng).astype(dtype).to(device)
         measure: Any = MSEContent()

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from minisrgan import Tensor, kernels
-from minisrgan.backend import array_module, choose_device, to_device, to_numpy
+from minisrgan.backend import algorithm, array_module, choose_device, to_device, to_numpy
+from minisrgan.kernels.cuda.winograd import pays
 from minisrgan.losses import MSEContent, VGGContent
 from minisrgan.models import VGG19, Discriminator, Generator
 from minisrgan.training import Config, SRGANStage, SRResNetStage
@@ -97,6 +98,38 @@ def timed(work: Callable[[], Any], seconds: float, wait: Callable[[], Any]) -> d
     return {"python_us": 1e6 * back / calls, "done_us": 1e6 * (time.perf_counter() - began) / calls}
 
 
+def waiting_for(array: Any) -> Callable[[], Any]:
+    """Return what waits until the device of an array is done."""
+    xp = array_module(array)
+    return (lambda: None) if xp is np else (lambda: xp.cuda.get_current_stream().synchronize())
+
+
+def winograd(device: str, small: bool) -> dict[str, Any]:
+    """Winograd's algorithm and im2col, layer by layer: microseconds, and the largest error against float64."""
+    rng, found = np.random.default_rng(0), {}
+    layers = [(24, 64, 64), (24, 64, 256), (48, 64, 128), (96, 64, 64), (24, 256, 256), (12, 512, 512), (6, 512, 512)]
+    for side, inputs, outputs in [(6, 8, 8)] if small else layers:
+        shapes = (16, side, side, inputs), (16, side, side, outputs), (3, 3, inputs, outputs)
+        exact = [to_device(rng.standard_normal(shape), device) for shape in shapes]
+        x, grad_y, weight = (array.astype(np.float32) for array in exact)
+        ways: dict[str, Any] = {"pays": pays(16, (side, side), inputs, outputs)}
+        right = both_ways(*exact)
+        for name in ("im2col", "winograd"):
+            with algorithm(name):
+                pairs = zip(both_ways(x, grad_y, weight), right, strict=True)
+                away = [float(abs(a - b).max() / abs(b).max()) for a, b in pairs]
+                times = timed(lambda: both_ways(x, grad_y, weight), 0.02 if small else 0.3, waiting_for(x))  # noqa: B023
+            ways[name] = {"error": max(away), "us": times["done_us"]}
+        found[f"{inputs}-{outputs} @{side}"] = ways
+        print(f"{inputs}-{outputs} @{side}", ways)
+    return found
+
+
+def both_ways(x: Any, grad_y: Any, weight: Any) -> list[Any]:
+    """Return the result of a 3x3 layer, and its gradients."""
+    return [kernels.conv2d(x, weight, padding=1), *kernels.conv2d_gradients(x, grad_y, weight, padding=1)]
+
+
 def probe(device: str, small: bool) -> dict[str, Any]:
     """What a launch costs, what memory and products give, and what convolutions make of it."""
     rng, n, seconds = np.random.default_rng(0), 1 if small else 16, 0.02 if small else 0.3
@@ -105,8 +138,7 @@ def probe(device: str, small: bool) -> dict[str, Any]:
         return to_device(rng.standard_normal(shape, dtype=np.float32), device)
 
     few, many = random(64), random(1 << (16 if small else 27))
-    xp, side = array_module(few), 128 if small else 8192
-    wait = (lambda: None) if xp is np else (lambda: xp.cuda.get_current_stream().synchronize())
+    xp, side, wait = array_module(few), 128 if small else 8192, waiting_for(few)
     square = random(side, side)
     copy, result, maps = xp.empty_like(many), xp.empty_like(square), random(n, 24, 24, 64)
     jobs: dict[str, tuple[Callable[[], Any], float, str]] = {
@@ -167,6 +199,10 @@ def captured(device: str, small: bool) -> dict[str, Any]:
 
 def amiss(question: str, found: dict[str, Any], small: bool) -> list[str]:
     """Return what is wrong with an answer: float32 on a device may be ten times as far off as on the CPU, TF32 5 %."""
+    if question == "winograd":  # what is chosen must be exact and, on a GPU, the faster one
+        wrong = [name for name, ways in found.items() if not 0 < ways["winograd"]["error"] < 5e-5]
+        slow = [name for name, ways in found.items() if ways["pays"] and ways["winograd"]["us"] > ways["im2col"]["us"]]
+        return wrong + [f"{name} is slower" for name in slow if not small]
     if question == "captured":
         return [name for name, step in found.items() if name != "left out" and not math.isfinite(step["loss"])]
     if question == "profile":
@@ -180,7 +216,9 @@ def amiss(question: str, found: dict[str, Any], small: bool) -> list[str]:
     return wrong + ["two runs differ"] * (not found.get("repeats", True))
 
 
-QUESTIONS = {"agree": agree, "tf32": tf32, "probe": probe, "profile": profile, "captured": captured}
+QUESTIONS = {
+    "agree": agree, "tf32": tf32, "probe": probe, "winograd": winograd, "profile": profile, "captured": captured,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -97,7 +97,8 @@ class Proof:
 
     def questions(self) -> None:
         """A step against float64 on the CPU, TF32's error, and what the parts of a step cost."""
-        for name, limit in (("agree", 90), ("tf32", 60), ("probe", 60), ("profile", 60), ("captured", 60)):
+        for name in ("agree", "tf32", "probe", "winograd", "profile", "captured"):
+            limit = 90 if name == "agree" else 60
             words = ["-m", "tests.gpu.proofs", name, "--device", self.device, *self.small]
             self.run(name, words, limit, "RESULT ", **({"CUPY_TF32": "1"} if name == "tf32" else {}))
 

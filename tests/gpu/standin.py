@@ -7,6 +7,7 @@ It counts how often Python waits for a number from the "GPU".
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import itertools
 import operator
@@ -21,7 +22,7 @@ import numpy as np
 
 from minisrgan import kernels as package
 from minisrgan.kernels import cuda
-from minisrgan.kernels.cuda import launch
+from minisrgan.kernels.cuda import graph, launch
 from tests.gpu import cuda_in_c
 
 NAMES = frozenset(
@@ -374,6 +375,45 @@ def _ascontiguous(array: ndarray) -> ndarray:
     return copy
 
 
+class CuBLAS:
+    """The functions of the library that we call directly; its matrices lie column by column."""
+
+    def __init__(self) -> None:
+        self.products = 0
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        if name in ("cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasSetMathMode"):
+            return lambda *args: 0
+        real = {"S": ctypes.c_float, "D": ctypes.c_double}[name[6]]
+        batched = {"gemm_v2": False, "gemmStridedBatched": True}[name[7:]]
+
+        def matrices(at: Any, step: int, gap: Any, rows: int, columns: int, count: int) -> np.ndarray:
+            assert step >= rows
+            apart = gap.value if batched else 0
+            size = apart * (count - 1) + step * (columns - 1) + rows
+            flat = np.ctypeslib.as_array((real * size).from_address(at.value))
+            strides = [flat.itemsize * number for number in (apart, 1, step)]
+            return np.lib.stride_tricks.as_strided(flat, (count, rows, columns), strides)
+
+        def gemm(handle: Any, a_turned: int, b_turned: int, m: int, n: int, k: int, *args: Any) -> int:
+            if not batched:
+                one, a, a_step, b, b_step, zero, y, y_step = args
+                args = one, a, a_step, None, b, b_step, None, zero, y, y_step, None, 1
+            one, a, a_step, a_gap, b, b_step, b_gap, zero, y, y_step, y_gap, count = args
+            assert (one._obj.value, zero._obj.value) == (1, 0)
+            left = matrices(a, a_step, a_gap, *((k, m) if a_turned else (m, k)), count)
+            right = matrices(b, b_step, b_gap, *((n, k) if b_turned else (k, n)), count)
+            result = matrices(y, y_step, y_gap, m, n, count).swapaxes(1, 2)
+            self.products += 1
+            # The factors lie as they did, as rows, so that NumPy computes the same bits as outside of a capture.
+            left, right = left if a_turned else left.swapaxes(1, 2), right if b_turned else right.swapaxes(1, 2)
+            sides = (right, left) if batched else (right[0], left[0])
+            perform("gemm", np.matmul, sides, {"out": result if batched else result[0]})
+            return 0
+
+        return gemm
+
+
 def module() -> Any:
     """Return a new stand-in."""
     cupy: Any = Namespace("cupy", np)
@@ -412,8 +452,9 @@ def installed(kernels: bool = True) -> Iterator[Any]:
 
     kernels  run the CUDA kernels, by the C compiler; else those of the CPU on the arrays that are behind
     """
-    before = sys.modules.get("cupy")
+    before, library, cublas = sys.modules.get("cupy"), graph._cublas, CuBLAS()
     cupy = sys.modules["cupy"] = module()
+    graph._cublas = lambda: cublas  # type: ignore[assignment]
     if not kernels:
         vars(cuda).update({name: _by_the_cpu(kernel.__wrapped__) for name, kernel in KERNELS.items()})
     _forget()
@@ -421,6 +462,7 @@ def installed(kernels: bool = True) -> Iterator[Any]:
         yield cupy
     finally:
         vars(cuda).update(TWINS)
+        graph._cublas = library
         _forget()
         if before is None:
             del sys.modules["cupy"]

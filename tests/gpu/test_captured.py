@@ -6,9 +6,7 @@ a capture only a GPU can tell: `test_gpu.py`.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,98 +16,127 @@ from minisrgan.autograd import Tensor
 from minisrgan.backend import to_device
 from minisrgan.errors import DeviceError
 from minisrgan.kernels.cuda import graph
-from minisrgan.training import state_of
+from minisrgan.losses import MSEContent
+from minisrgan.training import Config, SRResNetStage, state_of
 from minisrgan.training.captured import Captured, step_of
-from tests.gpu import cuda_in_c, standin
+from minisrgan.training.parallel import MPIRanks
+from tests.gpu import standin
 from tests.gpu.cuda_in_c import needs_compiler
-from tests.gpu.devices import DEVICE, Training, same_state
-
-
-class CuBLAS:
-    """The functions of the library that are called during a capture; matrices lie column by column."""
-
-    def __init__(self) -> None:
-        self.products = 0
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("cublasSetStream_v2", "cublasSetWorkspace_v2", "cublasSetMathMode"):
-            return lambda *args: 0
-        real = {"cublasSgemm_v2": ctypes.c_float, "cublasDgemm_v2": ctypes.c_double}[name]
-
-        def matrix(at: ctypes.c_void_p, rows: int, columns: int, step: int) -> np.ndarray:
-            assert step >= rows
-            size = step * (columns - 1) + rows
-            flat = np.ctypeslib.as_array((real * size).from_address(at.value))
-            return np.lib.stride_tricks.as_strided(flat, (rows, columns), (flat.itemsize, step * flat.itemsize))
-
-        def gemm(handle: Any, a_turned: int, b_turned: int, m: int, n: int, k: int, *args: Any) -> int:
-            one, a, a_step, b, b_step, zero, y, y_step = args
-            assert (one._obj.value, zero._obj.value) == (1, 0)
-            left = matrix(a, k, m, a_step).T if a_turned else matrix(a, m, k, a_step)
-            right = matrix(b, n, k, b_step).T if b_turned else matrix(b, k, n, b_step)
-            result, self.products = matrix(y, m, n, y_step), self.products + 1
-            for tape in cuda_in_c.tapes:
-                tape.append(lambda: np.copyto(result, left @ right))
-                return 0
-            result[...] = left @ right
-            return 0
-
-        return gemm
+from tests.gpu.devices import DEVICE, Training
+from tests.training.ranks import Comm, World
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[CuBLAS]:
-    """The stand-in, with a cuBLAS."""
-    library = CuBLAS()
-    monkeypatch.setattr(graph, "_cublas", lambda: library)
+def library() -> Iterator[standin.CuBLAS]:
+    """The cuBLAS of the stand-in, which is in CuPy's place."""
     with standin.installed():
-        yield library
+        yield graph._cublas()
 
 
-def kept(training: Training) -> list[np.ndarray]:
-    """Return all arrays that a step changes, where they are."""
-    return [array._array for array in state_of(training.stage, training.sampler)[0].values()]
+class Twin(Comm):
+    """A communicator of two ranks, the other of which has half of every number: what is not exchanged is too large."""
+
+    def allgather(self, value: Any) -> list[Any]:
+        return [value, value * 0.5]
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "srresnet": {"steps": 4},
+    "a head start, and a balance": {"steps": 8, "d_head_start": 4, "adversarial_balance": 0.5},
+    "two ranks": {"steps": 4, "adversarial_balance": 0.5},
+}
+
+
+def prepared(kind: str) -> Training:
+    """Return a training whose rates change at every step."""
+    settings = {name: value for name, value in KINDS[kind].items() if name != "steps"}
+    training = Training(DEVICE, content="mse", **settings)
+    if kind == "srresnet":
+        config = Config(channels=4, blocks=2, scale=2, ema=0.9, srresnet_steps=100)
+        training.stage = SRResNetStage(training.stage.generator, MSEContent(), config)  # type: ignore[assignment]
+    elif kind == "two ranks":
+        training.stage.ranks = MPIRanks(Twin(World(2, {}), 0))
+    for name in ("lr", "g_lr", "d_lr"):
+        setattr(training.stage, name, lambda step: 1e-3 / (1 + step))
+    return training
+
+
+@pytest.fixture
+def untouched(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
+    """Trainings whose arrays a capture leaves as they are: on a GPU it computes nothing, but the stand-in does."""
+    trainings: list[Training] = []
+    begin, end, before = standin.Stream.begin_capture, standin.Stream.end_capture, {}
+
+    def arrays() -> Iterator[np.ndarray]:
+        for training in trainings:
+            yield from (array._array for array in state_of(training.stage, training.sampler)[0].values())
+
+    def begin_capture(stream: standin.Stream) -> None:
+        for array in arrays():
+            before.setdefault(array.ctypes.data, array.copy())
+        begin(stream)
+
+    def end_capture(stream: standin.Stream) -> standin.Tape:
+        for array in arrays():
+            array[...] = before.pop(array.ctypes.data)
+        return end(stream)
+
+    monkeypatch.setattr(standin.Stream, "begin_capture", begin_capture)
+    monkeypatch.setattr(standin.Stream, "end_capture", end_capture)
+    return trainings
 
 
 @pytest.mark.slow
 @needs_compiler
-def test_a_captured_step_is_the_step(library: CuBLAS, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A learning rate, a count or an address that is part of a graph is that of the third step for ever."""
-    cpu, gpu = (Training(device, np.float64, content="mse") for device in ("cpu", DEVICE))
-    for training in (cpu, gpu):  # rates that change at every step
-        training.stage.g_lr = training.stage.d_lr = lambda step: 1e-3 / (1 + step)
-    captured, arrays = Captured(gpu.stage), kept(gpu)
-    end, before = standin.Stream.end_capture, []
-    begin = standin.Stream.begin_capture
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_captured_step_is_the_step(
+    kind: str, library: standin.CuBLAS, untouched: list[Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rate, a count, a weight or an address that is part of a graph is that of the third step for ever."""
+    plain, training = prepared(kind), prepared(kind)
+    untouched.append(training)
+    right, states = [plain.step() for _ in range(KINDS[kind]["steps"])], []
+    monkeypatch.setattr(training.stage, "step", counted(training.stage.step, calls := [0]))
+    first = Captured(training.stage)
+    for expected in right:
+        states.append(training.state())
+        waits, numbers = take(first, training)
+        assert waits == 1 or kind == "two ranks"
+        assert numbers == expected
+    assert calls == [6 if "head start" in kind else 3]
+    assert library.products > 20
+    same_bits(training, plain)
 
-    def end_capture(stream: standin.Stream) -> standin.Tape:
-        for array, value in zip(arrays, before, strict=True):  # as nothing is computed in a capture
-            array[...] = value
-        return end(stream)
+    late = len(right) - 3
+    resumed = prepared(kind)
+    untouched[:] = [resumed]
+    resumed.restore(*states[late], steps=late)
+    second = Captured(resumed.stage)
+    assert [take(second, resumed)[1] for _ in range(3)] == right[late:]
+    same_bits(resumed, plain)
 
-    def begin_capture(stream: standin.Stream) -> None:
-        before.extend(array.copy() for array in arrays)
-        begin(stream)
-
-    monkeypatch.setattr(standin.Stream, "end_capture", end_capture)
-    monkeypatch.setattr(standin.Stream, "begin_capture", begin_capture)
-    monkeypatch.setattr(gpu.stage, "step", counted(gpu.stage.step, calls := [0]))
-    for _ in range(4):
-        low, high = (to_device(a.astype(np.float64), DEVICE) for a in gpu.sampler.batch(3))
-        standin.waits[0] = 0
-        numbers = captured.step(gpu.steps, Tensor(low), Tensor(high))
-        gpu.steps += 1
-        assert standin.waits[0] == 1
-        right = cpu.step()
-        assert numbers.keys() == right.keys()
-        np.testing.assert_allclose([*numbers.values()], [*right.values()], rtol=1e-8)
-    assert calls == [3]
-    assert library.products > 50
-    same_state(cpu.state()[0], gpu.state()[0], 1e-8)
-    assert cpu.state()[1] == gpu.state()[1]
-    gpu.stage.g_optimizer.mean[0] = gpu.stage.g_optimizer.mean[0].copy()
+    optimizer, *_ = training.stage.optimizers().values()
+    optimizer.mean[0] = optimizer.mean[0].copy()
     with pytest.raises(DeviceError, match="others"):
-        captured.step(gpu.steps, Tensor(low), Tensor(high))
+        take(first, training)
+
+
+def take(captured: Captured, training: Training) -> tuple[int, dict[str, float]]:
+    """Take a step; return how often Python waited, and the numbers of the log."""
+    batch = [Tensor(to_device(array.astype(training.dtype), DEVICE)) for array in training.sampler.batch(3)]
+    standin.waits[0] = 0
+    numbers = captured.step(training.steps, *batch)
+    training.steps += 1
+    return standin.waits[0], numbers
+
+
+def same_bits(ours: Training, right: Training) -> None:
+    """Compare all that a checkpoint holds."""
+    (arrays, numbers), (expected, expected_numbers) = ours.state(), right.state()
+    assert numbers == expected_numbers
+    assert arrays.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(arrays[name], array, err_msg=name)
 
 
 def counted(work: Any, calls: list[int]) -> Any:
@@ -122,7 +149,7 @@ def counted(work: Any, calls: list[int]) -> Any:
     return call
 
 
-def test_products_of_a_capture(library: CuBLAS) -> None:
+def test_products_of_a_capture(library: standin.CuBLAS) -> None:
     """cuBLAS counts along columns: a product of square matrices that are confused has the right shape."""
     rng = np.random.default_rng(0)
     for dtype in (np.float32, np.float64):
@@ -142,7 +169,3 @@ def test_no_step_is_captured_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MINISRGAN_CUDA_GRAPH", "1")
     assert step_of(stage, "cpu") == stage.step
     assert step_of(stage, "cuda:0") == step_of(stage, "cuda:0") != stage.step
-    stage.balance = object()  # type: ignore[assignment]
-    assert step_of(stage, "cuda:0") == stage.step
-    stage.balance, stage.ranks = None, SimpleNamespace(size=2)
-    assert step_of(stage, "cuda:0") == stage.step

@@ -15,8 +15,8 @@ import pytest
 
 from minisrgan import backend, kernels
 from minisrgan.errors import MinisrganError
-from minisrgan.kernels.cuda import launch
-from tests.gpu import standin
+from minisrgan.kernels.cuda import launch, winograd
+from tests.gpu import cuda_in_c, standin
 from tests.gpu.cuda_in_c import needs_compiler
 from tests.gpu.devices import DEVICE, Training, run
 from tests.mutants.faults import Fault
@@ -110,6 +110,30 @@ def a_step() -> None:
         agree(b.get(), a, 1e-9)
 
 
+def tiles(size: int | None = None) -> Question:
+    """Ask for a 3x3 layer by Winograd's algorithm, with a workspace of so many bytes."""
+
+    def ask() -> None:
+        rng = np.random.default_rng(0)
+        arrays = [rng.standard_normal(s, np.float32) for s in ((2, 7, 6, 3), (3, 3, 3, 4), (4,), (2, 5, 4, 4))]
+        x, weight, bias, grad_y = (backend.to_device(array, DEVICE) for array in arrays)
+        with backend.workspace(size) if size else nullcontext(), backend.algorithm("winograd"):
+            ours = kernels.conv2d(x, weight, bias), *kernels.conv2d_gradients(x, grad_y, weight)
+        x, weight, bias, grad_y = arrays
+        right = kernels.conv2d(x, weight, bias), *kernels.conv2d_gradients(x, grad_y, weight)
+        for mine, theirs in zip(ours, right, strict=True):
+            agree(mine.get(), theirs, 1e-5)
+
+    return ask
+
+
+def tf32_products() -> None:
+    """Ask whether products of few bits are kept away from tiles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUPY_TF32", "1")
+        assert not winograd.suits(np.zeros((16, 24, 24, 64), np.float32), (24, 24), (3, 3, 64, 64), 1, 1)
+
+
 CUDA: list[tuple[str, str, Question]] = [  # what a source says, what is said instead, and who notices
     ("0 <= u && u < H ?", "u < H ?", rows("conv2d")),
     ("line * Wo + w - first", "line * Wo + w", rows("conv2d", 600)),
@@ -136,11 +160,29 @@ CUDA: list[tuple[str, str, Question]] = [  # what a source says, what is said in
     ("(Index)blockDim.y * gridDim.x", "(Index)blockDim.y", several_types),
     ("sums[blockIdx.y * gridDim.x + blockIdx.x]", "sums[blockIdx.x]", several_types),
     ("EACH(k, n) y[k] = x[k] > 0", "EACH(k, n + 1) y[k] = x[k] > 0", rows("prelu")),
+    ("0 <= u + i && u + i < H &&", "0 < u + i && u + i < H &&", tiles()),
+    ("0 <= v + j && v + j < W ?", "v + j < W ?", tiles()),
+    ("(p - line * across) * 4 - left", "(p - line * across) * 4", tiles()),
+    ("(line - image * down) * 4 - top", "line * 4 - top", tiles()),
+    ("p = first + k / C", "p = k / C", tiles(6000)),
+    ("p = first + k / O", "p = k / O", tiles(6000)),
+    ("pair % O * C + pair / O", "pair", tiles()),
+    ("(turned ? -1 : 1) *", "1 *", tiles()),
+    ("biased ? bias[o]", "biased ? bias[0]", tiles()),
+    ("if (u + i < H && v + j < W)", "if (u + i < H && v + j <= W)", tiles()),
+    ("#define TURNED_AT(i, k) AT[k][i]", "#define TURNED_AT(i, k) AT[3 - k][i]", tiles()),
+    ("#define TURNED_G(i, k) G[k][i]", "#define TURNED_G(i, k) G[k][2 - i]", tiles()),
+    ("if (L(j, k) != 0)", "if (L(j, k) > 0)", tiles()),
 ]
 PYTHON = [  # a function, what it says, what is said instead, and who notices
     ("_items", "channels % items == 0", "channels >= items", rows("conv2d")),
     ("_scatter", "_1 - corner[0] + kernel[0]", "_1 - corner[0] + 1", rows("conv2d", 100)),
     ("kernels.conv2d_weight_gradient", "total += product(_1, _2)", "product(_1, _2)", rows("conv2d", 100)),
+    ("kernels.weight_gradient", "du += product(_1, _2)", "product(_1, _2)", tiles(6000)),
+    ("kernels.convolve", "0 if first else channels * outputs", "0", tiles()),
+    ("kernels.conv2d_input_gradient", "winograd.convolve(_1, _2, _3, kh - 1 - padding, _4, turned=True)",
+     "winograd.convolve(_1, _2, _3, padding, _4, turned=True)", tiles()),
+    ("suits", "not tf32()", "True", tf32_products),
     ("launch", "np.int64 if wide else np.int32", "np.int64", rows("relu")),
     ("_statistics", "int(running is not None)", "0", turned_statistics),
     ("_statistics", "array is not new", "False", turned_statistics),
@@ -171,6 +213,7 @@ def test_a_fault_in_a_cuda_source_is_noticed(
     source = launch.source()
     assert source.count(old) == 1, f"{old} is there {source.count(old)} times"
     monkeypatch.setattr(launch, "source", lambda: source.replace(old, new))
+    monkeypatch.setattr(cuda_in_c, "OPTIMIZED", "-O0")
     assert ask(question)
 
 

@@ -85,9 +85,10 @@ LAYERS = [  # images, side, channels, outputs, kernel, stride: the kinds of laye
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("algorithm", "digits"), [("im2col", 2e-5), ("winograd", 5e-5)])
 @pytest.mark.parametrize("megabytes", [4, 256])
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
-def test_layers_of_the_networks(layer: tuple[int, ...], megabytes: int) -> None:
+def test_layers_of_the_networks(layer: tuple[int, ...], megabytes: int, algorithm: str, digits: float) -> None:
     """The table's pictures fit one block of threads; these do not, and are what cuBLAS is asked in earnest."""
     images, side, channels, outputs, kernel, stride = layer
     rng, options = np.random.default_rng(0), {"stride": stride, "padding": kernel // 2}
@@ -96,12 +97,12 @@ def test_layers_of_the_networks(layer: tuple[int, ...], megabytes: int) -> None:
     y = kernels.conv2d(x, weight, **options)
     grad = rng.standard_normal(y.shape, dtype=np.float32)
     a, w, g = (to_device(array, DEVICE) for array in (x, weight, grad))
-    with backend.workspace(megabytes << 20):
+    with backend.workspace(megabytes << 20), backend.algorithm(algorithm):
         ours = [kernels.conv2d(a, w, **options), *kernels.conv2d_gradients(a, g, w, **options)]
     with backend.algorithm("im2col"):
         right = [kernels.conv2d(x, weight, **options), *kernels.conv2d_gradients(x, grad, weight, **options)]
     for mine, theirs in zip(ours, right, strict=True):
-        np.testing.assert_allclose(to_numpy(mine), theirs, rtol=0, atol=2e-5 * abs(theirs).max())
+        np.testing.assert_allclose(to_numpy(mine), theirs, rtol=0, atol=digits * abs(theirs).max())
 
 
 @contextmanager
@@ -174,11 +175,12 @@ def test_training_resumes_to_the_last_bit() -> None:
         np.testing.assert_array_equal(resumed.state()[0][name], array, err_msg=name)
 
 
-def test_a_captured_step_is_the_step() -> None:
+@pytest.mark.parametrize("settings", [{}, {"d_head_start": 4, "adversarial_balance": 0.5}], ids=str)
+def test_a_captured_step_is_the_step(settings: dict[str, Any]) -> None:
     """CUDA allows less during a capture than the stand-in does; and cuBLAS is called another way there."""
-    plain, training = Training(DEVICE, np.float64), Training(DEVICE, np.float64)
+    plain, training = (Training(DEVICE, np.float64, **settings) for _ in range(2))
     captured = Captured(training.stage)
-    for step in range(6):
+    for step in range(6 + settings.get("d_head_start", 0)):
         batch = (Tensor(to_device(a.astype(np.float64), DEVICE)) for a in training.sampler.batch(3))
         ours, theirs = captured.step(step, *batch), plain.step()
         assert ours.keys() == theirs.keys()

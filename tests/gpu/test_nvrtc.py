@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from minisrgan.kernels.cuda import launch
+from minisrgan.kernels.schemes import POINTS, toom_cook
 from tests.gpu import sass
 
 PACKAGES = "nvidia.cuda_nvrtc", "nvidia.cu13"
@@ -107,3 +108,30 @@ def test_columns_take_few_instructions(target: str, monkeypatch: pytest.MonkeyPa
     piece, row, line, whole = sass.loops(sass.functions(cubin)["im2col_by_16_bytes"])
     assert piece <= 20
     assert (whole - line) + (line - row) + 3 * ((row - piece) + 2 * piece) <= 60 * 3 * 2
+
+
+@needs_nvrtc
+@pytest.mark.skipif(sass.NVDISASM is None, reason="no nvdisasm: pip install nvidia-cuda-nvdisasm")
+@pytest.mark.parametrize("target", ["sm_80", "sm_90"])
+def test_tiles_stay_in_registers(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that is not unrolled puts the tile into memory, and multiplies with zeros that it has to load.
+
+    Bounds: the numbers that are read, and the factors that are not 0, of one transform or of two that share a kernel.
+    """
+    code, options = compiled_as_cupy_does("float", "int", monkeypatch)
+    _, _, cubin = compile_cuda(code, *options, f"--gpu-architecture={target}", "--std=c++14", "-default-device")
+    bt, g, at = (int((matrix != 0).sum()) for matrix in toom_cook(POINTS, taps=3))
+    most = {
+        "winograd_factors": (36 + 9, (6 + 6) * bt + (3 + 6) * g),
+        "winograd_gradient_factors": (36 + 16, (6 + 6) * bt + (4 + 6) * at),
+        "winograd_results": (2 * 36 + 1, 2 * ((6 + 4) * at + 16)),  # once with a bias and once without
+        "winograd_weight_gradient": (36, (6 + 3) * g),
+    }
+    kernels = sass.functions(cubin)
+    assert {name for name in kernels if name.startswith("winograd")} == most.keys()
+    for name, (numbers, factors) in most.items():
+        words = [line.split()[line.startswith("@")].partition(".")[0] for line in kernels[name] if line[0] != "."]
+        assert not {"LDL", "STL"} & {*words}
+        assert words.count("LDG") <= numbers
+        assert sum(word in ("FFMA", "FADD", "FMUL") for word in words) <= factors
+        assert len(words) <= 1300

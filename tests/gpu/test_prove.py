@@ -70,7 +70,7 @@ def test_every_phase_can_fail(code: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(prove.Proof, "start", lambda run, _, stdout, stderr, **env: start(run, words, stdout, stderr))
     run = proof(tmp_path)
     assert run.all() == 1
-    assert len(run.phases) == 14
+    assert len(run.phases) == 15
     assert [name for name, phase in run.phases.items() if phase["well"]] == []
 
 
@@ -107,6 +107,13 @@ def test_an_answer_that_is_wrong_is_noticed() -> None:
         for value in (1e-2, float("nan")):
             assert proofs.amiss("agree", agree | {"device": near | {name: value}}, small=False) == [name]
     assert proofs.amiss("tf32", {"device": near | {"median": 0.1}}, small=False) == ["median"]
+    layer = {"pays": True, "im2col": {"error": 1e-6, "us": 2.0}, "winograd": {"error": 1e-5, "us": 1.0}}
+    assert proofs.amiss("winograd", {"64-64": layer}, small=False) == []
+    for error in (0.0, 1e-3, float("nan")):
+        wrong = {"64-64": layer | {"winograd": {"error": error, "us": 1.0}}}
+        assert proofs.amiss("winograd", wrong, small=True) == ["64-64"]
+    slow = layer | {"winograd": {"error": 1e-5, "us": 3.0}}
+    assert proofs.amiss("winograd", {"64-64": slow, "3-64": slow | {"pays": False}}, small=False) == ["64-64 is slower"]
     assert proofs.amiss("captured", {"srgan graph": {"ms": 1.0, "loss": float("nan")}}, small=False) == ["srgan graph"]
     assert proofs.amiss("probe", {"copy": {"done_us": 1.0}, "sums": {"done_us": 0.0}}, small=False) == ["sums"]
     assert [bool(proofs.amiss("profile", {"left out": "torch"}, small)) for small in (False, True)] == [True, False]

@@ -1,7 +1,8 @@
 """The kernels for NVIDIA GPUs, with the names and arguments of the CPU kernels.
 
-The inner loops are CUDA C, in ``sources/*.cu``. `conv` and `elementwise` prepare the arrays, `launch` compiles and
-starts the kernels, and `check` finds out whether this machine has all that is needed.
+The inner loops are CUDA C, in ``sources/*.cu``. `conv`, `winograd` and `elementwise` prepare the arrays, `launch`
+compiles and starts the kernels, `graph` records launches and calls cuBLAS, and `check` finds out whether this machine
+has all that is needed.
 """
 
 # ruff: noqa: F401, I001  `minisrgan.kernels` finds these functions by name

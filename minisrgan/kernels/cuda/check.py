@@ -60,10 +60,6 @@ def findings() -> Iterator[Finding]:
     yield Finding("CuPy", f"{package} {version}", f"pip install --upgrade {package}" if old else "")
     try:
         tf32()
-    except ArgumentError as error:
-        yield Finding("CUPY_TF32", f"{error.got}, where CuPy expects {error.expected}", "unset CUPY_TF32")
-        return
-    try:
         import cupy
 
         runtime = cupy.cuda.get_local_runtime_version()
@@ -76,6 +72,8 @@ def findings() -> Iterator[Finding]:
             facts, (free, total) = cupy.cuda.runtime.getDeviceProperties(device), cupy.cuda.Device(device).mem_info
             memory = f"{free / 2**30:.1f} of {total / 2**30:.1f} GB free"
             yield Finding(f"cuda:{device}", f"{facts['name'].decode()}, {facts['major']}.{facts['minor']}, {memory}")
+    except ArgumentError as error:
+        yield Finding("CUPY_TF32", f"{error.got}, where CuPy expects {error.expected}", "unset CUPY_TF32")
     except Exception as error:  # exceptions of CuPy, and of the loader of libraries
         yield Finding("using CuPy", f"{type(error).__name__}: {error}".splitlines()[0], install)
 

@@ -1,5 +1,7 @@
 """Convolution on a GPU: a matrix product by cuBLAS, with columns gathered before it or scattered after it.
 
+Most 3x3 layers are computed by `winograd` instead: `winograd.suits` chooses.
+
     gather    im2col: y (pixels, O) = columns of x (pixels, kh*kw*C) @ weight (kh*kw*C, O)
     scatter   col2im: x = sum of columns, which are y (pixels, O) @ weight^T (O, kh*kw*C)
 
@@ -13,21 +15,12 @@ Arithmetic: N*Ho*Wo*kh*kw*C*O multiply-adds each. Bytes moved: columns to the pr
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
-from minisrgan.backend import Array, array_module, workspace_bytes
+from minisrgan.backend import Array, array_module
 from minisrgan.kernels.conv import output_size
+from minisrgan.kernels.cuda import winograd
 from minisrgan.kernels.cuda.graph import product
-from minisrgan.kernels.cuda.launch import MANY, Pair, contiguous, over_lines
-
-
-def _blocks(xp: Any, pixels: int, width: int, dtype: Any) -> Iterator[tuple[int, Array]]:
-    """Cut pixels into blocks; yield the first pixel of each, and an array for its columns in the same memory."""
-    most = max(1, min(workspace_bytes(xp) // (width * dtype.itemsize), MANY // width))
-    step = -(-pixels // -(-pixels // most))
-    columns = xp.empty((step, width), dtype)
-    for first in range(0, pixels, step):
-        yield first, columns[: pixels - first]
+from minisrgan.kernels.cuda.launch import Pair, blocks, contiguous, over_lines
 
 
 def _columns(x: Array, kernel: Pair, stride: int, corner: Pair, size: Pair) -> Iterator[tuple[int, Array]]:
@@ -38,7 +31,7 @@ def _columns(x: Array, kernel: Pair, stride: int, corner: Pair, size: Pair) -> I
     """
     (x,) = contiguous(x)
     n, height, width, channels = x.shape
-    for first, columns in _blocks(array_module(x), n * math.prod(size), math.prod(kernel) * channels, x.dtype):
+    for first, columns in blocks(x, n * math.prod(size), math.prod(kernel) * channels):
         name, items = _items("im2col", channels, columns, x)
         shape = (len(columns), first, height, width, items, *kernel, *size, stride, *corner)
         lines = (first + len(columns) - 1) // size[1] - first // size[1] + 1
@@ -67,7 +60,7 @@ def _scatter(y: Array, matrix: Array, kernel: Pair, stride: int, corner: Pair, s
     xp, (n, tall, wide, outputs), (height, _) = array_module(y), y.shape, size
     flat, channels = contiguous(y)[0].reshape(-1, outputs), matrix.shape[1] // math.prod(kernel)
     x = xp.zeros((n, *size, channels), y.dtype)
-    for first, columns in _blocks(xp, len(flat), matrix.shape[1], y.dtype):
+    for first, columns in blocks(y, len(flat), matrix.shape[1]):
         product(flat[first : first + len(columns)], matrix, out=columns)  # (pixels, O) @ (O, kh*kw*C)
         (n0, h0), (n1, h1) = (divmod(p // wide, tall) for p in (first, first + len(columns) - 1))
         top = n0 * height + min(height, max(0, h0 * stride - corner[0]))
@@ -92,6 +85,8 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 
     """Convolve; see `minisrgan.kernels.conv`."""
     (kh, kw, in_channels, out_channels), corner = weight.shape, (padding, padding)
     size = output_size(x.shape[1], kh, stride, padding), output_size(x.shape[2], kw, stride, padding)
+    if winograd.suits(x, size, weight.shape, stride, padding):
+        return winograd.convolve(x, weight, bias, padding, size)
     if stride == 1 and out_channels < in_channels:
         y = _scatter(x, _transposed(_turned(weight)), (kh, kw), 1, (kh - 1 - padding, kw - 1 - padding), size)
     else:
@@ -106,6 +101,8 @@ def conv2d_input_gradient(
 ) -> Array:
     """Return the gradient with respect to the input; see `minisrgan.kernels.conv`."""
     kh, kw, in_channels, out_channels = weight.shape
+    if winograd.suits(grad_y, input_size, (kh, kw, out_channels, in_channels), stride, kh - 1 - padding):
+        return winograd.convolve(grad_y, weight, None, kh - 1 - padding, input_size, turned=True)
     if stride == 1 and out_channels <= in_channels:
         matrix, corner = _turned(weight).reshape(-1, in_channels), (kh - 1 - padding, kw - 1 - padding)
         return _gather(grad_y, matrix, (kh, kw), 1, corner, input_size)
@@ -115,6 +112,8 @@ def conv2d_input_gradient(
 def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int = 1, padding: int = 0) -> Array:
     """Return the gradient with respect to the weight; see `minisrgan.kernels.conv`."""
     (kh, kw), in_channels, out_channels = kernel, x.shape[3], grad_y.shape[3]
+    if winograd.suits(x, grad_y.shape[1:3], (kh, kw, in_channels, out_channels), stride, padding):
+        return winograd.weight_gradient(x, grad_y, padding)
     exchanged = stride == 1 and out_channels < in_channels
     corner = (kh - 1 - padding, kw - 1 - padding) if exchanged else (padding, padding)
     source, other = (grad_y, x) if exchanged else (x, grad_y)

@@ -5,18 +5,19 @@ float and once for double; CuPy stores the result on disk for the next process.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minisrgan.backend import Array, array_module
+from minisrgan.backend import Array, array_module, workspace_bytes
 from minisrgan.kernels.cuda.graph import upload
+from minisrgan.kernels.schemes import POINTS, toom_cook
 
 Pair = tuple[int, int]
 
-SOURCES = ("common", "sums", "norm", "rectify", "columns", "moves", "network")
+SOURCES = ("common", "sums", "norm", "rectify", "columns", "moves", "network", "winograd")
 _THREADS, _STRIP, _BLOCKS = 256, 32, 512  # threads of a block; channels of a strip; most blocks of a sum (sums.cu)
 _ROW = 32  # most threads per place: with more, each thread would have too few numbers for the divisions that it makes
 _ACROSS = 256  # most blocks per array in a launch over many arrays, as most arrays are small
@@ -24,9 +25,12 @@ MANY = 1 << 30  # elements from which 32 bits may be too few for an index
 
 
 def source() -> str:
-    """Return the CUDA C of all kernels."""
-    folder = Path(__file__).with_name("sources")
-    return "\n".join((folder / f"{name}.cu").read_text(encoding="utf-8") for name in SOURCES)
+    """Return the CUDA C of all kernels, with the matrices of Winograd's algorithm before the file that uses them."""
+    *files, last = ((Path(__file__).parent / f"sources/{name}.cu").read_text(encoding="utf-8") for name in SOURCES)
+    for name, matrix in zip(("BT", "G", "AT"), toom_cook(POINTS, taps=3), strict=True):
+        rows = ", ".join(f"{{{', '.join(map(str, row))}}}" for row in matrix.tolist())
+        files.append(f"static __device__ const Real {name}[{len(matrix)}][{len(matrix[0])}] = {{{rows}}};")
+    return "\n".join([*files, last])
 
 
 def compile_all() -> None:
@@ -109,6 +113,19 @@ def over_arrays(
             if copy is not array:
                 array[...] = copy.reshape(array.shape)
     return memory
+
+
+def blocks(like: Array, count: int, width: int, kept: int = 0) -> Iterator[tuple[int, Array]]:
+    """Cut a number of pixels or tiles into blocks that fit the workspace, of which ``kept`` bytes are in use.
+
+    Yields the first of each block, and an array (size of the block, width) in the same memory for all blocks.
+    """
+    xp, itemsize = array_module(like), like.dtype.itemsize
+    most = max(1, min((workspace_bytes(xp) - kept) // (width * itemsize), MANY // width))
+    step = -(-count // -(-count // most))
+    memory = xp.empty((step, width), like.dtype)
+    for first in range(0, count, step):
+        yield first, memory[: count - first]
 
 
 def contiguous(*arrays: Array) -> tuple[Array, ...]:
