@@ -65,7 +65,7 @@ def _show(tag: str) -> None:
 
 def framed(frame: str) -> str:
     """Say below a page within the page why it may be missing."""
-    note = "Nothing to be clicked above? Run this cell, or trust the notebook (in JupyterLab: File, Trust Notebook)."
+    note = "Nothing to be seen above? Run this cell, or trust the notebook (in JupyterLab: File, Trust Notebook)."
     return f"{frame}<p><small>{note}</small></p>"
 
 

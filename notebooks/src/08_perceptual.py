@@ -6,10 +6,10 @@
 #
 # **Time:** 60 minutes. **Before:** notebooks 3 and 7.
 #
-# **The weights.** VGG19's weights were learned from over a million photos and are too large for this course. In the box
-# is a small network of the same kind, with 72,080 weights, which learned to tell from which of 72 photos a crop was
-# cut. Beside it stand networks of the same shape with random weights. For VGG19 run `minisrgan weights fetch vgg19`,
-# and change `VGG`.
+# **The weights.** VGG19's weights were learned from over a million photos and are too large for this course. The
+# package brings a small network of the same kind, with 72,080 weights, which learned to tell from which of 72 photos a
+# crop was cut. We compare it with networks of the same shape and random weights. For VGG19 itself run
+# `minisrgan weights fetch vgg19`, and change `VGG`.
 
 # %%
 # %matplotlib inline
