@@ -46,6 +46,7 @@ class Exercise:
     parts     from the arguments, name -> mask of the part of the result: "where x < 0"
     terms     from the arguments, for each result: name -> a term of the sum that the result is
     also      one more look at an answer whose numbers are right; what is wrong with it, or nothing
+    tells     what an answer computes whose numbers are wrong: "is x + conv1(x) in yours."
     """
 
     right: Any
@@ -57,6 +58,7 @@ class Exercise:
     parts: Callable[..., Mapping[str, Array]] = lambda *given: {}
     terms: Callable[..., Sequence[Mapping[str, Array]]] = lambda *given: ()
     also: Callable[[Any], str] = lambda answer: ""
+    tells: Callable[[Any], str] = lambda answer: ""
 
 
 @dataclass
@@ -227,7 +229,9 @@ def _unchanged(now: Any, then: Any) -> bool:
     if isinstance(now, list | tuple):
         return len(now) == len(then) and all(map(_unchanged, now, then))
     now, then = (a.data if isinstance(a, Tensor) else a for a in (now, then))
-    return not isinstance(now, np.ndarray) or np.array_equal(now, then, equal_nan=True)
+    if not isinstance(now, np.ndarray) or not isinstance(then, np.ndarray):
+        return type(now) is type(then)
+    return np.array_equal(now, then, equal_nan=now.dtype.kind == then.dtype.kind == "f")
 
 
 def _results(function: Any, given: Sequence[Any]) -> list[Any]:
@@ -278,6 +282,13 @@ def _complaint(
         return credit + first.problem
     if any(v is ... or v is None for v in first.got):
         return credit + _left(answer, names, first, exercise)
+    if written.takes_xor_for_power(answer):
+        return "`^` is no power in Python, it compares bits: write `**`."
+    if not _unchanged(_try(exercise, answer, compute, first.case, first.make).got, first.got):
+        return (
+            "called again with the same inputs it returns another result: it remembers something between calls (a "
+            "variable of the notebook, a list in the arguments), draws random numbers, or leaves np.empty unfilled."
+        )
     spoilt = f"{_in_place(first.changed)[0].upper()}{_in_place(first.changed)[1:]}" if first.changed else ""
     if expected := _known(exercise, compute, trials):
         return f"{expected} {spoilt}".strip()
@@ -379,6 +390,8 @@ def _each(
         explained = _explained(exercise, answer, clear, i) if vague and compute is _results else ""
         if explained:
             found = explained if "each channel" in found else f"{explained} It {found}"
+        if first.got[i].dtype.kind in "iu" and first.right[i].dtype.kind == "f":
+            found += f" Yours holds whole numbers ({first.got[i].dtype}): a fraction is cut off when it is put there."
         told.append(f"{names[i]}{':' if found.startswith('`') else ''} {found}")
     credit = _credit([n for i, n in enumerate(names) if i not in wrong])
     if compute is _gradients:  # "the value is right; " stands before it
@@ -395,6 +408,13 @@ def _explained(exercise: Exercise, answer: Any, trials: list[Trial], i: int) -> 
     trials = [t for t in trials if t.got[i].shape == t.right[i].shape and t.got[i].dtype.kind in "fiub"]
     if len(trials) < 2:
         return ""
+    try:
+        if told := exercise.tells(answer):
+            return told
+    except Exception:  # an answer that cannot take such arguments
+        pass
+    if all(_wraps(answer, trial, i) for trial in trials):
+        return "is right for floats, and the arguments are bytes, which wrap around: 3 - 5 is 254. Convert them first."
     terms = [exercise.terms(*t.given) for t in trials]
     if terms[0] and (
         told := variants.factors([(t[i], x.got[i], x.right[i]) for t, x in zip(terms, trials, strict=True)], 0)
@@ -405,10 +425,20 @@ def _explained(exercise: Exercise, answer: Any, trials: list[Trial], i: int) -> 
     if told := variants.other_arguments(right, [(t.given, t.got[i]) for t in trials], i, names, exercise.rtol):
         return told
     try:
-        told = variants.overlooked(_results, exercise.right, answer, trials[0].make, names)
-    except Exception:  # an answer that cannot take such arguments
+        return variants.overlooked(_results, exercise.right, answer, trials[0].make, names)
+    except Exception:
         return ""
-    return f"depends on too little. {told}" if told else ""
+
+
+def _wraps(answer: Any, trial: Trial, i: int) -> bool:
+    """Say whether a result becomes right when the arguments are floats instead of bytes."""
+    bytes_ = [isinstance(a, np.ndarray) and a.dtype == np.uint8 for a in trial.given]
+    if not any(bytes_):
+        return False
+    given = [a.astype(float) if byte else a for a, byte in zip(trial.make(), bytes_, strict=True)]
+    got = _results(answer, given)[i]
+    whole = trial.right[i].dtype == np.uint8  # levels may be rounded in other ways
+    return bool(np.allclose(got, trial.right[i].astype(float), rtol=1e-4, atol=1 if whole else 1e-4))
 
 
 def _is_array(value: Any) -> bool:

@@ -107,12 +107,7 @@ for _ in range(400):
     learn(discriminator, optimizer, numbers(rng, 2), numbers(rng, 1))
 p_real, p_fake = (np.exp(-(((x - mean) / 0.5) ** 2) / 2) for mean in (2, 1))
 learned = ops.sigmoid(discriminator(Tensor(x[:, None]))).numpy()[:, 0]
-lines = {
-    "real": p_real,
-    "generated": p_fake,
-    "best D": best(p_real, p_fake),
-    "learned": learned,
-}
+lines = {"real": p_real, "generated": p_fake, "best D": best(p_real, p_fake), "learned": learned}
 lines_figure({name: (x, y) for name, y in lines.items()}, "x")
 
 # %% [markdown]

@@ -84,7 +84,7 @@ def test_installs_what_source_says(machine: Machine, monkeypatch: pytest.MonkeyP
 def test_asks_for_the_source(machine: Machine, monkeypatch: pytest.MonkeyPatch, platform: str):
     """A bare name could be anybody's package, so there is no default."""
     monkeypatch.setattr(sys, "platform", platform)
-    with pytest.raises(RuntimeError, match="^minisrgan is not installed: write its folder or address into `source`"):
+    with pytest.raises(RuntimeError, match=r"^minisrgan is not installed: write its folder or address into `source`"):
         machine.run()
     assert machine.installed is None
 
@@ -94,14 +94,18 @@ def test_asks_for_the_source(machine: Machine, monkeypatch: pytest.MonkeyPatch, 
     [
         (
             "linux",
-            subprocess.CalledProcessError(1, "pip", stderr="WARNING: x\nERROR: not found: git+x\nERROR: y\n[notice] new pip\n"),
+            subprocess.CalledProcessError(1, "pip", stderr="WARNING: x\nERROR: not found: git+x\nERROR: y\n[notice]"),
             "git+x matplotlib scikit-image could not be installed. Is its folder or address in `source` above? "
             "ERROR: not found: git+x",
         ),
         ("linux", FileNotFoundError("no pip"), "FileNotFoundError: no pip"),
-        ("emscripten", ValueError("Can't find a pure Python wheel\nfor git+x"), "Is the address of its wheel in `source` above? ValueError: Can't find a pure Python wheel"),
+        (
+            "emscripten",
+            ValueError("Can't find a pure Python wheel\nfor git+x"),
+            "Is the address of its wheel in `source` above? ValueError: Can't find a pure Python wheel",
+        ),
     ],
-)  # fmt: skip
+)
 def test_says_in_one_line_why_nothing_was_installed(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, platform: str, fails: Exception, told: str
 ):
