@@ -17,36 +17,58 @@ def psnr(error: Any) -> Any:
     return 10 * np.log10(255**2 / error)
 
 
-def moments(x: Array, y: Array, w: Array) -> dict[str, tuple[float, ...]]:
-    """Compute means and spreads of a window in the right way, "", and in wrong ones: what to say -> the numbers."""
+def spread(w: Array, a: Array, b: Array) -> tuple[float, ...]:
+    """Compute both variances and the covariance of numbers without their means."""
+    return (w * a * a).sum(), (w * b * b).sum(), (w * a * b).sum()
+
+
+def moments(x: Array, y: Array, w: Array) -> tuple[float, ...]:
+    """Compute both means, both variances and the covariance."""
     mx, my = (w * x).sum(), (w * y).sum()
-
-    def spread(w: Array, a: Array, b: Array) -> tuple[float, ...]:
-        return (w * a * a).sum(), (w * b * b).sum(), (w * a * b).sum()
-
-    vx, vy, cov = spread(w, x - mx, y - my)
-    even, centred = np.full_like(w, 1 / w.size), (x - x.mean(), y - y.mean())
-    return {
-        "": (mx, my, vx, vy, cov),
-        "the weights are not used in all places: mean, variance and covariance are all sums of w * (...).": (
-            (x.mean(), y.mean(), *spread(even, *centred))
-        ),
-        "the means use the weights, variances and covariance do not: all are sums of w * (...).": (
-            (mx, my, x.var(), y.var(), ((x - mx) * (y - my)).mean())
-        ),
-        "the means do not use the weights: mx is the sum of w * x.": (x.mean(), y.mean(), *spread(w, *centred)),
-        "variances and covariance are of x - mx and y - my: subtract the means first.": (mx, my, *spread(w, x, y)),
-        "the denominator has variances, not standard deviations: take no root.": (mx, my, vx**0.5, vy**0.5, cov),
-        "the covariance is the sum of w (x - mx) (y - my), not the product of the standard deviations.": (
-            (mx, my, vx, vy, (vx * vy) ** 0.5)
-        ),
-        "the covariance is the sum of w (x - mx) (y - my), without absolute values.": (
-            (mx, my, vx, vy, (w * np.abs((x - mx) * (y - my))).sum())
-        ),
-        "the covariance is the sum of w (x - mx) (y - my), not a product of variances.": (mx, my, vx, vy, vx * vy),
-    }
+    return mx, my, *spread(w, x - mx, y - my)
 
 
+def with_covariance(compute: Any) -> Any:
+    """Keep means and variances, and compute the covariance another way."""
+
+    def wrong(x: Array, y: Array, w: Array) -> tuple[float, ...]:
+        mx, my, vx, vy, _ = moments(x, y, w)
+        return mx, my, vx, vy, compute(w, x - mx, y - my, vx * vy)
+
+    return wrong
+
+
+def unweighted(x: Array, y: Array, w: Array) -> tuple[float, ...]:
+    """Use the weights for the means only."""
+    mx, my = (w * x).sum(), (w * y).sum()
+    return mx, my, x.var(), y.var(), ((x - mx) * (y - my)).mean()
+
+
+MOMENTS = {  # what to say -> what computes means, variances and covariance so
+    "": moments,
+    "the weights are not used in all places: mean, variance and covariance are all sums of w * (...).": (
+        lambda x, y, w: moments(x, y, np.full_like(w, 1 / w.size))
+    ),
+    "the means use the weights, variances and covariance do not: all are sums of w * (...).": unweighted,
+    "the means do not use the weights: mx is the sum of w * x.": lambda x, y, w: (
+        (x.mean(), y.mean(), *spread(w, x - x.mean(), y - y.mean()))
+    ),
+    "variances and covariance are of x - mx and y - my: subtract the means first.": lambda x, y, w: (
+        (*moments(x, y, w)[:2], *spread(w, x, y))
+    ),
+    "the denominator has variances, not standard deviations: take no root.": lambda x, y, w: (
+        (*moments(x, y, w)[:2], *np.sqrt(moments(x, y, w)[2:4]), moments(x, y, w)[4])
+    ),
+    "the covariance is the sum of w (x - mx) (y - my), not the product of the standard deviations.": (
+        with_covariance(lambda w, a, b, variances: np.sqrt(variances))
+    ),
+    "the covariance is the sum of w (x - mx) (y - my), without absolute values.": (
+        with_covariance(lambda w, a, b, variances: (w * np.abs(a * b)).sum())
+    ),
+    "the covariance is the sum of w (x - mx) (y - my), not a product of variances.": (
+        with_covariance(lambda w, a, b, variances: variances)
+    ),
+}
 FACTORS = {  # what to say -> c1 and c2, the factors of mx my and of the covariance
     "": (C1, C2, 2, 2),
     "the 2 before the covariance is missing: without it equal windows would not have SSIM 1.": (C1, C2, 2, 1),
@@ -59,7 +81,7 @@ FACTORS = {  # what to say -> c1 and c2, the factors of mx my and of the covaria
 
 def window_ssim(x: Array, y: Array, w: Array, moment: str = "", factor: str = "") -> float:
     """Compute SSIM with the mistakes that are named, one of each kind."""
-    mx, my, vx, vy, cov = moments(x, y, w)[moment]
+    mx, my, vx, vy, cov = MOMENTS[moment](x, y, w)
     c1, c2, two, twice = FACTORS[factor]
     return float((two * mx * my + c1) * (twice * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2)))
 
@@ -93,7 +115,7 @@ EXERCISES = {
         {
             f"{moment} {'And ' if moment else ''}{factor}".strip(): partial(window_ssim, moment=moment, factor=factor)
             for factor in FACTORS
-            for moment in moments(*window(np.random.default_rng(0)))
+            for moment in MOMENTS
             if moment or factor
         },
         ["SSIM"],
