@@ -200,7 +200,8 @@ def _stage(exercise: Exercise, answer: Any, compute: Any, names: Sequence[str]) 
         raise undone
     if all(t.undone for t in trials):
         raise NotDone
-    share = float(np.mean([sum(map(_same(exercise.rtol), t.got, t.right)) / len(t.right) for t in trials]))
+    shares = [sum(map(_same(exercise.rtol), t.got, t.right)) / max(len(t.got), len(t.right)) for t in trials]
+    share = float(np.mean(shares))
     try:
         return _complaint(exercise, answer, compute, names, trials, fine), share
     except NotDone:

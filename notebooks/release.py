@@ -6,7 +6,7 @@
 
 Cells carry nbgrader's metadata (schema 3): an exercise is a solution cell, the locked cell below it gives its points,
 a guess is marked by hand. The teacher's solutions stand between nbgrader's markers, so that ``nbgrader
-generate_assignment`` makes the student's cells from them; student/tests/ holds the same points as tests for Otter.
+generate_assignment`` makes the student's cells from them; student/tests/NN/ holds the same points as tests for Otter.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def release(sources: list[Path], folder: Path, install: str, colab: str) -> str:
             notebook = make_release(source, solved, install, colab)
             (folder / name / f"{source.stem}.ipynb").write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
         for number, answer in exercises(source).items():
-            test = folder / "student/tests" / f"q{number.replace('.', '_')}.py"
+            test = folder / "student/tests" / source.name[:2] / f"q{number.replace('.', '_')}.py"
+            test.parent.mkdir(exist_ok=True)
             test.write_text(otter_test(number, answer), encoding="utf-8")
     (folder / "rubric.md").write_text("\n".join(rubric), encoding="utf-8")
     return f"{len(sources)} notebooks in {folder}/student and {folder}/teacher; {folder}/rubric.md"

@@ -106,7 +106,7 @@ def test_the_whole_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert rubric.count("**2.") == 2
     assert "keeps only their last digits" in rubric
     test: dict[str, object] = {}
-    exec((tmp_path / "student/tests/q2_2.py").read_text("utf-8"), test)
+    exec((tmp_path / "student/tests/02/q2_2.py").read_text("utf-8"), test)
     assert test["OK_FORMAT"] is True
     assert "colab" not in (HERE / "02_autograd.ipynb").read_text("utf-8")
 
@@ -265,6 +265,19 @@ def test_sliders_work_without_ipywidgets(monkeypatch: pytest.MonkeyPatch):
     assert "max=&quot;2&quot; value=&quot;1&quot;" in page
 
 
+def test_a_part_that_is_right_gets_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """nbgrader reads the number that a locked cell returns; a result too many must not make a wrong answer whole."""
+    import checks
+    import course
+
+    monkeypatch.setenv("MINISRGAN_MINE", str(tmp_path / "mine.py"))
+    right = checks.find("3.3").right
+    assert course.score("3.3", right) == 1.0
+    assert course.score("3.3", lambda x, g, kh, kw: (right(x, g, kh, kw)[0], g.mean(axis=(0, 1)))) == 0.5
+    assert course.score("3.3", lambda x, g, kh, kw: ...) == 0.0
+    assert 0 < course.score("3.3", lambda x, g, kh, kw: (*right(x, g, kh, kw), g)) < 1
+
+
 def test_guesses_come_first():
     """What is between the quotes counts, nbgrader's stub does not."""
     import course
@@ -272,3 +285,5 @@ def test_guesses_come_first():
     assert course.guess("3.a", "\n").state == "open"
     assert course.guess("3.a", "\n# YOUR CODE HERE\nraise NotImplementedError()\n").state == "open"
     assert course.guess("3.a", "edges").state == "right"
+    stub = 'guess("3.a", """\n# YOUR CODE HERE\nraise NotImplementedError()\n""")'
+    assert grade.take_apart([stub, 'guess("3.b", "edges")'])[1] == [("3.a", "guess", ""), ("3.b", "guess", "edges")]
