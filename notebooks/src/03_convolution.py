@@ -164,6 +164,12 @@ pixels = 1920 * 1080
 print(f"{pixels * 9 * 9 * 64 * 4 / 1e9:.0f} GB, for an input of {pixels * 64 * 4 / 1e9:.1f} GB")
 
 # %% [markdown]
+# <details><summary>The answer</summary>
+#
+# 43 GB: it holds each number of the input 81 times.
+# </details>
+
+# %% [markdown]
 # So the columns are computed in blocks of a few rows, multiplied, and discarded. This saves not only memory. A
 # processor has a small fast memory, the cache; columns that fit into it are still there when the product reads them.
 # The next cell measures blocks of different sizes.

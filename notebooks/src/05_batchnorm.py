@@ -182,8 +182,13 @@ for name, training in {"training": True, "evaluation": False}.items():
     print(f"{name}: {abs(alone.numpy() - together.numpy()[:1]).max():.3f}")
 
 # %% [markdown]
-# It does. When the network is used, this would be absurd: an upscaled photo must not depend on others. So during
-# training the layer keeps running averages, and in evaluation mode, `eval()`, it uses them as constants.
+# <details><summary>The answer</summary>
+#
+# It does. When the network is used, this would be absurd: an upscaled photo must not depend on others.
+# </details>
+
+# %% [markdown]
+# So during training the layer keeps running averages, and in evaluation mode, `eval()`, it uses them as constants.
 #
 # ### Exercise 5.3: running statistics
 #

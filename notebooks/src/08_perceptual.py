@@ -191,9 +191,15 @@ for shift in range(1, 7):
 
 # %% [markdown]
 # The table has the distance of the nearest of the other three, divided by that of the moved cat: above 1, the moved one
-# is the closest. With the trained features it is, clearly up to five pixels. With random weights it depends on the
-# seed: up to four pixels for two, three for another, never for one. This is one photo; try others.
+# is the closest.
 #
+# <details><summary>The answer</summary>
+#
+# With the trained features it is, clearly up to five pixels. With random weights it depends on the seed: up to four
+# pixels for two, three for another, never for one. This is one photo; try others.
+# </details>
+
+# %% [markdown]
 # Why? Compare the distances at each depth, for one pixel:
 
 # %%

@@ -52,6 +52,17 @@ def test_students_get_no_answers(source: Path):
 
 
 @every_source
+def test_answers_are_folded(source: Path):
+    """A caption or an answer in plain sight below its question is read before the guess; one glued to text is missed."""
+    texts = [cell.text for cell in read_cells(source) if cell.kind == "markdown"]
+    for text, below in zip(texts, texts[1:], strict=False):
+        if "**Predict.**" in text:
+            assert "The answer</summary>" in below or release._FIGURE.search(below), below
+    glued = [re.search(r"</details>\n\n(?!#)(.+)", text) for text in texts]
+    assert [found[1] for found in glued if found] == []
+
+
+@every_source
 def test_cells_carry_nbgraders_metadata(source: Path):
     """The rules of nbgrader's schema 3 (its own validator says the same, where it is installed)."""
     for solved in (False, True):
