@@ -72,8 +72,8 @@ def make_release(source: Path, solved: bool, install: str, colab: str) -> Notebo
             text = _ANSWER.sub("", cell.text)
             text = folded(text) if waiting else text
             waiting = ""
-            if text.strip():
-                nodes.append(v4.new_markdown_cell(text.strip()))
+            for part in re.split(r"(?<=</details>)\n\n", text.strip()):  # else a fold and the text below it touch
+                nodes += [v4.new_markdown_cell(part)] if part else []
             if _PREDICT.search(text):
                 waiting = next(numbers)
                 nodes.append(guess_cell(waiting, asked[waiting][1] if solved else ""))

@@ -103,7 +103,7 @@ strips_figure([strip])
 # </details>
 
 # %% [markdown]
-# Drag the line between `srresnet` and `srgan`:
+# Drag the line:
 
 # %%
 closer = make_strip("cat", strip.details, scores, (60, 8, 48, 48))

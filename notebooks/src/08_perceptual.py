@@ -8,8 +8,8 @@
 #
 # **The weights.** VGG19's weights were learned from over a million photos and are too large for this course. The
 # package brings a small network of the same kind, with 72,080 weights, which learned to tell from which of 72 photos a
-# crop was cut. We compare it with networks of the same shape and random weights. For VGG19 itself run
-# `minisrgan weights fetch vgg19`, and change `VGG`.
+# crop was cut. We compare it with random networks of the same shape. For VGG19 run `minisrgan weights fetch vgg19`, and
+# change `VGG`.
 
 # %%
 # %matplotlib inline
@@ -190,8 +190,7 @@ for shift in range(1, 7):
     print(f"{shift}        {nearest:5.2f}    " + "  ".join(f"{other:.2f}" for other in others))
 
 # %% [markdown]
-# The table has the distance of the nearest of the other three, divided by that of the moved cat: above 1, the moved one
-# is the closest.
+# The distance of the nearest of the other three, divided by that of the moved cat: above 1, the moved one is closest.
 #
 # <details><summary>The answer</summary>
 #

@@ -256,8 +256,7 @@ lines_figure(lines, "side of 4 images, 64 channels", "time with 1 thread / with 
 
 # %% [markdown]
 # **Figure 3.** What a second thread gains for one layer, against the size of the images. Small images gain
-# nothing, or lose: starting the work takes longer than the work. Large ones gain, up to twice on a machine that does
-# nothing else.
+# nothing, or lose. Large ones gain, up to twice on a machine that does nothing else.
 #
 # ## Use the profiler
 #
@@ -273,7 +272,7 @@ profile_figure(costs)
 
 # %% [markdown]
 # **Figure 4.** Milliseconds of each operation, forward in blue and backward in orange. Convolution takes most of the
-# step, backward longer than forward, for it has two gradients; pixel shuffle, PReLU and batch norm follow far behind.
+# step, backward longer than forward, for it has two gradients; the others follow far behind.
 #
 # ### Exercise 12.4: Amdahl's law
 #

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import build
@@ -53,9 +54,9 @@ def test_students_get_no_answers(source: Path):
 
 @every_source
 def test_answers_are_folded(source: Path):
-    """A caption or an answer in plain sight below its question is read before the guess; one glued to text is missed."""
+    """What stands in plain sight below its question is read before the guess; what touches the text below is missed."""
     texts = [cell.text for cell in read_cells(source) if cell.kind == "markdown"]
-    for text, below in zip(texts, texts[1:], strict=False):
+    for text, below in pairwise(texts):
         if "**Predict.**" in text:
             assert "The answer</summary>" in below or release._FIGURE.search(below), below
     glued = [re.search(r"</details>\n\n(?!#)(.+)", text) for text in texts]
