@@ -74,10 +74,11 @@ if any(find_spec(part) is None for part in parts):
         told = f"{' '.join(packages)} could not be installed. Is {where} in `source` above? {why}"
         raise RuntimeError(told) from None
     invalidate_caches()
-if find_spec("course") is None:  # pip installs the course's own files as a part of the package
+if find_spec("course") is None:  # its files are a part of the installed package, or lie beside it in a checkout
     import minisrgan
 
-    sys.path.append(str(Path(minisrgan.__file__).parent / "course"))
+    package = Path(minisrgan.__file__).parent
+    sys.path += [str(package / "course"), str(package.parent / "notebooks")]
 from course import DEVICE, begin, guess, score, slider
 
 begin()"""

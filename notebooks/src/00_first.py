@@ -108,7 +108,8 @@ strips_figure([strip])
 # %%
 closer = make_strip("cat", strip.details, scores, (60, 8, 48, 48))
 page = slider_page(strip.details, closer, "srresnet", "srgan")
-frame = f'<iframe srcdoc="{escape(page)}" width="100%" height="560" style="border: 0"></iframe>'
+style = "width: 100%; height: 560px; border: 0"
+frame = f'<iframe title="A slider" style="{style}" srcdoc="{escape(page)}"></iframe>'
 HTML(framed(frame))
 
 # %% [markdown]

@@ -80,6 +80,16 @@ def test_installs_what_source_says(machine: Machine, monkeypatch: pytest.MonkeyP
     assert machine.installed == ["https://example.org/minisrgan.whl", "matplotlib", "scikit-image"]
 
 
+def test_finds_the_course_of_an_editable_install(machine: Machine, monkeypatch: pytest.MonkeyPatch):
+    """A class's notebooks lie anywhere, and the package in a checkout elsewhere: nothing above the notebook is one."""
+    machine.installed, hidden = [], {"course", "checks"}
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if not p.endswith("notebooks")])
+    for name in hidden:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    machine.run()
+    assert "course" in sys.modules
+
+
 @pytest.mark.parametrize("platform", ["linux", "emscripten"])
 def test_asks_for_the_source(machine: Machine, monkeypatch: pytest.MonkeyPatch, platform: str):
     """A bare name could be anybody's package, so there is no default."""
