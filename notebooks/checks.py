@@ -47,6 +47,7 @@ class Exercise:
     terms     from the arguments, for each result: name -> a term of the sum that the result is
     also      one more look at an answer whose numbers are right; what is wrong with it, or nothing
     tells     what an answer computes whose numbers are wrong: "is x + conv1(x) in yours."
+    examples  makes small arguments, the simplest first: the first that goes wrong is shown where nothing else is known
     """
 
     right: Any
@@ -59,6 +60,7 @@ class Exercise:
     terms: Callable[..., Sequence[Mapping[str, Array]]] = lambda *given: ()
     also: Callable[[Any], str] = lambda answer: ""
     tells: Callable[[Any], str] = lambda answer: ""
+    examples: Callable[[], Sequence[Sequence[Any]]] = lambda: ()
 
 
 @dataclass
@@ -363,6 +365,10 @@ def _agrees(exercise: Exercise, compute: Any, mistake: Any, trial: Trial, result
     which = range(len(made)) if result is None or len(made) != len(trial.right) else (result,)
     if not all(alike(trial.got[i], made[i]) for i in which):
         return False
+    if result is not None and not all(map(alike, made, trial.right)):  # a mistake in several results is not one of them
+        others = [i for i in range(len(made)) if i not in which]
+        if not all(alike(made[i], trial.right[i]) or alike(made[i], trial.got[i]) for i in others):
+            return False
     told = len(made) != len(trial.right) or not all(alike(made[i], trial.right[i]) for i in which)
     return True if told else None
 
@@ -426,9 +432,28 @@ def _explained(exercise: Exercise, answer: Any, trials: list[Trial], i: int) -> 
     if told := variants.other_arguments(right, [(t.given, t.got[i]) for t in trials], i, names, exercise.rtol):
         return told
     try:
-        return variants.overlooked(_results, exercise.right, answer, trials[0].make, names)
+        told = variants.overlooked(_results, exercise.right, answer, trials[0].make, names)
+        return told or _simplest(exercise, answer, i, names)
     except Exception:
         return ""
+
+
+def _simplest(exercise: Exercise, answer: Any, i: int, names: Sequence[str]) -> str:
+    """Show the simplest example that goes wrong."""
+    for given, again in zip(exercise.examples(), exercise.examples(), strict=True):
+        arguments = ", ".join(f"{name} = {_short(value)}" for name, value in zip(names, given, strict=False))
+        right, got = _results(exercise.right, given)[i], _results(answer, again)[i]
+        if not _same(exercise.rtol)(got, right):
+            return (
+                f"goes wrong in a small example: for {arguments} it should be {_short(right)}, yours is {_short(got)}."
+            )
+    return ""
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    return " ".join(np.array2string(np.asarray(value), precision=4, separator=", ").split())
 
 
 def _wraps(answer: Any, trial: Trial, i: int) -> bool:

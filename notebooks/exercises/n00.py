@@ -94,6 +94,7 @@ EXERCISES = {
             "t does nothing: that is half of each.": lambda a, b, t: mixed(a, b, 0.5),
         },
         ["the mixture"],
+        examples=lambda: [(np.full((1, 1, 3), 200, np.uint8), np.full((1, 1, 3), 100, np.uint8), t) for t in (0, 0.25)],
         rtol=1e-3,
         cases={"for t = 0.8": lambda rng: (*pair(rng), 0.8)},
     ),

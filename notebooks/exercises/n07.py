@@ -147,6 +147,7 @@ EXERCISES = {
             ),
         },
         ["the radius"],
+        examples=lambda: [([("conv", 5)],), ([("conv", 5), ("conv", 3)],), ([("shuffle", 2), ("conv", 5)],)],
         cases={
             "without a shuffle": lambda rng: ([("conv", 3), ("conv", 5)],),
             "with a shuffle first": lambda rng: ([("shuffle", 2), ("conv", 5), ("conv", 3)],),

@@ -179,6 +179,11 @@ EXERCISES = {
             "where D is sure of generated pictures only": lambda rng: (np.full(9, 0.8), np.full(9, 0.01), 3),
             "where D wins with the very last step": lambda rng: (np.r_[0.5, 0.5, [0.99] * 4], np.full(6, 0.01), 4),
             "where D wins at once": lambda rng: (np.full(8, 0.99), np.full(8, 0.02), 4),
+            "where the last row of good steps is too short": lambda rng: (
+                np.r_[[0.5] * 4, 0.99, 0.99],
+                np.full(6, 0.01),
+                3,
+            ),
             "where D says exactly 0.95": lambda rng: (np.r_[[0.95] * 4, [0.99] * 4], np.full(8, 0.02), 4),
             "where D has good steps, but not in a row": lambda rng: (
                 np.tile([0.99, 0.99, 0.5], 4),
