@@ -70,8 +70,9 @@ def make_release(source: Path, solved: bool, install: str, colab: str) -> Notebo
     for cell in read_cells(source):
         if cell.kind == "markdown":
             text = _ANSWER.sub("", cell.text)
-            text = folded(text) if waiting else text
-            waiting = ""
+            if waiting:  # until other text comes: a question may have two figures
+                waiting = "" if _FIGURE.sub("", text).strip() else waiting
+                text = folded(text)
             for part in re.split(r"(?<=</details>)\n\n", text.strip()):  # else a fold and the text below it touch
                 nodes += [v4.new_markdown_cell(part)] if part else []
             if _PREDICT.search(text):
@@ -87,7 +88,8 @@ def make_release(source: Path, solved: bool, install: str, colab: str) -> Notebo
             nodes.append(code_cell(f'score("{number}", {answer})', f"score-{number}", grade=True, locked=True))
             nodes[-1].metadata.update(editable=False, deletable=False)
         else:
-            nodes.append(v4.new_code_cell(f"%%after {waiting}\n{cell.text}" if waiting else cell.text))
+            hidden = waiting and "slider(" not in cell.text  # a slider that is folded would be a picture of one
+            nodes.append(v4.new_code_cell(f"%%after {waiting}\n{cell.text}" if hidden else cell.text))
             nodes[-1].metadata.tags = cell.tags
             nodes[-1].outputs = next(outputs, [])
     if colab:

@@ -87,6 +87,14 @@ def test_cells_carry_nbgraders_metadata(source: Path):
             assert each.solution != each.locked, "a cell is the student's or the teacher's"
 
 
+def test_both_figures_of_a_question_are_folded():
+    """Question 5.c asks of two sizes of weights: the second figure answers it as well as the first."""
+    notebook = release.make_release(SOURCES / "05_batchnorm.py", False, "x", "")
+    texts = [cell.source for cell in notebook.cells]
+    assert "%%after 5.c\ncompare(1 / 2)" in texts
+    assert sum(text.startswith("<details><summary>Figure 5 in words") for text in texts) == 1
+
+
 def test_solutions_stand_between_markers():
     """nbgrader replaces what is between them, and only that: signature and docstring stay."""
     stub = 'def f(x):\n    """Double x."""\n    return ...\n\n\ncheck("1.1", f)'
