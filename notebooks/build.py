@@ -56,20 +56,29 @@ for folder in (Path.cwd(), *Path.cwd().parents):
         sys.path += [source, f"{source}/notebooks"]
 parts = ("minisrgan", "numpy", "PIL", "safetensors", "threadpoolctl", "tqdm", "matplotlib", "skimage")
 if any(find_spec(part) is None for part in parts):
-    packages = [*filter(None, [source]), "matplotlib", "scikit-image"]
     if not source and find_spec("minisrgan") is None:
         raise RuntimeError("minisrgan is not installed: write its folder or address into `source` above")
-    if sys.platform == "emscripten":  # JupyterLite
-        import piplite
+    packages = [*filter(None, [source]), "matplotlib", "scikit-image"]
+    try:
+        if sys.platform == "emscripten":  # JupyterLite
+            import piplite
 
-        await piplite.install(packages)
-    elif subprocess.run([sys.executable, "-m", "pip", "install", "-q", *packages]).returncode:
-        raise RuntimeError(f"pip could not install {source}: write its folder or address into `source` above")
+            await piplite.install(packages)
+        else:
+            pip = [sys.executable, "-m", "pip", "install", "-q", *packages]
+            subprocess.run(pip, check=True, capture_output=True, text=True)
+    except Exception as error:
+        said = (getattr(error, "stderr", "") or f"{type(error).__name__}: {error}").strip().splitlines()
+        why = next((line for line in said if line.startswith("ERROR")), said[0])
+        where = "its folder or address" if sys.platform != "emscripten" else "the address of its wheel"
+        told = f"{' '.join(packages)} could not be installed. Is {where} in `source` above? {why}"
+        raise RuntimeError(told) from None
     invalidate_caches()
-if find_spec("course") is None:  # pip installs the course's own files as a part of the package
+if find_spec("course") is None:  # its files are a part of the installed package, or lie beside it in a checkout
     import minisrgan
 
-    sys.path.append(str(Path(minisrgan.__file__).parent / "course"))
+    package = Path(minisrgan.__file__).parent
+    sys.path += [str(package / "course"), str(package.parent / "notebooks")]
 from course import DEVICE, begin, guess, score, slider
 
 begin()"""

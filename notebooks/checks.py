@@ -46,6 +46,8 @@ class Exercise:
     parts     from the arguments, name -> mask of the part of the result: "where x < 0"
     terms     from the arguments, for each result: name -> a term of the sum that the result is
     also      one more look at an answer whose numbers are right; what is wrong with it, or nothing
+    tells     what an answer computes whose numbers are wrong: "is x + conv1(x) in yours."
+    examples  makes small arguments, the simplest first: the first that goes wrong is shown where nothing else is known
     """
 
     right: Any
@@ -57,6 +59,8 @@ class Exercise:
     parts: Callable[..., Mapping[str, Array]] = lambda *given: {}
     terms: Callable[..., Sequence[Mapping[str, Array]]] = lambda *given: ()
     also: Callable[[Any], str] = lambda answer: ""
+    tells: Callable[[Any], str] = lambda answer: ""
+    examples: Callable[[], Sequence[Sequence[Any]]] = lambda: ()
 
 
 @dataclass
@@ -198,7 +202,8 @@ def _stage(exercise: Exercise, answer: Any, compute: Any, names: Sequence[str]) 
         raise undone
     if all(t.undone for t in trials):
         raise NotDone
-    share = float(np.mean([sum(map(_same(exercise.rtol), t.got, t.right)) / len(t.right) for t in trials]))
+    shares = [sum(map(_same(exercise.rtol), t.got, t.right)) / max(len(t.got), len(t.right)) for t in trials]
+    share = float(np.mean(shares))
     try:
         return _complaint(exercise, answer, compute, names, trials, fine), share
     except NotDone:
@@ -227,7 +232,9 @@ def _unchanged(now: Any, then: Any) -> bool:
     if isinstance(now, list | tuple):
         return len(now) == len(then) and all(map(_unchanged, now, then))
     now, then = (a.data if isinstance(a, Tensor) else a for a in (now, then))
-    return not isinstance(now, np.ndarray) or np.array_equal(now, then, equal_nan=True)
+    if not isinstance(now, np.ndarray) or not isinstance(then, np.ndarray):
+        return type(now) is type(then)
+    return np.array_equal(now, then, equal_nan=now.dtype.kind == then.dtype.kind == "f")
 
 
 def _results(function: Any, given: Sequence[Any]) -> list[Any]:
@@ -278,6 +285,13 @@ def _complaint(
         return credit + first.problem
     if any(v is ... or v is None for v in first.got):
         return credit + _left(answer, names, first, exercise)
+    if written.takes_xor_for_power(answer):
+        return "`^` is no power in Python, it compares bits: write `**`."
+    if not _unchanged(_try(exercise, answer, compute, first.case, first.make).got, first.got):
+        return (
+            "called again with the same inputs it returns another result: it remembers something between calls (a "
+            "variable of the notebook, a list in the arguments), draws random numbers, or leaves np.empty unfilled."
+        )
     spoilt = f"{_in_place(first.changed)[0].upper()}{_in_place(first.changed)[1:]}" if first.changed else ""
     if expected := _known(exercise, compute, trials):
         return f"{expected} {spoilt}".strip()
@@ -351,6 +365,10 @@ def _agrees(exercise: Exercise, compute: Any, mistake: Any, trial: Trial, result
     which = range(len(made)) if result is None or len(made) != len(trial.right) else (result,)
     if not all(alike(trial.got[i], made[i]) for i in which):
         return False
+    if result is not None and not all(map(alike, made, trial.right)):  # a mistake in several results is not one of them
+        others = [i for i in range(len(made)) if i not in which]
+        if not all(alike(made[i], trial.right[i]) or alike(made[i], trial.got[i]) for i in others):
+            return False
     told = len(made) != len(trial.right) or not all(alike(made[i], trial.right[i]) for i in which)
     return True if told else None
 
@@ -379,6 +397,8 @@ def _each(
         explained = _explained(exercise, answer, clear, i) if vague and compute is _results else ""
         if explained:
             found = explained if "each channel" in found else f"{explained} It {found}"
+        if first.got[i].dtype.kind in "iu" and first.right[i].dtype.kind == "f":
+            found += f" Yours holds whole numbers ({first.got[i].dtype}): a fraction is cut off when it is put there."
         told.append(f"{names[i]}{':' if found.startswith('`') else ''} {found}")
     credit = _credit([n for i, n in enumerate(names) if i not in wrong])
     if compute is _gradients:  # "the value is right; " stands before it
@@ -395,6 +415,13 @@ def _explained(exercise: Exercise, answer: Any, trials: list[Trial], i: int) -> 
     trials = [t for t in trials if t.got[i].shape == t.right[i].shape and t.got[i].dtype.kind in "fiub"]
     if len(trials) < 2:
         return ""
+    try:
+        if told := exercise.tells(answer):
+            return told
+    except Exception:  # an answer that cannot take such arguments
+        pass
+    if all(_wraps(answer, trial, i) for trial in trials):
+        return "is right for floats, and the arguments are bytes, which wrap around: 3 - 5 is 254. Convert them first."
     terms = [exercise.terms(*t.given) for t in trials]
     if terms[0] and (
         told := variants.factors([(t[i], x.got[i], x.right[i]) for t, x in zip(terms, trials, strict=True)], 0)
@@ -406,9 +433,38 @@ def _explained(exercise: Exercise, answer: Any, trials: list[Trial], i: int) -> 
         return told
     try:
         told = variants.overlooked(_results, exercise.right, answer, trials[0].make, names)
-    except Exception:  # an answer that cannot take such arguments
+        return told or _simplest(exercise, answer, i, names)
+    except Exception:
         return ""
-    return f"depends on too little. {told}" if told else ""
+
+
+def _simplest(exercise: Exercise, answer: Any, i: int, names: Sequence[str]) -> str:
+    """Show the simplest example that goes wrong."""
+    for given, again in zip(exercise.examples(), exercise.examples(), strict=True):
+        arguments = ", ".join(f"{name} = {_short(value)}" for name, value in zip(names, given, strict=False))
+        right, got = _results(exercise.right, given)[i], _results(answer, again)[i]
+        if not _same(exercise.rtol)(got, right):
+            return (
+                f"goes wrong in a small example: for {arguments} it should be {_short(right)}, yours is {_short(got)}."
+            )
+    return ""
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    return " ".join(np.array2string(np.asarray(value), precision=4, separator=", ").split())
+
+
+def _wraps(answer: Any, trial: Trial, i: int) -> bool:
+    """Say whether a result becomes right when the arguments are floats instead of bytes."""
+    bytes_ = [isinstance(a, np.ndarray) and a.dtype == np.uint8 for a in trial.given]
+    if not any(bytes_):
+        return False
+    given = [a.astype(float) if byte else a for a, byte in zip(trial.make(), bytes_, strict=True)]
+    got = _results(answer, given)[i]
+    whole = trial.right[i].dtype == np.uint8  # levels may be rounded in other ways
+    return bool(np.allclose(got, trial.right[i].astype(float), rtol=1e-4, atol=1 if whole else 1e-4))
 
 
 def _is_array(value: Any) -> bool:

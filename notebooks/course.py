@@ -23,11 +23,11 @@ from IPython.utils.capture import capture_output
 
 import minisrgan
 from checks import Verdict, check
+from grade import STUBS
 from minisrgan.backend import thread_count, to_device
 from minisrgan.errors import DeviceError
 
 STATIC = "MINISRGAN_STATIC"  # environment: build.py sets it, for sliders that move without a kernel
-_STUBS = ("", "# YOUR CODE HERE\nraise NotImplementedError()")  # the second is nbgrader's
 _guesses: dict[str, str] = {}
 
 
@@ -65,7 +65,7 @@ def _show(tag: str) -> None:
 
 def framed(frame: str) -> str:
     """Say below a page within the page why it may be missing."""
-    note = "Nothing to be clicked above? Run this cell, or trust the notebook (in JupyterLab: File, Trust Notebook)."
+    note = "Nothing to be seen above? Run this cell, or trust the notebook (in JupyterLab: File, Trust Notebook)."
     return f"{frame}<p><small>{note}</small></p>"
 
 
@@ -157,7 +157,7 @@ def _frames(draw: Callable[[float], Any], name: str, values: Sequence[float], st
 
 def guess(number: str, text: str) -> Verdict:
     """Keep the answer to a "Predict" question, such as 3.a, for the cells below it, which wait for it."""
-    _guesses[number] = "" if text.strip() in _STUBS else text.strip()
+    _guesses[number] = "" if text.strip() in STUBS else text.strip()
     if not _guesses[number]:
         return Verdict("open", f"Guess {number}: write it between the quotes. A wrong guess costs nothing.")
     return Verdict("right", f"Guess {number} is noted. Now run the next cell and compare.")
@@ -182,5 +182,4 @@ def after(line: str, cell: str) -> None:
 
 def score(number: str, answer: Any) -> float:
     """Return the points of an exercise, from 0 to 1: nbgrader reads them from the output of its locked cell."""
-    verdict = check(number, answer)
-    return float(getattr(verdict, "credit", verdict.state == "right"))
+    return float(check(number, answer).share)

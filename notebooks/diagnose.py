@@ -50,7 +50,7 @@ def describe(pairs: Sequence[Pair], rtol: float) -> str:
     if got.dtype.kind not in "fiub":
         if any(callable(v) for v in got.ravel()):
             return "is a function, not numbers: are the parentheses () missing, as in x.mean()?"
-        return f"should be numbers, yours is {got.dtype}."
+        return f"should be numbers, yours is {'text' if got.dtype.kind == 'U' else got.dtype}."
     if got.shape != right.shape:
         return _shape(pairs, rtol)
     if not np.isfinite(got).all():
@@ -177,7 +177,8 @@ def _changed(right: Array) -> Iterator[tuple[str, Callable[[Pair], Array | None]
     for axis in range(right.ndim):
         for by, word in ((1, "late"), (-1, "early")):
             yield f"is one place too {word} along axis {axis}.", lambda p, a=axis, b=by: _moved(p, a, b)
-    yield "is cut down to whole numbers, not rounded.", lambda p: np.floor(p.right)
+    for cut in (np.floor, np.trunc):
+        yield "is cut down to whole numbers, not rounded.", lambda p, c=cut: c(p.right)
     yield "is rounded to whole numbers.", lambda p: np.round(p.right)
     yield "is the square of the right one: take the root.", lambda p: p.right**2
     yield "is the square root of the right one.", lambda p: np.sqrt(p.right)
@@ -290,8 +291,14 @@ def _place(pair: Pair, wrong: Array) -> str:
     whole = [name for name in parts if name not in hit]
     if hit and whole:
         return f"All of them lie {' or '.join(hit)}; {' and '.join(whole)} all is right."
-    for name, array in pair.given.items():
-        if array.shape != wrong.shape:
+    level = {name: array for name, array in pair.given.items() if array.shape == wrong.shape}
+    for (name, array), (other, second) in combinations(level.items(), 2):
+        for sign, mask in {"<": array < second, ">": array > second}.items():
+            if wrong.sum() > 4 and not (wrong & ~mask).any() and (~mask).any():
+                told = ": bytes wrap around, so convert them to float first" if array.dtype == np.uint8 else ""
+                return f"All of them lie where {name} {sign} {other}{told}."
+    for name, array in level.items():
+        if array.dtype == np.uint8:  # a byte is seldom 0
             continue
         signs = {"< 0": array < 0, "> 0": array > 0, "= 0": array == 0}
         hit = [sign for sign, mask in signs.items() if (wrong & mask).any()]

@@ -81,7 +81,7 @@ class Norm(Function):
     """Exercises 5.1 and 5.2."""
 
     def forward(self, x: Array, weight: Array, bias: Array, *, by: tuple[Any, Any]) -> Array:
-        """Normalise by the statistics of the batch."""
+        """Normalize by the statistics of the batch."""
         self.save_inputs(0, 1)
         self.by = by
         return np.asarray(by[0](x, weight, bias), x.dtype)
@@ -127,7 +127,7 @@ class BatchNorm(nn.BatchNorm2d):
         self.apply, self.update = partial(Norm.apply, by=(answer("5.1"), answer("5.2"))), answer("5.3")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise a batch."""
+        """Normalize a batch."""
         if not self.training:
             return super().forward(x)
         mean, var = self.update(self.running_mean, self.running_var, x.numpy())

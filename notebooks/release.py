@@ -6,7 +6,7 @@
 
 Cells carry nbgrader's metadata (schema 3): an exercise is a solution cell, the locked cell below it gives its points,
 a guess is marked by hand. The teacher's solutions stand between nbgrader's markers, so that ``nbgrader
-generate_assignment`` makes the student's cells from them; student/tests/ holds the same points as tests for Otter.
+generate_assignment`` makes the student's cells from them; student/tests/NN/ holds the same points as tests for Otter.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def release(sources: list[Path], folder: Path, install: str, colab: str) -> str:
             notebook = make_release(source, solved, install, colab)
             (folder / name / f"{source.stem}.ipynb").write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
         for number, answer in exercises(source).items():
-            test = folder / "student/tests" / f"q{number.replace('.', '_')}.py"
+            test = folder / "student/tests" / source.name[:2] / f"q{number.replace('.', '_')}.py"
+            test.parent.mkdir(exist_ok=True)
             test.write_text(otter_test(number, answer), encoding="utf-8")
     (folder / "rubric.md").write_text("\n".join(rubric), encoding="utf-8")
     return f"{len(sources)} notebooks in {folder}/student and {folder}/teacher; {folder}/rubric.md"
@@ -69,10 +70,11 @@ def make_release(source: Path, solved: bool, install: str, colab: str) -> Notebo
     for cell in read_cells(source):
         if cell.kind == "markdown":
             text = _ANSWER.sub("", cell.text)
-            text = folded(text) if waiting else text
-            waiting = ""
-            if text.strip():
-                nodes.append(v4.new_markdown_cell(text.strip()))
+            if waiting:  # until other text comes: a question may have two figures
+                waiting = "" if _FIGURE.sub("", text).strip() else waiting
+                text = folded(text)
+            for part in re.split(r"(?<=</details>)\n\n", text.strip()):  # else a fold and the text below it touch
+                nodes += [v4.new_markdown_cell(part)] if part else []
             if _PREDICT.search(text):
                 waiting = next(numbers)
                 nodes.append(guess_cell(waiting, asked[waiting][1] if solved else ""))
@@ -86,7 +88,8 @@ def make_release(source: Path, solved: bool, install: str, colab: str) -> Notebo
             nodes.append(code_cell(f'score("{number}", {answer})', f"score-{number}", grade=True, locked=True))
             nodes[-1].metadata.update(editable=False, deletable=False)
         else:
-            nodes.append(v4.new_code_cell(f"%%after {waiting}\n{cell.text}" if waiting else cell.text))
+            hidden = waiting and "slider(" not in cell.text  # a slider that is folded would be a picture of one
+            nodes.append(v4.new_code_cell(f"%%after {waiting}\n{cell.text}" if hidden else cell.text))
             nodes[-1].metadata.tags = cell.tags
             nodes[-1].outputs = next(outputs, [])
     if colab:

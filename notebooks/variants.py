@@ -119,21 +119,33 @@ def _factor(name: str, got: float, right: float) -> str:
 def overlooked(
     call: Callable[[Any, Sequence[Any]], list[Any]], right: Any, answer: Any, make: Any, names: Sequence[str]
 ) -> str:
-    """Say of which argument an answer does not look at all elements, though the right function does."""
+    """Say of which argument an answer does not look at all elements, or where one element reaches too far.
+
+    Each element is changed in turn: how many of them change the result at all, and how much of it one of them changes.
+    """
     for k, name in enumerate(names):
         value = make()[k] if k < len(make()) else None
         if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not 1 < value.size <= 120:
             continue
-        seen = []
+        seen, reach = [], []
         for function in (answer, right):
-            base, count = call(function, make()), 0
+            base, changed = call(function, make()), []
             for i in range(value.size):
                 given = [*make()]
                 given[k] = given[k].copy()
                 given[k].flat[i] += 0.37
-                now = call(function, given)
-                count += not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(now, base, strict=True))
-            seen.append(count)
+                pairs = zip(call(function, given), base, strict=True)
+                changed.append(sum(int(np.sum(a != b)) for a, b in pairs))
+            seen.append(np.count_nonzero(changed))
+            reach.append(max(changed))
         if seen[0] < seen[1]:
-            return f"It looks at {seen[0]} of the {value.size} numbers of `{name}`; the right one at {seen[1]}."
+            return (
+                f"depends on too little. It looks at {seen[0]} of the {value.size} numbers of `{name}`; the right one "
+                f"at {seen[1]}."
+            )
+        if reach[0] > reach[1]:
+            return (
+                f"mixes too much. One number of `{name}` changes {reach[0]} numbers of yours; in the right result "
+                f"{reach[1]}. Is a sum, mean or largest value over too many of them in it?"
+            )
     return ""

@@ -21,6 +21,8 @@ _IDLE |= {"UNPACK_SEQUENCE", "COPY", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"}
 
 # What an error message says -> what a student did. The first that is found in the message is told.
 _HINTS = {
+    r"bitwise_xor|for \^": "`^` is no power in Python, it compares bits: write `**`.",
+    "multiply sequence": "A list times a number repeats the list: multiply each array in it, [g * a for g in list].",
     "ellipsis": "A `...` of the stub is left in that line, or a name that it uses is still `...`.",
     "truth value of a": (
         "`if`, `and` and `max(a, b)` need one True or False, and that is an array: use np.where(condition, a, b), "
@@ -68,6 +70,11 @@ def does_nothing(answer: Any) -> bool:
 def calls(answer: Any, name: str) -> bool:
     """Say whether a function uses a name, such as print."""
     return any(name in code.co_names for code in codes(answer))
+
+
+def takes_xor_for_power(answer: Any) -> bool:
+    """Say whether a function uses `^`, which is a power in mathematics only."""
+    return any(i.argrepr in ("^", "^=") for code in codes(answer) for i in dis.get_instructions(code))
 
 
 def has_return(answer: Any) -> bool:

@@ -39,7 +39,7 @@ def explain(tensor: Tensor, grad_output: Operand | None = None, names: Names | N
             grad_x          (2,)              norm 1.414        to step 2, multiply
     <BLANKLINE>
     step 2  multiply                                                  ... ms
-            dy/da = b and dy/db = a: each input's gradient is grad_y times the other, summed over broadcast axes.
+            dy/da = b, dy/db = a: each gradient is grad_y times the other input, summed over broadcast axes.
             grad_y          (2,)              norm 1.414
             grad_a          (2,)              norm 5            to leaf x
             grad_b          (2,)              norm 5            to leaf x

@@ -88,8 +88,8 @@ def summary_table(model: Module, input_shape: tuple[int, ...]) -> str:
     table = [["path", "layer", "output", "parameters", "multiply-adds", "sees"]]
     for row in rows:
         counts = [f"{count:,}" if count else "" for count in (row.parameters, row.multiply_adds)]
-        sees = "all" if math.isinf(row.receptive_field) else f"{row.receptive_field:g}"
-        table.append([row.path, row.layer, " x ".join(map(str, row.output_shape[1:])), *counts, sees])
+        shape, sees = " x ".join(map(str, row.output_shape[1:])), f"{row.receptive_field:g}".replace("inf", "all")
+        table.append([row.path, row.layer.replace("kernel ", ""), shape, *counts, sees])  # short enough for a notebook
     total = sum(row.multiply_adds for row in rows)
     sums = f"{model.parameter_count():,} parameters, {total:,} multiply-adds ({total / 1e9:.2f} G)"
     return "\n".join([*text_table(table, words=2), "", f"{title_of(model)}, for a batch {input_shape}:", sums])

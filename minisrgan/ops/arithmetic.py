@@ -85,7 +85,7 @@ def multiply(a: Operand, b: Operand) -> Tensor:
     """Product of two tensors, or of a tensor and a number; also written ``a * b``.
 
     Formula     y = a * b
-    Gradient    dy/da = b and dy/db = a: each input's gradient is grad_y times the other, summed over broadcast axes.
+    Gradient    dy/da = b, dy/db = a: each gradient is grad_y times the other input, summed over broadcast axes.
     Shapes      any a and b that broadcast; y has the broadcast shape.
     Errors      ShapeError if they do not broadcast, DTypeError if float32 is mixed with float64.
 
@@ -174,8 +174,8 @@ def power(x: Operand, exponent: Operand) -> Tensor:
     """Raise to a power p; also written ``x ** p``.
 
     Formula     y = x^p
-    Gradient    dy/dx = p x^(p-1). dy/dp = x^p ln x, since x^p = e^(p ln x); it is 0 where x = 0. Both are summed over
-                broadcast axes.
+    Gradient    dy/dx = p x^(p-1). dy/dp = x^p ln x, since x^p = e^(p ln x); it is 0 where x = 0.
+                Both are summed over broadcast axes.
     Shapes      any x and p that broadcast, one of which may be a number; y has the broadcast shape.
     Errors      ShapeError if they do not broadcast, DTypeError if float32 is mixed with float64. A negative x with a
                 fractional p gives NaN.

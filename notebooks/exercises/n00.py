@@ -70,6 +70,7 @@ EXERCISES = {
             "that is the root of the mean square: take the mean of the absolute differences.": lambda a, b: np.sqrt(
                 ((a.astype(float) - b) ** 2).mean(axis=2)
             ),
+            "a mean over the colours, not the largest of them.": lambda a, b: np.abs(a.astype(float) - b).max(axis=2),
             "a mean over the colours, not a sum.": lambda a, b: 3 * error_map(a, b),
             "one number for each pixel: average over the last axis.": lambda a, b: np.abs(a.astype(float) - b),
             "one number for each pixel: average over the colours only, axis=2.": lambda a, b: error_map(a, b).mean(),
@@ -93,6 +94,7 @@ EXERCISES = {
             "t does nothing: that is half of each.": lambda a, b, t: mixed(a, b, 0.5),
         },
         ["the mixture"],
+        examples=lambda: [(np.full((1, 1, 3), 200, np.uint8), np.full((1, 1, 3), 100, np.uint8), t) for t in (0, 0.25)],
         rtol=1e-3,
         cases={"for t = 0.8": lambda rng: (*pair(rng), 0.8)},
     ),

@@ -95,6 +95,7 @@ EXERCISES = {
             ),
         },
         ["the weights"],
+        examples=lambda: [(5, 1), (5, 2)],
         cases={"for r = 3": lambda rng: (7, 3), "for the first pixel, k = 0": lambda rng: (0, 4)},
     ),
     "1.3": Exercise(
@@ -128,6 +129,12 @@ EXERCISES = {
             ),
             "255 is divided by the root of the error: then it is 20 log10, or square both.": lambda a, b: (
                 psnr(float(np.mean(difference(a, b) ** 2))) / 2
+            ),
+            "the error is the mean of the squares, not their sum.": lambda a, b: psnr(
+                float(np.sum(difference(a, b) ** 2))
+            ),
+            "np.std subtracts the mean of the errors first: take the root of the mean of their squares.": (
+                lambda a, b: psnr(float(np.var(difference(a, b))))
             ),
             "the factor 10 is missing: a decibel is a tenth of a bel.": lambda a, b: (
                 psnr(float(np.mean(difference(a, b) ** 2))) / 10

@@ -69,9 +69,17 @@ CONV_MISTAKES = {
     ),
 }
 
+
+def small() -> list[tuple[Array, Array, Array]]:
+    """Make two pixels and one weight; and kernels of which only one weight is not 0."""
+    two = np.array([[[2.0], [3.0]]]), np.array([[[[10.0]]]]), np.ones(1)
+    four, one = np.array([[[1.0], [2.0]], [[3.0], [4.0]]]), np.eye(4).reshape(4, 2, 2, 1, 1)
+    return [two, *((four, weight, np.zeros(1)) for weight in one)]
+
+
 EXERCISES = {
-    "3.1": Exercise(conv, images, CONV_MISTAKES, ["y"], terms=conv_terms),
-    "3.2": Exercise(conv, images, CONV_MISTAKES, ["y"], terms=conv_terms, also=no_loop),
+    "3.1": Exercise(conv, images, CONV_MISTAKES, ["y"], terms=conv_terms, examples=small),
+    "3.2": Exercise(conv, images, CONV_MISTAKES, ["y"], terms=conv_terms, also=no_loop, examples=small),
     "3.3": Exercise(
         weight_gradient,
         gradients,

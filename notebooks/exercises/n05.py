@@ -1,4 +1,4 @@
-"""Exercises of notebook 5: batch normalisation."""
+"""Exercises of notebook 5: batch normalization."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ EXERCISES = {
         batch_norm,
         lambda rng: (images(rng), rng.uniform(0.5, 2, size=3), rng.normal(size=3)),
         {
-            "you divided by n - 1 in the variance. Here it is n: the batch is normalised by its own spread.": (
+            "you divided by n - 1 in the variance. Here it is n: the batch is normalized by its own spread.": (
                 lambda x, w, b: w * (x - x.mean(axis=AXES)) / np.sqrt(x.var(axis=AXES, ddof=1) + 1e-5) + b
             ),
             "each image has statistics of its own: average over axis 0 as well.": lambda x, w, b: (
@@ -140,7 +140,7 @@ EXERCISES = {
             "grad_weight and grad_bias are right. grad_x lacks the division by std.": grad_x_of(
                 lambda g, x_hat, w, std: w * (g - g.mean(axis=AXES) - x_hat * (g * x_hat).mean(axis=AXES))
             ),
-            "grad_weight takes x_hat, the normalised x, not x.": lambda g, x, w: (
+            "grad_weight takes x_hat, the normalized x, not x.": lambda g, x, w: (
                 gradients(g, x, w)[0],
                 (g * x).sum(axis=AXES),
                 g.sum(axis=AXES),

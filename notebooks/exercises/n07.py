@@ -33,6 +33,28 @@ def parts(rng: np.random.Generator) -> list[Any]:
     ]
 
 
+class Formula:
+    """Stands for a Tensor and for a result of layers, and writes down what is done with it."""
+
+    def __init__(self, text: str) -> None:
+        """Begin with a name."""
+        self.text = text
+
+    def __add__(self, other: Any) -> Formula:
+        return Formula(f"{self.text} + {getattr(other, 'text', other)}")
+
+    def __mul__(self, other: Any) -> Formula:
+        return Formula(f"({self.text}) * {getattr(other, 'text', other)}")
+
+    __rmul__ = __mul__
+
+
+def written_out(answer: Any) -> str:
+    """Say which formula a block computes."""
+    names = ("conv1", "bn1", "prelu", "conv2", "bn2")
+    return f"is {answer(Formula('x'), *(lambda t, n=n: Formula(f'{n}({t.text})') for n in names)).text} in yours."
+
+
 def reach(layers: Sequence[tuple[str, int]]) -> float:
     radius, pixel = 0.0, 1.0
     for kind, size in layers:
@@ -102,6 +124,7 @@ EXERCISES = {
             ),
         },
         ["y"],
+        tells=written_out,
     ),
     "7.2": Exercise(
         reach,
@@ -124,6 +147,7 @@ EXERCISES = {
             ),
         },
         ["the radius"],
+        examples=lambda: [([("conv", 5)],), ([("conv", 5), ("conv", 3)],), ([("shuffle", 2), ("conv", 5)],)],
         cases={
             "without a shuffle": lambda rng: ([("conv", 3), ("conv", 5)],),
             "with a shuffle first": lambda rng: ([("shuffle", 2), ("conv", 5), ("conv", 3)],),

@@ -50,7 +50,17 @@ def shared_gradient(grad_y: Array, x: Array) -> Array:
 
 
 def features(rng: np.random.Generator) -> Sequence[Tensor]:
-    return Tensor(rng.normal(size=(2, 3, 5, 4)), requires_grad=True), Tensor(rng.normal(size=(2, 3, 5, 4)))
+    shape = (2, 3, 5, int(rng.integers(3, 8)))  # channels that differ keep their sum and their mean apart
+    return Tensor(rng.normal(size=shape), requires_grad=True), Tensor(rng.normal(size=shape))
+
+
+def loss_terms(generated: Tensor, original: Tensor) -> list[dict[str, float]]:
+    """Measure the differences in other ways."""
+    d = (generated - original).numpy()
+    sizes = {"squares": d * d, "magnitudes": np.abs(d), "differences": d}
+    terms = {f"{name}, added over channels": float(v.sum(axis=3).mean()) for name, v in sizes.items()}
+    terms |= {f"{name}, averaged over channels": float(v.mean()) for name, v in sizes.items()}
+    return [terms | {"lengths of the feature vectors": float(np.linalg.norm(d, axis=3).mean())}]
 
 
 EXERCISES = {
@@ -93,6 +103,12 @@ EXERCISES = {
             "you turned the result around: the means are B, G, R already.": lambda x, m: ((x + 1) * 127.5 - m)[
                 ..., ::-1
             ],
+            **{
+                f"you turned axis {axis} around; the channels, R, G, B, are the last axis: images[..., ::-1].": (
+                    lambda x, m, axis=axis: (np.flip(x, axis) + 1) * 127.5 - m
+                )
+                for axis in range(3)
+            },
             "the means are missing.": lambda x, m: (x[..., ::-1] + 1) * 127.5,
             "-1 shall become 0: add 1 first.": lambda x, m: x[..., ::-1] * 127.5 - m,
             "that is for pixels in [0, 1]; here they are in [-1, 1].": lambda x, m: x[..., ::-1] * 255 - m,
@@ -117,13 +133,7 @@ EXERCISES = {
             "eq. 5 is the squared distance: no root.": lambda a, b: feature_loss(a, b) ** 0.5,
         },
         ["the loss"],
-        terms=lambda a, b: [
-            {
-                "mean over positions": ((a - b).numpy() ** 2).sum() / (a.size // a.shape[3]),
-                "mean of differences": (a - b).numpy().mean(),
-                "mean of magnitudes": np.abs((a - b).numpy()).mean(),
-            }
-        ],
+        terms=loss_terms,
         cases={
             "for one image": lambda rng: [Tensor(rng.normal(size=(1, 4, 2, 6)), requires_grad=i == 0) for i in (0, 1)]
         },

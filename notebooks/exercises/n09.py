@@ -9,7 +9,7 @@ import numpy as np
 from checks import Exercise
 from minisrgan import Tensor
 from minisrgan.losses import discriminator_loss
-from minisrgan.ops import sigmoid
+from minisrgan.ops import sigmoid, softplus
 
 Array = np.ndarray[Any, Any]
 
@@ -36,9 +36,9 @@ EXERCISES = {
         lambda rng: (rng.uniform(0.1, 1, size=9), rng.uniform(0.1, 1, size=9)),
         {
             "that is how likely the number is generated; D says how likely it is real.": lambda r, f: f / (r + f),
-            "that is the odds, real against generated. The chance is r / (r + f).": lambda r, f: r / f,
+            "that is the odds, real against generated. The probability is r / (r + f).": lambda r, f: r / f,
             "that is the logit of it, ln(p_real / p_fake).": lambda r, f: np.log(r / f),
-            "D must not answer 0 or 1 only: the best answer is a chance.": lambda r, f: (r > f).astype(float),
+            "D must not answer 0 or 1 only: the best answer is a probability.": lambda r, f: (r > f).astype(float),
         },
         ["D"],
     ),
@@ -52,11 +52,17 @@ EXERCISES = {
             ),
             "you took sums over the batch: take means.": lambda r, f: discriminator_loss(r, f) * 5.0,
             "the two means are added, not averaged.": lambda r, f: discriminator_loss(r, f) * 0.5,
-            "that maximises: D minimises minus the logarithms.": lambda r, f: -discriminator_loss(r, f),
+            "that maximizes: D minimizes minus the logarithms.": lambda r, f: -discriminator_loss(r, f),
             "ln(1 - D) of a generated image is to be large; you took -ln D of it.": lambda r, f: discriminator_loss(
                 r, -f
             ),
-            "that compares the chances themselves, without the logarithm.": lambda r, f: (
+            "D judges each image by itself; yours judges the difference of a real one and a generated one.": (
+                lambda r, f: softplus(f - r).mean()
+            ),
+            "the mean is of the losses; yours is the loss of the mean logits.": lambda r, f: (
+                softplus(-r.mean()) + softplus(f.mean())
+            ),
+            "that compares the probabilities themselves, without the logarithm.": lambda r, f: (
                 (1.0 - sigmoid(r)).mean() + sigmoid(f).mean()
             ),
         },

@@ -77,6 +77,15 @@ def running_mean(weights: Array, decay: float) -> Array:
     return total
 
 
+def shares(answer: Any) -> str:
+    """Say of which weights the first wrong row is made: rows of a unit matrix keep them apart."""
+    decay, steps = 0.8, 4
+    wrong, right = np.asarray(answer(np.eye(steps), decay)), averages(np.eye(steps), decay)
+    row = next(i for i in range(steps) if not np.allclose(wrong[i], right[i]))
+    sums = [" + ".join(f"{a:.3g} weights[{k}]" for k, a in enumerate(rows[row]) if a) or "0" for rows in (wrong, right)]
+    return f"mixes other shares. With decay {decay} its row {row} is {sums[0]}; the right one is {sums[1]}."
+
+
 EXERCISES = {
     "10.1": Exercise(
         clipped,
@@ -170,6 +179,11 @@ EXERCISES = {
             "where D is sure of generated pictures only": lambda rng: (np.full(9, 0.8), np.full(9, 0.01), 3),
             "where D wins with the very last step": lambda rng: (np.r_[0.5, 0.5, [0.99] * 4], np.full(6, 0.01), 4),
             "where D wins at once": lambda rng: (np.full(8, 0.99), np.full(8, 0.02), 4),
+            "where the last row of good steps is too short": lambda rng: (
+                np.r_[[0.5] * 4, 0.99, 0.99],
+                np.full(6, 0.01),
+                3,
+            ),
             "where D says exactly 0.95": lambda rng: (np.r_[[0.95] * 4, [0.99] * 4], np.full(8, 0.02), 4),
             "where D has good steps, but not in a row": lambda rng: (
                 np.tile([0.99, 0.99, 0.5], 4),
@@ -207,6 +221,7 @@ EXERCISES = {
             "only the last average: return one row for each step.": lambda w, decay: averages(w, decay)[-1],
         },
         ["the averages"],
+        tells=shares,
         cases={"for decay 0.95, ten steps": lambda rng: (rng.normal(size=(10, 2)), 0.95)},
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,38 +17,73 @@ def psnr(error: Any) -> Any:
     return 10 * np.log10(255**2 / error)
 
 
-def window_ssim(x: Array, y: Array, w: Array, c1: float = C1, c2: float = C2) -> float:
+def spread(w: Array, a: Array, b: Array) -> tuple[float, ...]:
+    """Compute both variances and the covariance of numbers without their means."""
+    return (w * a * a).sum(), (w * b * b).sum(), (w * a * b).sum()
+
+
+def moments(x: Array, y: Array, w: Array) -> tuple[float, ...]:
+    """Compute both means, both variances and the covariance."""
     mx, my = (w * x).sum(), (w * y).sum()
-    vx, vy, cov = (w * (x - mx) ** 2).sum(), (w * (y - my) ** 2).sum(), (w * (x - mx) * (y - my)).sum()
-    return float((2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2)))
+    return mx, my, *spread(w, x - mx, y - my)
 
 
-def rough(x: Array, y: Array, w: Array) -> float:
-    """Take mean squares for variances, and the mean product for the covariance."""
-    mx, my = (w * x).sum(), (w * y).sum()
-    xx, yy, xy = (w * x * x).sum(), (w * y * y).sum(), (w * x * y).sum()
-    return float((2 * mx * my + C1) * (2 * xy + C2) / ((mx**2 + my**2 + C1) * (xx + yy + C2)))
+def with_covariance(compute: Any) -> Any:
+    """Keep means and variances, and compute the covariance another way."""
+
+    def wrong(x: Array, y: Array, w: Array) -> tuple[float, ...]:
+        mx, my, vx, vy, _ = moments(x, y, w)
+        return mx, my, vx, vy, compute(w, x - mx, y - my, vx * vy)
+
+    return wrong
 
 
-def unweighted_means(x: Array, y: Array, w: Array) -> float:
-    """Use the weights for variances and covariance only."""
-    a, b = x - x.mean(), y - y.mean()
-    vx, vy, cov = (w * a**2).sum(), (w * b**2).sum(), (w * a * b).sum()
-    mx, my = x.mean(), y.mean()
-    return float((2 * mx * my + C1) * (2 * cov + C2) / ((mx**2 + my**2 + C1) * (vx + vy + C2)))
-
-
-def half_weighted(x: Array, y: Array, w: Array) -> float:
+def unweighted(x: Array, y: Array, w: Array) -> tuple[float, ...]:
     """Use the weights for the means only."""
-    mx, my, cov = (w * x).sum(), (w * y).sum(), ((x - (w * x).sum()) * (y - (w * y).sum())).mean()
-    return float((2 * mx * my + C1) * (2 * cov + C2) / ((mx**2 + my**2 + C1) * (x.var() + y.var() + C2)))
-
-
-def single(x: Array, y: Array, w: Array) -> float:
-    """Forget the two before the covariance."""
     mx, my = (w * x).sum(), (w * y).sum()
-    vx, vy, cov = (w * (x - mx) ** 2).sum(), (w * (y - my) ** 2).sum(), (w * (x - mx) * (y - my)).sum()
-    return float((2 * mx * my + C1) * (cov + C2) / ((mx**2 + my**2 + C1) * (vx + vy + C2)))
+    return mx, my, x.var(), y.var(), ((x - mx) * (y - my)).mean()
+
+
+MOMENTS = {  # what to say -> what computes means, variances and covariance so
+    "": moments,
+    "the weights are not used in all places: mean, variance and covariance are all sums of w * (...).": (
+        lambda x, y, w: moments(x, y, np.full_like(w, 1 / w.size))
+    ),
+    "the means use the weights, variances and covariance do not: all are sums of w * (...).": unweighted,
+    "the means do not use the weights: mx is the sum of w * x.": lambda x, y, w: (
+        (x.mean(), y.mean(), *spread(w, x - x.mean(), y - y.mean()))
+    ),
+    "variances and covariance are of x - mx and y - my: subtract the means first.": lambda x, y, w: (
+        (*moments(x, y, w)[:2], *spread(w, x, y))
+    ),
+    "the denominator has variances, not standard deviations: take no root.": lambda x, y, w: (
+        (*moments(x, y, w)[:2], *np.sqrt(moments(x, y, w)[2:4]), moments(x, y, w)[4])
+    ),
+    "the covariance is the sum of w (x - mx) (y - my), not the product of the standard deviations.": (
+        with_covariance(lambda w, a, b, variances: np.sqrt(variances))
+    ),
+    "the covariance is the sum of w (x - mx) (y - my), without absolute values.": (
+        with_covariance(lambda w, a, b, variances: (w * np.abs(a * b)).sum())
+    ),
+    "the covariance is the sum of w (x - mx) (y - my), not a product of variances.": (
+        with_covariance(lambda w, a, b, variances: variances)
+    ),
+}
+FACTORS = {  # what to say -> c1 and c2, the factors of mx my and of the covariance
+    "": (C1, C2, 2, 2),
+    "the 2 before the covariance is missing: without it equal windows would not have SSIM 1.": (C1, C2, 2, 1),
+    "the 2 before mx my is missing: without it equal windows would not have SSIM 1.": (C1, C2, 1, 2),
+    "c1 and c2 are missing, or the 255 in them: without them flat windows divide by about 0.": (0, 0, 2, 2),
+    "c1 and c2 lack the square: they are (0.01 * 255)^2 and (0.03 * 255)^2.": (0.01 * 255, 0.03 * 255, 2, 2),
+    "c1 and c2 are exchanged: c1 stands by the means.": (C2, C1, 2, 2),
+}
+
+
+def window_ssim(x: Array, y: Array, w: Array, moment: str = "", factor: str = "") -> float:
+    """Compute SSIM with the mistakes that are named, one of each kind."""
+    mx, my, vx, vy, cov = MOMENTS[moment](x, y, w)
+    c1, c2, two, twice = FACTORS[factor]
+    return float((two * mx * my + c1) * (twice * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2)))
 
 
 def window(rng: np.random.Generator) -> tuple[Array, Array, Array]:
@@ -77,17 +113,10 @@ EXERCISES = {
         window_ssim,
         window,
         {
-            "the weights are not used in all places: mean, variance and covariance are all sums of w * (...).": (
-                lambda x, y, w: window_ssim(x, y, np.full_like(w, 1 / w.size))
-            ),
-            "the means use the weights, variances and covariance do not: all are sums of w * (...).": half_weighted,
-            "the means do not use the weights: mx is the sum of w * x.": unweighted_means,
-            "variances and covariance are those of x - mx and y - my: subtract the means first.": rough,
-            "the 2 before the covariance is missing: without it equal windows would not have SSIM 1.": single,
-            "c1 and c2 are missing, or the 255 in them: without them flat windows divide by about 0.": lambda x, y, w: (
-                window_ssim(x, y, w, 0, 0)
-            ),
-            "c1 and c2 are exchanged: c1 stands by the means.": lambda x, y, w: window_ssim(x, y, w, C2, C1),
+            f"{moment} {'And ' if moment else ''}{factor}".strip(): partial(window_ssim, moment=moment, factor=factor)
+            for factor in FACTORS
+            for moment in MOMENTS
+            if moment or factor
         },
         ["SSIM"],
     ),

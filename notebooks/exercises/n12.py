@@ -54,9 +54,13 @@ EXERCISES = {
             "the bytes of the input are missing.": lambda n, h, w, c, o, k: (
                 2 * n * h * w * c * o * k * k / (4 * (n * h * w * o + c * o * k * k))
             ),
+            "this convolution has no bias: its o numbers do not count.": lambda n, h, w, c, o, k: (
+                2 * n * h * w * c * o * k * k / (4 * (n * h * w * (c + o) + c * o * k * k + o))
+            ),
             "that is bytes for an operation: turn it over.": lambda *a: 1 / intensity(*a),
         },
         ["operations / bytes"],
+        rtol=1e-6,
         cases={"for a 5 x 5 kernel": lambda rng: (1, 9, 7, 4, 6, 5)},
     ),
     "12.2": Exercise(

@@ -16,6 +16,8 @@ from IPython.display import HTML, display
 from PIL import Image, ImageSequence
 
 from checks import check
+from course import framed
+from exercises.n00 import error_map as difference
 from minisrgan.data import sample_photos
 from minisrgan.images import detail, grid, imresize
 from minisrgan.inference import upscale
@@ -99,14 +101,16 @@ strips_figure([strip])
 # the original's, is 0.77 instead of 0.19. But its hairs are plausible, not known. *Grid* is 1 or less without a
 # lattice of 4 pixels.
 # </details>
-#
+
+# %% [markdown]
 # Drag the line:
 
 # %%
 closer = make_strip("cat", strip.details, scores, (60, 8, 48, 48))
 page = slider_page(strip.details, closer, "srresnet", "srgan")
-frame = f'<iframe srcdoc="{escape(page)}" width="100%" height="560" style="border: 0"></iframe>'
-HTML(f"<div>{frame}</div>")
+style = "width: 100%; height: 560px; border: 0"
+frame = f'<iframe title="A slider" style="{style}" srcdoc="{escape(page)}"></iframe>'
+HTML(framed(frame))
 
 # %% [markdown]
 # ### Exercise 0.2: where it is wrong
@@ -134,10 +138,6 @@ check("0.2", error_map)
 
 
 # %%
-def difference(a, b):
-    return np.abs(a.astype(float) - b).mean(axis=2)
-
-
 maps = {name: difference(pictures[name], photo) for name in ("bicubic", "srresnet")}
 maps["srgan - srresnet"] = difference(pictures["srgan"], pictures["srresnet"])
 images_figure(maps, width=1.9, limit=50)

@@ -89,7 +89,8 @@ print(f"y = {y.data}, dy/dx = {x.grad}")
 # $y = 12$ and $\mathrm{d}y/\mathrm{d}x = 2x + 1 = 7$: the two sides of the product give 3 each, the sum gives 1, and
 # the last line adds each to the sum so far.
 # </details>
-#
+
+# %% [markdown]
 # Even this small engine can learn. Which number has the square 2? The loss is the squared error of the square; each
 # step moves the number a little against its gradient.
 
@@ -235,7 +236,8 @@ figure
 # No. A difference of two almost equal numbers keeps only their last digits, and dividing by $\varepsilon$ enlarges
 # their rounding errors. `gradcheck` therefore insists on float64, and takes $\varepsilon = 10^{-6}$.
 # </details>
-#
+
+# %% [markdown]
 # Here is an operation whose `backward` looks plausible. It subtracts from each column its mean.
 
 

@@ -29,7 +29,7 @@ photo = imresize(sample_photos(["chelsea"])["chelsea"], 1 / 2).astype(np.float32
 # %% [markdown]
 # ## One number at a time
 #
-# A convolution slides a small window over the image. At each position it multiplies the window with its weights,
+# A convolution slides a small window over the image. At each position it multiplies the window by its weights,
 # element by element, and adds up all products:
 #
 # $$y[h, w, o] = b[o] + \sum_{i, j, c} x[h + i,\; w + j,\; c] \cdot \mathrm{weight}[i, j, c, o]$$
@@ -52,9 +52,10 @@ images_figure({"x, the photo": photo, "y, edges": y}, width=4, limit=1)
 # Vertical edges have large values, each eye of both signs. Where left and right are equal they cancel, so the
 # background vanishes. A horizontal whisker is hardly visible, because it is on both sides of the window.
 # </details>
-#
+
+# %% [markdown]
 # Every layer of this package can show the computation of one of its output values. Check a product or two by hand:
-# which pixel is multiplied with which weight?
+# which pixel is multiplied by which weight?
 
 # %%
 layer = nn.Conv2d(3, 8, 3, padding=1, rng=rng)
@@ -163,6 +164,12 @@ pixels = 1920 * 1080
 print(f"{pixels * 9 * 9 * 64 * 4 / 1e9:.0f} GB, for an input of {pixels * 64 * 4 / 1e9:.1f} GB")
 
 # %% [markdown]
+# <details><summary>The answer</summary>
+#
+# 43 GB: it holds each number of the input 81 times.
+# </details>
+
+# %% [markdown]
 # So the columns are computed in blocks of a few rows, multiplied, and discarded. This saves not only memory. A
 # processor has a small fast memory, the cache; columns that fit into it are still there when the product reads them.
 # The next cell measures blocks of different sizes.
@@ -198,7 +205,7 @@ figure
 #
 # ## Both gradients
 #
-# Let `grad_y` be $\partial L / \partial y$. The number `x[h + i, w + j, c]` is multiplied with `weight[i, j, c, o]`
+# Let `grad_y` be $\partial L / \partial y$. The number `x[h + i, w + j, c]` is multiplied by `weight[i, j, c, o]`
 # for `y[h, w, o]`, and only there. So each such product sends a gradient to both factors: `grad_y[h, w, o]` times the
 # other factor. A number that is used in many products collects the sum.
 #
@@ -223,7 +230,7 @@ images_figure({name: array[..., 0] for name, array in maps.items()}, width=2.5)
 # pixel; the backward pass *scatters* one pixel over the window. This scattering is called transposed convolution.
 # </details>
 #
-# ### Exercise 3.3: the gradient in weight and bias
+# ### Exercise 3.3: gradients with respect to weight and bias
 
 
 # %% tags=["exercise"]
@@ -251,7 +258,7 @@ def weight_gradient(x, grad_y, kh, kw):
 check("3.3", weight_gradient)
 
 # %% [markdown]
-# ### Exercise 3.4: the gradient in the input
+# ### Exercise 3.4: the gradient with respect to the input
 #
 # Scatter, as in figure 4. A loop over the `kh * kw` places of the kernel is enough.
 

@@ -39,7 +39,8 @@ for f in (lambda x: second(first(x)), lambda x: second(ops.relu(first(x)))):
 # The first. Convolutions are linear, so two of them are one convolution with a 5 x 5 kernel; thirty are one as well.
 # Only a nonlinear function between them, the *activation*, makes a deep network more powerful.
 # </details>
-#
+
+# %% [markdown]
 # The simplest bend is at 0. All three activations of SRGAN are one formula with another slope $a$ below it:
 #
 # $$y = \max(x, 0) + a \cdot \min(x, 0)$$
@@ -57,7 +58,7 @@ lines_figure({name: (x.numpy(), y) for name, y in curves.items()}, "x", "y", siz
 # **Figure 1.** Three activations. Above 0 all are the identity. Below, ReLU is flat, leaky ReLU falls gently with slope
 # 0.2, and a PReLU that has learned $a = -0.5$ rises to the left.
 #
-# ### Exercise 4.1: the gradient in x
+# ### Exercise 4.1: the gradient with respect to x
 #
 # $\partial y / \partial x$ is 1 above 0 and $a$ elsewhere; at the kink itself we take $a$. Given `grad_y`, return
 # `grad_x`, for any shape, without a loop.
@@ -65,7 +66,7 @@ lines_figure({name: (x.numpy(), y) for name, y in curves.items()}, "x", "y", siz
 
 # %% tags=["exercise"]
 def leaky_gradient(grad_y, x, a):
-    """Return grad_x of y = max(x, 0) + a min(x, 0), a a number."""
+    """Return grad_x of y = max(x, 0) + a min(x, 0); a is a number."""
     return ...
 
 
@@ -74,14 +75,14 @@ check("4.1", leaky_gradient)
 
 # %% tags=["solution"]
 def leaky_gradient(grad_y, x, a):
-    """Return grad_x of y = max(x, 0) + a min(x, 0), a a number."""
+    """Return grad_x of y = max(x, 0) + a min(x, 0); a is a number."""
     return grad_y * np.where(x > 0, 1, a)
 
 
 check("4.1", leaky_gradient)
 
 # %% [markdown]
-# ### Exercise 4.2: the gradient in the slope
+# ### Exercise 4.2: the gradient with respect to the slope
 #
 # For PReLU, $\partial y / \partial a = \min(x, 0)$. One slope is used for every pixel of its channel in every image,
 # so its gradient is the sum over all of them: what is repeated in the forward pass is summed in the backward pass.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 5. Batch norm and residual blocks
 #
-# **You will** write batch normalisation and derive its backward pass, the one that most people look up; see how
+# **You will** write batch normalization and derive its backward pass, the one that most people look up; see how
 # training mode and evaluation mode differ; and measure the effect of skip connections on gradients in a deep network.
 #
 # **Time:** 75 minutes. **Before:** notebooks 2 to 4.
@@ -149,7 +149,8 @@ inspect(nn.BatchNorm2d(2), features[:, 64:80, 92:108], loss=lambda y: (y * y * y
 # grad_x = weight / std * (grad_y - average(grad_y) - x_hat * average(x_hat * grad_y))
 # ```
 # </details>
-#
+
+# %% [markdown]
 # The same as an image. The input is a cat's eye in grey, and the loss depends on only two pixels of `y`: one should
 # increase, the other decrease.
 
@@ -165,8 +166,8 @@ images_figure(maps, width=2.6, limit=0.02)
 
 # %% [markdown]
 # **Figure 2.** A cat's eye, and the gradient of two pixels of the output. In evaluation mode it is two dots, violet
-# and orange. In training mode the whole eye is faintly visible around them, because every pixel contributes to mean
-# and variance. (Everything beyond 0.02 is drawn alike; the dots are hundreds of times stronger than the ghost.)
+# and brown. In training mode the whole eye is faintly visible around them, because every pixel contributes to mean
+# and variance. (Everything beyond 0.02 is drawn alike; the dots are hundreds of times stronger than the rest.)
 #
 # ## Training and evaluation
 #
@@ -181,8 +182,13 @@ for name, training in {"training": True, "evaluation": False}.items():
     print(f"{name}: {abs(alone.numpy() - together.numpy()[:1]).max():.3f}")
 
 # %% [markdown]
-# It does. When the network is used, this would be absurd: an upscaled photo must not depend on others. So during
-# training the layer keeps running averages, and in evaluation mode, `eval()`, it uses them as constants.
+# <details><summary>The answer</summary>
+#
+# It does. When the network is used, this would be absurd: an upscaled photo must not depend on others.
+# </details>
+
+# %% [markdown]
+# So during training the layer keeps running averages, and in evaluation mode, `eval()`, it uses them as constants.
 #
 # ### Exercise 5.3: running statistics
 #

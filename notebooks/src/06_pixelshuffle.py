@@ -263,7 +263,7 @@ figure
 # starts at exactly 0 and is never much above.
 #
 # So training does remove the pattern, but slowly. ICNR saves those steps; and the discriminator cannot use the
-# pattern to recognise generated images.
+# pattern to recognize generated images.
 #
 # ## Summary
 #

@@ -6,10 +6,10 @@
 #
 # **Time:** 60 minutes. **Before:** notebooks 3 and 7.
 #
-# **The weights.** VGG19's weights were learned from over a million photos and are too large for this course. In the box
-# is a small network of the same kind, with 72,080 weights, which learned to tell from which of 72 photos a crop was
-# cut. Beside it stand networks of the same shape with random weights. For VGG19 run `minisrgan weights fetch vgg19`,
-# and change `VGG`.
+# **The weights.** VGG19's weights were learned from over a million photos and are too large for this course. The
+# package brings a small network of the same kind, with 72,080 weights, which learned to tell from which of 72 photos a
+# crop was cut. We compare it with random networks of the same shape. For VGG19 run `minisrgan weights fetch vgg19`, and
+# change `VGG`.
 
 # %%
 # %matplotlib inline
@@ -190,10 +190,15 @@ for shift in range(1, 7):
     print(f"{shift}        {nearest:5.2f}    " + "  ".join(f"{other:.2f}" for other in others))
 
 # %% [markdown]
-# The table has the distance of the nearest of the other three, divided by that of the moved cat: above 1, the moved one
-# is the closest. With the trained features it is, clearly up to five pixels. With random weights it depends on the
-# seed: up to four pixels for two, three for another, never for one. This is one photo; try others.
+# The distance of the nearest of the other three, divided by that of the moved cat: above 1, the moved one is closest.
 #
+# <details><summary>The answer</summary>
+#
+# With the trained features it is, clearly up to five pixels. With random weights it depends on the seed: up to four
+# pixels for two, three for another, never for one. This is one photo; try others.
+# </details>
+
+# %% [markdown]
 # Why? Compare the distances at each depth, for one pixel:
 
 # %%

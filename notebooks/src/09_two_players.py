@@ -12,6 +12,7 @@
 import numpy as np
 
 from checks import check
+from exercises.n09 import best
 from minisrgan import Tensor, nn, ops
 from minisrgan.data import CropSampler, sample_photos
 from minisrgan.explain import inspect
@@ -54,7 +55,7 @@ def best_discriminator(p_real, p_fake):
 check("9.1", best_discriminator)
 
 # %% [markdown]
-# ### Exercise 9.2: what D minimises
+# ### Exercise 9.2: what D minimizes
 #
 # The network outputs a logit $z$, not a probability, with $D = \mathrm{sigmoid}(z)$. Then $-\ln D =
 # \mathrm{softplus}(-z)$ and $-\ln(1 - D) = \mathrm{softplus}(z)$, which stay finite even if $D$ is very confident.
@@ -106,12 +107,7 @@ for _ in range(400):
     learn(discriminator, optimizer, numbers(rng, 2), numbers(rng, 1))
 p_real, p_fake = (np.exp(-(((x - mean) / 0.5) ** 2) / 2) for mean in (2, 1))
 learned = ops.sigmoid(discriminator(Tensor(x[:, None]))).numpy()[:, 0]
-lines = {
-    "real": p_real,
-    "generated": p_fake,
-    "best D": p_real / (p_real + p_fake),
-    "learned": learned,
-}
+lines = {"real": p_real, "generated": p_fake, "best D": best(p_real, p_fake), "learned": learned}
 lines_figure({name: (x, y) for name, y in lines.items()}, "x")
 
 # %% [markdown]
@@ -120,8 +116,8 @@ lines_figure({name: (x, y) for name, y in lines.items()}, "x")
 #
 # ## Saturating and not
 #
-# In the formula, $G$ minimises $\ln(1 - D)$, which is $-\mathrm{softplus}(z)$: the *saturating* loss. SRGAN's generator
-# minimises $-\ln D = \mathrm{softplus}(-z)$ instead. Both want $z$ to grow. The difference is in the gradient.
+# In the formula, $G$ minimizes $\ln(1 - D)$, which is $-\mathrm{softplus}(z)$: the *saturating* loss. SRGAN's generator
+# minimizes $-\ln D = \mathrm{softplus}(-z)$ instead. Both want $z$ to grow. The difference is in the gradient.
 #
 # ### Exercise 9.3: two gradients
 
@@ -140,9 +136,9 @@ check("9.3", generator_gradients)
 # %% tags=["solution"]
 def generator_gradients(z):
     """Return the derivatives of -softplus(z) and of softplus(-z) in z, an array."""
-    chance = 1 / (1 + np.exp(-z))
-    saturating = -chance
-    non_saturating = chance - 1
+    d = 1 / (1 + np.exp(-z))
+    saturating = -d
+    non_saturating = d - 1
     return saturating, non_saturating
 
 
@@ -165,7 +161,8 @@ for name, loss in {"saturating": -ops.softplus(z), "non-saturating": ops.softplu
 # The saturating one is -0.0003, almost 0 just where G has most to learn; the other is nearly -1. For good numbers it
 # is the other way round, which does no harm.
 # </details>
-#
+
+# %% [markdown]
 # Now train both. The generator has one parameter, $\mu$, and starts at -2, far away. First only $D$ is trained, for
 # 200 steps, and becomes confident. **Predict.** Where will $\mu$ be after 300 more steps, with each loss?
 
@@ -215,8 +212,8 @@ lines_figure(paths, "step", "mu")
 def spiral(rate, steps=400, decay=0.0):
     mu, w, path = 1.0, 0.0, []
     for _ in range(steps):
-        chance = 1 / (1 + np.exp(-w * mu))  # D of a generated number
-        grad_mu, grad_w = (chance - 1) * w, chance * mu
+        d = 1 / (1 + np.exp(-w * mu))  # D of a generated number
+        grad_mu, grad_w = (d - 1) * w, d * mu
         mu, w = mu - rate * grad_mu, w - rate * (grad_w + decay * w)
         path.append((mu, w))
     return np.array(path).T
@@ -267,14 +264,14 @@ print(summary_table(Discriminator(crop=32, channels=4), (1, 32, 32, 3)))
 photos = {name: imresize(image, 1 / 2) for name, image in sample_photos().items()}
 sampler = CropSampler(photos, 32, 4, np.random.default_rng(9))
 discriminator = Discriminator(crop=32, channels=8)
-optimizer, chances = Adam(discriminator.parameters(), 1e-3), []
+optimizer, answers = Adam(discriminator.parameters(), 1e-3), []
 for _ in range(150):
     low, real = sampler.batch(8)
     fake = np.stack([imresize(image, 4) for image in (low * 255).round().astype(np.uint8)])
     fake = fake.astype(np.float32) / 127.5 - 1
-    chances.append([ops.sigmoid(discriminator(Tensor(a))).numpy().mean() for a in (real, fake)])
+    answers.append([ops.sigmoid(discriminator(Tensor(a))).numpy().mean() for a in (real, fake)])
     learn(discriminator, optimizer, Tensor(real), Tensor(fake))
-lines = {name: (range(150), c) for name, c in zip(("real", "blurred"), np.array(chances).T)}
+lines = {name: (range(150), c) for name, c in zip(("real", "blurred"), np.array(answers).T)}
 lines_figure(lines, "step", "D, on average")
 
 # %% [markdown]

@@ -255,8 +255,8 @@ lines = {
 lines_figure(lines, "side of 4 images, 64 channels", "time with 1 thread / with 2")
 
 # %% [markdown]
-# **Figure 3.** What a second thread gains for one layer, against the size of the images: hardly anything for small
-# ones, and towards twice for large ones.
+# **Figure 3.** What a second thread gains for one layer, against the size of the images. Small images gain
+# nothing, or lose. Large ones gain, up to twice on a machine that does nothing else.
 #
 # ## Use the profiler
 #
@@ -271,8 +271,8 @@ for _ in range(3):  # the first rounds only warm up
 profile_figure(costs)
 
 # %% [markdown]
-# **Figure 4.** Milliseconds of each operation, forward in blue and backward in orange. Convolution takes about three
-# quarters of the step, backward the longer, for it has two gradients; batch norm and PReLU follow far behind.
+# **Figure 4.** Milliseconds of each operation, forward in blue and backward in orange. Convolution takes most of the
+# step, backward longer than forward, for it has two gradients; the others follow far behind.
 #
 # ### Exercise 12.4: Amdahl's law
 #

@@ -9,6 +9,7 @@ import pytest
 
 from minisrgan import Tensor, models, nn
 from minisrgan.explain.record import record
+from minisrgan.explain.summary import summary_table
 from minisrgan.explain.worked import WORKED
 
 RNG = np.random.default_rng(7)
@@ -142,3 +143,10 @@ def test_other_layers_tell_their_shapes():
     text = nn.Sequential(Hidden(), nn.ReLU()).explain(batch(2, 3))
     assert text.startswith("0: Hidden\n  x0 (2, 3) -> y (2, 3)\n\n1: ReLU\n")
     assert "x (2, 3) of 0 -> y (2, 3)" in text
+
+
+def test_a_table_fits_on_a_page():
+    """JupyterLab breaks lines of more than about 105 characters, and a table of layers with them."""
+    table = summary_table(models.Discriminator(crop=32, channels=4), (1, 32, 32, 3))
+    assert "Conv2d 16 -> 16, 3x3, stride 2, padding 1" in table
+    assert max(map(len, table.splitlines())) <= 104

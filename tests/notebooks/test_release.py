@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import build
@@ -52,6 +53,17 @@ def test_students_get_no_answers(source: Path):
 
 
 @every_source
+def test_answers_are_folded(source: Path):
+    """What stands in plain sight below its question is read before the guess; what touches the text below is missed."""
+    texts = [cell.text for cell in read_cells(source) if cell.kind == "markdown"]
+    for text, below in pairwise(texts):
+        if "**Predict.**" in text:
+            assert "The answer</summary>" in below or release._FIGURE.search(below), below
+    glued = [re.search(r"</details>\n\n(?!#)(.+)", text) for text in texts]
+    assert [found[1] for found in glued if found] == []
+
+
+@every_source
 def test_cells_carry_nbgraders_metadata(source: Path):
     """The rules of nbgrader's schema 3 (its own validator says the same, where it is installed)."""
     for solved in (False, True):
@@ -73,6 +85,14 @@ def test_cells_carry_nbgraders_metadata(source: Path):
             assert each.schema_version == 3
             assert ("points" in each) == each.grade
             assert each.solution != each.locked, "a cell is the student's or the teacher's"
+
+
+def test_both_figures_of_a_question_are_folded():
+    """Question 5.c asks of two sizes of weights: the second figure answers it as well as the first."""
+    notebook = release.make_release(SOURCES / "05_batchnorm.py", False, "x", "")
+    texts = [cell.source for cell in notebook.cells]
+    assert "%%after 5.c\ncompare(1 / 2)" in texts
+    assert sum(text.startswith("<details><summary>Figure 5 in words") for text in texts) == 1
 
 
 def test_solutions_stand_between_markers():
@@ -106,7 +126,7 @@ def test_the_whole_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert rubric.count("**2.") == 2
     assert "keeps only their last digits" in rubric
     test: dict[str, object] = {}
-    exec((tmp_path / "student/tests/q2_2.py").read_text("utf-8"), test)
+    exec((tmp_path / "student/tests/02/q2_2.py").read_text("utf-8"), test)
     assert test["OK_FORMAT"] is True
     assert "colab" not in (HERE / "02_autograd.ipynb").read_text("utf-8")
 
@@ -265,6 +285,19 @@ def test_sliders_work_without_ipywidgets(monkeypatch: pytest.MonkeyPatch):
     assert "max=&quot;2&quot; value=&quot;1&quot;" in page
 
 
+def test_a_part_that_is_right_gets_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """nbgrader reads the number that a locked cell returns; a result too many must not make a wrong answer whole."""
+    import checks
+    import course
+
+    monkeypatch.setenv("MINISRGAN_MINE", str(tmp_path / "mine.py"))
+    right = checks.find("3.3").right
+    assert course.score("3.3", right) == 1.0
+    assert course.score("3.3", lambda x, g, kh, kw: (right(x, g, kh, kw)[0], g.mean(axis=(0, 1)))) == 0.5
+    assert course.score("3.3", lambda x, g, kh, kw: ...) == 0.0
+    assert 0 < course.score("3.3", lambda x, g, kh, kw: (*right(x, g, kh, kw), g)) < 1
+
+
 def test_guesses_come_first():
     """What is between the quotes counts, nbgrader's stub does not."""
     import course
@@ -272,3 +305,5 @@ def test_guesses_come_first():
     assert course.guess("3.a", "\n").state == "open"
     assert course.guess("3.a", "\n# YOUR CODE HERE\nraise NotImplementedError()\n").state == "open"
     assert course.guess("3.a", "edges").state == "right"
+    stub = 'guess("3.a", """\n# YOUR CODE HERE\nraise NotImplementedError()\n""")'
+    assert grade.take_apart([stub, 'guess("3.b", "edges")'])[1] == [("3.a", "guess", ""), ("3.b", "guess", "edges")]
