@@ -58,7 +58,7 @@ def title_of(module: Module) -> str:
     """Return a module's kind and settings.
 
     >>> title_of(MaxPool2d(2))
-    'MaxPool2d 2x2'
+    'MaxPool2d 2x2, stride 2'
     """
     return f"{type(module).__name__} {module.describe()}".strip()
 
