@@ -7,9 +7,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any
 
 from tqdm import tqdm
@@ -22,19 +22,43 @@ OF_ONE_FILE = (ImageError, FileError, OSError, MemoryError)  # errors of one fil
 _BAR = "{desc} {percentage:3.0f}% |{bar:30}| {remaining} left"
 
 
-def add_command(commands: Any, file: str) -> argparse.ArgumentParser:
-    """Add the command in a file of this folder, given by the ``__name__`` of the file; its docstring is the help.
+def add_command(commands: Any, module: ModuleType) -> None:
+    """Add a command, which is a module of this folder: its options by ``add_options``, and ``run``.
 
-    The first paragraph is `minisrgan NAME`, a colon, and a line for the list of commands. The second describes the
-    command. A third, if there is one, is printed below the options. The command runs the function ``run`` of the file.
+    Its help is the docstring of the module. The first paragraph is `minisrgan NAME`, a colon, and a line for the list
+    of commands; the second describes the command; the third explains the options; the fourth is printed below them.
     """
-    module, name = sys.modules[file], file.rpartition(".")[2]
-    text = (module.__doc__ or "").split("\n\n")  # python -OO keeps no docstrings
-    line, description, epilog = (" ".join(part.split()) for part in [*text, "", ""][:3])
+    texts = (module.__doc__ or "").split("\n\n")  # python -OO keeps no docstrings
+    line, description, options, epilog = [*texts, "", "", ""][:4]
     told = {"help": line.partition(": ")[2].rstrip("."), "description": description, "epilog": epilog}
-    parser: argparse.ArgumentParser = commands.add_parser(name, **told)
+    parser = commands.add_parser(module.__name__.rpartition(".")[2], **told)
     parser.set_defaults(run=module.run)
-    return parser
+    module.add_options(parser)
+    _explain(parser, options)
+
+
+def _explain(parser: argparse.ArgumentParser, text: str) -> None:
+    """Set the help of all options of a command from lines such as ``-o, --out FILE  the result``.
+
+    Two spaces end the names and placeholders of an option; further lines of its explanation are indented.
+    """
+    found = {}
+    for names, told in (entry.split("  ", 1) for entry in re.split(r"\n(?=\S)", text) if entry):
+        name, *more = names.replace(",", "").split()
+        found[name] = told, tuple(word for word in more if not word.startswith("-"))
+    for action in (action for each in nested(parser) for action in each._actions if action.help is None and found):
+        name = action.option_strings[0] if action.option_strings else str(action.metavar or action.dest)
+        action.help, placeholders = found[name]
+        if placeholders:
+            action.metavar = placeholders if placeholders[1:] else placeholders[0]
+
+
+def nested(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield a parser, and the parsers of its commands."""
+    yield parser
+    for action in parser._actions:
+        for below in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+            yield from nested(below)
 
 
 def to_path(text: str) -> Path:
@@ -42,11 +66,6 @@ def to_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("a path, not an empty word; the current folder is .")
     return Path(text)
-
-
-def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the option --overwrite, whose value is for `require_new`."""
-    parser.add_argument("--overwrite", action="store_true", help=f"replace {what} if it exists")
 
 
 def require_new(file: Path | None, overwrite: bool) -> None:

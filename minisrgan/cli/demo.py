@@ -3,6 +3,10 @@
 Upscale a photograph with the bundled models and write box.png. Then train a tiny SRResNet, and a tiny SRGAN starting
 from it, on photographs that come with scikit-image. Upscale the photograph that was held out, and write comparison.png
 and curves.png.
+
+--out DIR               folder for pictures and models (default: %(default)s)
+--steps SRRESNET SRGAN  numbers of steps (default: %(default)s)
+--seed N                seed of weights and crops (default: 0)
 """
 
 import argparse
@@ -16,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minisrgan.backend import Array
-from minisrgan.cli.common import add_command, require_folder, to_path
+from minisrgan.cli.common import require_folder, to_path
 from minisrgan.data import sample_photos
 from minisrgan.errors import FileError
 from minisrgan.images import detail, imresize, nearest, psnr, ssim, write_image
@@ -32,13 +36,12 @@ _MARK = ".demo"  # a file that marks a folder of this command: only such a folde
 DETAIL = (60, 80, 160, 160)  # top, left, height, width of the part shown enlarged
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
-    parser.add_argument("--out", type=to_path, default=Path("runs/demo"), metavar="DIR", help="default: runs/demo")
-    parser.add_argument("--steps", type=int, nargs=2, metavar=("SRRESNET", "SRGAN"), help="numbers of steps; "
-                        f"default {PRESETS['tiny'].srresnet_steps} and {PRESETS['tiny'].srgan_steps}")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and crops (default 0)")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    tiny = PRESETS["tiny"]
+    parser.add_argument("--out", type=to_path, default=Path("runs/demo"))
+    parser.add_argument("--steps", type=int, nargs=2, default=[tiny.srresnet_steps, tiny.srgan_steps])
+    parser.add_argument("--seed", type=int, default=0)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,9 +54,7 @@ def run(args: argparse.Namespace) -> int:
     require_folder(folder)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()
-    config = replace(PRESETS["tiny"], seed=args.seed)
-    if args.steps:
-        config = replace(config, srresnet_steps=args.steps[0], srgan_steps=args.steps[1])
+    config = replace(PRESETS["tiny"], seed=args.seed, srresnet_steps=args.steps[0], srgan_steps=args.steps[1])
     photos = sample_photos()
     original = whole_pixels(photos.pop(HELD_OUT), config.scale)
     low = imresize(original, 1 / config.scale)

@@ -3,6 +3,10 @@
 Show the backward pass of an example step by step: operation, formula, and the norm of each gradient. In Python,
 loss.explain() prints it for any graph, and minisrgan.explain.graph.to_svg(loss) draws the graph.
 
+example      the graph to show (default: prelu); each ends in the mean squared error to random images
+--svg FILE   also draw the graph into a file
+--overwrite  replace FILE if it exists
+
 example: minisrgan explain residual --svg residual.svg
 """
 
@@ -10,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
-from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
+from minisrgan.cli.common import require_new, to_path
 from minisrgan.explain import graph
 from minisrgan.images import replacing
 from minisrgan.models import Generator
@@ -44,13 +48,11 @@ EXAMPLES: Mapping[str, Callable[[], Example]] = {
 }
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
-    parser.add_argument("example", nargs="?", choices=tuple(EXAMPLES), default="prelu", help="the graph to show "
-                        "(default prelu); each ends in the mean squared error to random images")  # fmt: skip
-    parser.add_argument("--svg", type=to_path, metavar="FILE", help="also draw the graph into a file")
-    add_overwrite(parser, "FILE")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("example", nargs="?", choices=tuple(EXAMPLES), default="prelu")
+    parser.add_argument("--svg", type=to_path)
+    parser.add_argument("--overwrite", action="store_true")
 
 
 def run(args: argparse.Namespace) -> None:

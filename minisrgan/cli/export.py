@@ -4,15 +4,23 @@ Write a generator as ONNX, which upscaling programs and onnxruntime read; as .sa
 docs/export.md loads and `minisrgan weights convert` reads back; or as a folder with a web page that upscales in the
 browser.
 
+MODEL              a file of a generator, or srresnet or srgan: the models in the box
+-o, --out FILE     FILE.onnx, FILE.safetensors for PyTorch, or with --format web a folder
+--format           by default what the name of the file says
+--overwrite        replace FILE if it exists
+--half             store the numbers in 16 bits
+--about KEY=VALUE  a note to store in the file, such as licence=MIT; may be repeated
+--fold             fold batch norms into the convolutions: the same result with less to compute, but it cannot be
+                   trained on, or brought back
+
 example: minisrgan export srgan -o srgan.onnx --fold
 """
 
 import argparse
 import math
 from pathlib import Path
-from typing import Any
 
-from minisrgan.cli.common import add_command, say
+from minisrgan.cli.common import say
 from minisrgan.cli.weights import about_target, add_target_options
 from minisrgan.errors import WeightsError
 from minisrgan.images import replacing
@@ -26,17 +34,14 @@ from minisrgan.weights.models import load_kind, save_model
 SUFFIXES = {"onnx": ".onnx", "torch": ".safetensors", "web": ""}  # a page is a folder, of any name
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
     add = parser.add_argument
-    add("model", type=Path, metavar="MODEL", help="a file with a generator, or srresnet or srgan, in the box")
-    add("-o", "--out", type=Path, required=True, metavar="FILE", help="FILE.onnx, FILE.safetensors for PyTorch, or "
-        "with --format web a folder")  # fmt: skip
-    add("--format", choices=tuple(SUFFIXES), help="by default what the name of the file says")
-    add_target_options(parser)
-    add("--fold", action="store_true", help="fold batch norms into the convolutions: the same result with less to "
-        "compute, but it cannot be trained on, or brought back")  # fmt: skip
+    add("model", type=Path, metavar="MODEL")
+    add("-o", "--out", type=Path, required=True)
+    add("--format", choices=tuple(SUFFIXES))
+    add_target_options(add)
+    add("--fold", action="store_true")
 
 
 def run(args: argparse.Namespace) -> None:

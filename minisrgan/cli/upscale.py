@@ -5,6 +5,37 @@ reported, the others are done, and the exit status is 3. After Ctrl-C all files 
 continues: DIR/.minisrgan.jsonl records what each result was made from, and a result of the same photograph, model and
 options is kept.
 
+IMAGE               files, folders with images in them, patterns such as '*.jpg', or - for standard input
+--model FILE        a file of a generator, or srresnet or srgan: the models in the box
+--out DIR           folder for the results; a folder's tree is kept (default: upscaled). - writes one result to standard
+                    output; this is the default if IMAGE is -
+--name TEMPLATE     names of the results without suffix, such as '{stem}_x{scale}'; also {name}, {suffix}, {folder} and
+                    {model}. By default a.png becomes a_x4.png, and a.jpg becomes a.jpg_x4.png, so that no result takes
+                    the place of another
+--dry-run           list what would be done; write nothing
+--overwrite         replace existing files. Without it, a result of the same photograph, model and options is kept; any
+                    other file is left alone, and its photograph is counted as failed
+--scale X           how many times larger, 1 or more (default: the generator's scale). Below that its result is shrunk;
+                    above, the generator runs repeatedly and then its result is shrunk
+--format            of the results; same: that of each photograph (default: png)
+--quality N         of jpg and webp, 1 to 100 (default: 95)
+--subsampling       of the colours in a jpg: 444 keeps those of each pixel, 422 and 420 of every second or fourth
+                    (default: auto, 444 from quality 95 on)
+--keep-metadata     write EXIF, XMP, text and comments, too; without it, the colour profile, gamma and resolution are
+                    kept
+--strip-metadata    write none of that, and no profile: then colours look different where the photograph's are not sRGB
+--max-megapixels N  refuse larger photographs, all pages or frames of a file together: they may be made to exhaust the
+                    memory (default: 300)
+--blend FILE:RATIO  mix in the weights of another generator: --model srgan.safetensors --blend srresnet.safetensors:0.3
+                    takes 0.7 srgan + 0.3 srresnet, which is calmer
+--self-ensemble     mean over eight turns and mirror images: better, 8 times slower
+--memory SIZE       what may be used, such as 800MB or 1.5GB: larger images are computed in tiles, which gives the same
+                    picture (default: 1GB)
+--tile N            compute in tiles of N x N input pixels, whatever the memory
+--overlap N         input pixels computed around a tile (default: as many as it takes for the same picture); fewer are
+                    quicker and leave seams
+--device            cpu, cuda, cuda:N, or auto: a GPU if there is one (default: cpu)
+
 examples: minisrgan upscale holiday/ portrait.jpg --model runs/demo/srgan.safetensors --out large; curl -s URL |
 minisrgan upscale - --model srgan > large.png
 """
@@ -25,7 +56,7 @@ from typing import Any, TextIO, cast
 
 from minisrgan.backend import choose_device
 from minisrgan.cli import common
-from minisrgan.cli.common import OF_ONE_FILE, Progress, add_command, report, report_file, require_folder, say, to_path
+from minisrgan.cli.common import OF_ONE_FILE, Progress, report, report_file, require_folder, say, to_path
 from minisrgan.errors import ConfigError, ImageError
 from minisrgan.images import describe_skipped
 from minisrgan.images.photo import Photo, read_photo, write_bands
@@ -42,47 +73,29 @@ _HARMLESS = {"command", "run", "quiet", "verbose", "images", "out", "name", "dry
              "max_megapixels"}  # fmt: skip
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
     add = parser.add_argument
-    # fmt: off
-    add("images", nargs="+", metavar="IMAGE", help="files, folders with images in them, patterns such as '*.jpg', or - "
-        "for standard input")
-    add("--model", type=to_path, required=True, metavar="FILE", help="a file of a generator, or srresnet or srgan: the "
-        "models in the box")
-    add("--out", type=to_path, metavar="DIR", help="folder for the results; a folder's tree is kept (default: "
-        "upscaled). - writes one result to standard output; this is the default if IMAGE is -")
-    add("--name", type=_template, metavar="TEMPLATE", help="names of the results without suffix, such as "
-        "'{stem}_x{scale}'; also {name}, {suffix}, {folder} and {model}. By default a.png becomes a_x4.png, and a.jpg "
-        "becomes a.jpg_x4.png, so that no result takes the place of another")
-    add("--dry-run", action="store_true", help="list what would be done; write nothing")
-    add("--overwrite", action="store_true", help="replace existing files. Without it, a result of the same photograph, "
-        "model and options is kept; any other file is left alone, and its photograph is counted as failed")
-    add("--scale", type=_factor, metavar="X", help="how many times larger, 1 or more (default: the generator's scale). "
-        "Below that its result is shrunk; above, the generator runs repeatedly and then its result is shrunk")
-    add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png", help="of the results; same: "
-        "that of each photograph (default: png)")
-    add("--quality", type=_quality, default=95, metavar="N", help="of jpg and webp, 1 to 100 (default: 95)")
-    add("--subsampling", choices=("auto", "444", "422", "420"), default="auto", help="of the colours in a jpg: 444 "
-        "keeps those of each pixel, 422 and 420 of every second or fourth (default: auto, 444 from quality 95 on)")
-    about = parser.add_mutually_exclusive_group()
-    about.add_argument("--keep-metadata", action="store_true", help="write EXIF, XMP, text and comments, too; without "
-                       "it, the colour profile, gamma and resolution are kept")
-    about.add_argument("--strip-metadata", action="store_true", help="write none of that, and no profile: then colours "
-                       "look different where the photograph's are not sRGB")
-    add("--max-megapixels", type=_positive, default=300, metavar="N", help="refuse larger photographs, all pages or "
-        "frames of a file together: they may be made to exhaust the memory (default: 300)")
-    add("--blend", type=_file_and_ratio, metavar="FILE:RATIO", help="mix in the weights of another generator: "
-        "--model srgan.safetensors --blend srresnet.safetensors:0.3 takes 0.7 srgan + 0.3 srresnet, which is calmer")
-    add("--self-ensemble", action="store_true", help="mean over eight turns and mirror images: better, 8 times slower")
-    add("--memory", type=_bytes, default="1GB", metavar="SIZE", help="what may be used, such as 800MB or 1.5GB: larger "
-        "images are computed in tiles, which gives the same picture (default: 1GB)")
-    add("--tile", type=int, metavar="N", help="compute in tiles of N x N input pixels, whatever the memory")
-    add("--overlap", type=int, metavar="N", help="input pixels computed around a tile (default: as many as it takes "
-        "for the same picture); fewer are quicker and leave seams")
-    add("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU if there is one (default: cpu)")
-    # fmt: on
+    add("images", nargs="+", metavar="IMAGE")
+    add("--model", type=to_path, required=True)
+    add("--out", type=to_path)
+    add("--name", type=_template)
+    add("--dry-run", action="store_true")
+    add("--overwrite", action="store_true")
+    add("--scale", type=_factor)
+    add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png")
+    add("--quality", type=_quality, default=95)
+    add("--subsampling", choices=("auto", "444", "422", "420"), default="auto")
+    metadata = parser.add_mutually_exclusive_group()
+    metadata.add_argument("--keep-metadata", action="store_true")
+    metadata.add_argument("--strip-metadata", action="store_true")
+    add("--max-megapixels", type=_positive, default=300)
+    add("--blend", type=_file_and_ratio)
+    add("--self-ensemble", action="store_true")
+    add("--memory", type=_bytes, default="1GB")
+    add("--tile", type=int)
+    add("--overlap", type=int)
+    add("--device", default="cpu")
 
 
 def run(args: argparse.Namespace) -> int:
