@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Train, upscale, measure, draw."""
     start, folder = time.perf_counter(), args.out / "training"
     if folder.exists() and not (folder / _MARK).exists():
@@ -88,7 +88,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"Pictures: {args.out / 'comparison.png'} and {args.out / 'curves.png'}")
     print(f"Upscale your own: minisrgan upscale PHOTO --model {folder / 'srgan.safetensors'}")
     print(f"Took {time.perf_counter() - start:.0f} s.")
-    return 0
 
 
 def _draw(path: Path, pictures: Mapping[str, Array]) -> dict[str, Score]:

@@ -69,28 +69,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--set", action="append", default=[])
     for name in ("--steps", "--batch", "--crop", "--seed"):
         add(name, type=int)
-    add("--save-every", type=int, default=1000)
+    add("--save-every", type=int)
     add("--validation", type=to_path)
-    add("--validate-every", type=int, default=1000)
-    add("--cache", type=float, default=2.0)
-    add("--check-every", type=int, default=1000)
+    add("--validate-every", type=int)
+    add("--cache", type=float)
+    add("--check-every", type=int)
     add("--dry-run", action="store_true")
     add("--device", default="cpu")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Train one stage and save it, alone or with the other processes that mpiexec or srun has started."""
     ranks = started()
     with ranks.together():
-        return _train(args, ranks)
+        _train(args, ranks)
 
 
-def _train(args: argparse.Namespace, ranks: Ranks) -> int:
-    options = Options(
-        args.data, args.validation, args.cache, args.vgg or downloaded("vgg19"),
-        choose_device(args.device, ranks.local), args.save_every, args.validate_every, args.quiet, args.check_every,
-        ranks,
-    )  # fmt: skip
+def _train(args: argparse.Namespace, ranks: Ranks) -> None:
+    own = {"vgg": args.vgg or downloaded("vgg19"), "device": choose_device(args.device, ranks.local), "ranks": ranks}
+    options = Options(**_named(args, Options) | own)
     training = Run(args.out, args.stage, options, _draw)
     asked = _settings(args)
     if args.resume and ranks.same(training.checkpoints.steps):
@@ -110,19 +107,22 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
         print(f"{ranks.size} ranks, {share} crops a step each, {thread_count()} threads on rank 0")
     if args.dry_run:
         print(training.rehearse())
-        return 0
+        return
     training.train()
     drawn = sorted(path.name for path in args.out.glob(f"{args.stage}_*.png"))
     figures = ", ".join(drawn) or "no figures: they take matplotlib"
     say(f"saved {args.out / args.stage}.safetensors; beside it {args.stage}.jsonl, {figures}")
-    return 0
+
+
+def _named(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
+    """Return what was given on the command line for the fields of a dataclass."""
+    names = kind.__dataclass_fields__
+    return {name: value for name, value in vars(args).items() if name in names and value is not None}
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings given on the command line, by name."""
-    names = "preset", "batch", "crop", "seed", "content"
-    asked = read_settings(args.config) if args.config else {}
-    asked |= {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    asked = (read_settings(args.config) if args.config else {}) | _named(args, Config)
     if args.steps is not None:
         asked[f"{args.stage}_steps"] = args.steps
     if args.content == "vgg22" and args.stage == "srresnet":

@@ -48,7 +48,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,14 +82,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--name", type=_template)
     add("--dry-run", action="store_true")
     add("--overwrite", action="store_true")
-    add("--scale", type=_factor)
+    add("--scale", type=_number(lambda number: 1 <= number < math.inf, "a number from 1 on"))
     add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png")
-    add("--quality", type=_quality, default=95)
+    add("--quality", type=_number(lambda number: 1 <= number <= 100, "a quality from 1 to 100", int), default=95)
     add("--subsampling", choices=("auto", "444", "422", "420"), default="auto")
     metadata = parser.add_mutually_exclusive_group()
     metadata.add_argument("--keep-metadata", action="store_true")
     metadata.add_argument("--strip-metadata", action="store_true")
-    add("--max-megapixels", type=_positive, default=300)
+    add("--max-megapixels", type=_number(lambda number: number > 0, "a number above 0"), default=300)
     add("--blend", type=_file_and_ratio)
     add("--self-ensemble", action="store_true")
     add("--memory", type=_bytes, default="1GB")
@@ -161,14 +161,14 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
                     source.open("rb").close()  # checks, without decoding it, that the file can be read
                 else:
                     start, photo = time.perf_counter(), read_photo(source, max_pixels=args.max_megapixels * 1e6)
-                    size = int(photo.pixels.shape[0] * scale), int(photo.pixels.shape[1] * scale)
+                    rows, cols = photo.pixels.shape[:2]
                     progress = Progress(f"{number}/{len(jobs)} {source.name}", args.quiet)
                     with progress, ExitStack() as stack:
                         note = partial(stack.enter_context, record.making(target, source, settings))
                         bands = _enlarge(args, generator, photo, target, progress, note)
-                        height, width = write_bands(target, bands, size, **looks)
-                    took = f"{time.perf_counter() - start:.1f} s"
-                    line = f"{source} {_size(photo)} -> {target} {width} x {height}, {took}"
+                        height, width = write_bands(target, bands, (int(rows * scale), int(cols * scale)), **looks)
+                    took = time.perf_counter() - start
+                    line = f"{source} {cols} x {rows} -> {target} {width} x {height}, {took:.1f} s"
             except OF_ONE_FILE as error:
                 outcome = "failed"
                 report_file(error, str(source), args)
@@ -218,10 +218,6 @@ def _fill(template: str, source: Path, **words: str) -> str:
     return template.format(stem=source.stem, name=source.name, suffix=source.suffix[1:], folder=folder, **words)
 
 
-def _size(photo: Photo) -> str:
-    return f"{photo.pixels.shape[1]} x {photo.pixels.shape[0]}"
-
-
 def _template(text: str) -> str:
     """Check a template for names of files, and return it."""
     try:
@@ -242,29 +238,16 @@ def _bytes(text: str) -> int:
     return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
 
 
-def _quality(text: str) -> int:
-    """Convert a quality from 1 to 100; `write_photo` would only refuse another after computing the first photograph."""
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"a quality from 1 to 100, not {text!r}")
-    return int(text)
+def _number(fits: Callable[[float], bool], told: str, kind: Callable[[str], float] = float) -> Callable[[str], float]:
+    """Return a function that converts a word to a number, and refuses one that does not fit."""
 
+    def convert(text: str) -> float:
+        with suppress(ValueError):
+            if fits(number := kind(text)):
+                return number
+        raise argparse.ArgumentTypeError(f"{told}, not {text!r}")
 
-def _positive(text: str) -> float:
-    """Convert a number above 0, which may be infinity."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
-    if not number > 0:
-        raise argparse.ArgumentTypeError(f"a number above 0, not {text!r}")
-    return number
-
-
-def _factor(text: str) -> float:
-    """Convert a finite number that is at least 1."""
-    if not 1 <= (number := _positive(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"a number from 1 on, not {text!r}")
-    return number
+    return convert
 
 
 def _file_and_ratio(text: str) -> tuple[Path, float]:

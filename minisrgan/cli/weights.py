@@ -65,9 +65,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     option("--convention", default="", choices=tuple(CONVENTIONS))
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Run the subcommand."""
-    return int(args.act(args))
+    args.act(args)
 
 
 def add_target_options(add: Any) -> None:
@@ -90,7 +90,7 @@ def _there() -> list[Path]:
     return [file for folder in (BOX, cache_folder()) for file in sorted(folder.glob("*.safetensors"))]
 
 
-def _list(args: argparse.Namespace) -> int:
+def _list(args: argparse.Namespace) -> None:
     for path in _there():
         weights = read_weights(path)
         where = "in the box" if path.parent == BOX else str(path)
@@ -101,10 +101,9 @@ def _list(args: argparse.Namespace) -> int:
         if not (there := (cache_folder() / file).exists()) or file.endswith(".npz"):
             where = f"parameters; {cache_folder() / file}" if there else f"not here: minisrgan weights fetch {name}"
             print(f"{Path(file).stem:<18} {where}")
-    return 0
 
 
-def _info(args: argparse.Namespace) -> int:
+def _info(args: argparse.Namespace) -> None:
     path = find(args.file)
     model, settings, state, about = read_weights(path, digest(path), args.key)
     numbers = sum(array.size for array in state.values())
@@ -113,28 +112,23 @@ def _info(args: argparse.Namespace) -> int:
         say(f"  {key}: {value}")
     for name, array in state.items():
         say(f"  {name}  {array.dtype} {array.shape}")
-    return 0
 
 
-def _verify(args: argparse.Namespace) -> int:
+def _verify(args: argparse.Namespace) -> None:
     if args.write:
         print(f"wrote {write_manifest(args.write)}")
-        return 0
-    for path in map(find, args.files or _there()):
+    for path in map(find, [] if args.write else args.files or _there()):
         load_model(path, digest(path))
         say(f"{path} is whole, SHA-256 {check_manifest(path)}")
-    return 0
 
 
-def _fetch(args: argparse.Namespace) -> int:
+def _fetch(args: argparse.Namespace) -> None:
     say(f"{args.name} is at {fetch(args.name, args.to, args.source)}")
-    return 0
 
 
-def _convert(args: argparse.Namespace) -> int:
+def _convert(args: argparse.Namespace) -> None:
     about = about_target(args.out, args)
     options = {"sha256": args.sha256, "key": args.key, "half": args.half, "convention": args.convention}
     model = convert(args.source, args.out, **options, **about)
     taken = load_state(args.out)[1].get("taken", "")
     say(f"{args.source} -> {args.out}: {type(model).__name__} {model.describe()}{taken and '; '}{taken}")
-    return 0
