@@ -1,18 +1,15 @@
 """Functions for several commands: help texts, paths as options, checks before files are replaced, errors, progress."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType, ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
-
-from tqdm import tqdm
 
 from minisrgan.errors import FileError, ImageError, MinisrganError, plain, translated
 from minisrgan.threads import progress_bar
@@ -98,7 +95,7 @@ class Escaped:
     names   regular expression -> text that is printed instead of what it matches
     """
 
-    def __init__(self, stream: Any, names: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, stream: Any, names: Mapping[str, str]) -> None:
         self._stream, self._names = stream, names
 
     def write(self, text: str) -> int:
@@ -111,56 +108,37 @@ class Escaped:
         return getattr(self._stream, name)
 
 
-def say(line: str, **options: Any) -> None:
+def say(line: str) -> None:
     """Print a line that names files; line breaks in the names do not break it."""
-    print(plain(line), flush=True, **options)
+    print(plain(line), flush=True)
 
 
-def report(error: MinisrganError | OSError | MemoryError, what: str, verbose: bool = False) -> MinisrganError:
-    """Print an error in four short lines, after its traceback if `verbose` is true; return it as a MinisrganError."""
-    if verbose:
-        traceback.print_exception(error)
-    ours = error if isinstance(error, MinisrganError) else translated(error, what)
-    print(ours.layout(width=100), file=sys.stderr, flush=True)
-    return ours
+def report(error: MinisrganError | OSError | MemoryError, args: argparse.Namespace, name: str = "") -> str:
+    """Print an error in four short lines, after its traceback with --verbose; return it in one line.
 
-
-def report_file(error: MinisrganError | OSError | MemoryError, name: str, args: argparse.Namespace) -> str:
-    """Print the error of one of several files, and return it in one line."""
-    if isinstance(error, BrokenPipeError):  # nobody reads our output: the program ends, as no file is at fault
+    name  the file, if it is the error of one of several
+    """
+    if isinstance(error, BrokenPipeError):  # nobody reads our output: the program ends, and nothing is at fault
         raise error
+    if args.verbose:
+        traceback.print_exception(error)
     ours = error if isinstance(error, MinisrganError) else translated(error, args.command)
-    ours.inside(name)
-    report(ours, args.command, args.verbose)
+    if name:
+        ours.inside(name)
+    print(ours.layout(width=100), file=sys.stderr, flush=True)
     return f"{type(ours).__name__}: {' '.join(ours.got.split())}"
 
 
-class Progress:
-    """Show the progress of a task: a bar on a terminal, and a line every ten seconds in a file or pipe.
+@contextmanager
+def progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of a task on standard error: a bar on a terminal, and lines in a file or pipe.
 
-    It is called with the amount that is done, and the total amount. Everything is printed to standard error.
-
-    name   what is in progress
-    quiet  show nothing
+    Yields a function to call with the amount that is done, and the total amount.
     """
+    with progress_bar(desc=plain(name), bar_format=_BAR, leave=False, disable=quiet) as bar:
 
-    def __init__(self, name: str, quiet: bool = False) -> None:
-        self.bar = progress_bar(desc=plain(name), bar_format=_BAR, leave=False, disable=quiet)
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
 
-    def __call__(self, done: int, total: int) -> None:
-        """Update the progress, and show it if enough time has passed."""
-        self.bar.total = total
-        self.bar.update(done - self.bar.n)
-
-    def print(self, line: str) -> None:
-        """Print to standard output, above the bar."""
-        tqdm.write(line)
-        sys.stdout.flush()
-
-    def __enter__(self) -> Progress:
-        """Return this object."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: object, traceback: TracebackType | None) -> None:
-        """Remove the bar."""
-        self.bar.close()
+        yield show

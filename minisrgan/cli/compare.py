@@ -26,7 +26,7 @@ from minisrgan.backend import choose_device
 from minisrgan.cli.common import require_new, say, to_path
 from minisrgan.cli.evaluate import add_method_options
 from minisrgan.errors import ConfigError
-from minisrgan.images import imresize, read_image, replacing
+from minisrgan.images import imresize, read_image, write_whole
 from minisrgan.inference.evaluate import Score, judge, load_methods, whole_pixels
 from minisrgan.show.comparison import make_strip, strips_figure
 from minisrgan.show.slider import slider_page
@@ -66,8 +66,7 @@ def run(args: argparse.Namespace) -> None:
     if page:
         right = list(methods if args.model else pictures)[-1]
         html = slider_page(pictures, strip, "nearest" if right == "bicubic" else "bicubic", right, note)
-        with replacing(args.out) as temporary:
-            temporary.write_text(html, "utf-8", errors="replace")
+        write_whole(args.out, html)
     else:
         save_figure(strips_figure([strip], note), args.out)
     top, left, height, width = strip.zoom

@@ -44,10 +44,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from minisrgan.backend import choose_device
-from minisrgan.cli.common import EXIT_SOME_FAILED, OF_ONE_FILE, Progress, report_file, require_new, say, to_path
+from minisrgan.cli.common import EXIT_SOME_FAILED, OF_ONE_FILE, progress, report, require_new, say, to_path
 from minisrgan.errors import DataError, ShapeError
-from minisrgan.images import describe_skipped, replacing, write_image
+from minisrgan.images import describe_skipped, write_image, write_whole
 from minisrgan.images.niqe import SMALLEST as SMALLEST_NIQE
 from minisrgan.images.resize import Border
 from minisrgan.images.texture import SMALLEST as SMALLEST_GRID
@@ -115,16 +117,17 @@ def run(args: argparse.Namespace) -> int:
     names = [*(pair.name for pair in pairs), "average"]
     table = ScoreTable(names, [*methods, "SRResNet (paper)"])
     print(table.header())
-    found = _Measured(failed={name: report_file(error, name, args) for name, error in lacking.items()})
-    with Progress("evaluate", args.quiet) as progress:
+    found = _Measured(failed={name: report(error, args, name) for name, error in lacking.items()})
+    with progress("evaluate", args.quiet) as show:
         for number, pair in enumerate(pairs, 1):
             try:
                 scores = _measure(args, pair, methods, scale, texture, found)
             except (*OF_ONE_FILE, ShapeError) as error:
-                found.failed[pair.name] = report_file(error, pair.name, args)
+                found.failed[pair.name] = report(error, args, pair.name)
             else:
-                progress.print(table.block(pair.name, scores))
-            progress(number, len(pairs))
+                tqdm.write(table.block(pair.name, scores))  # above the bar
+                sys.stdout.flush()
+            show(number, len(pairs))
     if not found.scores:
         print(f"none of {len(found.failed)} photos could be measured")
         return EXIT_SOME_FAILED
@@ -154,8 +157,7 @@ def run(args: argparse.Namespace) -> int:
         settings = {"set": name, "recognised": recognised, "scale": scale, "crop": scale, "grey": args.grey}
         numbers = settings | {"low_resolution": lr, "average": averages, "paper": paper, "images": images}
         numbers |= {"failed": found.failed, "skipped": {str(path): why for path, why in skipped.items()}}
-        with replacing(args.json) as temporary:
-            temporary.write_text(json.dumps(numbers, indent=1, default=_plain), "utf-8")
+        write_whole(args.json, json.dumps(numbers, indent=1, default=_plain))
     if args.figure:
         note = f"PSNR / SSIM (daala) of the luminance, {scale} px cropped"
         save_figure(strips_figure(found.strips, note), args.figure)

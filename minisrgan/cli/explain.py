@@ -22,7 +22,7 @@ from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.cli.common import require_new, to_path
 from minisrgan.explain import graph
-from minisrgan.images import replacing
+from minisrgan.images import write_whole
 from minisrgan.models import Generator
 from minisrgan.models.generator import ResidualBlock
 from minisrgan.nn import BatchNorm2d, Conv2d, Module, PReLU
@@ -61,6 +61,5 @@ def run(args: argparse.Namespace) -> None:
     loss, names = EXAMPLES[args.example]()
     print(graph.explain(loss, names=names))
     if args.svg:
-        with replacing(args.svg) as temporary:
-            temporary.write_text(graph.to_svg(loss, names), encoding="utf-8")
+        write_whole(args.svg, graph.to_svg(loss, names))
         print(f"\ndrawn in {args.svg}")

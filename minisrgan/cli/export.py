@@ -23,7 +23,7 @@ from pathlib import Path
 from minisrgan.cli.common import say
 from minisrgan.cli.weights import about_target, add_target_options
 from minisrgan.errors import WeightsError
-from minisrgan.images import replacing
+from minisrgan.images import write_whole
 from minisrgan.inference.fold import folded
 from minisrgan.models import Generator
 from minisrgan.show.site import runtime_command, site_page
@@ -68,6 +68,5 @@ def run(args: argparse.Namespace) -> None:
     if kind == "web":
         words = ", ".join([generator.describe(), *(f"licence {about[key]}" for key in about.keys() & {"licence"})])
         page = site_page(about["name"], generator.scale, math.ceil(generator.receptive_radius), words)
-        with replacing(out / "index.html") as temporary:
-            temporary.write_text(page, "utf-8")
+        write_whole(out / "index.html", page)
         print(f"now onnxruntime-web:\n{runtime_command(str(out))}\npython -m http.server -d {out}")

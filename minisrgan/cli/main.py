@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may contain characters that this terminal cannot show
             stream.reconfigure(errors="backslashreplace")
-    out, err = (cast(TextIO, Escaped(stream)) for stream in (sys.stdout, sys.stderr))
+    out, err = (cast(TextIO, Escaped(stream, {})) for stream in (sys.stdout, sys.stderr))
     try:
         try:
             with redirect_stdout(out), redirect_stderr(err):
@@ -91,11 +91,9 @@ def _run(argv: Sequence[str] | None) -> int:
             if args.quiet:
                 stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w", encoding="utf-8"))))
             return int(args.run(args) or 0)
-    except BrokenPipeError:
-        raise
     except KeyboardInterrupt as error:
         print(f"\n{error}" if str(error) else "\ninterrupted", file=sys.stderr)
         return getattr(error, "status", EXIT_INTERRUPTED)
     except (MinisrganError, OSError, MemoryError) as error:
-        report(error, args.command, args.verbose)
+        report(error, args)
         return EXIT_ERROR

@@ -56,7 +56,7 @@ from typing import Any, TextIO, cast
 
 from minisrgan.backend import choose_device
 from minisrgan.cli import common
-from minisrgan.cli.common import OF_ONE_FILE, Progress, report, report_file, require_folder, say, to_path
+from minisrgan.cli.common import OF_ONE_FILE, progress, report, require_folder, say, to_path
 from minisrgan.errors import ConfigError, ImageError
 from minisrgan.images import describe_skipped
 from minisrgan.images.photo import Photo, read_photo, write_bands
@@ -143,7 +143,7 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
     for line in describe_skipped(skipped, args.verbose):
         print(line, file=sys.stderr)
     for problem in problems:
-        report(problem, "upscale")
+        report(problem, args)
     if jobs and not args.dry_run:
         require_folder(out)
     looks = {name: getattr(args, name) for name in ("quality", "subsampling", "keep_metadata", "strip_metadata")}
@@ -162,16 +162,15 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
                 else:
                     start, photo = time.perf_counter(), read_photo(source, max_pixels=args.max_megapixels * 1e6)
                     rows, cols = photo.pixels.shape[:2]
-                    progress = Progress(f"{number}/{len(jobs)} {source.name}", args.quiet)
-                    with progress, ExitStack() as stack:
+                    with progress(f"{number}/{len(jobs)} {source.name}", args.quiet) as show, ExitStack() as stack:
                         note = partial(stack.enter_context, record.making(target, source, settings))
-                        bands = _enlarge(args, generator, photo, target, progress, note)
+                        bands = _enlarge(args, generator, photo, target, show, note)
                         height, width = write_bands(target, bands, (int(rows * scale), int(cols * scale)), **looks)
                     took = time.perf_counter() - start
                     line = f"{source} {cols} x {rows} -> {target} {width} x {height}, {took:.1f} s"
             except OF_ONE_FILE as error:
                 outcome = "failed"
-                report_file(error, str(source), args)
+                report(error, args, str(source))
             else:
                 say(line)
             count[outcome] += 1
@@ -184,8 +183,8 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
 
 
 def _enlarge(
-    args: argparse.Namespace, generator: Generator, photo: Photo, target: Path, progress: Progress,
-    note: Callable[[], Any],
+    args: argparse.Namespace, generator: Generator, photo: Photo, target: Path,
+    show: Callable[[int, int], None], note: Callable[[], Any],
 ) -> Iterator[Photo]:  # fmt: skip
     """Enlarge a photograph with the given options: in bands if the format allows, so that it may be very large.
 
@@ -193,7 +192,7 @@ def _enlarge(
     """
     require_fits(target, photo, args.scale or generator.scale)
     options = {"tile": args.tile, "overlap": args.overlap, "memory": args.memory, "ensemble": args.self_ensemble}
-    options["progress"] = progress
+    options["progress"] = show
     once = args.scale in (None, generator.scale) and not photo.more
     if once and target.suffix.lower() in (".png", ".tif", ".tiff"):
         yield from photo_bands(generator, photo, **options)

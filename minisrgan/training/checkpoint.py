@@ -18,7 +18,7 @@ from minisrgan.autograd import mark_changed
 from minisrgan.backend import Array, array_module, is_array, to_numpy
 from minisrgan.data import CropSampler
 from minisrgan.errors import CheckpointError, RanksError, turned_into
-from minisrgan.images import replacing
+from minisrgan.images import replacing, write_whole
 from minisrgan.training.parallel import Ranks
 from minisrgan.training.stages import Stage
 
@@ -66,8 +66,7 @@ class Checkpoints:
         with turned_into(CheckpointError, f"checkpoint of step {step}", expected=f"to write {weights}", fix=fix):
             with replacing(weights, durable=True) as temporary:
                 temporary.write_bytes(data)
-            with replacing(self._manifest(step), durable=True) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            write_whole(self._manifest(step), text, durable=True)
         self._prune()
 
     def load(self) -> tuple[int, dict[str, Array], dict[str, Any]] | None:

@@ -17,7 +17,7 @@ from minisrgan import __version__
 from minisrgan.backend import Array, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import CheckpointError, ConfigError, plain
-from minisrgan.images import replacing, write_image
+from minisrgan.images import write_image, write_whole
 from minisrgan.losses import VGGContent
 from minisrgan.models import Discriminator, Generator
 from minisrgan.threads import progress_bar
@@ -273,8 +273,7 @@ class Run:
             self._checkpoint()  # it contains the weights of --init, so that a training killed early can resume
         if self.ranks.first and self.log_file.is_file():  # keep the records of the checkpoint; later steps are repeated
             lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
-            with replacing(self.log_file) as temporary:
-                temporary.write_text("".join(lines[: self.done]), encoding="utf-8")
+            write_whole(self.log_file, "".join(lines[: self.done]))
 
     def _checkpoint(self) -> None:
         self.sampler.look_again()

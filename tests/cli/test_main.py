@@ -159,7 +159,7 @@ def test_a_pipe_that_is_closed_ends_the_work(
     for name, words in (("upscale", ["--model", model, "--out", tmp_path / "out"]), ("evaluate", [])):
         with monkeypatch.context() as patch:
             patch.setattr(f"minisrgan.cli.{name}.print", closed, raising=False)
-            patch.setattr("minisrgan.cli.common.tqdm.write", closed)
+            patch.setattr("minisrgan.cli.evaluate.tqdm.write", closed)
             assert command(name, tmp_path / "in", *words) == 141
         assert capsys.readouterr().err == ""
 
