@@ -55,8 +55,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TextIO, cast
 
 from minisrgan.backend import choose_device
-from minisrgan.cli import common
-from minisrgan.cli.common import OF_ONE_FILE, progress, report, require_folder, say, to_path
+from minisrgan.cli.common import EXIT_SOME_FAILED, OF_ONE_FILE, Escaped, progress, report, require_folder, say, to_path
 from minisrgan.errors import ConfigError, ImageError
 from minisrgan.images import describe_skipped
 from minisrgan.images.photo import Photo, read_photo, write_bands
@@ -106,8 +105,8 @@ def run(args: argparse.Namespace) -> int:
     with TemporaryDirectory(prefix=_PIPE) as temporary, ExitStack() as stack:
         place = rf"(?:{re.escape(temporary)}|[^\s('\"]*{_PIPE}\w+)[/\\]+std"  # or that of an earlier call, in a record
         names = {rf"{place}in\.\w+": "standard input", rf"{place}out[/\\][^\s,:')]+": "standard output"}
-        stack.enter_context(redirect_stderr(cast(TextIO, common.Escaped(sys.stderr, names))))
-        stack.enter_context(redirect_stdout(cast(TextIO, common.Escaped(sys.stdout, names))))
+        stack.enter_context(redirect_stderr(cast(TextIO, Escaped(sys.stderr, names))))
+        stack.enter_context(redirect_stdout(cast(TextIO, Escaped(sys.stdout, names))))
         if "-" in words:
             source = Path(temporary, f"stdin.{'png' if args.format == 'same' else args.format}")
             source.write_bytes(sys.stdin.buffer.read())
@@ -179,7 +178,7 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
         told += [f"{len(skipped)} skipped"] if skipped else []
         told += [f"{left} not done"] if (left := len(jobs) + len(problems) - count.total()) else []
         print("dry run: " * args.dry_run + ", ".join(told))
-    return common.EXIT_SOME_FAILED if count["failed"] else 0
+    return EXIT_SOME_FAILED if count["failed"] else 0
 
 
 def _enlarge(
