@@ -23,7 +23,7 @@ from minisrgan.backend import Array
 from minisrgan.cli.common import require_folder, to_path
 from minisrgan.data import sample_photos
 from minisrgan.errors import FileError
-from minisrgan.images import detail, imresize, nearest, psnr, ssim, write_image
+from minisrgan.images import detail, imresize, nearest, psnr, ssim
 from minisrgan.inference import upscale
 from minisrgan.inference.evaluate import Score, whole_pixels
 from minisrgan.show import curves_figure, make_strip, save_figure, strips_figure
@@ -59,10 +59,8 @@ def run(args: argparse.Namespace) -> None:
     original = whole_pixels(photos.pop(HELD_OUT), config.scale)
     low = imresize(original, 1 / config.scale)
     pictures = {"nearest": nearest(low, config.scale), "bicubic": imresize(low, config.scale)}
-    ready = pictures | {
-        f"{name} in the box": upscale(load_generator(name.lower()), low) for name in ("SRResNet", "SRGAN")
-    }
-    _draw(args.out / "box.png", ready | {"original": original})
+    ready = {f"{name} in the box": upscale(load_generator(name.lower()), low) for name in ("SRResNet", "SRGAN")}
+    _draw(args.out / "box.png", pictures | ready | {"original": original})
     print(f"Picture: {args.out / 'box.png'}; now the same in small, from the first step on.\n")
     print(f"Training on {', '.join(photos)}; {HELD_OUT} is held out.")
 
@@ -76,30 +74,24 @@ def run(args: argparse.Namespace) -> None:
         log += read_log(training.log_file)
     pictures["original"] = original
 
-    write_image(args.out / f"{HELD_OUT}_low.png", low)
-    for name, picture in pictures.items():
-        write_image(args.out / f"{HELD_OUT}_{name.lower()}.png", picture)
-    scores = _draw(args.out / "comparison.png", pictures)
+    _draw(args.out / "comparison.png", pictures)
     panels = {"MSE of pixels in [-1, 1]": ["content"], "loss of D": ["d_loss"], "D's answer": ["d_real", "d_fake"]}
     save_figure(curves_figure(log, panels, log_scale=["MSE of pixels in [-1, 1]"]), args.out / "curves.png")
-    gain = scores["SRResNet"].psnr - scores["bicubic"].psnr
-    print(f"SRResNet is {abs(gain):.2f} dB {'above' if gain >= 0 else 'below'} bicubic on a photo it has never seen.")
     _report(pictures, [record for record in log if record["stage"] == "srgan"][-20:])
     print(f"Pictures: {args.out / 'comparison.png'} and {args.out / 'curves.png'}")
     print(f"Upscale your own: minisrgan upscale PHOTO --model {folder / 'srgan.safetensors'}")
     print(f"Took {time.perf_counter() - start:.0f} s.")
 
 
-def _draw(path: Path, pictures: Mapping[str, Array]) -> dict[str, Score]:
-    """Draw images beside their original, which is the last one; print and return the PSNR and SSIM of each."""
+def _draw(path: Path, pictures: Mapping[str, Array]) -> None:
+    """Draw images beside their original, which is the last one; print the PSNR and SSIM of each."""
     original = pictures["original"]
     scores = {name: Score(psnr(p, original), ssim(p, original)) for name, p in pictures.items() if p is not original}
-    print(f"\n{HELD_OUT}, luminance, 4 pixels cropped from each border:")
+    print(f"\n{HELD_OUT}, never trained on; luminance, 4 pixels cropped from each border:")
     for name, score in scores.items():
         print(f"  {name:<19} PSNR {score.psnr:5.2f} dB   SSIM {score.ssim_daala:.4f}")
     note = "PSNR / SSIM (daala) of the luminance, 4 px cropped"
     save_figure(strips_figure([make_strip(HELD_OUT, pictures, scores, DETAIL)], note), path)
-    return scores
 
 
 def _report(pictures: Mapping[str, Array], last: list[dict[str, Any]]) -> None:
