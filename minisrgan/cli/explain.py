@@ -30,7 +30,7 @@ from minisrgan.nn import BatchNorm2d, Conv2d, Module, PReLU
 Example: TypeAlias = tuple[Tensor, Mapping[str, Tensor]]  # a loss, and the names of its tensors
 
 
-def _through(make: Callable[[np.random.Generator], Module], shape: tuple[int, ...], scale: int = 1) -> Example:
+def _through(make: Callable[[np.random.Generator], Module], shape: tuple[int, ...]) -> Example:
     """Return the mean squared error between a module's output for random images and other random images."""
     rng = np.random.default_rng(0)
     module, x = make(rng), Tensor(rng.uniform(-1, 1, shape).astype(np.float32), requires_grad=True)

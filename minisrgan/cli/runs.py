@@ -41,8 +41,7 @@ def run(args: argparse.Namespace) -> None:
     if empty := [name for name, log in logs.items() if not log]:
         got = f"nothing in {', '.join(empty)}"
         raise ConfigError("runs", expected="logs with steps", got=got, fix="leave these out, or train first")
-    files = {name: path / f"{args.stage}.toml" for name, path in paths.items()}
-    settings = {name: tomllib.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
+    settings = {name: tomllib.loads((path / f"{args.stage}.toml").read_text("utf-8")) for name, path in paths.items()}
     first = next(iter(settings.values()))
     different = [key for key in first if any(other.get(key) != first[key] for other in settings.values())]
     width = max(map(len, logs))
