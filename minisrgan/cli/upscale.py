@@ -170,9 +170,9 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
             except OF_ONE_FILE as error:
                 outcome = "failed"
                 report(error, args, str(source))
-            else:
+            count[outcome] += 1  # at once, so that the sums are right after Ctrl-C
+            if outcome != "failed":
                 say(line)
-            count[outcome] += 1
     finally:  # after Ctrl-C, too
         told = [f"{count[outcome]} {outcome}" for outcome in ("upscaled", "kept", "failed")]
         told += [f"{len(skipped)} skipped"] if skipped else []
