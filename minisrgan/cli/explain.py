@@ -10,8 +10,6 @@ example      the graph to show (default: prelu); each ends in the mean squared e
 example: minisrgan explain residual --svg residual.svg
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
