@@ -1,18 +1,15 @@
 """Functions for several commands: help texts, paths as options, checks before files are replaced, errors, progress."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import ModuleType
 from typing import Any
-
-from tqdm import tqdm
 
 from minisrgan.errors import FileError, ImageError, MinisrganError, plain, translated
 from minisrgan.threads import progress_bar
@@ -22,19 +19,43 @@ OF_ONE_FILE = (ImageError, FileError, OSError, MemoryError)  # errors of one fil
 _BAR = "{desc} {percentage:3.0f}% |{bar:30}| {remaining} left"
 
 
-def add_command(commands: Any, file: str) -> argparse.ArgumentParser:
-    """Add the command in a file of this folder, given by the ``__name__`` of the file; its docstring is the help.
+def add_command(commands: Any, module: ModuleType) -> None:
+    """Add a command, which is a module of this folder: its options by ``add_options``, and ``run``.
 
-    The first paragraph is `minisrgan NAME`, a colon, and a line for the list of commands. The second describes the
-    command. A third, if there is one, is printed below the options. The command runs the function ``run`` of the file.
+    Its help is the docstring of the module. The first paragraph is `minisrgan NAME`, a colon, and a line for the list
+    of commands; the second describes the command; the third explains the options; the fourth is printed below them.
     """
-    module, name = sys.modules[file], file.rpartition(".")[2]
-    text = (module.__doc__ or "").split("\n\n")  # python -OO keeps no docstrings
-    line, description, epilog = (" ".join(part.split()) for part in [*text, "", ""][:3])
+    texts = (module.__doc__ or "").split("\n\n")  # python -OO keeps no docstrings
+    line, description, options, epilog = [*texts, "", "", ""][:4]
     told = {"help": line.partition(": ")[2].rstrip("."), "description": description, "epilog": epilog}
-    parser: argparse.ArgumentParser = commands.add_parser(name, **told)
+    parser = commands.add_parser(module.__name__.rpartition(".")[2], **told)
     parser.set_defaults(run=module.run)
-    return parser
+    module.add_options(parser)
+    _explain(parser, options)
+
+
+def _explain(parser: argparse.ArgumentParser, text: str) -> None:
+    """Set the help of all options of a command from lines such as ``-o, --out FILE  the result``.
+
+    Two spaces end the names and placeholders of an option; further lines of its explanation are indented.
+    """
+    found = {}
+    for names, told in (entry.split("  ", 1) for entry in re.split(r"\n(?=\S)", text) if entry):
+        name, *more = names.replace(",", "").split()
+        found[name] = told, tuple(word for word in more if not word.startswith("-"))
+    for action in (action for each in nested(parser) for action in each._actions if action.help is None and found):
+        name = action.option_strings[0] if action.option_strings else str(action.metavar or action.dest)
+        action.help, placeholders = found[name]
+        if placeholders:
+            action.metavar = placeholders if placeholders[1:] else placeholders[0]
+
+
+def nested(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield a parser, and the parsers of its commands."""
+    yield parser
+    for action in parser._actions:
+        for below in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+            yield from nested(below)
 
 
 def to_path(text: str) -> Path:
@@ -42,11 +63,6 @@ def to_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("a path, not an empty word; the current folder is .")
     return Path(text)
-
-
-def add_overwrite(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add the option --overwrite, whose value is for `require_new`."""
-    parser.add_argument("--overwrite", action="store_true", help=f"replace {what} if it exists")
 
 
 def require_new(file: Path | None, overwrite: bool) -> None:
@@ -79,7 +95,7 @@ class Escaped:
     names   regular expression -> text that is printed instead of what it matches
     """
 
-    def __init__(self, stream: Any, names: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, stream: Any, names: Mapping[str, str]) -> None:
         self._stream, self._names = stream, names
 
     def write(self, text: str) -> int:
@@ -92,56 +108,37 @@ class Escaped:
         return getattr(self._stream, name)
 
 
-def say(line: str, **options: Any) -> None:
+def say(line: str) -> None:
     """Print a line that names files; line breaks in the names do not break it."""
-    print(plain(line), flush=True, **options)
+    print(plain(line), flush=True)
 
 
-def report(error: MinisrganError | OSError | MemoryError, what: str, verbose: bool = False) -> MinisrganError:
-    """Print an error in four short lines, after its traceback if `verbose` is true; return it as a MinisrganError."""
-    if verbose:
-        traceback.print_exception(error)
-    ours = error if isinstance(error, MinisrganError) else translated(error, what)
-    print(ours.layout(width=100), file=sys.stderr, flush=True)
-    return ours
+def report(error: MinisrganError | OSError | MemoryError, args: argparse.Namespace, name: str = "") -> str:
+    """Print an error in four short lines, after its traceback with --verbose; return it in one line.
 
-
-def report_file(error: MinisrganError | OSError | MemoryError, name: str, args: argparse.Namespace) -> str:
-    """Print the error of one of several files, and return it in one line."""
-    if isinstance(error, BrokenPipeError):  # nobody reads our output: the program ends, as no file is at fault
+    name  the file, if it is the error of one of several
+    """
+    if isinstance(error, BrokenPipeError):  # nobody reads our output: the program ends, and nothing is at fault
         raise error
+    if args.verbose:
+        traceback.print_exception(error)
     ours = error if isinstance(error, MinisrganError) else translated(error, args.command)
-    ours.inside(name)
-    report(ours, args.command, args.verbose)
+    if name:
+        ours.inside(name)
+    print(ours.layout(width=100), file=sys.stderr, flush=True)
     return f"{type(ours).__name__}: {' '.join(ours.got.split())}"
 
 
-class Progress:
-    """Show the progress of a task: a bar on a terminal, and a line every ten seconds in a file or pipe.
+@contextmanager
+def progress(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of a task on standard error: a bar on a terminal, and lines in a file or pipe.
 
-    It is called with the amount that is done, and the total amount. Everything is printed to standard error.
-
-    name   what is in progress
-    quiet  show nothing
+    Yields a function to call with the amount that is done, and the total amount.
     """
+    with progress_bar(desc=plain(name), bar_format=_BAR, leave=False, disable=quiet) as bar:
 
-    def __init__(self, name: str, quiet: bool = False) -> None:
-        self.bar = progress_bar(desc=plain(name), bar_format=_BAR, leave=False, disable=quiet)
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
 
-    def __call__(self, done: int, total: int) -> None:
-        """Update the progress, and show it if enough time has passed."""
-        self.bar.total = total
-        self.bar.update(done - self.bar.n)
-
-    def print(self, line: str) -> None:
-        """Print to standard output, above the bar."""
-        tqdm.write(line)
-        sys.stdout.flush()
-
-    def __enter__(self) -> Progress:
-        """Return this object."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: object, traceback: TracebackType | None) -> None:
-        """Remove the bar."""
-        self.bar.close()
+        yield show

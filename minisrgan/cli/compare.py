@@ -4,37 +4,45 @@ Enlarge a photograph with nearest, bicubic and each model. Show the results and 
 works offline, with a slider between any two of them. In the page's address, #split=25&left=bicubic&right=original sets
 the slider and the two sides.
 
+PHOTO              an image file
+--lr               PHOTO is the small image, to be enlarged (the default)
+--from-original    PHOTO is the large image: shrink it with bicubic, enlarge the result, and show PHOTO beside it with
+                   PSNR and SSIM
+--model FILE       a file of a generator, or srresnet or srgan: the models in the box; may be repeated
+--scale            without models (default: 4); models know theirs
+--device           of the models: cpu, cuda, cuda:N or auto, a GPU if there is one (default: cpu)
+--out FILE         page.html, or figure.png, .svg or .pdf
+--overwrite        replace FILE if it exists
+--detail X,Y,W,H   the detail to enlarge: left, top, width, height in pixels of PHOTO (default: the square with most
+                   fine structure, by the spread of luminance in blocks of 4 x 4)
+
 example: minisrgan compare portrait.jpg --from-original --model srgan.safetensors --out page.html
 """
 
 import argparse
 import re
-from typing import Any
 
 from minisrgan.backend import choose_device
-from minisrgan.cli.common import add_command, add_overwrite, require_new, say, to_path
+from minisrgan.cli.common import require_new, say, to_path
 from minisrgan.cli.evaluate import add_method_options
 from minisrgan.errors import ConfigError
-from minisrgan.images import imresize, read_image, replacing
+from minisrgan.images import imresize, read_image, write_whole
 from minisrgan.inference.evaluate import Score, judge, load_methods, whole_pixels
 from minisrgan.show.comparison import make_strip, strips_figure
 from minisrgan.show.slider import slider_page
 from minisrgan.show.style import require_figure, save_figure
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
     add, source = parser.add_argument, parser.add_mutually_exclusive_group()
-    add("photo", type=to_path, metavar="PHOTO", help="an image file")
-    source.add_argument("--lr", action="store_true", help="PHOTO is the small image, to be enlarged (the default)")
-    source.add_argument("--from-original", action="store_true", help="PHOTO is the large image: shrink it with "
-                        "bicubic, enlarge the result, and show PHOTO beside it with PSNR and SSIM")  # fmt: skip
-    add_method_options(parser)
-    add("--out", type=to_path, required=True, metavar="FILE", help="page.html, or figure.png, .svg or .pdf")
-    add_overwrite(parser, "FILE")
-    add("--detail", metavar="X,Y,W,H", help="the detail to enlarge: left, top, width, height in pixels of PHOTO "
-        "(default: the square with most fine structure, by the spread of luminance in blocks of 4 x 4)")  # fmt: skip
+    add("photo", type=to_path, metavar="PHOTO")
+    source.add_argument("--lr", action="store_true")
+    source.add_argument("--from-original", action="store_true")
+    add_method_options(add)
+    add("--out", type=to_path, required=True)
+    add("--overwrite", action="store_true")
+    add("--detail")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -58,8 +66,7 @@ def run(args: argparse.Namespace) -> None:
     if page:
         right = list(methods if args.model else pictures)[-1]
         html = slider_page(pictures, strip, "nearest" if right == "bicubic" else "bicubic", right, note)
-        with replacing(args.out) as temporary:
-            temporary.write_text(html, "utf-8", errors="replace")
+        write_whole(args.out, html)
     else:
         save_figure(strips_figure([strip], note), args.out)
     top, left, height, width = strip.zoom

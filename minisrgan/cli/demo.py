@@ -3,6 +3,10 @@
 Upscale a photograph with the bundled models and write box.png. Then train a tiny SRResNet, and a tiny SRGAN starting
 from it, on photographs that come with scikit-image. Upscale the photograph that was held out, and write comparison.png
 and curves.png.
+
+--out DIR               folder for pictures and models (default: %(default)s)
+--steps SRRESNET SRGAN  numbers of steps (default: %(default)s)
+--seed N                seed of weights and crops (default: 0)
 """
 
 import argparse
@@ -16,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from minisrgan.backend import Array
-from minisrgan.cli.common import add_command, require_folder, to_path
+from minisrgan.cli.common import require_folder, to_path
 from minisrgan.data import sample_photos
 from minisrgan.errors import FileError
-from minisrgan.images import detail, imresize, nearest, psnr, ssim, write_image
+from minisrgan.images import detail, imresize, nearest, psnr, ssim
 from minisrgan.inference import upscale
 from minisrgan.inference.evaluate import Score, whole_pixels
 from minisrgan.show import curves_figure, make_strip, save_figure, strips_figure
@@ -32,16 +36,15 @@ _MARK = ".demo"  # a file that marks a folder of this command: only such a folde
 DETAIL = (60, 80, 160, 160)  # top, left, height, width of the part shown enlarged
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
-    parser.add_argument("--out", type=to_path, default=Path("runs/demo"), metavar="DIR", help="default: runs/demo")
-    parser.add_argument("--steps", type=int, nargs=2, metavar=("SRRESNET", "SRGAN"), help="numbers of steps; "
-                        f"default {PRESETS['tiny'].srresnet_steps} and {PRESETS['tiny'].srgan_steps}")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and crops (default 0)")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    tiny = PRESETS["tiny"]
+    parser.add_argument("--out", type=to_path, default=Path("runs/demo"))
+    parser.add_argument("--steps", type=int, nargs=2, default=[tiny.srresnet_steps, tiny.srgan_steps])
+    parser.add_argument("--seed", type=int, default=0)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Train, upscale, measure, draw."""
     start, folder = time.perf_counter(), args.out / "training"
     if folder.exists() and not (folder / _MARK).exists():
@@ -51,17 +54,13 @@ def run(args: argparse.Namespace) -> int:
     require_folder(folder)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()
-    config = replace(PRESETS["tiny"], seed=args.seed)
-    if args.steps:
-        config = replace(config, srresnet_steps=args.steps[0], srgan_steps=args.steps[1])
+    config = replace(PRESETS["tiny"], seed=args.seed, srresnet_steps=args.steps[0], srgan_steps=args.steps[1])
     photos = sample_photos()
     original = whole_pixels(photos.pop(HELD_OUT), config.scale)
     low = imresize(original, 1 / config.scale)
     pictures = {"nearest": nearest(low, config.scale), "bicubic": imresize(low, config.scale)}
-    ready = pictures | {
-        f"{name} in the box": upscale(load_generator(name.lower()), low) for name in ("SRResNet", "SRGAN")
-    }
-    _draw(args.out / "box.png", ready | {"original": original})
+    ready = {f"{name} in the box": upscale(load_generator(name.lower()), low) for name in ("SRResNet", "SRGAN")}
+    _draw(args.out / "box.png", pictures | ready | {"original": original})
     print(f"Picture: {args.out / 'box.png'}; now the same in small, from the first step on.\n")
     print(f"Training on {', '.join(photos)}; {HELD_OUT} is held out.")
 
@@ -75,31 +74,24 @@ def run(args: argparse.Namespace) -> int:
         log += read_log(training.log_file)
     pictures["original"] = original
 
-    write_image(args.out / f"{HELD_OUT}_low.png", low)
-    for name, picture in pictures.items():
-        write_image(args.out / f"{HELD_OUT}_{name.lower()}.png", picture)
-    scores = _draw(args.out / "comparison.png", pictures)
+    _draw(args.out / "comparison.png", pictures)
     panels = {"MSE of pixels in [-1, 1]": ["content"], "loss of D": ["d_loss"], "D's answer": ["d_real", "d_fake"]}
     save_figure(curves_figure(log, panels, log_scale=["MSE of pixels in [-1, 1]"]), args.out / "curves.png")
-    gain = scores["SRResNet"].psnr - scores["bicubic"].psnr
-    print(f"SRResNet is {abs(gain):.2f} dB {'above' if gain >= 0 else 'below'} bicubic on a photo it has never seen.")
     _report(pictures, [record for record in log if record["stage"] == "srgan"][-20:])
     print(f"Pictures: {args.out / 'comparison.png'} and {args.out / 'curves.png'}")
     print(f"Upscale your own: minisrgan upscale PHOTO --model {folder / 'srgan.safetensors'}")
     print(f"Took {time.perf_counter() - start:.0f} s.")
-    return 0
 
 
-def _draw(path: Path, pictures: Mapping[str, Array]) -> dict[str, Score]:
-    """Draw images beside their original, which is the last one; print and return the PSNR and SSIM of each."""
+def _draw(path: Path, pictures: Mapping[str, Array]) -> None:
+    """Draw images beside their original, which is the last one; print the PSNR and SSIM of each."""
     original = pictures["original"]
     scores = {name: Score(psnr(p, original), ssim(p, original)) for name, p in pictures.items() if p is not original}
-    print(f"\n{HELD_OUT}, luminance, 4 pixels cropped from each border:")
+    print(f"\n{HELD_OUT}, never trained on; luminance, 4 pixels cropped from each border:")
     for name, score in scores.items():
         print(f"  {name:<19} PSNR {score.psnr:5.2f} dB   SSIM {score.ssim_daala:.4f}")
     note = "PSNR / SSIM (daala) of the luminance, 4 px cropped"
     save_figure(strips_figure([make_strip(HELD_OUT, pictures, scores, DETAIL)], note), path)
-    return scores
 
 
 def _report(pictures: Mapping[str, Array], last: list[dict[str, Any]]) -> None:

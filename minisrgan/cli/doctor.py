@@ -10,21 +10,18 @@ import platform
 import textwrap
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from minisrgan import __version__, backend, kernels
-from minisrgan.cli.common import add_command
 from minisrgan.kernels.cuda.check import Finding, findings
 
 SECONDS, MOST = 1.0, 1e-4  # duration of a measurement; allowed difference of two devices, relative to the maximum
 SHAPES = (4, 96, 96, 64), (3, 3, 64, 64)  # images and weight, as in the middle of the generator
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    add_command(commands, __name__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add no options."""
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,6 +10,28 @@ grid of 4 and of 2 pixels, local and local2 the same in smooth areas. shift is t
 in levels of 255. VGG is the distance of the features 5,4. NIQE is how unnatural it looks; less is better. Formulas:
 docs/measures.md. A photo that cannot be measured is reported and left out of the averages; the exit status is then 3.
 
+HR_FOLDER          originals, in folders below it too; or the folder of a data set with HR and LRx4 inside, whose
+                   low-resolution files are then used
+--lr LR_FOLDER     low-resolution files of the same names, or with x4 or _x4 after them (default: made by bicubic)
+--border           make low-resolution photographs even where files are ready; beyond the border bicubic repeats the
+                   last pixel (replicate, older MATLAB, the default) or mirrors, when shrinking and enlarging
+                   (symmetric, newer MATLAB)
+--model FILE       a file of a generator, or srresnet or srgan: the models in the box; may be repeated
+--scale            without models (default: 4); models know theirs
+--device           of the models: cpu, cuda, cuda:N or auto, a GPU if there is one (default: cpu)
+--grey             take a grey photo as luminance as it is, as the paper did (y, default), or turn it into RGB first,
+                   which reads 0.095 dB higher on Set14 (rgb)
+--vgg FILE         weights of VGG19 for the distance of features (default: those that `minisrgan weights fetch vgg19`
+                   got, if any)
+--niqe FILE        parameters of NIQE, niqe_pris_params.npz (default: those that `minisrgan weights fetch niqe` got, if
+                   any)
+--set              whose numbers of the paper to print, where it is not recognised
+--json FILE        write all numbers; an infinite PSNR (equal pictures) is "inf"
+--save-images DIR  write each enlargement as DIR/METHOD/PHOTO.png
+--figure FILE      draw a .png, .svg or .pdf as in the paper: each photo with a box, and what is in the box under each
+                   method; the first 16 photos
+--overwrite        replace FILE or a picture in DIR if it exists
+
 example: minisrgan evaluate Set5 --model runs/first/srgan.safetensors --figure strips.png
 """
 
@@ -22,20 +44,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from minisrgan.backend import choose_device
-from minisrgan.cli.common import (
-    EXIT_SOME_FAILED,
-    OF_ONE_FILE,
-    Progress,
-    add_command,
-    add_overwrite,
-    report_file,
-    require_new,
-    say,
-    to_path,
-)  # fmt: skip
+from minisrgan.cli.common import EXIT_SOME_FAILED, OF_ONE_FILE, progress, report, require_new, say, to_path
 from minisrgan.errors import DataError, ShapeError
-from minisrgan.images import describe_skipped, replacing, write_image
+from minisrgan.images import describe_skipped, write_image, write_whole
 from minisrgan.images.niqe import SMALLEST as SMALLEST_NIQE
 from minisrgan.images.resize import Border
 from minisrgan.images.texture import SMALLEST as SMALLEST_GRID
@@ -46,42 +60,31 @@ from minisrgan.show.comparison import Strip, make_strip, strips_figure
 from minisrgan.show.scores import TEXTURE, ScoreTable
 from minisrgan.show.style import require_figure, save_figure
 
-STRIPS = 16  # photographs in a figure: enough for all of Set14, and a page can still be opened
+STRIPS = 16  # photographs in a figure (--figure, above): enough for all of Set14, and a page can still be opened
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
     add, made = parser.add_argument, parser.add_mutually_exclusive_group()
-    add("folder", type=to_path, metavar="HR_FOLDER", help="originals, in folders below it too; or the folder of a data "
-        "set with HR and LRx4 inside, whose low-resolution files are then used")  # fmt: skip
-    made.add_argument("--lr", type=to_path, metavar="LR_FOLDER", help="low-resolution files of the same names, or with "
-                      "x4 or _x4 after them (default: made by bicubic)")  # fmt: skip
-    made.add_argument("--border", choices=("replicate", "symmetric"), help="make low-resolution photographs even where "
-                      "files are ready; beyond the border bicubic repeats the last pixel (replicate, older MATLAB, the "
-                      "default) or mirrors, when shrinking and enlarging (symmetric, newer MATLAB)")  # fmt: skip
-    add_method_options(parser)
-    add("--grey", choices=("y", "rgb"), default="y", help="take a grey photo as luminance as it is, as the paper did "
-        "(y, default), or turn it into RGB first, which reads 0.095 dB higher on Set14 (rgb)")  # fmt: skip
-    add("--vgg", type=to_path, metavar="FILE", help="weights of VGG19 for the distance of features (default: those "
-        "that `minisrgan weights fetch vgg19` got, if any)")  # fmt: skip
-    add("--niqe", type=to_path, metavar="FILE", help="parameters of NIQE, niqe_pris_params.npz (default: those that "
-        "`minisrgan weights fetch niqe` got, if any)")  # fmt: skip
-    add("--set", choices=tuple(PAPER), help="whose numbers of the paper to print, where it is not recognised")
-    add("--json", type=to_path, metavar="FILE", help='write all numbers; an infinite PSNR (equal pictures) is "inf"')
-    add("--save-images", type=to_path, metavar="DIR", help="write each enlargement as DIR/METHOD/PHOTO.png")
-    add("--figure", type=to_path, metavar="FILE", help="draw a .png, .svg or .pdf as in the paper: each photo with a "
-        f"box, and what is in the box under each method; the first {STRIPS} photos")  # fmt: skip
-    add_overwrite(parser, "FILE or a picture in DIR")
+    add("folder", type=to_path, metavar="HR_FOLDER")
+    made.add_argument("--lr", type=to_path)
+    made.add_argument("--border", choices=("replicate", "symmetric"))
+    add_method_options(add)
+    add("--grey", choices=("y", "rgb"), default="y")
+    add("--vgg", type=to_path)
+    add("--niqe", type=to_path)
+    add("--set", choices=tuple(PAPER))
+    add("--json", type=to_path)
+    add("--save-images", type=to_path)
+    add("--figure", type=to_path)
+    add("--overwrite", action="store_true")
 
 
-def add_method_options(parser: argparse.ArgumentParser) -> None:
+def add_method_options(add: Any) -> None:
     """Add the options for `load_methods`, which `minisrgan compare` has too."""
-    add = parser.add_argument
-    add("--model", type=to_path, action="append", default=[], metavar="FILE", help="file of a generator, or "
-        "srresnet or srgan, the models in the box; may be repeated")  # fmt: skip
-    add("--scale", type=int, choices=(2, 3, 4, 8), help="without models (default 4); models know theirs")
-    add("--device", default="cpu", help="of the models: cpu, cuda, cuda:N or auto, a GPU if there is one (default cpu)")
+    add("--model", type=to_path, action="append", default=[])
+    add("--scale", type=int, choices=(2, 3, 4, 8))
+    add("--device", default="cpu")
 
 
 @dataclass
@@ -114,16 +117,17 @@ def run(args: argparse.Namespace) -> int:
     names = [*(pair.name for pair in pairs), "average"]
     table = ScoreTable(names, [*methods, "SRResNet (paper)"])
     print(table.header())
-    found = _Measured(failed={name: report_file(error, name, args) for name, error in lacking.items()})
-    with Progress("evaluate", args.quiet) as progress:
+    found = _Measured(failed={name: report(error, args, name) for name, error in lacking.items()})
+    with progress("evaluate", args.quiet) as show:
         for number, pair in enumerate(pairs, 1):
             try:
                 scores = _measure(args, pair, methods, scale, texture, found)
             except (*OF_ONE_FILE, ShapeError) as error:
-                found.failed[pair.name] = report_file(error, pair.name, args)
+                found.failed[pair.name] = report(error, args, pair.name)
             else:
-                progress.print(table.block(pair.name, scores))
-            progress(number, len(pairs))
+                tqdm.write(table.block(pair.name, scores))  # above the bar
+                sys.stdout.flush()
+            show(number, len(pairs))
     if not found.scores:
         print(f"none of {len(found.failed)} photos could be measured")
         return EXIT_SOME_FAILED
@@ -153,8 +157,7 @@ def run(args: argparse.Namespace) -> int:
         settings = {"set": name, "recognised": recognised, "scale": scale, "crop": scale, "grey": args.grey}
         numbers = settings | {"low_resolution": lr, "average": averages, "paper": paper, "images": images}
         numbers |= {"failed": found.failed, "skipped": {str(path): why for path, why in skipped.items()}}
-        with replacing(args.json) as temporary:
-            temporary.write_text(json.dumps(numbers, indent=1, default=_plain), "utf-8")
+        write_whole(args.json, json.dumps(numbers, indent=1, default=_plain))
     if args.figure:
         note = f"PSNR / SSIM (daala) of the luminance, {scale} px cropped"
         save_figure(strips_figure(found.strips, note), args.figure)

@@ -3,22 +3,24 @@
 Show the backward pass of an example step by step: operation, formula, and the norm of each gradient. In Python,
 loss.explain() prints it for any graph, and minisrgan.explain.graph.to_svg(loss) draws the graph.
 
+example      the graph to show (default: prelu); each ends in the mean squared error to random images
+--svg FILE   also draw the graph into a file
+--overwrite  replace FILE if it exists
+
 example: minisrgan explain residual --svg residual.svg
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
-from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
+from minisrgan.cli.common import require_new, to_path
 from minisrgan.explain import graph
-from minisrgan.images import replacing
+from minisrgan.images import write_whole
 from minisrgan.models import Generator
 from minisrgan.models.generator import ResidualBlock
 from minisrgan.nn import BatchNorm2d, Conv2d, Module, PReLU
@@ -26,7 +28,7 @@ from minisrgan.nn import BatchNorm2d, Conv2d, Module, PReLU
 Example: TypeAlias = tuple[Tensor, Mapping[str, Tensor]]  # a loss, and the names of its tensors
 
 
-def _through(make: Callable[[np.random.Generator], Module], shape: tuple[int, ...], scale: int = 1) -> Example:
+def _through(make: Callable[[np.random.Generator], Module], shape: tuple[int, ...]) -> Example:
     """Return the mean squared error between a module's output for random images and other random images."""
     rng = np.random.default_rng(0)
     module, x = make(rng), Tensor(rng.uniform(-1, 1, shape).astype(np.float32), requires_grad=True)
@@ -44,13 +46,11 @@ EXAMPLES: Mapping[str, Callable[[], Example]] = {
 }
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
-    parser.add_argument("example", nargs="?", choices=tuple(EXAMPLES), default="prelu", help="the graph to show "
-                        "(default prelu); each ends in the mean squared error to random images")  # fmt: skip
-    parser.add_argument("--svg", type=to_path, metavar="FILE", help="also draw the graph into a file")
-    add_overwrite(parser, "FILE")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("example", nargs="?", choices=tuple(EXAMPLES), default="prelu")
+    parser.add_argument("--svg", type=to_path)
+    parser.add_argument("--overwrite", action="store_true")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -59,6 +59,5 @@ def run(args: argparse.Namespace) -> None:
     loss, names = EXAMPLES[args.example]()
     print(graph.explain(loss, names=names))
     if args.svg:
-        with replacing(args.svg) as temporary:
-            temporary.write_text(graph.to_svg(loss, names), encoding="utf-8")
+        write_whole(args.svg, graph.to_svg(loss, names))
         print(f"\ndrawn in {args.svg}")

@@ -4,18 +4,26 @@ Write a generator as ONNX, which upscaling programs and onnxruntime read; as .sa
 docs/export.md loads and `minisrgan weights convert` reads back; or as a folder with a web page that upscales in the
 browser.
 
+MODEL              a file of a generator, or srresnet or srgan: the models in the box
+-o, --out FILE     FILE.onnx, FILE.safetensors for PyTorch, or with --format web a folder
+--format           by default what the name of the file says
+--overwrite        replace FILE if it exists
+--half             store the numbers in 16 bits
+--about KEY=VALUE  a note to store in the file, such as licence=MIT; may be repeated
+--fold             fold batch norms into the convolutions: the same result with less to compute, but it cannot be
+                   trained on, or brought back
+
 example: minisrgan export srgan -o srgan.onnx --fold
 """
 
 import argparse
 import math
 from pathlib import Path
-from typing import Any
 
-from minisrgan.cli.common import add_command, say
+from minisrgan.cli.common import say
 from minisrgan.cli.weights import about_target, add_target_options
 from minisrgan.errors import WeightsError
-from minisrgan.images import replacing
+from minisrgan.images import write_whole
 from minisrgan.inference.fold import folded
 from minisrgan.models import Generator
 from minisrgan.show.site import runtime_command, site_page
@@ -26,17 +34,14 @@ from minisrgan.weights.models import load_kind, save_model
 SUFFIXES = {"onnx": ".onnx", "torch": ".safetensors", "web": ""}  # a page is a folder, of any name
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
     add = parser.add_argument
-    add("model", type=Path, metavar="MODEL", help="a file with a generator, or srresnet or srgan, in the box")
-    add("-o", "--out", type=Path, required=True, metavar="FILE", help="FILE.onnx, FILE.safetensors for PyTorch, or "
-        "with --format web a folder")  # fmt: skip
-    add("--format", choices=tuple(SUFFIXES), help="by default what the name of the file says")
-    add_target_options(parser)
-    add("--fold", action="store_true", help="fold batch norms into the convolutions: the same result with less to "
-        "compute, but it cannot be trained on, or brought back")  # fmt: skip
+    add("model", type=Path, metavar="MODEL")
+    add("-o", "--out", type=Path, required=True)
+    add("--format", choices=tuple(SUFFIXES))
+    add_target_options(add)
+    add("--fold", action="store_true")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -63,6 +68,5 @@ def run(args: argparse.Namespace) -> None:
     if kind == "web":
         words = ", ".join([generator.describe(), *(f"licence {about[key]}" for key in about.keys() & {"licence"})])
         page = site_page(about["name"], generator.scale, math.ceil(generator.receptive_radius), words)
-        with replacing(out / "index.html") as temporary:
-            temporary.write_text(page, "utf-8")
+        write_whole(out / "index.html", page)
         print(f"now onnxruntime-web:\n{runtime_command(str(out))}\npython -m http.server -d {out}")

@@ -3,16 +3,19 @@
 Compare every operation with a reference in plain loops, its gradient and second derivative with finite differences, and
 all of them with stored results of PyTorch, if they are available. The exit status is 1 if one of them fails.
 
+OP              operations to check (default: all)
+--fixtures DIR  folder with operations.npz, PyTorch's results (default: tests/fixtures if it exists)
+--markdown      print a page in Markdown: docs/correctness.md
+
 example: minisrgan gradcheck conv2d prelu
 """
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from minisrgan import ops
-from minisrgan.cli.common import add_command, to_path
+from minisrgan.cli.common import to_path
 from minisrgan.show.correctness import check_operation, correctness_table, load_fixtures
 
 FIXTURES = Path("tests", "fixtures")
@@ -24,13 +27,11 @@ held against others that share no line with it. A number is the largest differen
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
-    parser.add_argument("ops", nargs="*", metavar="OP", help="operations to check (default: all)")
-    parser.add_argument("--fixtures", type=to_path, metavar="DIR", help="folder with operations.npz, PyTorch's results "
-                        f"(default: {FIXTURES.as_posix()} if it exists)")  # fmt: skip
-    parser.add_argument("--markdown", action="store_true", help="print a page in Markdown: docs/correctness.md")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("ops", nargs="*", metavar="OP")
+    parser.add_argument("--fixtures", type=to_path)
+    parser.add_argument("--markdown", action="store_true")
 
 
 def run(args: argparse.Namespace) -> int:

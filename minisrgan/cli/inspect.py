@@ -3,19 +3,33 @@
 Run a small part of a photograph through a network and write one HTML page, which needs no network connection: every map
 of every layer, and for each number how it was computed and, with a loss, where its gradient comes from.
 
+PHOTO              with --loss mse or vgg54 the original: the generator gets it shrunk, and VGG19 shrunk and enlarged
+                   again
+--network          the network to show (default: generator)
+--model FILE       its weights, a file or a name such as srgan (default: srgan; a discriminator has first weights, VGG19
+                   those that were fetched). Given twice, both are on the page
+--loss             show its gradients as well: mse, the distance to the original; adversarial, -ln D of the result; or
+                   vgg54, the distance of features of VGG19
+--loss-model FILE  the discriminator or VGG19 of the generator's loss (default: as above)
+--phi I,J          vgg19: up to which feature map (default: 5,4)
+--crop X,Y,SIZE    the square that the network gets, in pixels of its input (default: 24 x 24 in the middle, for the
+                   other networks 96 x 96)
+--out FILE         the page (default: inspect.html)
+--overwrite        replace FILE if it exists
+--max-megabytes N  refuse to write a larger page (default: 40)
+
 example: minisrgan inspect photo.jpg --model srgan --loss mse --out page.html
 """
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
-from minisrgan.cli.common import add_command, add_overwrite, require_new, say, to_path
+from minisrgan.cli.common import require_new, say, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.explain import inspect
 from minisrgan.images import imresize, read_image, replacing
@@ -28,26 +42,19 @@ from minisrgan.weights.box import downloaded
 _LOSSES = {"generator": ("mse", "adversarial", "vgg54"), "discriminator": ("adversarial",), "vgg19": ("vgg54",)}
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
     add = parser.add_argument
-    # fmt: off
-    add("photo", type=to_path, metavar="PHOTO", help="with --loss mse or vgg54 the original: the generator gets it "
-        "shrunk, and VGG19 shrunk and enlarged again")
-    add("--network", choices=tuple(_LOSSES), default="generator", help="(default: generator)")
-    add("--model", action="append", metavar="FILE", help="its weights, a file or a name such as srgan (default: srgan; "
-        "a discriminator has first weights, VGG19 those that were fetched). Given twice, both are on the page")
-    add("--loss", choices=_LOSSES["generator"], help="show its gradients as well: mse, the distance to the original; "
-        "adversarial, -ln D of the result; or vgg54, the distance of features of VGG19")
-    add("--loss-model", metavar="FILE", help="the discriminator or VGG19 of the generator's loss (default: as above)")
-    add("--phi", default="5,4", help="vgg19: up to which feature map (default 5,4)")
-    add("--crop", metavar="X,Y,SIZE", help="the square that the network gets, in pixels of its input (default: 24 x 24 "
-        "in the middle, for the other networks 96 x 96)")
-    add("--out", type=to_path, default=Path("inspect.html"), metavar="FILE", help="(default: inspect.html)")
-    add_overwrite(parser, "FILE")
-    add("--max-megabytes", type=float, default=40.0, metavar="N", help="refuse to write a larger page (default: 40)")
-    # fmt: on
+    add("photo", type=to_path, metavar="PHOTO")
+    add("--network", choices=tuple(_LOSSES), default="generator")
+    add("--model", action="append")
+    add("--loss", choices=_LOSSES["generator"])
+    add("--loss-model")
+    add("--phi", default="5,4")
+    add("--crop")
+    add("--out", type=to_path, default=Path("inspect.html"))
+    add("--overwrite", action="store_true")
+    add("--max-megabytes", type=float, default=40.0)
 
 
 def run(args: argparse.Namespace) -> None:

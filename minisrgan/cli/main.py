@@ -11,14 +11,12 @@ from functools import cache
 from typing import Any, TextIO, cast
 
 from minisrgan import __version__
-from minisrgan.cli.common import Escaped, report
+from minisrgan.cli.common import Escaped, add_command, nested, report
 from minisrgan.errors import ImageWarning, MinisrganError, plain
 from minisrgan.images.photo import READING
 
-from . import (  # isort: skip
-    compare, demo, doctor, evaluate, explain, export, gradcheck, inspect, profile, runs, summary, train, upscale,
-    weights,
-)  # fmt: skip
+from . import compare, demo, doctor, evaluate, explain, export, gradcheck, inspect, profile, runs  # isort: skip
+from . import summary, train, upscale, weights  # isort: skip
 
 EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141  # 128 plus the number of the signal, as in shells
 
@@ -35,20 +33,13 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     using = (demo, train, runs, upscale, evaluate, compare, weights, export)
     for command in (*using, summary, gradcheck, explain, inspect, profile, doctor):
-        command.add_parser(commands)
-    _add_quiet(parser)
+        add_command(commands, command)
+    off: dict[str, Any] = {"action": "store_true", "default": argparse.SUPPRESS}
+    for each in nested(parser):  # so that -q and -v may be placed anywhere
+        each.add_argument("-q", "--quiet", help="print errors and warnings only", **off)
+        told = "also print the name of every skipped file, and the traceback of an error"
+        each.add_argument("-v", "--verbose", help=told, **off)
     return parser
-
-
-def _add_quiet(parser: argparse.ArgumentParser) -> None:
-    """Add -q and -v to a parser and to the parsers of its commands, so that they may be placed anywhere."""
-    add = parser.add_argument
-    add("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="print errors and warnings only")
-    add("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="also print the name of every "
-        "skipped file, and the traceback of an error")  # fmt: skip
-    for action in parser._actions:
-        for below in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
-            _add_quiet(below)
 
 
 @contextmanager
@@ -79,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may contain characters that this terminal cannot show
             stream.reconfigure(errors="backslashreplace")
-    out, err = (cast(TextIO, Escaped(stream)) for stream in (sys.stdout, sys.stderr))
+    out, err = (cast(TextIO, Escaped(stream, {})) for stream in (sys.stdout, sys.stderr))
     try:
         try:
             with redirect_stdout(out), redirect_stderr(err):
@@ -100,11 +91,9 @@ def _run(argv: Sequence[str] | None) -> int:
             if args.quiet:
                 stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w", encoding="utf-8"))))
             return int(args.run(args) or 0)
-    except BrokenPipeError:
-        raise
     except KeyboardInterrupt as error:
         print(f"\n{error}" if str(error) else "\ninterrupted", file=sys.stderr)
         return getattr(error, "status", EXIT_INTERRUPTED)
     except (MinisrganError, OSError, MemoryError) as error:
-        report(error, args.command, args.verbose)
+        report(error, args)
         return EXIT_ERROR

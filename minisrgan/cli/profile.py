@@ -4,17 +4,23 @@ Run training steps, or upscale 128 x 128 pixels, on random numbers. Show for eac
 forward and backward, share of the total, and size of its results. In Python, `with minisrgan.profile() as costs:`
 records any code, and print(costs) shows the table.
 
+work         what to measure (default: srresnet)
+--preset     network sizes as in train (default: tiny); with paper, srgan compares features of a VGG19 with random
+             weights
+--steps N    number of steps (default: 3), after one step that is not recorded
+--plot FILE  also draw the table into a .png, .svg or .pdf
+--overwrite  replace FILE if it exists
+
 example: minisrgan profile srgan --preset paper --steps 1 --plot profile.png
 """
 
 import argparse
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from minisrgan.autograd import Tensor, profile
-from minisrgan.cli.common import add_command, add_overwrite, require_new, to_path
+from minisrgan.cli.common import require_new, to_path
 from minisrgan.inference import upscale
 from minisrgan.losses import MSEContent, VGGContent
 from minisrgan.models import VGG19, Discriminator, Generator
@@ -23,17 +29,13 @@ from minisrgan.show.style import require_figure
 from minisrgan.training import PRESETS, SRGANStage, SRResNetStage
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
-    works = ("srresnet", "srgan", "upscale")
-    parser.add_argument("work", nargs="?", choices=works, default=works[0], help="what to measure (default srresnet)")
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="tiny", help="network sizes as in train (default "
-                        "tiny); with paper, srgan compares features of a VGG19 with random weights")  # fmt: skip
-    parser.add_argument("--steps", type=int, default=3, metavar="N", help="number of steps (default 3), after one step "
-                        "that is not recorded")  # fmt: skip
-    parser.add_argument("--plot", type=to_path, metavar="FILE", help="also draw the table into a .png, .svg or .pdf")
-    add_overwrite(parser, "FILE")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("work", nargs="?", choices=("srresnet", "srgan", "upscale"), default="srresnet")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="tiny")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--plot", type=to_path)
+    parser.add_argument("--overwrite", action="store_true")
 
 
 def run(args: argparse.Namespace) -> None:

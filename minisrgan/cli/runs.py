@@ -2,6 +2,11 @@
 
 Compare the logs in folders that minisrgan train has written.
 
+RUN          folder of a training
+--stage      the stage to compare (default: srresnet)
+--out FILE   figure, .png, .pdf or .svg (default: runs.png)
+--overwrite  replace FILE if it exists
+
 example: minisrgan runs runs/first runs/second --stage srgan --out runs.png
 """
 
@@ -10,23 +15,20 @@ import statistics
 import tomllib
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from minisrgan.cli.common import add_command, add_overwrite, require_new, say, to_path
+from minisrgan.cli.common import require_new, say, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.show.curves import runs_figure
 from minisrgan.show.style import require_figure, save_figure
 from minisrgan.training.log import read_log
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
-    parser.add_argument("runs", type=to_path, nargs="+", metavar="RUN", help="folder of a training")
-    parser.add_argument("--stage", choices=("srresnet", "srgan"), default="srresnet", help="default srresnet")
-    parser.add_argument("--out", type=to_path, default=Path("runs.png"), metavar="FILE", help="figure, .png, .pdf or "
-                        ".svg (default runs.png)")  # fmt: skip
-    add_overwrite(parser, "FILE")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("runs", type=to_path, nargs="+", metavar="RUN")
+    parser.add_argument("--stage", choices=("srresnet", "srgan"), default="srresnet")
+    parser.add_argument("--out", type=to_path, default=Path("runs.png"))
+    parser.add_argument("--overwrite", action="store_true")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -39,8 +41,7 @@ def run(args: argparse.Namespace) -> None:
     if empty := [name for name, log in logs.items() if not log]:
         got = f"nothing in {', '.join(empty)}"
         raise ConfigError("runs", expected="logs with steps", got=got, fix="leave these out, or train first")
-    files = {name: path / f"{args.stage}.toml" for name, path in paths.items()}
-    settings = {name: tomllib.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
+    settings = {name: tomllib.loads((path / f"{args.stage}.toml").read_text("utf-8")) for name, path in paths.items()}
     first = next(iter(settings.values()))
     different = [key for key in first if any(other.get(key) != first[key] for other in settings.values())]
     width = max(map(len, logs))

@@ -3,28 +3,32 @@
 Show each layer of a model with its output shape, parameters, multiply-adds and receptive field (the side of the square
 of input pixels that one output pixel depends on).
 
+model         which model
+--scale N     generator: 2, 4 or 8 (default: 4)
+--channels N  generator, discriminator: width (default: 64)
+--blocks N    generator: residual blocks (default: 16)
+--phi I,J     vgg19: the last feature map (default: 5,4)
+--input HxW   size of the input (default: generator 24x24, others 96x96)
+
 example: minisrgan summary generator --blocks 4 --input 24x24
 """
 
 import argparse
-from typing import Any
 
-from minisrgan.cli.common import add_command
 from minisrgan.errors import ConfigError
 from minisrgan.explain import summary_table
 from minisrgan.models import VGG19, Discriminator, Generator
 from minisrgan.nn import Module
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
-    parser.add_argument("model", choices=("generator", "discriminator", "vgg19"), help="which model")
-    parser.add_argument("--scale", type=int, default=4, help="generator: 2, 4 or 8 (default 4)")
-    parser.add_argument("--channels", type=int, default=64, help="generator, discriminator: width (default 64)")
-    parser.add_argument("--blocks", type=int, default=16, help="generator: residual blocks (default 16)")
-    parser.add_argument("--phi", default="5,4", help="vgg19: the last feature map, i,j (default 5,4)")
-    parser.add_argument("--input", metavar="HxW", help="size of the input (default: generator 24x24, others 96x96)")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("model", choices=("generator", "discriminator", "vgg19"))
+    parser.add_argument("--scale", type=int, default=4)
+    parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--blocks", type=int, default=16)
+    parser.add_argument("--phi", default="5,4")
+    parser.add_argument("--input")
 
 
 def run(args: argparse.Namespace) -> None:

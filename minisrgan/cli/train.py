@@ -3,6 +3,35 @@
 Train on a folder of photographs. Stage srresnet comes first and uses only the content loss; stage srgan starts from its
 weights (--init) and adds the discriminator.
 
+--stage                 the stage to train
+--data DIR              folder with photographs
+--out RUN               folder of the training
+--preset                network sizes and steps: tiny trains in minutes, small in 40 minutes per stage, paper has the
+                        paper's settings (default: tiny)
+--content               what the content loss compares: mse (pixels, the default), vgg22 or vgg54 (features phi 2,2 or
+                        5,4 of VGG19), or features:FILE, the features of another network, such as
+                        srgan_discriminator.safetensors of an earlier training
+--vgg FILE              weights of VGG19 for vgg22 and vgg54 (default: those downloaded by minisrgan weights fetch
+                        vgg19)
+--init FILE             generator to start from: srresnet.safetensors of the first stage, or srresnet, the bundled model
+--from-scratch          let stage srgan start from random weights
+--resume                continue from the last checkpoint in RUN, with the settings of RUN, as if it had not been
+                        interrupted; --steps may be larger
+--config FILE           settings as TOML, such as RUN/srresnet.toml, instead of a preset
+--set KEY=VALUE         change one setting, such as blocks=8; may be repeated
+--steps N               number of steps (default: the preset's)
+--batch N               crops per step (default: the preset's)
+--crop N                side length of the crops in pixels (default: the preset's)
+--seed N                seed of all random numbers (default: 0)
+--save-every STEPS      steps between checkpoints (default: 1000); the last two are kept
+--validation DIR        folder with photographs for validation; the first three are used (default: three of --data,
+                        which are then not trained on)
+--validate-every STEPS  steps between validations: PSNR and images (default: 1000)
+--cache GB              memory for decoded photographs; the others are read again each time (default: 2)
+--check-every STEPS     with several processes: steps between comparisons of their weights (default: 1000)
+--dry-run               take three steps and print the time and memory of the whole training; write nothing
+--device                cpu, cuda, cuda:N, or auto: a GPU if there is one (default: cpu)
+
 example: minisrgan train --stage srresnet --preset tiny --data photos --out runs/first; then: minisrgan train --stage
 srgan --preset tiny --data photos --init runs/first/srresnet.safetensors --out runs/first
 """
@@ -13,7 +42,7 @@ from contextlib import suppress
 from typing import Any
 
 from minisrgan.backend import choose_device, tf32
-from minisrgan.cli.common import add_command, say, to_path
+from minisrgan.cli.common import say, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.show.curves import draw_run
 from minisrgan.threads import thread_count
@@ -24,61 +53,41 @@ from minisrgan.weights import load_generator
 from minisrgan.weights.download import downloaded
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
-    parser.add_argument("--stage", choices=("srresnet", "srgan"), required=True, help="the stage to train")
-    parser.add_argument("--data", type=to_path, required=True, metavar="DIR", help="folder with photographs")
-    parser.add_argument("--out", type=to_path, required=True, metavar="RUN", help="folder of the training")
-    parser.add_argument("--preset", choices=tuple(PRESETS), help="network sizes and steps: tiny trains in minutes, "
-                        "small in 40 minutes per stage, paper has the paper's settings (default tiny)")  # fmt: skip
-    parser.add_argument("--content", help="what the content loss compares: mse (pixels, the default), vgg22 or vgg54 "
-                        "(features phi 2,2 or 5,4 of VGG19), or features:FILE, the features of another network, such "
-                        "as srgan_discriminator.safetensors of an earlier training")  # fmt: skip
-    parser.add_argument("--vgg", type=to_path, metavar="FILE", help="weights of VGG19 for vgg22 and vgg54 (default: "
-                        "those downloaded by minisrgan weights fetch vgg19)")  # fmt: skip
-    parser.add_argument("--init", type=to_path, metavar="FILE", help="generator to start from: srresnet.safetensors of "
-                        "the first stage, or srresnet, the bundled model")  # fmt: skip
-    parser.add_argument("--from-scratch", action="store_true", help="let stage srgan start from random weights")
-    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in RUN, with the "
-                        "settings of RUN, as if it had not been interrupted; --steps may be larger")  # fmt: skip
-    parser.add_argument("--config", type=to_path, metavar="FILE", help="settings as TOML, such as RUN/srresnet.toml, "
-                        "instead of a preset")  # fmt: skip
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting, such as "
-                        "blocks=8; may be repeated")  # fmt: skip
-    parser.add_argument("--steps", type=int, help="number of steps (default: the preset's)")
-    parser.add_argument("--batch", type=int, help="crops per step (default: the preset's)")
-    parser.add_argument("--crop", type=int, help="side length of the crops in pixels (default: the preset's)")
-    parser.add_argument("--seed", type=int, help="seed of all random numbers (default 0)")
-    parser.add_argument("--save-every", type=int, default=1000, metavar="STEPS", help="steps between checkpoints "
-                        "(default 1000); the last two are kept")  # fmt: skip
-    parser.add_argument("--validation", type=to_path, metavar="DIR", help="folder with photographs for validation; the "
-                        "first three are used (default: three of --data, which are then not trained on)")  # fmt: skip
-    parser.add_argument("--validate-every", type=int, default=1000, metavar="STEPS", help="steps between validations "
-                        "(PSNR and images; default 1000)")  # fmt: skip
-    parser.add_argument("--cache", type=float, default=2.0, metavar="GB", help="memory for decoded photographs; "
-                        "the others are read again each time (default 2)")  # fmt: skip
-    parser.add_argument("--check-every", type=int, default=1000, metavar="STEPS", help="with several processes: steps "
-                        "between comparisons of their weights (default 1000)")  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="take three steps and print the time and memory of the "
-                        "whole training; write nothing")  # fmt: skip
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU if there is one (default "
-                        "cpu)")  # fmt: skip
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add("--stage", choices=("srresnet", "srgan"), required=True)
+    add("--data", type=to_path, required=True)
+    add("--out", type=to_path, required=True)
+    add("--preset", choices=tuple(PRESETS))
+    add("--content")
+    add("--vgg", type=to_path)
+    add("--init", type=to_path)
+    add("--from-scratch", action="store_true")
+    add("--resume", action="store_true")
+    add("--config", type=to_path)
+    add("--set", action="append", default=[])
+    for name in ("--steps", "--batch", "--crop", "--seed"):
+        add(name, type=int)
+    add("--save-every", type=int)
+    add("--validation", type=to_path)
+    add("--validate-every", type=int)
+    add("--cache", type=float)
+    add("--check-every", type=int)
+    add("--dry-run", action="store_true")
+    add("--device", default="cpu")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Train one stage and save it, alone or with the other processes that mpiexec or srun has started."""
     ranks = started()
     with ranks.together():
-        return _train(args, ranks)
+        _train(args, ranks)
 
 
-def _train(args: argparse.Namespace, ranks: Ranks) -> int:
-    options = Options(
-        args.data, args.validation, args.cache, args.vgg or downloaded("vgg19"),
-        choose_device(args.device, ranks.local), args.save_every, args.validate_every, args.quiet, args.check_every,
-        ranks,
-    )  # fmt: skip
+def _train(args: argparse.Namespace, ranks: Ranks) -> None:
+    own = {"vgg": args.vgg or downloaded("vgg19"), "device": choose_device(args.device, ranks.local), "ranks": ranks}
+    options = Options(**_named(args, Options) | own)
     training = Run(args.out, args.stage, options, _draw)
     asked = _settings(args)
     if args.resume and ranks.same(training.checkpoints.steps):
@@ -98,19 +107,22 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
         print(f"{ranks.size} ranks, {share} crops a step each, {thread_count()} threads on rank 0")
     if args.dry_run:
         print(training.rehearse())
-        return 0
+        return
     training.train()
     drawn = sorted(path.name for path in args.out.glob(f"{args.stage}_*.png"))
     figures = ", ".join(drawn) or "no figures: they take matplotlib"
     say(f"saved {args.out / args.stage}.safetensors; beside it {args.stage}.jsonl, {figures}")
-    return 0
+
+
+def _named(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
+    """Return what was given on the command line for the fields of a dataclass."""
+    names = kind.__dataclass_fields__
+    return {name: value for name, value in vars(args).items() if name in names and value is not None}
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings given on the command line, by name."""
-    names = "preset", "batch", "crop", "seed", "content"
-    asked = read_settings(args.config) if args.config else {}
-    asked |= {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    asked = (read_settings(args.config) if args.config else {}) | _named(args, Config)
     if args.steps is not None:
         asked[f"{args.stage}_steps"] = args.steps
     if args.content == "vgg22" and args.stage == "srresnet":

@@ -5,6 +5,37 @@ reported, the others are done, and the exit status is 3. After Ctrl-C all files 
 continues: DIR/.minisrgan.jsonl records what each result was made from, and a result of the same photograph, model and
 options is kept.
 
+IMAGE               files, folders with images in them, patterns such as '*.jpg', or - for standard input
+--model FILE        a file of a generator, or srresnet or srgan: the models in the box
+--out DIR           folder for the results; a folder's tree is kept (default: upscaled). - writes one result to standard
+                    output; this is the default if IMAGE is -
+--name TEMPLATE     names of the results without suffix, such as '{stem}_x{scale}'; also {name}, {suffix}, {folder} and
+                    {model}. By default a.png becomes a_x4.png, and a.jpg becomes a.jpg_x4.png, so that no result takes
+                    the place of another
+--dry-run           list what would be done; write nothing
+--overwrite         replace existing files. Without it, a result of the same photograph, model and options is kept; any
+                    other file is left alone, and its photograph is counted as failed
+--scale X           how many times larger, 1 or more (default: the generator's scale). Below that its result is shrunk;
+                    above, the generator runs repeatedly and then its result is shrunk
+--format            of the results; same: that of each photograph (default: png)
+--quality N         of jpg and webp, 1 to 100 (default: 95)
+--subsampling       of the colours in a jpg: 444 keeps those of each pixel, 422 and 420 of every second or fourth
+                    (default: auto, 444 from quality 95 on)
+--keep-metadata     write EXIF, XMP, text and comments, too; without it, the colour profile, gamma and resolution are
+                    kept
+--strip-metadata    write none of that, and no profile: then colours look different where the photograph's are not sRGB
+--max-megapixels N  refuse larger photographs, all pages or frames of a file together: they may be made to exhaust the
+                    memory (default: 300)
+--blend FILE:RATIO  mix in the weights of another generator: --model srgan.safetensors --blend srresnet.safetensors:0.3
+                    takes 0.7 srgan + 0.3 srresnet, which is calmer
+--self-ensemble     mean over eight turns and mirror images: better, 8 times slower
+--memory SIZE       what may be used, such as 800MB or 1.5GB: larger images are computed in tiles, which gives the same
+                    picture (default: 1GB)
+--tile N            compute in tiles of N x N input pixels, whatever the memory
+--overlap N         input pixels computed around a tile (default: as many as it takes for the same picture); fewer are
+                    quicker and leave seams
+--device            cpu, cuda, cuda:N, or auto: a GPU if there is one (default: cpu)
+
 examples: minisrgan upscale holiday/ portrait.jpg --model runs/demo/srgan.safetensors --out large; curl -s URL |
 minisrgan upscale - --model srgan > large.png
 """
@@ -17,15 +48,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO, cast
 
 from minisrgan.backend import choose_device
-from minisrgan.cli import common
-from minisrgan.cli.common import OF_ONE_FILE, Progress, add_command, report, report_file, require_folder, say, to_path
+from minisrgan.cli.common import EXIT_SOME_FAILED, OF_ONE_FILE, Escaped, progress, report, require_folder, say, to_path
 from minisrgan.errors import ConfigError, ImageError
 from minisrgan.images import describe_skipped
 from minisrgan.images.photo import Photo, read_photo, write_bands
@@ -42,47 +72,29 @@ _HARMLESS = {"command", "run", "quiet", "verbose", "images", "out", "name", "dry
              "max_megapixels"}  # fmt: skip
 
 
-def add_parser(commands: Any) -> None:
-    """Describe the command."""
-    parser = add_command(commands, __name__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
     add = parser.add_argument
-    # fmt: off
-    add("images", nargs="+", metavar="IMAGE", help="files, folders with images in them, patterns such as '*.jpg', or - "
-        "for standard input")
-    add("--model", type=to_path, required=True, metavar="FILE", help="a file of a generator, or srresnet or srgan: the "
-        "models in the box")
-    add("--out", type=to_path, metavar="DIR", help="folder for the results; a folder's tree is kept (default: "
-        "upscaled). - writes one result to standard output; this is the default if IMAGE is -")
-    add("--name", type=_template, metavar="TEMPLATE", help="names of the results without suffix, such as "
-        "'{stem}_x{scale}'; also {name}, {suffix}, {folder} and {model}. By default a.png becomes a_x4.png, and a.jpg "
-        "becomes a.jpg_x4.png, so that no result takes the place of another")
-    add("--dry-run", action="store_true", help="list what would be done; write nothing")
-    add("--overwrite", action="store_true", help="replace existing files. Without it, a result of the same photograph, "
-        "model and options is kept; any other file is left alone, and its photograph is counted as failed")
-    add("--scale", type=_factor, metavar="X", help="how many times larger, 1 or more (default: the generator's scale). "
-        "Below that its result is shrunk; above, the generator runs repeatedly and then its result is shrunk")
-    add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png", help="of the results; same: "
-        "that of each photograph (default: png)")
-    add("--quality", type=_quality, default=95, metavar="N", help="of jpg and webp, 1 to 100 (default: 95)")
-    add("--subsampling", choices=("auto", "444", "422", "420"), default="auto", help="of the colours in a jpg: 444 "
-        "keeps those of each pixel, 422 and 420 of every second or fourth (default: auto, 444 from quality 95 on)")
-    about = parser.add_mutually_exclusive_group()
-    about.add_argument("--keep-metadata", action="store_true", help="write EXIF, XMP, text and comments, too; without "
-                       "it, the colour profile, gamma and resolution are kept")
-    about.add_argument("--strip-metadata", action="store_true", help="write none of that, and no profile: then colours "
-                       "look different where the photograph's are not sRGB")
-    add("--max-megapixels", type=_positive, default=300, metavar="N", help="refuse larger photographs, all pages or "
-        "frames of a file together: they may be made to exhaust the memory (default: 300)")
-    add("--blend", type=_file_and_ratio, metavar="FILE:RATIO", help="mix in the weights of another generator: "
-        "--model srgan.safetensors --blend srresnet.safetensors:0.3 takes 0.7 srgan + 0.3 srresnet, which is calmer")
-    add("--self-ensemble", action="store_true", help="mean over eight turns and mirror images: better, 8 times slower")
-    add("--memory", type=_bytes, default="1GB", metavar="SIZE", help="what may be used, such as 800MB or 1.5GB: larger "
-        "images are computed in tiles, which gives the same picture (default: 1GB)")
-    add("--tile", type=int, metavar="N", help="compute in tiles of N x N input pixels, whatever the memory")
-    add("--overlap", type=int, metavar="N", help="input pixels computed around a tile (default: as many as it takes "
-        "for the same picture); fewer are quicker and leave seams")
-    add("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU if there is one (default: cpu)")
-    # fmt: on
+    add("images", nargs="+", metavar="IMAGE")
+    add("--model", type=to_path, required=True)
+    add("--out", type=to_path)
+    add("--name", type=_template)
+    add("--dry-run", action="store_true")
+    add("--overwrite", action="store_true")
+    add("--scale", type=_number(lambda number: 1 <= number < math.inf, "a number from 1 on"))
+    add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png")
+    add("--quality", type=_number(lambda number: 1 <= number <= 100, "a quality from 1 to 100", int), default=95)
+    add("--subsampling", choices=("auto", "444", "422", "420"), default="auto")
+    metadata = parser.add_mutually_exclusive_group()
+    metadata.add_argument("--keep-metadata", action="store_true")
+    metadata.add_argument("--strip-metadata", action="store_true")
+    add("--max-megapixels", type=_number(lambda number: number > 0, "a number above 0"), default=300)
+    add("--blend", type=_file_and_ratio)
+    add("--self-ensemble", action="store_true")
+    add("--memory", type=_bytes, default="1GB")
+    add("--tile", type=int)
+    add("--overlap", type=int)
+    add("--device", default="cpu")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,8 +105,8 @@ def run(args: argparse.Namespace) -> int:
     with TemporaryDirectory(prefix=_PIPE) as temporary, ExitStack() as stack:
         place = rf"(?:{re.escape(temporary)}|[^\s('\"]*{_PIPE}\w+)[/\\]+std"  # or that of an earlier call, in a record
         names = {rf"{place}in\.\w+": "standard input", rf"{place}out[/\\][^\s,:')]+": "standard output"}
-        stack.enter_context(redirect_stderr(cast(TextIO, common.Escaped(sys.stderr, names))))
-        stack.enter_context(redirect_stdout(cast(TextIO, common.Escaped(sys.stdout, names))))
+        stack.enter_context(redirect_stderr(cast(TextIO, Escaped(sys.stderr, names))))
+        stack.enter_context(redirect_stdout(cast(TextIO, Escaped(sys.stdout, names))))
         if "-" in words:
             source = Path(temporary, f"stdin.{'png' if args.format == 'same' else args.format}")
             source.write_bytes(sys.stdin.buffer.read())
@@ -130,7 +142,7 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
     for line in describe_skipped(skipped, args.verbose):
         print(line, file=sys.stderr)
     for problem in problems:
-        report(problem, "upscale")
+        report(problem, args)
     if jobs and not args.dry_run:
         require_folder(out)
     looks = {name: getattr(args, name) for name in ("quality", "subsampling", "keep_metadata", "strip_metadata")}
@@ -148,31 +160,30 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
                     source.open("rb").close()  # checks, without decoding it, that the file can be read
                 else:
                     start, photo = time.perf_counter(), read_photo(source, max_pixels=args.max_megapixels * 1e6)
-                    size = int(photo.pixels.shape[0] * scale), int(photo.pixels.shape[1] * scale)
-                    progress = Progress(f"{number}/{len(jobs)} {source.name}", args.quiet)
-                    with progress, ExitStack() as stack:
+                    rows, cols = photo.pixels.shape[:2]
+                    with progress(f"{number}/{len(jobs)} {source.name}", args.quiet) as show, ExitStack() as stack:
                         note = partial(stack.enter_context, record.making(target, source, settings))
-                        bands = _enlarge(args, generator, photo, target, progress, note)
-                        height, width = write_bands(target, bands, size, **looks)
-                    took = f"{time.perf_counter() - start:.1f} s"
-                    line = f"{source} {_size(photo)} -> {target} {width} x {height}, {took}"
+                        bands = _enlarge(args, generator, photo, target, show, note)
+                        height, width = write_bands(target, bands, (int(rows * scale), int(cols * scale)), **looks)
+                    took = time.perf_counter() - start
+                    line = f"{source} {cols} x {rows} -> {target} {width} x {height}, {took:.1f} s"
             except OF_ONE_FILE as error:
                 outcome = "failed"
-                report_file(error, str(source), args)
-            else:
+                report(error, args, str(source))
+            count[outcome] += 1  # at once, so that the sums are right after Ctrl-C
+            if outcome != "failed":
                 say(line)
-            count[outcome] += 1
     finally:  # after Ctrl-C, too
         told = [f"{count[outcome]} {outcome}" for outcome in ("upscaled", "kept", "failed")]
         told += [f"{len(skipped)} skipped"] if skipped else []
         told += [f"{left} not done"] if (left := len(jobs) + len(problems) - count.total()) else []
         print("dry run: " * args.dry_run + ", ".join(told))
-    return common.EXIT_SOME_FAILED if count["failed"] else 0
+    return EXIT_SOME_FAILED if count["failed"] else 0
 
 
 def _enlarge(
-    args: argparse.Namespace, generator: Generator, photo: Photo, target: Path, progress: Progress,
-    note: Callable[[], Any],
+    args: argparse.Namespace, generator: Generator, photo: Photo, target: Path,
+    show: Callable[[int, int], None], note: Callable[[], Any],
 ) -> Iterator[Photo]:  # fmt: skip
     """Enlarge a photograph with the given options: in bands if the format allows, so that it may be very large.
 
@@ -180,7 +191,7 @@ def _enlarge(
     """
     require_fits(target, photo, args.scale or generator.scale)
     options = {"tile": args.tile, "overlap": args.overlap, "memory": args.memory, "ensemble": args.self_ensemble}
-    options["progress"] = progress
+    options["progress"] = show
     once = args.scale in (None, generator.scale) and not photo.more
     if once and target.suffix.lower() in (".png", ".tif", ".tiff"):
         yield from photo_bands(generator, photo, **options)
@@ -205,10 +216,6 @@ def _fill(template: str, source: Path, **words: str) -> str:
     return template.format(stem=source.stem, name=source.name, suffix=source.suffix[1:], folder=folder, **words)
 
 
-def _size(photo: Photo) -> str:
-    return f"{photo.pixels.shape[1]} x {photo.pixels.shape[0]}"
-
-
 def _template(text: str) -> str:
     """Check a template for names of files, and return it."""
     try:
@@ -229,29 +236,16 @@ def _bytes(text: str) -> int:
     return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
 
 
-def _quality(text: str) -> int:
-    """Convert a quality from 1 to 100; `write_photo` would only refuse another after computing the first photograph."""
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"a quality from 1 to 100, not {text!r}")
-    return int(text)
+def _number(fits: Callable[[float], bool], told: str, kind: Callable[[str], float] = float) -> Callable[[str], float]:
+    """Return a function that converts a word to a number, and refuses one that does not fit."""
 
+    def convert(text: str) -> float:
+        with suppress(ValueError):
+            if fits(number := kind(text)):
+                return number
+        raise argparse.ArgumentTypeError(f"{told}, not {text!r}")
 
-def _positive(text: str) -> float:
-    """Convert a number above 0, which may be infinity."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
-    if not number > 0:
-        raise argparse.ArgumentTypeError(f"a number above 0, not {text!r}")
-    return number
-
-
-def _factor(text: str) -> float:
-    """Convert a finite number that is at least 1."""
-    if not 1 <= (number := _positive(text)) < math.inf:
-        raise argparse.ArgumentTypeError(f"a number from 1 on, not {text!r}")
-    return number
+    return convert
 
 
 def _file_and_ratio(text: str) -> tuple[Path, float]:

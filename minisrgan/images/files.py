@@ -44,6 +44,12 @@ def replacing(path: str | Path, durable: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_whole(path: str | Path, text: str, durable: bool = False) -> None:
+    """Write a text in UTF-8 by `replacing`; "?" replaces what UTF-8 cannot hold, as in some file names."""
+    with replacing(path, durable) as temporary:
+        temporary.write_text(text, "utf-8", errors="replace")
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:

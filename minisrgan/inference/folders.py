@@ -170,16 +170,16 @@ def find_jobs(
     ['large/one_x4.png', 'large/one.jpg_x4.png']
     """
     jobs, problems, left_out = dict[Path, Path](), list[ImageError](), {} if skipped is None else skipped
-    seen, taken, record = set[str](), set[Path](), Record(out)
+    seen, taken, record, results = set[str](), set[Path](), Record(out), Path(os.path.realpath(out))
     for place in itertools.chain.from_iterable(_matches(str(word), problems) for word in given):
+        folder = os.path.isdir(place)
         try:
-            sources = list_images(place, left_out) if os.path.isdir(place) else [place]
+            sources = list_images(place, left_out) if folder else [place]
         except ImageError as error:
             problems.append(error)
             continue
-        base = place if os.path.isdir(place) else place.parent
-        results = Path(os.path.realpath(out))
-        around = os.path.isdir(place) and Path(os.path.realpath(base)) in results.parents
+        base = place if folder else place.parent
+        around = folder and Path(os.path.realpath(base)) in results.parents
         for source in sources:
             if source in record or (around and results in Path(os.path.realpath(source)).parents):
                 left_out[source] = f"a result in {out}"

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -12,12 +12,12 @@ from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ImageError
 from minisrgan.images import imresize
 from minisrgan.images.pixels import Photo, continue_colours
-from minisrgan.inference.upscale import MEMORY, Progress, upscale, upscale_bands
+from minisrgan.inference.upscale import MEMORY, Options, upscale, upscale_bands
 from minisrgan.models import Generator
 
 
 def upscale_photo(
-    generator: Generator, photo: Photo, factor: float | None = None, *, progress: Progress | None = None, **options: Any
+    generator: Generator, photo: Photo, factor: float | None = None, tile: int | None = None, **options: Unpack[Options]
 ) -> Photo:
     """Enlarge a photograph: the pixels with the generator, transparency with bicubic; its metadata are kept.
 
@@ -25,8 +25,9 @@ def upscale_photo(
 
     factor    by default the generator's scale. For any other factor, 1 or more, the generator runs repeatedly until its
               result is large enough, and bicubic shrinks it: x2 and x3 need one run of a x4 generator, x6 and x16 two.
-    options   tile, overlap, memory and ensemble of `upscale`; the memory is that of one run, without the shrinking
-    progress  called as by `upscale`, with the pixels of all runs
+    tile, options
+              as for `upscale`; the memory is that of one run, without the shrinking, and progress is called with the
+              pixels of all runs
     Errors    those of `upscale`; ImageError before the first run if a later one needs more memory; ArgumentError for a
               factor below 1
 
@@ -44,7 +45,7 @@ def upscale_photo(
         raise ImageError("upscale_photo", expected=expected, got=got, fix="a smaller factor, or more memory")
     pages = photo, *photo.more
     areas = [page.pixels[..., 0].size * generator.scale ** (2 * run) for page in pages for run in range(runs)]
-    large, finished = list[Photo](), 0
+    large, finished, progress = list[Photo](), 0, options.get("progress")
     for page in pages:
         pixels, alpha = page.pixels, page.alpha
         if alpha is not None:
@@ -56,17 +57,21 @@ def upscale_photo(
                     progress(before + done, sum(areas))
 
             finished += pixels[..., 0].size
-            pixels = upscale(generator, pixels, progress=advance, **options)
+            options["progress"] = advance
+            pixels = upscale(generator, pixels, tile, **options)
         large.append(replace(page, pixels=_resize(pixels, factor / generator.scale**runs), alpha=alpha, more=()))
     return replace(large[0], more=tuple(large[1:]))
 
 
-def photo_bands(generator: Generator, photo: Photo, **options: Any) -> Iterator[Photo]:
+def photo_bands(
+    generator: Generator, photo: Photo, tile: int | None = None, **options: Unpack[Options]
+) -> Iterator[Photo]:
     """Enlarge a photograph of one page by the generator's scale, and return the result in bands of rows.
 
     As `upscale_photo`, but the result need not be in memory as a whole.
 
-    options   those of `upscale_bands`, without `whole`
+    tile, options
+              as for `upscale`
 
     >>> bands = photo_bands(Generator(2, channels=4, blocks=1), Photo(np.zeros((20, 5, 1), np.uint8)), tile=16)
     >>> [band.pixels.shape for band in bands]
@@ -75,7 +80,7 @@ def photo_bands(generator: Generator, photo: Photo, **options: Any) -> Iterator[
     pixels, alpha, top = photo.pixels, photo.alpha, 0
     if alpha is not None:
         pixels = continue_colours(pixels, alpha)
-    for band in upscale_bands(generator, pixels, **options):
+    for band in upscale_bands(generator, pixels, tile, **options):
         end, clear = top + len(band) // generator.scale, None
         if alpha is not None:  # bicubic looks 2 pixels further
             above = min(top, 4)

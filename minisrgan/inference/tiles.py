@@ -1,5 +1,6 @@
 """Divide an image into tiles: the division that computes the fewest pixels, and the margins of a tile."""
 
+import itertools
 import math
 from typing import TypeAlias
 
@@ -17,12 +18,11 @@ def cut(part: Part, sides: tuple[int, int]) -> list[Part]:
     >>> cut((slice(0, 5), slice(2, 6)), (4, 9))
     [(slice(0, 4, None), slice(2, 6, None)), (slice(4, 5, None), slice(2, 6, None))]
     """
-    rows, cols = part
-    return [
-        (slice(top, min(top + sides[0], rows.stop)), slice(left, min(left + sides[1], cols.stop)))
-        for top in range(rows.start, rows.stop, sides[0])
-        for left in range(cols.start, cols.stop, sides[1])
-    ]
+    return list(itertools.product(_pieces(part[0], sides[0]), _pieces(part[1], sides[1])))
+
+
+def _pieces(whole: slice, side: int) -> list[slice]:
+    return [slice(at, min(at + side, whole.stop)) for at in range(whole.start, whole.stop, side)]
 
 
 def around(part: Part, margin: int, size: tuple[int, ...]) -> Part:
@@ -73,7 +73,7 @@ def _ways(length: int, margin: int) -> list[tuple[int, int, int]]:
     """List the divisions of an axis: side of a tile, its largest side with margins, sum of all sides with margins."""
     ways = []
     for side in {length} | {-(-length // (GRID * n)) * GRID for n in range(2, length // SMALLEST + 1)}:
-        parts = [_wider(slice(at, min(at + side, length)), margin, length) for at in range(0, length, side)]
+        parts = [_wider(piece, margin, length) for piece in _pieces(slice(0, length), side)]
         lengths = [part.stop - part.start for part in parts]
         ways.append((side, max(lengths), sum(lengths)))
     return ways

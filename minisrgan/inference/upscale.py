@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 
@@ -24,15 +24,17 @@ _HEAD_REACH = 3  # margin of the layers from the upsampling on, in input pixels
 _HEAD_PIXELS = 48 * 48  # minimum for those layers
 
 
+class Options(TypedDict, total=False):
+    """The keyword arguments of `upscale`, which explains them."""
+
+    overlap: int | None
+    memory: int
+    ensemble: bool
+    progress: Progress | None
+
+
 def upscale(
-    generator: Generator,
-    image: Array,
-    tile: int | Literal["auto"] | None = "auto",
-    *,
-    overlap: int | None = None,
-    memory: int = MEMORY,
-    ensemble: bool = False,
-    progress: Progress | None = None,
+    generator: Generator, image: Array, tile: int | Literal["auto"] | None = "auto", **options: Unpack[Options]
 ) -> Array:
     """Enlarge a photograph of any size.
 
@@ -43,7 +45,7 @@ def upscale(
     overlap   input pixels that are computed around a tile and cut off again. By default the radius of the generator's
               receptive field (40 for the paper's): an output pixel then depends on the same input pixels as in the
               whole image, and floats differ by less than 1e-5. A smaller overlap is faster, but leaves seams.
-    memory    bytes that may be used besides the image, including the result
+    memory    bytes that may be used besides the image, including the result; by default 1 GB
     ensemble  average over eight rotations and reflections (`self_ensemble`)
     progress  called with the number of input pixels that are done, and their total
     Returns   (scale*H, scale*W, C) of the image's dtype
@@ -58,24 +60,13 @@ def upscale(
     >>> upscale(Generator(scale=2, channels=4, blocks=1), np.zeros((3, 5, 3), np.uint8)).shape
     (6, 10, 3)
     """
-    return next(
-        upscale_bands(
-            generator, image, tile, overlap=overlap, memory=memory, ensemble=ensemble, progress=progress, whole=True
-        )
-    )
+    return next(upscale_bands(generator, image, tile, whole=True, **options))
 
 
 def upscale_bands(
-    generator: Generator,
-    image: Array,
-    tile: int | Literal["auto"] | None = "auto",
-    *,
-    overlap: int | None = None,
-    memory: int = MEMORY,
-    ensemble: bool = False,
-    progress: Progress | None = None,
-    whole: bool = False,
-) -> Iterator[Array]:
+    generator: Generator, image: Array, tile: int | Literal["auto"] | None = "auto", *, overlap: int | None = None,
+    memory: int = MEMORY, ensemble: bool = False, progress: Progress | None = None, whole: bool = False,
+) -> Iterator[Array]:  # fmt: skip
     """Enlarge a photograph as `upscale` does, and return the result in bands of rows, from the top down.
 
     As the result need not be in memory as a whole, it may have any height. Everything else is as in `upscale`.
@@ -143,14 +134,9 @@ def upscale_bands(
 
 
 def enlarge_tile(
-    generator: Generator,
-    image: Array,
-    part: Part,
-    margin: int,
-    room: int,
-    ensemble: bool = False,
+    generator: Generator, image: Array, part: Part, margin: int, room: int, ensemble: bool = False,
     advance: Callable[[float], None] = lambda pixels: None,
-) -> Array:
+) -> Array:  # fmt: skip
     """Enlarge a part of an image: float32 (scale*h, scale*w, C), black -1, white 1, neither rounded nor clipped.
 
     margin   pixels of the image around the part that are also computed

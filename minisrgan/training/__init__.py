@@ -3,7 +3,6 @@
 from minisrgan.training.checkpoint import Checkpoints, locked, restore, state_of
 from minisrgan.training.config import PRESETS, Config, read_config, write_config
 from minisrgan.training.content import content_loss
-from minisrgan.training.loop import run_stage
 from minisrgan.training.options import Options
 from minisrgan.training.run import Run
 from minisrgan.training.stages import SRGANStage, SRResNetStage, Stage
@@ -11,5 +10,5 @@ from minisrgan.training.stop import Stopped
 
 __all__ = [
     "PRESETS", "Checkpoints", "Config", "Options", "Run", "SRGANStage", "SRResNetStage", "Stage", "Stopped",
-    "content_loss", "locked", "read_config", "restore", "run_stage", "state_of", "write_config",
+    "content_loss", "locked", "read_config", "restore", "state_of", "write_config",
 ]  # fmt: skip

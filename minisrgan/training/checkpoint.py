@@ -18,7 +18,8 @@ from minisrgan.autograd import mark_changed
 from minisrgan.backend import Array, array_module, is_array, to_numpy
 from minisrgan.data import CropSampler
 from minisrgan.errors import CheckpointError, RanksError, turned_into
-from minisrgan.images import replacing
+from minisrgan.images import replacing, write_whole
+from minisrgan.losses import VGGContent
 from minisrgan.training.parallel import Ranks
 from minisrgan.training.stages import Stage
 
@@ -66,8 +67,7 @@ class Checkpoints:
         with turned_into(CheckpointError, f"checkpoint of step {step}", expected=f"to write {weights}", fix=fix):
             with replacing(weights, durable=True) as temporary:
                 temporary.write_bytes(data)
-            with replacing(self._manifest(step), durable=True) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            write_whole(self._manifest(step), text, durable=True)
         self._prune()
 
     def load(self) -> tuple[int, dict[str, Array], dict[str, Any]] | None:
@@ -162,13 +162,14 @@ def _lock(descriptor: int) -> None:
 
 
 def state_of(stage: Stage, sampler: CropSampler) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return the arrays of networks, optimizers and the average, and the numbers: step counts and random state."""
+    """Return all that the next steps depend on: arrays, of networks, optimizers and the average, and numbers."""
     arrays: dict[str, Array] = {}
     for name, module in stage.modules().items():
         arrays |= {f"{name}.{key}": array for key, array in module.state_dict().items()}
     for name, optimizer in stage.optimizers().items():
         arrays |= {f"adam.{name}.{key}": array for key, array in optimizer.state_dict().items()}
-    numbers: dict[str, Any] = {"rng": sampler.rng.bit_generator.state}
+    scale = getattr(stage.loss.content, "scale", None)
+    numbers: dict[str, Any] = {"rng": sampler.rng.bit_generator.state, "content_scale": scale}
     numbers["adam_steps"] = {name: list(optimizer.counts) for name, optimizer in stage.optimizers().items()}
     if stage.average:
         arrays |= {f"ema.{key}": array for key, array in stage.average.average.items()}
@@ -203,6 +204,8 @@ def restore(stage: Stage, sampler: CropSampler, arrays: Arrays, state: Mapping[s
             xp = array_module(stage.generator.parameters()[0].data)
             stage.balance.ratio = xp.asarray(arrays["balance.ratio"])
         sampler.rng.bit_generator.state = state["rng"]
+    if isinstance(content := stage.loss.content, VGGContent):
+        content.scale = state.get("content_scale", content.scale)  # as calibrated when the training began
 
 
 def changed_photos(sampler: CropSampler, state: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minisrgan.errors import ConfigError, turned_into
-from minisrgan.images import replacing
+from minisrgan.images import write_whole
 from minisrgan.training.content import CONTENT, FEATURES
 
 
@@ -154,8 +154,7 @@ def write_config(path: Path, config: Config) -> None:
     # JSON's numbers and strings are valid TOML, except for DEL and for surrogate pairs.
     values = {name: json.dumps(value, ensure_ascii=False) for name, value in asdict(config).items()}
     lines = [f"{name} = {text}\n".replace("\x7f", "\\u007f") for name, text in values.items()]
-    with replacing(path) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
+    write_whole(path, "".join(lines))
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:

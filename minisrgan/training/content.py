@@ -15,7 +15,7 @@ from minisrgan.weights import load_vgg19
 from minisrgan.weights.store import digest
 from minisrgan.weights.vgg import CHOICES, load_features
 
-CONTENT = {"mse": None, "vgg22": "2,2", "vgg54": "5,4"}
+CONTENT = {"mse": "", "vgg22": "2,2", "vgg54": "5,4"}  # the feature map of VGG19
 FEATURES = "features:"
 
 # Mean over positions of the sum over channels of (phi / 12.75)^2, with Caffe's weights. For phi_{5,4}, 48 crops of
@@ -50,12 +50,11 @@ def content_loss(
     if kind not in CONTENT:
         told = f"one of {', '.join(CONTENT)}, or {FEATURES}FILE"
         raise ConfigError("content", expected=told, got=repr(kind), fix="choose one")
-    phi = CONTENT[kind]
-    if phi is None:
+    if kind == "mse":
         return MSEContent()
     if vgg is None:
         raise ConfigError(f"content {kind}", expected="a file with the weights of VGG19", got="none", fix=CHOICES)
-    network = load_vgg19(vgg, phi).to(device)
+    network = load_vgg19(vgg, CONTENT[kind]).to(device)
     batches = [to_device(batch, device) for batch in calibrate_on]
     return VGGContent(network, calibrated_scale(network, batches) if batches else None)
 

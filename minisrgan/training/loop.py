@@ -1,25 +1,21 @@
-"""One training step, with an error if a number is not finite; and a training loop that saves nothing."""
+"""One training step, with an error if a number is not finite; and a rehearsal, which times a few of them."""
 
 import math
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from minisrgan.autograd import Tensor
 from minisrgan.backend import Array, array_module, device_of, sent_to, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import NonFiniteError
-from minisrgan.threads import progress_bar
 from minisrgan.training.captured import step_of
 from minisrgan.training.config import Config
-from minisrgan.training.log import Log, peak_memory
+from minisrgan.training.log import peak_memory
 from minisrgan.training.stages import Stage
 from minisrgan.training.watch import pooled
 
@@ -44,20 +40,6 @@ def take_step(
         each = stage.ranks.all(step_of(stage, device)(step - 1, low, high))
     _check_finite(stage, step, each, saved)
     return pooled(each), waited
-
-
-def run_stage(stage: Stage, sampler: CropSampler, batch: int, progress: bool = True) -> list[dict[str, Any]]:
-    """Train a stage for all of its steps, with ``batch`` crops each, and return the records of the log (`Log`).
-
-    Nothing is saved; `Run` trains in a folder. Errors as for `take_step`.
-    """
-    records = []
-    with Log() as log:
-        for step in progress_bar(range(1, stage.steps + 1), desc=stage.name, unit="step", disable=not progress):
-            for warning in log.add(step, stage.name, *take_step(stage, sampler, batch, step)):
-                tqdm.write(f"warning at step {step}: {warning}", file=sys.stderr)
-            records.append(log.recent[-1])
-    return records
 
 
 def rehearse(stage: Stage, sampler: CropSampler, config: Config, done: int = 0) -> str:

@@ -17,8 +17,7 @@ from minisrgan import __version__
 from minisrgan.backend import Array, to_device
 from minisrgan.data import CropSampler
 from minisrgan.errors import CheckpointError, ConfigError, plain
-from minisrgan.images import replacing, write_image
-from minisrgan.losses import VGGContent
+from minisrgan.images import write_image, write_whole
 from minisrgan.models import Discriminator, Generator
 from minisrgan.threads import progress_bar
 from minisrgan.training.checkpoint import Checkpoints, changed_photos, locked, require_same, restore, state_of
@@ -75,7 +74,7 @@ class Run:
         """
         self._prepare(self.ranks.same(lambda: config), init, ())
         if self.ranks.size > 1:  # the file of ``init`` may differ from machine to machine
-            self._restore(*self.ranks.same(self._state))
+            restore(self.stage, self.sampler, *self.ranks.same(lambda: state_of(self.stage, self.sampler)))
 
     def resume(self, asked: Mapping[str, Any] | None = None) -> None:
         """Prepare to continue from the last checkpoint, as if the training had not been interrupted.
@@ -87,7 +86,7 @@ class Run:
         config, self.done, arrays, state = self.ranks.same(lambda: self._found(asked or {}))
         self._prepare(config, None, state.get("validation", ()))
         self._require_same(state)
-        self._restore(arrays, state)
+        restore(self.stage, self.sampler, arrays, state)
         self.resumed, self.saved, self.lost = True, self.done, len(self.sampler.lost)
         tqdm.write(f"goes on after step {self.done} of {self.stage.steps}")
         if (before := state.get("ranks", 1)) != self.ranks.size:
@@ -147,7 +146,7 @@ class Run:
         numbers, waited = take_step(self.stage, self.sampler, self.config.batch, self.done + 1, self.saved)
         self.done += 1
         if self.done % self.options.check_every == 0:
-            arrays, state = self._state()
+            arrays, state = state_of(self.stage, self.sampler)
             fix = "go on with --resume; if it happens again, use machines of one kind, and one version of everything"
             require_same(self.ranks, f"step {self.done} of stage {self.name}", lambda: arrays | state, fix)
         return numbers, waited
@@ -231,16 +230,6 @@ class Run:
             self.stage = SRGANStage(generator, discriminator, content, config)
         self.stage.ranks = self.ranks
 
-    def _state(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return all that the next steps depend on."""
-        arrays, numbers = state_of(self.stage, self.sampler)
-        return arrays, numbers | {"content_scale": getattr(self.stage.loss.content, "scale", None)}
-
-    def _restore(self, arrays: Mapping[str, Array], state: Mapping[str, Any]) -> None:
-        restore(self.stage, self.sampler, arrays, state)
-        if isinstance(content := self.stage.loss.content, VGGContent):
-            content.scale = state.get("content_scale", content.scale)  # as calibrated when the training began
-
     def _crops(self, number: int) -> CropSampler:
         """Return another source of crops, which depends only on the seed and not on the crops of the training."""
         crops = copy.copy(self.sampler)  # without the lost photographs
@@ -273,8 +262,7 @@ class Run:
             self._checkpoint()  # it contains the weights of --init, so that a training killed early can resume
         if self.ranks.first and self.log_file.is_file():  # keep the records of the checkpoint; later steps are repeated
             lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
-            with replacing(self.log_file) as temporary:
-                temporary.write_text("".join(lines[: self.done]), encoding="utf-8")
+            write_whole(self.log_file, "".join(lines[: self.done]))
 
     def _checkpoint(self) -> None:
         self.sampler.look_again()
@@ -283,7 +271,7 @@ class Run:
         self.lost = len(self.sampler.lost)
         if not self.ranks.first:
             return
-        arrays, numbers = self._state()
+        arrays, numbers = state_of(self.stage, self.sampler)
         numbers |= {"config": asdict(self.config), "versions": {"minisrgan": __version__, "numpy": np.__version__}}
         numbers |= {"photos": self.sampler.fingerprints(), "lost": self.sampler.lost, "validation": self.kept}
         numbers |= {"extractor": self.extractor, "ranks": self.ranks.size}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from minisrgan.cli.common import nested
 from minisrgan.cli.main import build_parser, main
 from minisrgan.errors import OutOfMemoryError
 from minisrgan.images import write_image
@@ -47,6 +51,25 @@ def test_help_of_every_command(capsys: pytest.CaptureFixture[str], monkeypatch: 
         assert usage.startswith(f"usage: minisrgan {name} ")
         assert description[0].isupper()
         assert len(description) > 50
+
+
+def test_help_of_every_option() -> None:
+    """An option that the docstring does not explain, or a line of it about an option that is gone."""
+    _, _, *rest = build_parser()._actions
+    (commands,) = (action for action in rest if isinstance(action, argparse._SubParsersAction))
+    for name, parser in commands.choices.items():
+        actions = [action for each in nested(parser) for action in each._actions]
+        assert all(action.help for action in actions), name
+        known = {(action.option_strings or [action.metavar or action.dest])[0] for action in actions}
+        table = [*import_module(f"minisrgan.cli.{name}").__doc__.split("\n\n"), ""][2]
+        assert known - {"-h", "-q", "-v"} == set(re.findall(r"^(\S+?),? ", table, re.MULTILINE)), name
+
+
+def test_help_without_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -OO` keeps no docstrings; the commands work all the same."""
+    monkeypatch.setattr("minisrgan.cli.upscale.__doc__", None)
+    args = build_parser().parse_args(["upscale", "a.png", "--model", "srgan", "--quality", "9"])
+    assert (args.images, args.quality) == (["a.png"], 9)
 
 
 def test_quiet_and_verbose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,7 +159,7 @@ def test_a_pipe_that_is_closed_ends_the_work(
     for name, words in (("upscale", ["--model", model, "--out", tmp_path / "out"]), ("evaluate", [])):
         with monkeypatch.context() as patch:
             patch.setattr(f"minisrgan.cli.{name}.print", closed, raising=False)
-            patch.setattr("minisrgan.cli.common.tqdm.write", closed)
+            patch.setattr("minisrgan.cli.evaluate.tqdm.write", closed)
             assert command(name, tmp_path / "in", *words) == 141
         assert capsys.readouterr().err == ""
 

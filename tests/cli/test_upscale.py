@@ -176,7 +176,7 @@ def test_options_of_the_network(place: Path) -> None:
         (["--tile", "0"], 2, "tile >= 1"),
         (["--scale", "0.5"], 2, "a number from 1 on, not '0.5'"),
         (["--scale", "inf"], 2, "a number from 1 on, not 'inf'"),
-        (["--scale", "nan"], 2, "a number above 0, not 'nan'"),
+        (["--scale", "nan"], 2, "a number from 1 on, not 'nan'"),
         (["--quality", "101", "--model", "missing.safetensors"], 2, "a quality from 1 to 100"),  # before any work
         (["--memory", "much"], 2, "a size such as 800MB or 1.5GB, not 'much'"),
         (["--memory", "10 kb"], 3, "ImageError in upscale, at a.png"),
