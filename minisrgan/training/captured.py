@@ -65,7 +65,7 @@ class Captured:
     def _count(self, step: int) -> None:
         stage = self.stage
         rates = (stage.g_lr, stage.d_lr) if isinstance(stage, SRGANStage) else (stage.lr,)
-        for (name, optimizer), rate in zip(stage.optimizers().items(), rates, strict=True):
+        for (name, optimizer), rate in zip(stage.optimizers.items(), rates, strict=True):
             if not self.alone or name == "discriminator":
                 optimizer.lr = rate(step)
                 optimizer.step()

@@ -164,13 +164,13 @@ def _lock(descriptor: int) -> None:
 def state_of(stage: Stage, sampler: CropSampler) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return all that the next steps depend on: arrays, of networks, optimizers and the average, and numbers."""
     arrays: dict[str, Array] = {}
-    for name, module in stage.modules().items():
+    for name, module in stage.modules.items():
         arrays |= {f"{name}.{key}": array for key, array in module.state_dict().items()}
-    for name, optimizer in stage.optimizers().items():
+    for name, optimizer in stage.optimizers.items():
         arrays |= {f"adam.{name}.{key}": array for key, array in optimizer.state_dict().items()}
     scale = getattr(stage.loss.content, "scale", None)
     numbers: dict[str, Any] = {"rng": sampler.rng.bit_generator.state, "content_scale": scale}
-    numbers["adam_steps"] = {name: list(optimizer.counts) for name, optimizer in stage.optimizers().items()}
+    numbers["adam_steps"] = {name: list(optimizer.counts) for name, optimizer in stage.optimizers.items()}
     if stage.average:
         arrays |= {f"ema.{key}": array for key, array in stage.average.average.items()}
         numbers["ema_steps"] = stage.average.steps
@@ -191,9 +191,9 @@ def restore(stage: Stage, sampler: CropSampler, arrays: Arrays, state: Mapping[s
     where, told = f"checkpoint of stage {stage.name}", "its networks, optimizers and state of the random numbers"
     fix, kinds = "resume with the settings that the run was started with", (KeyError, TypeError, ValueError)
     with turned_into(CheckpointError, where, expected=told, fix=fix, of=kinds):
-        for name, module in stage.modules().items():
+        for name, module in stage.modules.items():
             module.load_state_dict(part(f"{name}."))
-        for name, optimizer in stage.optimizers().items():
+        for name, optimizer in stage.optimizers.items():
             optimizer.load_state_dict(part(f"adam.{name}."), state["adam_steps"][name])
         if stage.average:
             for key, array in stage.average.average.items():

@@ -72,7 +72,7 @@ def _check_finite(stage: Stage, step: int, each: Sequence[Mapping[str, float]], 
            for name, number in numbers.items() if not math.isfinite(number)]  # fmt: skip
     if not bad:
         return
-    for network, module in stage.modules().items():
+    for network, module in stage.modules.items():
         gradients = {name: p.grad.data for name, p in module.named_parameters() if p.grad is not None}
         for kind, arrays in ("gradient", gradients), ("tensor", module.state_dict()):
             first = next((name for name, a in arrays.items() if not array_module(a).isfinite(a).all()), None)

@@ -38,6 +38,8 @@ class SRResNetStage:
         self.average = EMA(generator, config.ema) if config.ema else None
         self.loss = PerceptualLoss(content, tv_weight=config.tv_weight)
         self.optimizer = Adam(generator.parameters(), config.srresnet_lr)
+        self.modules: dict[str, Module] = {"generator": generator}
+        self.optimizers = {"generator": self.optimizer}
         self.steps = config.srresnet_steps
         turn = max(1, round(self.steps * config.srresnet_decay))
         self.lr = piecewise((config.srresnet_lr, config.srresnet_lr / 10), (turn,), config.srresnet_warmup)
@@ -52,15 +54,7 @@ class SRResNetStage:
 
         generated, terms, gradients = repeatable(compare, low, generator)
         _descend(self, generated, gradients, self.optimizer, self.lr(step))
-        return measured(self.modules(), generated, high, terms, gradients, {})
-
-    def modules(self) -> dict[str, Module]:
-        """Return the network that is trained."""
-        return {"generator": self.generator}
-
-    def optimizers(self) -> dict[str, Adam]:
-        """Return its optimizer."""
-        return {"generator": self.optimizer}
+        return measured(self.modules, generated, high, terms, gradients, {})
 
 
 class SRGANStage:
@@ -84,6 +78,8 @@ class SRGANStage:
         self.real_label = config.real_label
         self.g_optimizer = Adam(generator.parameters(), config.srgan_lr)
         self.d_optimizer = Adam(discriminator.parameters(), config.d_lr)
+        self.modules: dict[str, Module] = {"generator": generator, "discriminator": discriminator}
+        self.optimizers = {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
         self.steps = config.srgan_steps
         turn = max(1, round(self.steps * config.srgan_decay))
         self.g_lr = piecewise((config.srgan_lr, config.srgan_lr / 10), (turn,))
@@ -110,7 +106,7 @@ class SRGANStage:
             return generated, real_logits, fake_logits, d_loss
 
         generated, real_logits, fake_logits, d_loss = repeatable(judge, low, generator, discriminator)
-        self.ranks.average(found(discriminator, self.modules()))
+        self.ranks.average(found(discriminator, self.modules))
         self.d_optimizer.lr = self.d_lr(step)
         self.d_optimizer.step()
         judged = {"d_loss": d_loss, "d_real": real_logits, "d_fake": fake_logits}
@@ -129,15 +125,7 @@ class SRGANStage:
                 part["adversarial"] = part["adversarial"] * weight
             judged["adversarial_weight"] = weight
         _descend(self, generated, gradients, self.g_optimizer, self.g_lr(step))
-        return measured(self.modules(), generated, high, terms, gradients, judged)
-
-    def modules(self) -> dict[str, Module]:
-        """Return the networks that are trained."""
-        return {"generator": self.generator, "discriminator": self.discriminator}
-
-    def optimizers(self) -> dict[str, Adam]:
-        """Return their optimizers."""
-        return {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
+        return measured(self.modules, generated, high, terms, gradients, judged)
 
 
 Stage: TypeAlias = SRResNetStage | SRGANStage
@@ -158,7 +146,7 @@ def _descend(stage: Stage, generated: Tensor, gradients: Terms, optimizer: Adam,
     """Let the generator follow the sum of the gradients at its output."""
     optimizer.zero_grad()
     generated.backward(reduce(add, gradients.values()))
-    stage.ranks.average(found(stage.generator, stage.modules()))
+    stage.ranks.average(found(stage.generator, stage.modules))
     optimizer.lr = lr
     optimizer.step()
     if stage.average:

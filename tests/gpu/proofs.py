@@ -46,7 +46,7 @@ def one_step(device: str, small: bool, dtype: Any = np.float32) -> tuple[dict[st
     """Take a step of SRGAN; return its log, and gradients and weights by name."""
     stage, batch = stage_of("srgan", device, small, dtype, batch=2)
     log, arrays = stage.step(0, *batch), {}
-    for network, module in stage.modules().items():
+    for network, module in stage.modules.items():
         arrays |= {f"{network}.{name}": to_numpy(array) for name, array in module.state_dict().items()}
         arrays |= {
             f"grad {network}.{name}": to_numpy(p.grad.data)

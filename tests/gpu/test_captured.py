@@ -115,7 +115,7 @@ def test_a_captured_step_is_the_step(
     assert [take(second, resumed)[1] for _ in range(3)] == right[late:]
     same_bits(resumed, plain)
 
-    optimizer, *_ = training.stage.optimizers().values()
+    optimizer, *_ = training.stage.optimizers.values()
     optimizer.mean[0] = optimizer.mean[0].copy()
     with pytest.raises(DeviceError, match="others"):
         take(first, training)

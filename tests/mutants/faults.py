@@ -951,10 +951,10 @@ TRAINING = [
     Fault(
         "D's gradients are averaged after the step that they are for",
         "SRGANStage.step",
-        "self.ranks.average(found(discriminator, self.modules())); self.d_optimizer.lr = self.d_lr(step); "
+        "self.ranks.average(found(discriminator, self.modules)); self.d_optimizer.lr = self.d_lr(step); "
         "self.d_optimizer.step()",
         "self.d_optimizer.lr = self.d_lr(step); self.d_optimizer.step(); "
-        "self.ranks.average(found(discriminator, self.modules()))",
+        "self.ranks.average(found(discriminator, self.modules))",
         RANKS + "test_two_ranks_hold_equal_bits_after_every_step",
     ),
     Fault(

@@ -127,7 +127,7 @@ def run_steps(case: StepsCase, given: Mapping[str, np.ndarray], dtype: str) -> R
         watched = "outside", "contrast"  # and norms of gradients: PyTorch was not asked
         log = {name: value for name, value in log.items() if "grad" not in name and name not in watched}
         results |= {f"{step}/log/{name}": np.asarray(value, dtype) for name, value in log.items()}
-        for player, module in stage.modules().items():
+        for player, module in stage.modules.items():
             results |= {f"{step}/state/{player}/{name}": a.copy() for name, a in module.state_dict().items()}
             for i, (name, _) in enumerate(module.named_parameters()):
                 results[f"{step}/mean/{player}/{name}"] = optimizers[player].mean[i].copy()

@@ -115,7 +115,7 @@ def test_it_saves_on_the_way_at_the_end_and_when_stopped(
         stopped.train()
     assert (calls, ends, caught.value.status) == ([3], ["step"], status)
     assert signal.getsignal(number) is before
-    assert stage.optimizers()["generator"].steps == 3
+    assert stage.optimizers["generator"].steps == 3
 
 
 def test_a_second_signal_ends_the_step_too(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run_at_its_step(which: int, tmp
     """Its loss is finite, and the checkpoint after the step would not be."""
     spoiled_run, saved = prepared(tmp_path, ("srresnet", "srgan")[which], save_every=1)
     stage = spoiled_run.stage
-    optimizer = stage.optimizers()["generator"]
+    optimizer = stage.optimizers["generator"]
     real = optimizer.step
 
     def spoiled() -> None:

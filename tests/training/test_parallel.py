@@ -179,7 +179,7 @@ def test_the_log_has_the_numbers_of_the_whole_batch() -> None:
 
     def numbers(ranks: Ranks) -> dict[str, float]:
         stage = run(ranks, NOWHERE, replace(CONFIG, d_head_start=0, adversarial_balance=0.0))
-        for network in stage.stage.modules().values():
+        for network in stage.stage.modules.values():
             network.eval()
             network.train = lambda network=network: network  # type: ignore[method-assign, misc]
         return take_step(stage.stage, stage.sampler, 8, 1)[0]

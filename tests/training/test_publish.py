@@ -87,6 +87,6 @@ def test_validation_leaves_the_training_alone() -> None:
     """One batch norm in the wrong mode, one number drawn: and a run that is looked at is another run."""
     looked_at, alone = trained(), trained()
     Validation({"a": photo()}, 4)(looked_at)
-    for ours, theirs in zip(looked_at.modules().values(), alone.modules().values(), strict=True):
+    for ours, theirs in zip(looked_at.modules.values(), alone.modules.values(), strict=True):
         assert all((ours.state_dict()[name] == array).all() for name, array in theirs.state_dict().items())
         assert ours.training

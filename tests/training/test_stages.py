@@ -273,5 +273,5 @@ def test_a_step_that_is_repeated_is_the_same_step(where: str, step: int, full_gp
     assert repeated.d_optimizer.steps == 4
     assert repeated.g_optimizer.steps == 3
     assert logs == right
-    for ours, theirs in zip(repeated.modules().values(), whole.modules().values(), strict=True):
+    for ours, theirs in zip(repeated.modules.values(), whole.modules.values(), strict=True):
         assert all((array == theirs.state_dict()[name]).all() for name, array in ours.state_dict().items())
