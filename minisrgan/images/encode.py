@@ -1,7 +1,7 @@
 """Encode photographs into a file: Pillow encodes, and this file decides what each format stores."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -41,25 +41,18 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
     deep = kind == "TIFF" or (kind == "PNG" and not animation)
     pages = [_fit(page, kind, deep, metadata, tell) for page in pages]
     planes = [_planes(page) for page in pages]
+    if kind == "TIFF" or planes[0].dtype == np.uint16:
+        beside = [_beside(kind, page, metadata, tell) for page in pages]
+        _write_bands(path, kind, [(plane.shape[:2], [plane], more) for plane, more in zip(planes, beside, strict=True)])
+        return
+    images = [_image(plane) for plane in planes]
     options |= _beside(kind, pages[0], metadata, tell)
     if animation:
-        planes = _alike(planes)
+        if len({image.mode for image in images}) > 1:  # all frames of a file have the same channels
+            images = [image.convert("RGBA") for image in images]
         times = [min(round(page.info.get("duration", 0)), 65_535) for page in pages]  # ms; PNG stores no longer times
-        options |= {"duration": times, "loop": photo.info.get("loop", 0)}
-    wide = [plane.dtype == np.uint16 and plane.shape[2] > 1 for plane in planes]  # Pillow cannot write these
-    if kind == "PNG" and wide[0]:
-        with path.open("wb") as file:
-            png.write_rows(file, planes[0].shape[:2], planes, **options)
-        return
-    first, *more = map(_image, planes, wide)
-    if more:
-        options |= {"save_all": True, "append_images": more}
-    for page, image in zip(pages[1:], more, strict=True):  # without its own values, a page would get those of the first
-        silent: dict[str, Any] = {"icc_profile": None, "dpi": None, "exif": b""}
-        image.encoderinfo = {} if animation else silent | _beside(kind, page, metadata, tell)
-    first.save(path, kind, **options)
-    if any(wide):
-        path.write_bytes(tiff.say_16_bits(path.read_bytes(), wide))
+        options |= {"save_all": True, "append_images": images[1:], "duration": times, "loop": photo.info.get("loop", 0)}
+    images[0].save(path, kind, **options)
 
 
 def encode_bands(
@@ -69,9 +62,17 @@ def encode_bands(
     fitting = (_fit(band, kind, True, metadata, tell) for band in bands)
     first = next(fitting)
     planes = map(_planes, itertools.chain([first], fitting))
+    _write_bands(path, kind, [(size, planes, _beside(kind, first, metadata, tell))])
+
+
+def _write_bands(path: Path, kind: str, contents: list[Any]) -> None:
+    """Write all pages of a TIFF, or the only one of a PNG."""
     with path.open("wb") as file:
-        write_rows = png.write_rows if kind == "PNG" else tiff.write_rows
-        write_rows(file, size, planes, **_beside(kind, first, metadata, tell))
+        if kind == "TIFF":
+            tiff.write_pages(file, contents)
+        else:
+            ((size, bands, options),) = contents
+            png.write_rows(file, size, bands, **options)
 
 
 def _planes(photo: Photo) -> Array:
@@ -137,18 +138,5 @@ def _beside(kind: str, photo: Photo, metadata: Metadata, tell: Tell) -> dict[str
     return options | ({"pnginfo": info} if kind == "PNG" else {})
 
 
-def _image(planes: Array, wide: bool = False) -> Image.Image:
-    """Make a Pillow image; `wide` stores each 16-bit pixel as two 8-bit pixels, the lower bytes first."""
-    if wide:
-        planes = planes.astype("<u2").view(np.uint8).reshape(len(planes), -1, planes.shape[2])
+def _image(planes: Array) -> Image.Image:
     return Image.fromarray(planes[..., 0] if planes.shape[2] == 1 else np.ascontiguousarray(planes))
-
-
-def _alike(frames: Sequence[Array]) -> list[Array]:
-    """Give all frames of an animation the same channels: if their channels differ, all become RGBA."""
-    if len({frame.shape[2] for frame in frames}) == 1:
-        return list(frames)
-    colours = [frame[..., :1].repeat(3, axis=2) if frame.shape[2] < 3 else frame[..., :3] for frame in frames]
-    opaque = np.full(frames[0].shape[:2], 255, np.uint8)
-    alphas = [opaque if frame.shape[2] % 2 else frame[..., -1] for frame in frames]
-    return [np.dstack(pair) for pair in zip(colours, alphas, strict=True)]

@@ -13,7 +13,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 from PIL import Image, _imaging
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL.TiffImagePlugin import AppendingTiffWriter, ImageFileDirectory_v2
 
 from minisrgan.backend import Array
 from minisrgan.images import jpeg
@@ -234,18 +234,6 @@ def check(image: Any, tags: Tags) -> None:
         raise ValueError(f"{said} by its tags, but Pillow decodes {image.size[0]} x {image.size[1]} of {image.mode}")
 
 
-def say_16_bits(data: bytes, which: Sequence[bool]) -> bytes:
-    """Mark pages of a TIFF as 16-bit that were written as 8-bit pages of twice the width.
-
-    Pillow cannot write 16-bit colours. But a row of them has the same bytes as a row of twice as many 8-bit pixels.
-    """
-    out = bytearray(data)
-    for tags, deep in zip(pages(data), which, strict=True):
-        if deep:
-            _change(out, tags, {WIDTH: tags[WIDTH] // 2}, 16)
-    return bytes(out)
-
-
 def _change(out: bytearray, tags: Tags, new: Mapping[int, int], bits: int) -> None:
     """Change tags with integer values, and the bits of each channel, in a directory that Pillow has written."""
     for entry in range((tags.offset or 0) + 2, (tags.offset or 0) + 2 + 12 * len(tags), 12):
@@ -256,19 +244,29 @@ def _change(out: bytearray, tags: Tags, new: Mapping[int, int], bits: int) -> No
             struct.pack_into(f"<{count}H", out, value if count > 2 else entry + 8, *[bits] * count)
 
 
-def write_rows(file: IO[bytes], size: tuple[int, int], bands: Iterable[Array], **options: Any) -> None:
-    """Write a TIFF band by band, which Pillow cannot do: it writes a single pixel, which is replaced with the bands.
+def write_pages(file: IO[bytes], contents: Iterable[tuple[tuple[int, int], Iterable[Array], dict[str, Any]]]) -> None:
+    """Write a TIFF, also with 16-bit colours and band by band; Pillow can do neither.
 
-    size    height and width
-    bands   uint8 or uint16 (rows, W, 1 to 4), from the top down
+    Pillow writes the tags of all pages, each with a single pixel; the real pixels follow at the end of the file.
+
+    contents   for each page its height and width; its bands, uint8 or uint16 (rows, W, 1 to 4), from the top down; and
+               Pillow's options
     """
-    stream, bands = io.BytesIO(), iter(bands)
-    first = next(bands)
-    Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[first.shape[2]], (1, 1)).save(stream, "TIFF", **options)
-    (tags,), out = pages(stream.getvalue()), bytearray(stream.getvalue())
-    (height, width), pixel = size, first.shape[2] * first.itemsize
-    new = {WIDTH: width, HEIGHT: height, STRIP_ROWS: height, STRIP_BYTES: height * width * pixel}
-    _change(out, tags, new, 8 * first.itemsize)
-    file.write(out[: tags[STRIPS][0]])
-    for band in itertools.chain([first], bands):
+    stream, sizes, all_bands = io.BytesIO(), [], []
+    with AppendingTiffWriter(stream) as writer:
+        for size, bands, options in contents:
+            first = next(bands := iter(bands))
+            Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[first.shape[2]], (1, 1)).save(writer, "TIFF", **options)
+            writer.newFrame()
+            sizes.append((*size, first.shape[2], first.itemsize))
+            all_bands.append(itertools.chain([first], bands))
+    out = bytearray(stream.getvalue())
+    at = len(out)
+    for tags, (height, width, samples, itemsize) in zip(pages(stream.getvalue()), sizes, strict=True):
+        length = height * width * samples * itemsize
+        new = {WIDTH: width, HEIGHT: height, STRIP_ROWS: height, STRIPS: at, STRIP_BYTES: length}
+        _change(out, tags, new, 8 * itemsize)
+        at += length
+    file.write(out)
+    for band in itertools.chain.from_iterable(all_bands):
         file.write(band.astype(band.dtype.newbyteorder("<")).tobytes())
