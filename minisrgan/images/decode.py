@@ -86,9 +86,9 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
         tell(f"of its {count} pictures only the first is taken")
         count = 1
     _check_size(image.size[0] * image.size[1] * count, limit)
-    read_deep = _deep_reader(image, data, said) if count == 1 else None
+    deep = _read_deep(image, data, said) if count == 1 else None
     depth = said.get("depth") or _depth(image, data)
-    if depth > 8 and not read_deep and not image.mode.startswith("I"):
+    if depth > 8 and deep is None and not image.mode.startswith("I"):
         tell(f"of its {depth} bits a channel 8 are read")
     if said.get("kind") == 0 and "transparency" in image.info:
         # Pillow scales grey levels of 2 and 4 bits to 8 bits, but not the level that marks transparent pixels.
@@ -98,11 +98,8 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
         tell("its still picture, for viewers that show no animation, is left out")
     for number in range(still, count):
         image.seek(number)
-        if read_deep:
-            pixels, alpha = _split(read_deep(), image.info.get("transparency"))
-        else:
-            image.load()
-            pixels, alpha = _planes(image, tell)
+        image.load()
+        pixels, alpha = _planes(image, tell) if deep is None else _split(deep, image.info.get("transparency"))
         if image.format in ("JPEG", "MPO"):
             jpeg.require_whole(data, np.asarray(image), _decoded)
         if image.format == "JPEG2000":
@@ -191,14 +188,14 @@ def _depth(image: Any, data: bytes) -> int:
     return (data[at + beyond] & 0x7F) + int(image.format == "JPEG2000")
 
 
-def _deep_reader(image: Any, data: bytes, said: Mapping[str, Any]) -> Callable[[], Array] | None:
-    """Return a function that reads 16-bit colours from a PNG or a PPM, of which Pillow keeps 8 bits; else None."""
+def _read_deep(image: Any, data: bytes, said: Mapping[str, Any]) -> Array | None:
+    """Return the 16-bit colours of a PNG or a PPM, of which Pillow keeps 8 bits; None for any other file."""
     if said.get("depth") == 16 and said["kind"] in (2, 4, 6):
-        return lambda: png.read_16_bits(image, lambda: open_raster(data), said["kind"])
+        return png.read_16_bits(image, open_raster(data), said["kind"])
     if image.format == "PPM" and image.mode == "RGB" and image.tile[0][0] == "ppm" and image.tile[0][3][1] > 255:
         (_, _, at, (_, white)), (width, height) = image.tile[0], image.size
         levels = np.frombuffer(data, ">u2", width * height * 3, at).reshape(height, width, 3)
-        return lambda: np.minimum((levels * (65535 / white)).round(), 65535).astype(np.uint16)
+        return np.minimum((levels * (65535 / white)).round(), 65535).astype(np.uint16)
     return None
 
 

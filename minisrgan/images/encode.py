@@ -56,7 +56,7 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
 
 
 def encode_bands(
-    path: Path, kind: str, size: tuple[int, int], bands: Iterable[Photo], metadata: Metadata, tell: Tell
+    path: Path, kind: str, size: tuple[int, ...], bands: Iterable[Photo], metadata: Metadata, tell: Tell
 ) -> None:
     """Write a PNG or TIFF band by band; `size` is its height and width, the rest is as in `encode`."""
     fitting = (_fit(band, kind, True, metadata, tell) for band in bands)
@@ -71,8 +71,7 @@ def _write_bands(path: Path, kind: str, contents: list[Any]) -> None:
         if kind == "TIFF":
             tiff.write_pages(file, contents)
         else:
-            ((size, bands, options),) = contents
-            png.write_rows(file, size, bands, **options)
+            png.write_rows(file, *contents[0])
 
 
 def _planes(photo: Photo) -> Array:

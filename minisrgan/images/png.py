@@ -115,20 +115,20 @@ def _unpacked(data: bytes, most: int) -> bytes:
         return b""
 
 
-def read_16_bits(image: Any, again: Callable[[], Any], kind: int) -> Array:
+def read_16_bits(image: Any, again: Any, kind: int) -> Array:
     """Return all 16 bits of a PNG with several channels; Pillow itself keeps only the upper 8.
 
     Pillow can also unpack the lower 8 bits if it is told that they come first, so it decodes the file twice. Grey with
     alpha needs only one pass: Pillow reads its 4 bytes per pixel as four channels.
 
     image    the file, opened by Pillow
-    again    opens the file once more
+    again    the same file, opened once more
     kind     PNG's number: 2 RGB, 4 grey with alpha, 6 RGB with alpha
     Returns  uint16 (H, W, 2, 3 or 4)
     """
     if kind == 4:
         return np.array(_unpacked_as(image, "RGBA")).view(">u2").astype(np.uint16)
-    low = np.array(_unpacked_as(again(), "RGB;16L" if kind == 2 else "RGBA;16L"))
+    low = np.array(_unpacked_as(again, "RGB;16L" if kind == 2 else "RGBA;16L"))
     return np.array(image).astype(np.uint16) << 8 | low
 
 
@@ -137,13 +137,14 @@ def _unpacked_as(image: Any, raw: str) -> Any:
     return image
 
 
-def write_rows(file: IO[bytes], size: tuple[int, int], bands: Iterable[Array], **options: Any) -> None:
+def write_rows(file: IO[bytes], size: tuple[int, ...], bands: Iterable[Array], options: dict[str, Any]) -> None:
     """Write a PNG band by band, also with 16-bit colours; Pillow can do neither.
 
-    Pillow writes a PNG of a single pixel with all `options`; then its header and pixels are replaced with ours.
+    Pillow writes a PNG of a single pixel with all options; then its header and pixels are replaced with ours.
 
-    size    height and width
-    bands   uint8 or uint16 (rows, W, 1 to 4), from the top down
+    size     height and width
+    bands    uint8 or uint16 (rows, W, 1 to 4), from the top down
+    options  those of Pillow
     """
     stream, packer, above, bands = io.BytesIO(), zlib.compressobj(), np.zeros(1, np.uint8), iter(bands)
     Image.new("L", (1, 1)).save(stream, "PNG", **options)

@@ -244,7 +244,7 @@ def _change(out: bytearray, tags: Tags, new: Mapping[int, int], bits: int) -> No
             struct.pack_into(f"<{count}H", out, value if count > 2 else entry + 8, *[bits] * count)
 
 
-def write_pages(file: IO[bytes], contents: Iterable[tuple[tuple[int, int], Iterable[Array], dict[str, Any]]]) -> None:
+def write_pages(file: IO[bytes], contents: Iterable[tuple[tuple[int, ...], Iterable[Array], dict[str, Any]]]) -> None:
     """Write a TIFF, also with 16-bit colours and band by band; Pillow can do neither.
 
     Pillow writes the tags of all pages, each with a single pixel; the real pixels follow at the end of the file.
