@@ -16,11 +16,10 @@ from PIL import UnidentifiedImageError
 
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ImageError, ImageWarning, MinisrganError
-from minisrgan.images.checks import require_image
 from minisrgan.images.decode import TooManyPixels, decode
 from minisrgan.images.encode import Metadata, Subsampling, encode, encode_bands
 from minisrgan.images.files import FORMATS, RASTER, replacing
-from minisrgan.images.pixels import Photo, over_white, to_8_bits
+from minisrgan.images.pixels import Photo, over_white, require_image, to_8_bits
 
 __all__ = ["MOST_PIXELS", "READING", "Photo", "read_image", "read_photo", "write_bands", "write_image", "write_photo"]
 

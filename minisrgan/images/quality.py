@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ShapeError
-from minisrgan.images.checks import require_image
+from minisrgan.images.pixels import require_image
 from minisrgan.kernels import matmul
 
 SSIMMethod = Literal["daala", "wang"]

@@ -15,7 +15,7 @@ import numpy as np
 
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError
-from minisrgan.images.checks import require_image
+from minisrgan.images.pixels import require_image
 from minisrgan.kernels import matmul
 
 Border = Literal["replicate", "symmetric"]

@@ -8,7 +8,7 @@ import numpy as np
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ShapeError
 from minisrgan.images import rgb_to_y
-from minisrgan.images.checks import require_image
+from minisrgan.images.pixels import require_image
 from minisrgan.inference.evaluate import Score
 from minisrgan.show.scores import shorten
 from minisrgan.show.style import PALETTE, SMALL, TEXT, TITLE, Axes, Figure, new_figure
