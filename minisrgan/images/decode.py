@@ -29,7 +29,6 @@ _ORIENTATION, _XMP, _PROFILE, _DPI, _DPI_UNIT, _EXIF_IFD, _GPS_IFD = 0x0112, 700
 _DESCRIBING = {*range(0x010E, 0x0111), 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298, *range(0x9C9B, 0x9CA0)}
 # Width and height, which are wrong once the photo is rotated or enlarged; an offset, which is wrong in any other file.
 _UNTRUE = {0xA002, 0xA003, 0xA005}
-_CONVERTED = ("CMYK", "LAB")  # converted to RGB, which their profile does not describe
 _OPENING = threading.Lock()
 
 
@@ -109,8 +108,6 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
         if said and (count > 1 or said["laced"] or said["kind"] == 3 or not pixels[-1].any()):  # kind 3: a palette
             png.require_rows(data, said)
         found = {**image.info, "text": getattr(image, "text", {}), **said}
-        if image.mode in _CONVERTED:
-            found.pop("icc_profile", None)
         if found.get("dpi") == (72, 72) and not found.get("jfif_unit"):  # Pillow's default for a JPEG without one
             del found["dpi"]
         if count > 1:
@@ -146,8 +143,7 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
                 raise ValueError(tiff.describe(tags)) from None
             tiff.check(image, tags)
             pixels, alpha = _planes(image, tell)
-            if image.mode in _CONVERTED:
-                del found_here["icc_profile"]
+            found_here["icc_profile"] = image.info.get("icc_profile")
         else:
             grey = (np.array(open_raster(plane, load=True)) for plane in tiff.as_grey(page, tags))
             pixels, alpha = tiff.assemble(grey, tags)
@@ -200,8 +196,8 @@ def _read_deep(image: Any, data: bytes, said: Mapping[str, Any]) -> Array | None
 
 
 def _split(planes: Array, clear: Any) -> tuple[Array, Array | None]:
-    """Split planes (H, W, 2, 3 or 4) into pixels and alpha. `clear`: the one colour that is transparent."""
-    if planes.shape[2] != 3:
+    """Split planes (H, W, 1 to 4) into pixels and alpha. `clear`: the one 16-bit colour that is transparent."""
+    if planes.shape[2] in (2, 4):
         return planes[..., :-1], planes[..., -1]
     return planes, None if clear is None else np.where((planes == clear).all(axis=2), 0, 65535).astype(np.uint16)
 
@@ -219,14 +215,13 @@ def _planes(image: Image.Image, tell: Tell) -> tuple[Array, Array | None]:
         levels = levels.astype(np.uint16)
         if tags.get(tiff.BITS) in (12, (12,)):
             levels = (levels * (65535 / 4095)).round().astype(np.uint16)
-        opaque = None if clear is None else np.where(levels == clear, 0, 65535).astype(np.uint16)
-        return levels[..., None], opaque
-    if image.mode in _CONVERTED:
-        image = to_srgb(image, image.info.get("icc_profile"), tell)
+        return _split(levels[..., None], clear)
+    if image.mode in ("CMYK", "LAB"):  # their profile does not describe the RGB that they become
+        image = to_srgb(image, image.info.pop("icc_profile", None), tell)
     grey = image.mode in ("1", "L", "LA", "La")
     transparent = clear is not None or image.mode[-1] in "Aa"  # "a": premultiplied by alpha; convert divides again
     planes = np.atleast_3d(np.array(image.convert(("L" if grey else "RGB") + "A" * transparent)))  # (H, W, 1..4)
-    return (planes[..., :-1], planes[..., -1]) if transparent else (planes, None)
+    return _split(planes, None)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None, tell: Tell) -> Image.Image:

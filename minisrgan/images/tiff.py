@@ -5,7 +5,7 @@ import itertools
 import math
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from ctypes import CDLL, CFUNCTYPE, c_char_p, c_void_p
 from functools import cache
@@ -102,11 +102,10 @@ def pillow_cannot(tags: Tags) -> bool:
     return (samples > 1) + (max(bits) != 8) + are_apart(tags) + negative >= 2
 
 
-def _parts(tags: Tags) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return where the strips or tiles begin, and how many bytes each has."""
+def _parts(tags: Tags) -> dict[int, list[int]]:
+    """Return, by their tags, where the strips or tiles begin, and how many bytes each has."""
     names = (TILES, TILE_BYTES) if TILES in tags else (STRIPS, STRIP_BYTES)
-    starts, sizes = (tuple(np.atleast_1d(tags.get(name, ())).tolist()) for name in names)
-    return starts, sizes
+    return {name: np.atleast_1d(tags.get(name, ())).tolist() for name in names}
 
 
 def require_parts(data: bytes, tags: Tags, decode: Callable[[bytes], Array]) -> None:
@@ -116,7 +115,7 @@ def require_parts(data: bytes, tags: Tags, decode: Callable[[bytes], Array]) -> 
     Errors  ValueError; whatever `decode` raises
     """
     (width, height, samples, bits, _), apart, kind = layout(tags), are_apart(tags), tags.get(COMPRESSION, 1)
-    starts, sizes = _parts(tags)
+    starts, sizes = _parts(tags).values()
     tall, wide = tags.get(TILE_HEIGHT if TILES in tags else STRIP_ROWS, height), tags.get(TILE_WIDTH, width)
     down, across = -(-height // tall), -(-width // wide)
     if len(starts) < (needed := down * across * (samples if apart else 1)):
@@ -171,8 +170,8 @@ def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
         or set(np.atleast_1d(tags.get(FORMAT, 1))) - {1, 4}
     ):
         raise ValueError(describe(tags))
-    where, how_long = (TILES, TILE_BYTES) if TILES in tags else (STRIPS, STRIP_BYTES)
-    starts, sizes = _parts(tags)
+    parts = _parts(tags)
+    starts, sizes = parts.values()
     if max(map(sum, zip(starts, sizes, strict=True))) > len(data):
         raise ValueError("the file is cut off")
     wide = 1 if apart else samples
@@ -180,20 +179,21 @@ def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
     if TILE_WIDTH in tags:
         new[TILE_WIDTH] = tags[TILE_WIDTH] * wide
     same = (HEIGHT, COMPRESSION, FILL_ORDER, STRIP_ROWS, TILE_HEIGHT, *([PREDICTOR] if apart else []))
-    kept = {tag: (tags[tag],) for tag in same if tag in tags} | {tag: (value,) for tag, value in new.items()}
+    kept: dict[int, Any] = {tag: tags[tag] for tag in same if tag in tags} | new
     planes = samples if apart else 1
     for plane in range(planes):
         part = slice(plane * len(starts) // planes, (plane + 1) * len(starts) // planes)
-        kept |= {where: starts[part], how_long: sizes[part]}
+        kept |= {tag: values[part] for tag, values in parts.items()}
         end = len(data) + len(data) % 2
         header = data[:2] + struct.pack(order(data) + "HL", 42, end)
         yield header + data[8:].ljust(end - 8, b"\0") + _directory(data, kept, end)
 
 
-def _directory(data: bytes, tags: Mapping[int, Sequence[int]], at: int) -> bytes:
+def _directory(data: bytes, tags: Mapping[int, int | list[int]], at: int) -> bytes:
     """Return the bytes of a directory with integer values, to be stored at the offset `at` of a file."""
     entries, long = [struct.pack(order(data) + "H", len(tags))], b""
-    for tag, values in sorted(tags.items()):
+    for tag, value in sorted(tags.items()):
+        values = np.atleast_1d(value).tolist()
         packed = struct.pack(f"{order(data)}{len(values)}L", *values)
         if len(values) > 1:
             packed, long = struct.pack(order(data) + "L", at + 6 + 12 * len(tags) + len(long)), long + packed
