@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -18,7 +19,9 @@ from minisrgan.images.pixels import Photo, over_white, to_8_bits
 Subsampling: TypeAlias = Literal["auto", "444", "422", "420"]
 Metadata: TypeAlias = Literal["none", "colours", "all"]
 
-_XMP, _JPEG_ROOM = 700, 65_500  # the tag in a TIFF; how many bytes fit into one segment of a JPEG
+_XMP = 700  # the tag in a TIFF
+# How many bytes of EXIF, XMP and text a format can hold; in a JPEG, one segment of XMP and one of text. BMP holds none.
+_ROOM = {"PNG": (inf, inf, inf), "TIFF": (inf, inf, 0), "WEBP": (inf, inf, 0), "JPEG": (inf, 65_500, 65_500)}
 _GAMMA = 1 / 2.2  # of a picture without gAMA, in PNG's notation
 
 
@@ -92,11 +95,11 @@ def _fit(photo: Photo, kind: str, deep: bool, metadata: Metadata, tell: Tell) ->
         profile = None
     elif profile and (kind == "BMP" or (kind == "WEBP" and space == 1)):  # in a WebP grey becomes RGB
         pixels, profile = np.atleast_3d(np.array(to_srgb(_image(pixels), profile, tell))), None
-    chunks = photo.info.get("colour", {})
-    if b"cICP" in chunks and kind != "PNG" and metadata != "none":
+    lost = {} if kind == "PNG" or metadata == "none" else photo.info.get("colour", {})
+    if b"cICP" in lost:
         tell("its cICP, which says what its colours mean, is left out: colours may look different")
-    if b"gAMA" in chunks and kind != "PNG" and metadata != "none" and not (photo.icc_profile or b"sRGB" in chunks):
-        white, power = np.iinfo(pixels.dtype).max, _GAMMA / (int.from_bytes(chunks[b"gAMA"]) / 100_000 or _GAMMA)
+    if b"gAMA" in lost and not (photo.icc_profile or b"sRGB" in lost):
+        white, power = np.iinfo(pixels.dtype).max, _GAMMA / (int.from_bytes(lost[b"gAMA"]) / 100_000 or _GAMMA)
         table = ((np.arange(white + 1) / white) ** power * white).round().astype(pixels.dtype)
         pixels = table[pixels] if abs(power - 1) > 0.01 else pixels
     return replace(photo, pixels=pixels, alpha=alpha, icc_profile=profile)
@@ -125,15 +128,12 @@ def _beside(kind: str, photo: Photo, metadata: Metadata, tell: Tell) -> dict[str
             tags.load(exif or b"")
             tags[_XMP] = xmp
             exif = tags.tobytes()
-        lost = {
-            "EXIF": exif and kind == "BMP",
-            "XMP": xmp and (kind == "BMP" or (kind == "JPEG" and len(xmp) > _JPEG_ROOM)),
-            "text": text and kind != "PNG" and (kind != "JPEG" or len(lines) > _JPEG_ROOM),
-        }
-        for name in (name for name, is_lost in lost.items() if is_lost):
-            tell(f"its {name} is left out, for which the format has no place")
-        kept = {"exif": exif, "xmp": xmp} | ({"comment": lines} if kind == "JPEG" and not lost["text"] else {})
-        options |= {key: value for key, value in kept.items() if value and not lost.get(key.upper())}
+        found = ("exif", exif, "EXIF"), ("xmp", xmp, "XMP"), ("comment", lines, "text")
+        for (option, value, name), room in zip(found, _ROOM.get(kind, (0, 0, 0)), strict=True):
+            if value and len(value) <= room:
+                options[option] = value
+            elif value:
+                tell(f"its {name} is left out, for which the format has no place")
     return options | ({"pnginfo": info} if kind == "PNG" else {})
 
 
