@@ -107,15 +107,13 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
             raise ValueError(f"{said['shape']} levels by the header, but Pillow decodes {pixels.shape}")
         if said and (count > 1 or said["laced"] or said["kind"] == 3 or not pixels[-1].any()):  # kind 3: a palette
             png.require_rows(data, said)
-        found = {**image.info, "text": getattr(image, "text", {}), **said}
+        found = {**image.info, "text": getattr(image, "text", {}), **said, "duration": None, "loop": None}
         if found.get("dpi") == (72, 72) and not found.get("jfif_unit"):  # Pillow's default for a JPEG without one
             del found["dpi"]
         if count > 1:
             # A GIF stores how often it is repeated, other formats how often it is played; 0 means forever.
-            repeated = image.format == "GIF" and found.get("loop", 0) > 0
-            found |= {"duration": found.get("duration", 0), "loop": found.get("loop", 1) + repeated}
-        else:
-            found = {key: value for key, value in found.items() if key not in ("duration", "loop")}
+            repeated = image.format == "GIF" and image.info.get("loop", 0) > 0
+            found |= {"duration": image.info.get("duration", 0), "loop": image.info.get("loop", 1) + repeated}
         yield _photo(pixels, alpha, image.getexif, found)
 
 

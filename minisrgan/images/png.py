@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ _SIZES = {**COLOUR_CHUNKS, b"pHYs": 9, b"acTL": 8}
 _PASSES = (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)
 _FRAMES = (b"fcTL", b"fdAT")  # of an animation
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_PACKED = {b"zTXt": b"[^\0]*\0.", b"iTXt": b"[^\0]*\0\1.[^\0]*\0[^\0]*\0"}  # what precedes text that is packed
 _MOST_TEXT, _MOST_PROFILE = 1 << 20, 1 << 24  # bytes; Pillow refuses a file with more text than that
 
 
@@ -59,7 +61,7 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
                 tell(f"its {name.decode('latin-1')} chunk is damaged and left out")
                 continue
             if name in _TEXT:
-                room -= len(_text(name, body, room + 1))
+                room -= _text_size(name, body, room + 1)
                 if room < 0:
                     tell(f"text of more than {_MOST_TEXT >> 20} MB is left out")
                     room = 0
@@ -98,14 +100,10 @@ def _bytes(height: int, width: int, bits: int, laced: int) -> int:
     return sum(rows * (1 + (columns * bits + 7) // 8) for rows, columns in sizes if columns)
 
 
-def _text(name: bytes, body: bytes, most: int) -> bytes:
-    """Return the text in a chunk, at most `most` bytes of it."""
-    rest = body.partition(b"\0")[2]
-    if name == b"iTXt":
-        packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
-    else:
-        packed, rest = name == b"zTXt", rest[1:] if name == b"zTXt" else rest
-    return _unpacked(rest, most) if packed else rest[:most]
+def _text_size(name: bytes, body: bytes, most: int) -> int:
+    """Return the number of bytes in a chunk of text; `most` stands for that and more, if they are packed."""
+    packed = name in _PACKED and re.match(_PACKED[name], body, re.DOTALL)
+    return len(_unpacked(body[packed.end() :], most)) if packed else len(body)
 
 
 def _unpacked(data: bytes, most: int) -> bytes:
