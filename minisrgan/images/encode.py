@@ -40,17 +40,13 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
         pages = pages[:1]
     if moving and kind == "TIFF":
         tell("the frames became pages, and lost their times")
-    animation = len(pages) > 1 and kind != "TIFF"
-    deep = kind == "TIFF" or (kind == "PNG" and not animation)
-    pages = [_fit(page, kind, deep, metadata, tell) for page in pages]
-    planes = [_planes(page) for page in pages]
-    if kind == "TIFF" or planes[0].dtype == np.uint16:
-        beside = [_beside(kind, page, metadata, tell) for page in pages]
-        _write_bands(path, kind, [(plane.shape[:2], [plane], more) for plane, more in zip(planes, beside, strict=True)])
+    if kind == "TIFF" or (kind == "PNG" and len(pages) == 1 and photo.pixels.dtype == np.uint16):
+        encode_bands(path, kind, [(page.pixels.shape[:2], [page]) for page in pages], metadata, tell)
         return
-    images = [_image(plane) for plane in planes]
+    pages = [_fit(page, kind, False, metadata, tell) for page in pages]
+    images = [_image(_planes(page)) for page in pages]
     options |= _beside(kind, pages[0], metadata, tell)
-    if animation:
+    if len(pages) > 1:
         if len({image.mode for image in images}) > 1:  # all frames of a file have the same channels
             images = [image.convert("RGBA") for image in images]
         times = [min(round(page.info.get("duration", 0)), 65_535) for page in pages]  # ms; PNG stores no longer times
@@ -59,17 +55,17 @@ def encode(path: Path, kind: str, photo: Photo, options: dict[str, Any], metadat
 
 
 def encode_bands(
-    path: Path, kind: str, size: tuple[int, ...], bands: Iterable[Photo], metadata: Metadata, tell: Tell
+    path: Path, kind: str, pages: Iterable[tuple[tuple[int, ...], Iterable[Photo]]], metadata: Metadata, tell: Tell
 ) -> None:
-    """Write a PNG or TIFF band by band; `size` is its height and width, the rest is as in `encode`."""
-    fitting = (_fit(band, kind, True, metadata, tell) for band in bands)
-    first = next(fitting)
-    planes = map(_planes, itertools.chain([first], fitting))
-    _write_bands(path, kind, [(size, planes, _beside(kind, first, metadata, tell))])
+    """Write a TIFF, or a PNG of one page, band by band and in all its bits, which Pillow cannot do.
 
-
-def _write_bands(path: Path, kind: str, contents: list[Any]) -> None:
-    """Write all pages of a TIFF, or the only one of a PNG."""
+    pages   for each page its height and width, and its bands; the rest is as in `encode`
+    """
+    contents = list[Any]()
+    for size, bands in pages:
+        fitting = (_fit(band, kind, True, metadata, tell) for band in bands)
+        first = next(fitting)
+        contents.append((size, map(_planes, itertools.chain([first], fitting)), _beside(kind, first, metadata, tell)))
     with path.open("wb") as file:
         if kind == "TIFF":
             tiff.write_pages(file, contents)

@@ -200,7 +200,7 @@ def _write(
                 encode(temporary, kind, first, options, metadata, notes.setdefault)
             else:
                 bands = itertools.chain([first, second], photos)
-                encode_bands(temporary, kind, size, bands, metadata, notes.setdefault)
+                encode_bands(temporary, kind, [(size, bands)], metadata, notes.setdefault)
     except (MinisrganError, MemoryError):  # raised while computing a band
         raise
     except Exception as error:  # encoders raise as many types as decoders
