@@ -79,12 +79,11 @@ def list_images(folder: str | Path, skipped: dict[Path, str] | None = None) -> l
     """
     folder = Path(folder)
     expected = f"a folder with images ({', '.join(sorted(_suffixes()))})"
-    if folder.is_file():
-        fix = f"pass the folder {folder.parent}"
-        raise ImageError("list_images", expected=expected, got=f"{folder}, which is a file", fix=fix)
     if not folder.is_dir():
-        fix = f"check the spelling; relative paths start at {Path.cwd()}"
-        raise ImageError("list_images", expected=expected, got=f"{folder}, which does not exist", fix=fix)
+        fix, why = f"check the spelling; relative paths start at {Path.cwd()}", "does not exist"
+        if folder.is_file():
+            fix, why = f"pass the folder {folder.parent}", "is a file"
+        raise ImageError("list_images", expected=expected, got=f"{folder}, which {why}", fix=fix)
     found, left_out = list[Path](), {} if skipped is None else skipped
     inside = {str(folder): {os.path.realpath(folder)}}  # path of a folder -> the real folders on the way to it
     # A folder that cannot be opened is listed as if it were an image: reading it fails, so the error is not overlooked.

@@ -121,22 +121,17 @@ def continue_colours(pixels: Array, alpha: Array) -> Array:
     visible = alpha > 0
     if visible.all() or not visible.any():
         return pixels
-    filled = _means(pixels * visible[..., None].astype(np.float32), visible.astype(np.float32)).round()
+    filled = _means(np.dstack([pixels * visible[..., None], visible]).astype(np.float32)).round()
     return np.where(visible[..., None], pixels, filled.astype(pixels.dtype))
 
 
-def _means(sums: Array, counts: Array) -> Array:
-    """Divide sums (h, w, C) by counts (h, w); where the count is 0, use the mean of a larger square."""
-    height, width = counts.shape
-    means = sums / np.maximum(counts, 1)[..., None]
+def _means(planes: Array) -> Array:
+    """Divide sums (h, w, C) by counts, the last of the planes; where a count is 0, use the mean of a larger square."""
+    (height, width, _), sums, counts = planes.shape, planes[..., :-1], planes[..., -1:]
+    means = sums / np.maximum(counts, 1)
     if counts.all():
         return means
-    padding = (0, height % 2), (0, width % 2)
-    squares = [
-        np.pad(part, (*padding, *[(0, 0)] * (part.ndim - 2)))
-        .reshape(-(-height // 2), 2, -(-width // 2), 2, *part.shape[2:])
-        .sum(axis=(1, 3))
-        for part in (sums, counts)
-    ]
-    larger = _means(*squares).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    return np.where(counts[..., None] > 0, means, larger)
+    even = np.pad(planes, ((0, height % 2), (0, width % 2), (0, 0)))
+    squares = even.reshape(-(-height // 2), 2, -(-width // 2), 2, -1).sum(axis=(1, 3))
+    larger = _means(squares).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return np.where(counts > 0, means, larger)
