@@ -15,7 +15,7 @@ import numpy as np
 
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError, WeightsError
-from minisrgan.images.quality import correlate, gaussian, rgb_to_y
+from minisrgan.images.quality import correlate, gaussian, rgb_to_y, squares
 from minisrgan.images.resize import imresize
 from minisrgan.kernels import matmul
 
@@ -86,8 +86,7 @@ def _normalised(y: Array) -> Array:
 
 def _features(y: Array, block: int) -> Array:
     """Return the features (blocks, 18): 2 of the values, and 4 of the products with the neighbour in each direction."""
-    rows, columns = y.shape[0] // block, y.shape[1] // block
-    blocks = _normalised(y).reshape(rows, block, columns, block).swapaxes(1, 2).reshape(-1, block, block)
+    blocks = squares(_normalised(y), block)
     alpha, _, left, right = fit(blocks)
     features = [alpha, (left + right) / 2]
     for direction in _NEIGHBOURS:

@@ -93,6 +93,13 @@ def correlate(planes: Array, kernel: Array) -> Array:
     return planes
 
 
+def squares(y: Array, side: int) -> Array:
+    """Divide (H, W) into squares (N, side, side), row by row; incomplete ones at the right and bottom are left out."""
+    rows, columns = y.shape[0] // side, y.shape[1] // side
+    whole = y[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return whole.swapaxes(1, 2).reshape(-1, side, side)
+
+
 def ssim(image: Array, reference: Array, crop: int = 4, method: SSIMMethod = "daala") -> float:
     """Structural similarity of the luminance: 1 for equal images, less where brightness, contrast or detail differ.
 

@@ -161,26 +161,20 @@ def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
 
     Errors  ValueError for a page that cannot be converted in this way
     """
-    width, _, samples, bits, _ = layout(tags)
-    apart = are_apart(tags)
-    if (
-        tags[PHOTOMETRIC] not in _COLOURS
-        or tags.get(COMPRESSION, 1) not in _BYTEWISE
-        or set(bits) not in ({8}, {16})
-        or set(np.atleast_1d(tags.get(FORMAT, 1))) - {1, 4}
-    ):
+    (width, _, samples, bits, _), apart = layout(tags), are_apart(tags)
+    known = tags[PHOTOMETRIC] in _COLOURS and tags.get(COMPRESSION, 1) in _BYTEWISE
+    if not known or set(bits) not in ({8}, {16}) or set(np.atleast_1d(tags.get(FORMAT, 1))) - {1, 4}:
         raise ValueError(describe(tags))
     parts = _parts(tags)
     starts, sizes = parts.values()
     if max(map(sum, zip(starts, sizes, strict=True))) > len(data):
         raise ValueError("the file is cut off")
-    wide = 1 if apart else samples
+    planes, wide = (samples, 1) if apart else (1, samples)
     new = {WIDTH: width * wide, BITS: bits[0], PHOTOMETRIC: 1, SAMPLES: 1}
     if TILE_WIDTH in tags:
         new[TILE_WIDTH] = tags[TILE_WIDTH] * wide
     same = (HEIGHT, COMPRESSION, FILL_ORDER, STRIP_ROWS, TILE_HEIGHT, *([PREDICTOR] if apart else []))
     kept: dict[int, Any] = {tag: tags[tag] for tag in same if tag in tags} | new
-    planes = samples if apart else 1
     for plane in range(planes):
         part = slice(plane * len(starts) // planes, (plane + 1) * len(starts) // planes)
         kept |= {tag: values[part] for tag, values in parts.items()}
