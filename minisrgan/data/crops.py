@@ -129,8 +129,7 @@ class CropSampler:
                     photos.append(self.photos[name])
                 except ImageError as error:
                     lost[name] = " ".join(error.got.split())
-            lost = self.agree(lost)
-            if not lost:
+            if not (lost := self.agree(lost)):
                 return photos
             self._lose(lost)
             for position in [position for position, name in enumerate(names) if name in lost]:

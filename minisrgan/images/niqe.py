@@ -110,9 +110,7 @@ def fit(blocks: Array) -> list[Array]:
     """
     x = blocks.reshape(len(blocks), -1)
     with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 of a block without values on one side
-        left, right = (
-            np.sqrt(np.square(np.where(side, x, 0)).sum(axis=1) / side.sum(axis=1)) for side in (x < 0, x > 0)
-        )
+        left, right = (np.sqrt(np.square(x * side).sum(axis=1) / side.sum(axis=1)) for side in (x < 0, x > 0))
         skew = left / right
         ratio = np.square(np.abs(x).mean(axis=1)) / np.square(x).mean(axis=1)
         ratio *= (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2

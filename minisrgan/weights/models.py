@@ -151,15 +151,14 @@ def load_vgg19(path: str | Path, phi: str = "5,4") -> VGG19:
             arrays ``block5_conv4.kernel`` (3, 3, in, out) and ``block5_conv4.bias`` (out,), and so on
     Errors  WeightsError if the file is missing, damaged, holds another model, or lacks a convolution up to phi
     """
-    told = "the weights of VGG19, which the perceptual loss compares features with"
-    if not Path(path).is_file():
-        raise WeightsError("load_vgg19", expected=told, got=f"{path}, which does not exist", fix=CHOICES)
-    name, settings, state, _ = read_weights(path)
-    if name != "VGG19":
-        raise WeightsError("load_vgg19", expected=told, got=f"{path}, which holds {name}", fix=CHOICES)
+    found = read_weights(path) if Path(path).is_file() else None
+    if found is None or found.model != "VGG19":
+        expected = "the weights of VGG19, which the perceptual loss compares features with"
+        got = f"{path}, which {f'holds {found.model}' if found else 'does not exist'}"
+        raise WeightsError("load_vgg19", expected=expected, got=got, fix=CHOICES)
     with refusing("load_vgg19", path):
-        vgg = VGG19(phi, settings["convention"])
-        vgg.load_state_dict({name: state[name] for name in vgg.state_dict() if name in state})
+        vgg = VGG19(phi, found.settings["convention"])
+        vgg.load_state_dict({name: found.state[name] for name in vgg.state_dict() if name in found.state})
     return vgg.eval().requires_grad_(False)
 
 

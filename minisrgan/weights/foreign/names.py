@@ -67,7 +67,4 @@ NAMINGS = tuple(_read_table())
 
 def find_naming(names: Collection[str]) -> Naming | None:
     """Return the naming scheme of a model's arrays, or None."""
-    for naming in NAMINGS:
-        if _SIGNS[naming.model] <= {naming.our_name(name) for name in names}:
-            return naming
-    return None
+    return next((known for known in NAMINGS if _SIGNS[known.model] <= set(map(known.our_name, names))), None)
