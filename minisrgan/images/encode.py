@@ -103,12 +103,10 @@ def _fit(photo: Photo, kind: str, deep: bool, metadata: Metadata, tell: Tell) ->
 
 def _beside(kind: str, photo: Photo, metadata: Metadata, tell: Tell) -> dict[str, Any]:
     """Return Pillow's options for what is written besides the pixels: the profile, the resolution, the metadata."""
-    options: dict[str, Any] = {"icc_profile": photo.icc_profile} if photo.icc_profile else {}
     if metadata == "none":
-        return options
-    if "dpi" in photo.info:
-        options["dpi"] = photo.info["dpi"]
-    info = PngInfo()
+        return {}
+    info = PngInfo()  # the other formats ignore it
+    options: dict[str, Any] = {"icc_profile": photo.icc_profile, "dpi": photo.info.get("dpi"), "pnginfo": info}
     for name, body in photo.info.get("colour", {}).items():
         info.add(name, body)
     if metadata == "all":
@@ -130,7 +128,7 @@ def _beside(kind: str, photo: Photo, metadata: Metadata, tell: Tell) -> dict[str
                 options[option] = value
             elif value:
                 tell(f"its {name} is left out, for which the format has no place")
-    return options | ({"pnginfo": info} if kind == "PNG" else {})
+    return {key: value for key, value in options.items() if value}
 
 
 def _image(planes: Array) -> Image.Image:
