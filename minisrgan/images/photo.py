@@ -8,6 +8,7 @@ import itertools
 import threading
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import UnidentifiedImageError
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ImageError, ImageWarning, MinisrganError
 from minisrgan.images.decode import TooManyPixels, decode
-from minisrgan.images.encode import Metadata, Subsampling, encode, encode_bands
+from minisrgan.images.encode import Subsampling, encode, encode_bands
 from minisrgan.images.files import FORMATS, RASTER, replacing
 from minisrgan.images.pixels import Photo, over_white, require_image, to_8_bits
 
@@ -172,16 +173,25 @@ def write_image(path: str | Path, image: Array) -> None:
     _write("write_image", path, [Photo(np.atleast_3d(image))])
 
 
+def _to_write(photo: Photo, keep: bool, strip: bool) -> Photo:
+    """Return a photograph without the metadata that are not requested; by default colours and resolution remain."""
+    if keep and not strip:
+        return photo
+    wanted = ("duration", "loop") if strip else ("duration", "loop", "dpi", "colour")
+    info, profile = {key: photo.info[key] for key in wanted if key in photo.info}, None if strip else photo.icc_profile
+    more = tuple(_to_write(page, keep, strip) for page in photo.more)
+    return replace(photo, icc_profile=profile, exif=None, info=info, more=more)
+
+
 def _write(
     what: str, path: str | Path, photos: Iterable[Photo], size: tuple[int, ...] = (), quality: int = 95,
     subsampling: Subsampling = "auto", keep_metadata: bool = False, strip_metadata: bool = False,
 ) -> tuple[int, ...]:  # fmt: skip
     """Write a photograph, or the bands of one of this size, and return its size; errors name the function `what`."""
-    path, photos = Path(path), iter(photos)
+    path, photos = Path(path), (_to_write(photo, keep_metadata, strip_metadata) for photo in photos)
     if not isinstance(quality, (int, np.integer)) or not 1 <= quality <= 100:
         fix = "95 is hard to tell from the original; 75 takes about half the space"
         raise ArgumentError(what, expected="a quality from 1 to 100", got=f"quality={quality!r}", fix=fix)
-    metadata: Metadata = "none" if strip_metadata else "all" if keep_metadata else "colours"
     first, second = next(photos), next(photos, None)
     size = first.pixels.shape[:2] if second is None else size
     kind = FORMATS.get(path.suffix.lower())
@@ -197,10 +207,10 @@ def _write(
     try:
         with replacing(path) as temporary:
             if second is None:
-                encode(temporary, kind, first, options, metadata, notes.setdefault)
+                encode(temporary, kind, first, options, notes.setdefault)
             else:
                 bands = itertools.chain([first, second], photos)
-                encode_bands(temporary, kind, [(size, bands)], metadata, notes.setdefault)
+                encode_bands(temporary, kind, [(size, bands)], notes.setdefault)
     except (MinisrganError, MemoryError):  # raised while computing a band
         raise
     except Exception as error:  # encoders raise as many types as decoders
