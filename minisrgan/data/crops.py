@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -43,9 +42,8 @@ class CropSampler:
         self, photos: Mapping[str, Array], crop: int, scale: int, rng: np.random.Generator, augment: bool = True
     ) -> None:
         if crop < scale or crop % scale:
-            raise ArgumentError(
-                "CropSampler", expected=f"crop as a multiple of scale {scale}", got=str(crop), fix=f"crop {24 * scale}"
-            )
+            expected = f"crop as a multiple of scale {scale}"
+            raise ArgumentError("CropSampler", expected=expected, got=str(crop), fix=f"crop {24 * scale}")
         if not photos:
             raise DataError("CropSampler", expected="at least one photograph", got="none", fix="load_photos(folder)")
         for name, photo in photos.items() if not isinstance(photos, PhotoCache) else ():  # its photos have been checked
@@ -58,6 +56,7 @@ class CropSampler:
         self.part = 0, 1
         self.agree: Callable[[dict[str, str]], dict[str, str]] = dict
         self._ahead: tuple[Any, Future[Any]] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
     def fingerprints(self) -> dict[str, Fingerprint]:
         """Return the fingerprints of all photos: with other photos, the same random numbers would give other crops."""
@@ -102,7 +101,7 @@ class CropSampler:
         result, after = drawn.result() if drawn and begun == self._where(size) else work()
         self.rng.bit_generator.state = after.rng.bit_generator.state
         self.names, self.lost = after.names, after.lost
-        self._ahead = self._where(size), _batches().submit(self._later(size, finish))
+        self._ahead = self._where(size), self._thread.submit(self._later(size, finish))
         return result
 
     def _where(self, size: int) -> Any:
@@ -130,8 +129,7 @@ class CropSampler:
                     photos.append(self.photos[name])
                 except ImageError as error:
                     lost[name] = " ".join(error.got.split())
-            lost = self.agree(lost)
-            if not lost:
+            if not (lost := self.agree(lost)):
                 return photos
             self._lose(lost)
             for position in [position for position, name in enumerate(names) if name in lost]:
@@ -158,8 +156,3 @@ class CropSampler:
     def _cut(self, photo: Array, top: int, left: int, turns: int, mirror: bool) -> Array:
         crop = photo[top : top + self.crop, left : left + self.crop]
         return np.ascontiguousarray(np.rot90(crop[:, ::-1] if mirror else crop, turns))
-
-
-@functools.cache
-def _batches() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="batches")

@@ -3,8 +3,7 @@
 An image is a uint8 array, ``(H, W, 3)`` in RGB or ``(H, W)`` in grey; a `Photo` also has the file's metadata.
 """
 
-from minisrgan.images.files import replacing, write_whole
-from minisrgan.images.listing import describe_skipped, list_images
+from minisrgan.images.files import describe_skipped, list_images, replacing, write_whole
 from minisrgan.images.niqe import niqe, read_natural
 from minisrgan.images.photo import Photo, read_image, read_photo, write_image, write_photo
 from minisrgan.images.quality import psnr, rgb_to_y, ssim

@@ -29,7 +29,6 @@ _ORIENTATION, _XMP, _PROFILE, _DPI, _DPI_UNIT, _EXIF_IFD, _GPS_IFD = 0x0112, 700
 _DESCRIBING = {*range(0x010E, 0x0111), 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298, *range(0x9C9B, 0x9CA0)}
 # Width and height, which are wrong once the photo is rotated or enlarged; an offset, which is wrong in any other file.
 _UNTRUE = {0xA002, 0xA003, 0xA005}
-_CONVERTED = ("CMYK", "LAB")  # converted to RGB, which their profile does not describe
 _OPENING = threading.Lock()
 
 
@@ -86,9 +85,9 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
         tell(f"of its {count} pictures only the first is taken")
         count = 1
     _check_size(image.size[0] * image.size[1] * count, limit)
-    read_deep = _deep_reader(image, data, said) if count == 1 else None
+    deep = _read_deep(image, data, said) if count == 1 else None
     depth = said.get("depth") or _depth(image, data)
-    if depth > 8 and not read_deep and not image.mode.startswith("I"):
+    if depth > 8 and deep is None and not image.mode.startswith("I"):
         tell(f"of its {depth} bits a channel 8 are read")
     if said.get("kind") == 0 and "transparency" in image.info:
         # Pillow scales grey levels of 2 and 4 bits to 8 bits, but not the level that marks transparent pixels.
@@ -98,11 +97,8 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
         tell("its still picture, for viewers that show no animation, is left out")
     for number in range(still, count):
         image.seek(number)
-        if read_deep:
-            pixels, alpha = _split(read_deep(), image.info.get("transparency"))
-        else:
-            image.load()
-            pixels, alpha = _planes(image, tell)
+        image.load()
+        pixels, alpha = _planes(image, tell) if deep is None else _split(deep, image.info.get("transparency"))
         if image.format in ("JPEG", "MPO"):
             jpeg.require_whole(data, np.asarray(image), _decoded)
         if image.format == "JPEG2000":
@@ -111,17 +107,13 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
             raise ValueError(f"{said['shape']} levels by the header, but Pillow decodes {pixels.shape}")
         if said and (count > 1 or said["laced"] or said["kind"] == 3 or not pixels[-1].any()):  # kind 3: a palette
             png.require_rows(data, said)
-        found = {**image.info, "text": getattr(image, "text", {}), **said}
-        if image.mode in _CONVERTED:
-            found.pop("icc_profile", None)
+        found = {**image.info, "text": getattr(image, "text", {}), **said, "duration": None, "loop": None}
         if found.get("dpi") == (72, 72) and not found.get("jfif_unit"):  # Pillow's default for a JPEG without one
             del found["dpi"]
         if count > 1:
             # A GIF stores how often it is repeated, other formats how often it is played; 0 means forever.
-            repeated = image.format == "GIF" and found.get("loop", 0) > 0
-            found |= {"duration": found.get("duration", 0), "loop": found.get("loop", 1) + repeated}
-        else:
-            found = {key: value for key, value in found.items() if key not in ("duration", "loop")}
+            repeated = image.format == "GIF" and image.info.get("loop", 0) > 0
+            found |= {"duration": image.info.get("duration", 0), "loop": image.info.get("loop", 1) + repeated}
         yield _photo(pixels, alpha, image.getexif, found)
 
 
@@ -149,8 +141,7 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
                 raise ValueError(tiff.describe(tags)) from None
             tiff.check(image, tags)
             pixels, alpha = _planes(image, tell)
-            if image.mode in _CONVERTED:
-                del found_here["icc_profile"]
+            found_here["icc_profile"] = image.info.get("icc_profile")
         else:
             grey = (np.array(open_raster(plane, load=True)) for plane in tiff.as_grey(page, tags))
             pixels, alpha = tiff.assemble(grey, tags)
@@ -191,20 +182,20 @@ def _depth(image: Any, data: bytes) -> int:
     return (data[at + beyond] & 0x7F) + int(image.format == "JPEG2000")
 
 
-def _deep_reader(image: Any, data: bytes, said: Mapping[str, Any]) -> Callable[[], Array] | None:
-    """Return a function that reads 16-bit colours from a PNG or a PPM, of which Pillow keeps 8 bits; else None."""
+def _read_deep(image: Any, data: bytes, said: Mapping[str, Any]) -> Array | None:
+    """Return the 16-bit colours of a PNG or a PPM, of which Pillow keeps 8 bits; None for any other file."""
     if said.get("depth") == 16 and said["kind"] in (2, 4, 6):
-        return lambda: png.read_16_bits(image, lambda: open_raster(data), said["kind"])
+        return png.read_16_bits(image, open_raster(data), said["kind"])
     if image.format == "PPM" and image.mode == "RGB" and image.tile[0][0] == "ppm" and image.tile[0][3][1] > 255:
         (_, _, at, (_, white)), (width, height) = image.tile[0], image.size
         levels = np.frombuffer(data, ">u2", width * height * 3, at).reshape(height, width, 3)
-        return lambda: np.minimum((levels * (65535 / white)).round(), 65535).astype(np.uint16)
+        return np.minimum((levels * (65535 / white)).round(), 65535).astype(np.uint16)
     return None
 
 
 def _split(planes: Array, clear: Any) -> tuple[Array, Array | None]:
-    """Split planes (H, W, 2, 3 or 4) into pixels and alpha. `clear`: the one colour that is transparent."""
-    if planes.shape[2] != 3:
+    """Split planes (H, W, 1 to 4) into pixels and alpha. `clear`: the one 16-bit colour that is transparent."""
+    if planes.shape[2] in (2, 4):
         return planes[..., :-1], planes[..., -1]
     return planes, None if clear is None else np.where((planes == clear).all(axis=2), 0, 65535).astype(np.uint16)
 
@@ -222,14 +213,13 @@ def _planes(image: Image.Image, tell: Tell) -> tuple[Array, Array | None]:
         levels = levels.astype(np.uint16)
         if tags.get(tiff.BITS) in (12, (12,)):
             levels = (levels * (65535 / 4095)).round().astype(np.uint16)
-        opaque = None if clear is None else np.where(levels == clear, 0, 65535).astype(np.uint16)
-        return levels[..., None], opaque
-    if image.mode in _CONVERTED:
-        image = to_srgb(image, image.info.get("icc_profile"), tell)
+        return _split(levels[..., None], clear)
+    if image.mode in ("CMYK", "LAB"):  # their profile does not describe the RGB that they become
+        image = to_srgb(image, image.info.pop("icc_profile", None), tell)
     grey = image.mode in ("1", "L", "LA", "La")
     transparent = clear is not None or image.mode[-1] in "Aa"  # "a": premultiplied by alpha; convert divides again
     planes = np.atleast_3d(np.array(image.convert(("L" if grey else "RGB") + "A" * transparent)))  # (H, W, 1..4)
-    return (planes[..., :-1], planes[..., -1]) if transparent else (planes, None)
+    return _split(planes, None)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None, tell: Tell) -> Image.Image:

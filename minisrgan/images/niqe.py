@@ -15,7 +15,7 @@ import numpy as np
 
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError, WeightsError
-from minisrgan.images.quality import correlate, gaussian, rgb_to_y
+from minisrgan.images.quality import correlate, gaussian, rgb_to_y, squares
 from minisrgan.images.resize import imresize
 from minisrgan.kernels import matmul
 
@@ -86,8 +86,7 @@ def _normalised(y: Array) -> Array:
 
 def _features(y: Array, block: int) -> Array:
     """Return the features (blocks, 18): 2 of the values, and 4 of the products with the neighbour in each direction."""
-    rows, columns = y.shape[0] // block, y.shape[1] // block
-    blocks = _normalised(y).reshape(rows, block, columns, block).swapaxes(1, 2).reshape(-1, block, block)
+    blocks = squares(_normalised(y), block)
     alpha, _, left, right = fit(blocks)
     features = [alpha, (left + right) / 2]
     for direction in _NEIGHBOURS:
@@ -111,9 +110,7 @@ def fit(blocks: Array) -> list[Array]:
     """
     x = blocks.reshape(len(blocks), -1)
     with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 of a block without values on one side
-        left, right = (
-            np.sqrt(np.square(np.where(side, x, 0)).sum(axis=1) / side.sum(axis=1)) for side in (x < 0, x > 0)
-        )
+        left, right = (np.sqrt(np.square(x * side).sum(axis=1) / side.sum(axis=1)) for side in (x < 0, x > 0))
         skew = left / right
         ratio = np.square(np.abs(x).mean(axis=1)) / np.square(x).mean(axis=1)
         ratio *= (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2

@@ -8,6 +8,7 @@ import itertools
 import threading
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,10 @@ from PIL import UnidentifiedImageError
 
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ImageError, ImageWarning, MinisrganError
-from minisrgan.images.checks import require_image
 from minisrgan.images.decode import TooManyPixels, decode
-from minisrgan.images.encode import Metadata, Subsampling, encode, encode_bands
+from minisrgan.images.encode import Subsampling, encode, encode_bands
 from minisrgan.images.files import FORMATS, RASTER, replacing
-from minisrgan.images.pixels import Photo, over_white, to_8_bits
+from minisrgan.images.pixels import Photo, over_white, require_image, to_8_bits
 
 __all__ = ["MOST_PIXELS", "READING", "Photo", "read_image", "read_photo", "write_bands", "write_image", "write_photo"]
 
@@ -133,11 +133,7 @@ def write_photo(
       got       quality=0
       fix       95 is hard to tell from the original; 75 takes about half the space
     """
-    if not isinstance(quality, (int, np.integer)) or not 1 <= quality <= 100:
-        fix = "95 is hard to tell from the original; 75 takes about half the space"
-        raise ArgumentError("write_photo", expected="a quality from 1 to 100", got=f"quality={quality!r}", fix=fix)
-    metadata: Metadata = "none" if strip_metadata else "all" if keep_metadata else "colours"
-    _write("write_photo", Path(path), photo, int(quality), subsampling, metadata)
+    _write("write_photo", path, [photo], (), quality, subsampling, keep_metadata, strip_metadata)
 
 
 def write_bands(path: str | Path, bands: Iterable[Photo], size: tuple[int, int], **options: Any) -> tuple[int, ...]:
@@ -157,15 +153,7 @@ def write_bands(path: str | Path, bands: Iterable[Photo], size: tuple[int, int],
     ...     read_photo(Path(folder, "a.png")).pixels[:, 0, 0]
     array([10, 10, 20, 20], dtype=uint8)
     """
-    bands = iter(bands)
-    first, second = next(bands), next(bands, None)
-    if second is None:
-        write_photo(path, first, **options)
-        return first.pixels.shape[0], first.pixels.shape[1]
-    keep, strip = options.get("keep_metadata"), options.get("strip_metadata")
-    metadata: Metadata = "none" if strip else "all" if keep else "colours"
-    _write("write_bands", Path(path), first, 95, "auto", metadata, itertools.chain([first, second], bands), size)
-    return size
+    return _write("write_bands", path, bands, size, **options)
 
 
 def write_image(path: str | Path, image: Array) -> None:
@@ -182,25 +170,35 @@ def write_image(path: str | Path, image: Array) -> None:
       fix       picture.png keeps every pixel exactly
     """
     require_image("write_image", image)
-    _write("write_image", Path(path), Photo(np.atleast_3d(image)))
+    _write("write_image", path, [Photo(np.atleast_3d(image))])
+
+
+def _to_write(photo: Photo, keep: bool, strip: bool) -> Photo:
+    """Return a photograph without the metadata that are not requested; by default colours and resolution remain."""
+    if keep and not strip:
+        return photo
+    wanted = ("duration", "loop") if strip else ("duration", "loop", "dpi", "colour")
+    info, profile = {key: photo.info[key] for key in wanted if key in photo.info}, None if strip else photo.icc_profile
+    more = tuple(_to_write(page, keep, strip) for page in photo.more)
+    return replace(photo, icc_profile=profile, exif=None, info=info, more=more)
 
 
 def _write(
-    what: str,
-    path: Path,
-    photo: Photo,
-    quality: int = 95,
-    subsampling: Subsampling = "auto",
-    metadata: Metadata = "colours",
-    bands: Iterable[Photo] = (),
-    size: tuple[int, int] = (0, 0),
-) -> None:
-    """Write a photograph, or bands that begin with it; `what` is the function that an error names."""
+    what: str, path: str | Path, photos: Iterable[Photo], size: tuple[int, ...] = (), quality: int = 95,
+    subsampling: Subsampling = "auto", keep_metadata: bool = False, strip_metadata: bool = False,
+) -> tuple[int, ...]:  # fmt: skip
+    """Write a photograph, or the bands of one of this size, and return its size; errors name the function `what`."""
+    path, photos = Path(path), (_to_write(photo, keep_metadata, strip_metadata) for photo in photos)
+    if not isinstance(quality, (int, np.integer)) or not 1 <= quality <= 100:
+        fix = "95 is hard to tell from the original; 75 takes about half the space"
+        raise ArgumentError(what, expected="a quality from 1 to 100", got=f"quality={quality!r}", fix=fix)
+    first, second = next(photos), next(photos, None)
+    size = first.pixels.shape[:2] if second is None else size
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         fix = f"{path.stem or 'picture'}.png keeps every pixel exactly"
         raise ImageError(what, expected=f"a file name that ends in {', '.join(FORMATS)}", got=str(path), fix=fix)
-    options: dict[str, Any] = {"quality": quality} if kind in ("JPEG", "WEBP") else {}
+    options: dict[str, Any] = {"quality": int(quality)} if kind in ("JPEG", "WEBP") else {}
     if kind == "JPEG":
         options["subsampling"] = ":".join(("444" if quality >= 95 else "420") if subsampling == "auto" else subsampling)
     if kind == "WEBP":
@@ -208,16 +206,17 @@ def _write(
     notes: dict[str, None] = {}
     try:
         with replacing(path) as temporary:
-            if bands:
-                encode_bands(temporary, kind, size, bands, metadata, notes.setdefault)
+            if second is None:
+                encode(temporary, kind, first, options, notes.setdefault)
             else:
-                encode(temporary, kind, photo, options, metadata, notes.setdefault)
+                bands = itertools.chain([first, second], photos)
+                encode_bands(temporary, kind, [(size, bands)], notes.setdefault)
     except (MinisrganError, MemoryError):  # raised while computing a band
         raise
     except Exception as error:  # encoders raise as many types as decoders
-        height, width = size if bands else photo.pixels.shape[:2]
-        expected = f"a folder open for writing, a format that takes {width} x {height} pixels"
+        expected = f"a folder open for writing, a format that takes {size[1]} x {size[0]} pixels"
         fix = "check the folder, its permissions and the space left; for very large images choose .png or .tif"
         raise ImageError(what, expected=expected, got=f"{path}: {type(error).__name__}: {error}", fix=fix) from error
     for note in notes:
         warnings.warn(f"{path}: {note}", ImageWarning, stacklevel=3)
+    return size

@@ -1,4 +1,4 @@
-"""A photograph as arrays, and what is done to its pixels when it is read, enlarged and written."""
+"""A photograph as arrays, checks of arrays that are images, and what reading and writing do to pixels."""
 
 from __future__ import annotations
 
@@ -9,8 +9,37 @@ from typing import Any
 import numpy as np
 
 from minisrgan.backend import Array
-from minisrgan.errors import ShapeError
-from minisrgan.images.checks import require_image
+from minisrgan.errors import DTypeError, ShapeError
+
+
+def require_image(what: str, image: Array, *, dtypes: tuple[str, ...] = ("uint8",), rgb: bool = True) -> None:
+    """Check that an array is an image: it has an allowed dtype, the right number of axes, and at least one pixel.
+
+    what    the name of the calling function, for the error message
+    dtypes  the allowed dtypes
+    rgb     whether a third axis must hold 3 channels; otherwise it may hold any number
+
+    Raises ShapeError and DTypeError.
+
+    >>> require_image("psnr", np.zeros((4, 6, 3), np.uint8))
+    >>> require_image("psnr", np.zeros((4, 6, 3)))
+    Traceback (most recent call last):
+    minisrgan.errors.DTypeError: DTypeError in psnr
+      expected  an image of dtype uint8
+      got       float64
+      fix       for values 0..1: np.round(image * 255).clip(0, 255).astype(np.uint8)
+    """
+    if not isinstance(image, np.ndarray):
+        fix = "read files with minisrgan.images.read_image; convert anything else with np.asarray"
+        raise DTypeError(what, expected="an image as a NumPy array", got=type(image).__name__, fix=fix)
+    if image.dtype.name not in dtypes:
+        fix = "for values 0..1: np.round(image * 255).clip(0, 255).astype(np.uint8)"
+        raise DTypeError(what, expected=f"an image of dtype {' or '.join(dtypes)}", got=image.dtype.name, fix=fix)
+    channels_fit = image.ndim == 2 or (image.ndim == 3 and (image.shape[2] == 3 or not rgb))
+    if not channels_fit or image.size == 0:
+        told = f"one image with pixels, (H, W) or (H, W, {'3' if rgb else 'C'})"
+        fix = "take one image out of a batch with batch[0]; drop a single channel with image[..., 0]"
+        raise ShapeError(what, expected=told, got=str(image.shape), fix=fix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,22 +121,17 @@ def continue_colours(pixels: Array, alpha: Array) -> Array:
     visible = alpha > 0
     if visible.all() or not visible.any():
         return pixels
-    filled = _means(pixels * visible[..., None].astype(np.float32), visible.astype(np.float32)).round()
+    filled = _means(np.dstack([pixels * visible[..., None], visible]).astype(np.float32)).round()
     return np.where(visible[..., None], pixels, filled.astype(pixels.dtype))
 
 
-def _means(sums: Array, counts: Array) -> Array:
-    """Divide sums (h, w, C) by counts (h, w); where the count is 0, use the mean of a larger square."""
-    height, width = counts.shape
-    means = sums / np.maximum(counts, 1)[..., None]
+def _means(planes: Array) -> Array:
+    """Divide sums (h, w, C) by counts, the last of the planes; where a count is 0, use the mean of a larger square."""
+    (height, width, _), sums, counts = planes.shape, planes[..., :-1], planes[..., -1:]
+    means = sums / np.maximum(counts, 1)
     if counts.all():
         return means
-    padding = (0, height % 2), (0, width % 2)
-    squares = [
-        np.pad(part, (*padding, *[(0, 0)] * (part.ndim - 2)))
-        .reshape(-(-height // 2), 2, -(-width // 2), 2, *part.shape[2:])
-        .sum(axis=(1, 3))
-        for part in (sums, counts)
-    ]
-    larger = _means(*squares).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    return np.where(counts[..., None] > 0, means, larger)
+    even = np.pad(planes, ((0, height % 2), (0, width % 2), (0, 0)))
+    squares = even.reshape(-(-height // 2), 2, -(-width // 2), 2, -1).sum(axis=(1, 3))
+    larger = _means(squares).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return np.where(counts > 0, means, larger)

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ _SIZES = {**COLOUR_CHUNKS, b"pHYs": 9, b"acTL": 8}
 _PASSES = (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)
 _FRAMES = (b"fcTL", b"fdAT")  # of an animation
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_PACKED = {b"zTXt": b"[^\0]*\0.", b"iTXt": b"[^\0]*\0\1.[^\0]*\0[^\0]*\0"}  # what precedes text that is packed
 _MOST_TEXT, _MOST_PROFILE = 1 << 20, 1 << 24  # bytes; Pillow refuses a file with more text than that
 
 
@@ -59,7 +61,7 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
                 tell(f"its {name.decode('latin-1')} chunk is damaged and left out")
                 continue
             if name in _TEXT:
-                room -= len(_text(name, body, room + 1))
+                room -= _text_size(name, body, room + 1)
                 if room < 0:
                     tell(f"text of more than {_MOST_TEXT >> 20} MB is left out")
                     room = 0
@@ -98,14 +100,10 @@ def _bytes(height: int, width: int, bits: int, laced: int) -> int:
     return sum(rows * (1 + (columns * bits + 7) // 8) for rows, columns in sizes if columns)
 
 
-def _text(name: bytes, body: bytes, most: int) -> bytes:
-    """Return the text in a chunk, at most `most` bytes of it."""
-    rest = body.partition(b"\0")[2]
-    if name == b"iTXt":
-        packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
-    else:
-        packed, rest = name == b"zTXt", rest[1:] if name == b"zTXt" else rest
-    return _unpacked(rest, most) if packed else rest[:most]
+def _text_size(name: bytes, body: bytes, most: int) -> int:
+    """Return the number of bytes in a chunk of text; `most` stands for that and more, if they are packed."""
+    packed = name in _PACKED and re.match(_PACKED[name], body, re.DOTALL)
+    return len(_unpacked(body[packed.end() :], most)) if packed else len(body)
 
 
 def _unpacked(data: bytes, most: int) -> bytes:
@@ -115,20 +113,20 @@ def _unpacked(data: bytes, most: int) -> bytes:
         return b""
 
 
-def read_16_bits(image: Any, again: Callable[[], Any], kind: int) -> Array:
+def read_16_bits(image: Any, again: Any, kind: int) -> Array:
     """Return all 16 bits of a PNG with several channels; Pillow itself keeps only the upper 8.
 
     Pillow can also unpack the lower 8 bits if it is told that they come first, so it decodes the file twice. Grey with
     alpha needs only one pass: Pillow reads its 4 bytes per pixel as four channels.
 
     image    the file, opened by Pillow
-    again    opens the file once more
+    again    the same file, opened once more
     kind     PNG's number: 2 RGB, 4 grey with alpha, 6 RGB with alpha
     Returns  uint16 (H, W, 2, 3 or 4)
     """
     if kind == 4:
         return np.array(_unpacked_as(image, "RGBA")).view(">u2").astype(np.uint16)
-    low = np.array(_unpacked_as(again(), "RGB;16L" if kind == 2 else "RGBA;16L"))
+    low = np.array(_unpacked_as(again, "RGB;16L" if kind == 2 else "RGBA;16L"))
     return np.array(image).astype(np.uint16) << 8 | low
 
 
@@ -137,13 +135,14 @@ def _unpacked_as(image: Any, raw: str) -> Any:
     return image
 
 
-def write_rows(file: IO[bytes], size: tuple[int, int], bands: Iterable[Array], **options: Any) -> None:
+def write_rows(file: IO[bytes], size: tuple[int, ...], bands: Iterable[Array], options: dict[str, Any]) -> None:
     """Write a PNG band by band, also with 16-bit colours; Pillow can do neither.
 
-    Pillow writes a PNG of a single pixel with all `options`; then its header and pixels are replaced with ours.
+    Pillow writes a PNG of a single pixel with all options; then its header and pixels are replaced with ours.
 
-    size    height and width
-    bands   uint8 or uint16 (rows, W, 1 to 4), from the top down
+    size     height and width
+    bands    uint8 or uint16 (rows, W, 1 to 4), from the top down
+    options  those of Pillow
     """
     stream, packer, above, bands = io.BytesIO(), zlib.compressobj(), np.zeros(1, np.uint8), iter(bands)
     Image.new("L", (1, 1)).save(stream, "PNG", **options)

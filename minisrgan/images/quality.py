@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ShapeError
-from minisrgan.images.checks import require_image
+from minisrgan.images.pixels import require_image
 from minisrgan.kernels import matmul
 
 SSIMMethod = Literal["daala", "wang"]
@@ -91,6 +91,13 @@ def correlate(planes: Array, kernel: Array) -> Array:
         rows = matmul(sliding_window_view(planes, len(kernel), axis=2), kernel)  # (K, H, W', taps) @ (taps,)
         planes = np.ascontiguousarray(rows.swapaxes(1, 2))
     return planes
+
+
+def squares(y: Array, side: int) -> Array:
+    """Divide (H, W) into squares (N, side, side), row by row; incomplete ones at the right and bottom are left out."""
+    rows, columns = y.shape[0] // side, y.shape[1] // side
+    whole = y[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return whole.swapaxes(1, 2).reshape(-1, side, side)
 
 
 def ssim(image: Array, reference: Array, crop: int = 4, method: SSIMMethod = "daala") -> float:

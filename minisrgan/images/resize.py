@@ -15,7 +15,7 @@ import numpy as np
 
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError
-from minisrgan.images.checks import require_image
+from minisrgan.images.pixels import require_image
 from minisrgan.kernels import matmul
 
 Border = Literal["replicate", "symmetric"]
@@ -87,17 +87,14 @@ def _resize_rows(image: Array, scale: float, border: Border) -> Array:
     """Resize the first axis of ``(H, ...)``; uint8 is computed in float64 and rounded half up."""
     rounded = image.dtype == np.uint8
     rows = image.reshape(len(image), -1)  # (H, W*C)
-    bands = _bands(len(rows), scale, border, "float64" if rounded else image.dtype.name)
-    out = np.empty((sum(len(matrix) for _, _, matrix in bands), rows.shape[1]), image.dtype)
-    start = 0
-    for first, stop, matrix in bands:
+    parts = []
+    for first, stop, matrix in _bands(len(rows), scale, border, "float64" if rounded else image.dtype.name):
         values = matmul(matrix, rows[first:stop].astype(matrix.dtype, copy=False))  # (band, rows) @ (rows, W*C)
         if rounded:
             values += 0.5
             values = np.floor(values, out=values).clip(0, 255, out=values)
-        out[start : start + len(matrix)] = values
-        start += len(matrix)
-    return out.reshape(-1, *image.shape[1:])
+        parts.append(values.astype(image.dtype, copy=False))
+    return np.concatenate(parts).reshape(-1, *image.shape[1:])
 
 
 def imresize(image: Array, scale: float, border: Border = "replicate") -> Array:

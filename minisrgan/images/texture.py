@@ -9,7 +9,7 @@ import numpy as np
 
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ShapeError
-from minisrgan.images.quality import luminances, rgb_to_y
+from minisrgan.images.quality import luminances, rgb_to_y, squares
 
 SMALLEST = 64  # pixels a side: in a smaller image, the neighbourhood of the line at period 4 would contain frequency 0
 _LINE, _AROUND = 2, range(6, 17)  # distances in bins: of the line, and of the neighbourhood to compare it with
@@ -102,10 +102,7 @@ def local_grid(image: Array, period: int = 4) -> float:
     >>> local_grid(flat), round(local_grid(flat + np.array([1, 0, 0, 0] * 32, np.uint8)), 1)
     (1.0, 9.0)
     """
-    y = _grid_y("local_grid", image, period)
-    rows, columns = y.shape[0] // _TILE, y.shape[1] // _TILE
-    tiles = y[: rows * _TILE, : columns * _TILE].reshape(rows, _TILE, columns, _TILE).swapaxes(1, 2)
-    tiles = tiles.reshape(-1, _TILE, _TILE)
+    tiles = squares(_grid_y("local_grid", image, period), _TILE)
     smoothest = np.argsort(tiles.var(axis=(1, 2)), kind="stable")[: -(-len(tiles) // 4)]
     energy = spectrum(tiles[smoothest]) + (_TILE * 3 / 8) ** 2 / 12  # the mean square of a Hann window is 3/8
     ratios = np.mean([_line(energy.sum(axis=axis), period, _TILE_LINE, _TILE_AROUND) for axis in (1, 2)], axis=0)

@@ -5,7 +5,7 @@ import itertools
 import math
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from ctypes import CDLL, CFUNCTYPE, c_char_p, c_void_p
 from functools import cache
@@ -13,7 +13,7 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 from PIL import Image, _imaging
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL.TiffImagePlugin import AppendingTiffWriter, ImageFileDirectory_v2
 
 from minisrgan.backend import Array
 from minisrgan.images import jpeg
@@ -102,11 +102,10 @@ def pillow_cannot(tags: Tags) -> bool:
     return (samples > 1) + (max(bits) != 8) + are_apart(tags) + negative >= 2
 
 
-def _parts(tags: Tags) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return where the strips or tiles begin, and how many bytes each has."""
+def _parts(tags: Tags) -> dict[int, list[int]]:
+    """Return, by their tags, where the strips or tiles begin, and how many bytes each has."""
     names = (TILES, TILE_BYTES) if TILES in tags else (STRIPS, STRIP_BYTES)
-    starts, sizes = (tuple(np.atleast_1d(tags.get(name, ())).tolist()) for name in names)
-    return starts, sizes
+    return {name: np.atleast_1d(tags.get(name, ())).tolist() for name in names}
 
 
 def require_parts(data: bytes, tags: Tags, decode: Callable[[bytes], Array]) -> None:
@@ -116,7 +115,7 @@ def require_parts(data: bytes, tags: Tags, decode: Callable[[bytes], Array]) -> 
     Errors  ValueError; whatever `decode` raises
     """
     (width, height, samples, bits, _), apart, kind = layout(tags), are_apart(tags), tags.get(COMPRESSION, 1)
-    starts, sizes = _parts(tags)
+    starts, sizes = _parts(tags).values()
     tall, wide = tags.get(TILE_HEIGHT if TILES in tags else STRIP_ROWS, height), tags.get(TILE_WIDTH, width)
     down, across = -(-height // tall), -(-width // wide)
     if len(starts) < (needed := down * across * (samples if apart else 1)):
@@ -162,38 +161,33 @@ def as_grey(data: bytes, tags: Tags) -> Iterator[bytes]:
 
     Errors  ValueError for a page that cannot be converted in this way
     """
-    width, _, samples, bits, _ = layout(tags)
-    apart = are_apart(tags)
-    if (
-        tags[PHOTOMETRIC] not in _COLOURS
-        or tags.get(COMPRESSION, 1) not in _BYTEWISE
-        or set(bits) not in ({8}, {16})
-        or set(np.atleast_1d(tags.get(FORMAT, 1))) - {1, 4}
-    ):
+    (width, _, samples, bits, _), apart = layout(tags), are_apart(tags)
+    known = tags[PHOTOMETRIC] in _COLOURS and tags.get(COMPRESSION, 1) in _BYTEWISE
+    if not known or set(bits) not in ({8}, {16}) or set(np.atleast_1d(tags.get(FORMAT, 1))) - {1, 4}:
         raise ValueError(describe(tags))
-    where, how_long = (TILES, TILE_BYTES) if TILES in tags else (STRIPS, STRIP_BYTES)
-    starts, sizes = _parts(tags)
+    parts = _parts(tags)
+    starts, sizes = parts.values()
     if max(map(sum, zip(starts, sizes, strict=True))) > len(data):
         raise ValueError("the file is cut off")
-    wide = 1 if apart else samples
+    planes, wide = (samples, 1) if apart else (1, samples)
     new = {WIDTH: width * wide, BITS: bits[0], PHOTOMETRIC: 1, SAMPLES: 1}
     if TILE_WIDTH in tags:
         new[TILE_WIDTH] = tags[TILE_WIDTH] * wide
     same = (HEIGHT, COMPRESSION, FILL_ORDER, STRIP_ROWS, TILE_HEIGHT, *([PREDICTOR] if apart else []))
-    kept = {tag: (tags[tag],) for tag in same if tag in tags} | {tag: (value,) for tag, value in new.items()}
-    planes = samples if apart else 1
+    kept: dict[int, Any] = {tag: tags[tag] for tag in same if tag in tags} | new
     for plane in range(planes):
         part = slice(plane * len(starts) // planes, (plane + 1) * len(starts) // planes)
-        kept |= {where: starts[part], how_long: sizes[part]}
+        kept |= {tag: values[part] for tag, values in parts.items()}
         end = len(data) + len(data) % 2
         header = data[:2] + struct.pack(order(data) + "HL", 42, end)
         yield header + data[8:].ljust(end - 8, b"\0") + _directory(data, kept, end)
 
 
-def _directory(data: bytes, tags: Mapping[int, Sequence[int]], at: int) -> bytes:
+def _directory(data: bytes, tags: Mapping[int, int | list[int]], at: int) -> bytes:
     """Return the bytes of a directory with integer values, to be stored at the offset `at` of a file."""
     entries, long = [struct.pack(order(data) + "H", len(tags))], b""
-    for tag, values in sorted(tags.items()):
+    for tag, value in sorted(tags.items()):
+        values = np.atleast_1d(value).tolist()
         packed = struct.pack(f"{order(data)}{len(values)}L", *values)
         if len(values) > 1:
             packed, long = struct.pack(order(data) + "L", at + 6 + 12 * len(tags) + len(long)), long + packed
@@ -234,18 +228,6 @@ def check(image: Any, tags: Tags) -> None:
         raise ValueError(f"{said} by its tags, but Pillow decodes {image.size[0]} x {image.size[1]} of {image.mode}")
 
 
-def say_16_bits(data: bytes, which: Sequence[bool]) -> bytes:
-    """Mark pages of a TIFF as 16-bit that were written as 8-bit pages of twice the width.
-
-    Pillow cannot write 16-bit colours. But a row of them has the same bytes as a row of twice as many 8-bit pixels.
-    """
-    out = bytearray(data)
-    for tags, deep in zip(pages(data), which, strict=True):
-        if deep:
-            _change(out, tags, {WIDTH: tags[WIDTH] // 2}, 16)
-    return bytes(out)
-
-
 def _change(out: bytearray, tags: Tags, new: Mapping[int, int], bits: int) -> None:
     """Change tags with integer values, and the bits of each channel, in a directory that Pillow has written."""
     for entry in range((tags.offset or 0) + 2, (tags.offset or 0) + 2 + 12 * len(tags), 12):
@@ -256,19 +238,29 @@ def _change(out: bytearray, tags: Tags, new: Mapping[int, int], bits: int) -> No
             struct.pack_into(f"<{count}H", out, value if count > 2 else entry + 8, *[bits] * count)
 
 
-def write_rows(file: IO[bytes], size: tuple[int, int], bands: Iterable[Array], **options: Any) -> None:
-    """Write a TIFF band by band, which Pillow cannot do: it writes a single pixel, which is replaced with the bands.
+def write_pages(file: IO[bytes], contents: Iterable[tuple[tuple[int, ...], Iterable[Array], dict[str, Any]]]) -> None:
+    """Write a TIFF, also with 16-bit colours and band by band; Pillow can do neither.
 
-    size    height and width
-    bands   uint8 or uint16 (rows, W, 1 to 4), from the top down
+    Pillow writes the tags of all pages, each with a single pixel; the real pixels follow at the end of the file.
+
+    contents   for each page its height and width; its bands, uint8 or uint16 (rows, W, 1 to 4), from the top down; and
+               Pillow's options
     """
-    stream, bands = io.BytesIO(), iter(bands)
-    first = next(bands)
-    Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[first.shape[2]], (1, 1)).save(stream, "TIFF", **options)
-    (tags,), out = pages(stream.getvalue()), bytearray(stream.getvalue())
-    (height, width), pixel = size, first.shape[2] * first.itemsize
-    new = {WIDTH: width, HEIGHT: height, STRIP_ROWS: height, STRIP_BYTES: height * width * pixel}
-    _change(out, tags, new, 8 * first.itemsize)
-    file.write(out[: tags[STRIPS][0]])
-    for band in itertools.chain([first], bands):
+    stream, sizes, all_bands = io.BytesIO(), [], []
+    with AppendingTiffWriter(stream) as writer:
+        for size, bands, options in contents:
+            first = next(bands := iter(bands))
+            Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[first.shape[2]], (1, 1)).save(writer, "TIFF", **options)
+            writer.newFrame()
+            sizes.append((*size, first.shape[2], first.itemsize))
+            all_bands.append(itertools.chain([first], bands))
+    out = bytearray(stream.getvalue())
+    at = len(out)
+    for tags, (height, width, samples, itemsize) in zip(pages(stream.getvalue()), sizes, strict=True):
+        length = height * width * samples * itemsize
+        new = {WIDTH: width, HEIGHT: height, STRIP_ROWS: height, STRIPS: at, STRIP_BYTES: length}
+        _change(out, tags, new, 8 * itemsize)
+        at += length
+    file.write(out)
+    for band in itertools.chain.from_iterable(all_bands):
         file.write(band.astype(band.dtype.newbyteorder("<")).tobytes())

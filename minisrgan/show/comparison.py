@@ -8,7 +8,8 @@ import numpy as np
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ShapeError
 from minisrgan.images import rgb_to_y
-from minisrgan.images.checks import require_image
+from minisrgan.images.pixels import require_image
+from minisrgan.images.quality import correlate
 from minisrgan.inference.evaluate import Score
 from minisrgan.show.scores import shorten
 from minisrgan.show.style import PALETTE, SMALL, TEXT, TITLE, Axes, Figure, new_figure
@@ -124,9 +125,7 @@ def busy_detail(photo: Array, side: int | None = None) -> Zoom:
     block = min(4, side)
     rows, cols, count = photo.shape[0] // block, photo.shape[1] // block, side // block
     blocks = rgb_to_y(photo)[: rows * block, : cols * block].reshape(rows, block, cols, block)
-    total = np.zeros((rows + 1, cols + 1))
-    total[1:, 1:] = blocks.std(axis=(1, 3)).cumsum(axis=0).cumsum(axis=1)  # (rows, cols) from (rows, 4, cols, 4)
-    squares = total[count:, count:] - total[:-count, count:] - total[count:, :-count] + total[:-count, :-count]
+    squares = correlate(blocks.std(axis=(1, 3))[None], np.ones(count))[0]  # sums; std is (rows, cols)
     top, left = np.unravel_index(squares.round(6).argmax(), squares.shape)
     return int(top) * block, int(left) * block, side, side
 

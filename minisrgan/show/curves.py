@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError
 from minisrgan.images import read_image
-from minisrgan.show.comparison import Strip, busy_detail, strips_figure
+from minisrgan.show.comparison import busy_detail, make_strip, strips_figure
 from minisrgan.show.scores import shorten
 from minisrgan.show.style import PALETTE, SMALL, TEXT, Axes, Figure, new_figure, save_figure, style_plot
 from minisrgan.training.log import read_log
@@ -88,16 +88,13 @@ def curves_figure(
     columns = 1 if len(panels) <= 3 else 2
     rows = ceil(len(panels) / columns)
     figure = new_figure(8.0 if columns == 1 else 11.0, 0.4 + 2.2 * rows, "constrained")
-    first: Axes | None = None
     for number, (label, keys) in enumerate(panels.items()):
-        axes = figure.add_subplot(rows, columns, number + 1, sharex=first)
-        first = first or axes
+        axes = figure.add_subplot(rows, columns, number + 1, sharex=figure.axes[0] if number else None)
         style_plot(axes)
         axes.set_ylabel(label, fontsize=TEXT)
-        if number + columns >= len(panels):
-            axes.set_xlabel("training step", fontsize=TEXT)
-        else:
-            axes.tick_params(labelbottom=False)
+        lowest = number + columns >= len(panels)
+        axes.set_xlabel("training step" if lowest else "", fontsize=TEXT)
+        axes.tick_params(labelbottom=lowest)
         for index, key in enumerate(keys):
             values = (record.get(key) for record in log)
             points = [(*at, y) for at, y in zip(places, values, strict=True) if y is not None and isfinite(y)]
@@ -190,10 +187,8 @@ def progress_figure(steps: Mapping[int, Mapping[str, Array]], originals: Mapping
     shown = sorted({known[round(k * (len(known) - 1) / max(1, most - 1))] for k in range(most)})
     strips = []
     for name, photo in originals.items():
-        top, left, height, width = zoom = busy_detail(photo, 96)
         pictures = {f"step {step:,}": steps[step][name] for step in shown} | {"original": photo}
-        details = {title: picture[top : top + height, left : left + width] for title, picture in pictures.items()}
-        strips.append(Strip(name, photo, zoom, details, {}))
+        strips.append(make_strip(name, pictures, {}, busy_detail(photo, 96)))
     return strips_figure(strips)
 
 

@@ -11,9 +11,8 @@ from minisrgan.backend import Array, to_device
 from minisrgan.errors import ConfigError
 from minisrgan.losses import MSEContent, VGGContent
 from minisrgan.models import VGG19
-from minisrgan.weights import load_vgg19
+from minisrgan.weights.models import CHOICES, load_features, load_vgg19
 from minisrgan.weights.store import digest
-from minisrgan.weights.vgg import CHOICES, load_features
 
 CONTENT = {"mse": "", "vgg22": "2,2", "vgg54": "5,4"}  # the feature map of VGG19
 FEATURES = "features:"

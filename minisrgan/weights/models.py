@@ -37,6 +37,12 @@ _LAYERS: dict[str, tuple[type[Module], tuple[str, ...]]] = {
     "MaxPool2d": (MaxPool2d, ("size",)),
 }  # fmt: skip
 
+# The advice in every error about a missing file.
+CHOICES = (
+    "`minisrgan weights fetch vgg19` gets one; or give a file of VGG19's convolutions (an .npz with "
+    "block1_conv1.kernel, block1_conv1.bias ...), or compare pixels instead: content mse"
+)
+
 
 def save_model(
     path: str | Path, model: Module, *, half: bool = False, layout: Literal["HWIO", "OIHW"] = "HWIO", **about: Any
@@ -136,6 +142,46 @@ def load_kind(path: str | Path, kind: type[Model]) -> tuple[Model, dict[str, Any
         got = f"{path}, which holds {type(model).__name__}"
         raise WeightsError("load_model", expected=f"the weights of a {kind.__name__}", got=got, fix=fix)
     return model, about
+
+
+def load_vgg19(path: str | Path, phi: str = "5,4") -> VGG19:
+    """Build VGG19 up to phi_{i,j}, frozen, with the input convention that its weights expect.
+
+    path    a file in our format, which names the convention; torchvision's .pth; Keras's .h5; or Caffe-style .npz with
+            arrays ``block5_conv4.kernel`` (3, 3, in, out) and ``block5_conv4.bias`` (out,), and so on
+    Errors  WeightsError if the file is missing, damaged, holds another model, or lacks a convolution up to phi
+    """
+    found = read_weights(path) if Path(path).is_file() else None
+    if found is None or found.model != "VGG19":
+        expected = "the weights of VGG19, which the perceptual loss compares features with"
+        got = f"{path}, which {f'holds {found.model}' if found else 'does not exist'}"
+        raise WeightsError("load_vgg19", expected=expected, got=got, fix=CHOICES)
+    with refusing("load_vgg19", path):
+        vgg = VGG19(phi, found.settings["convention"])
+        vgg.load_state_dict({name: found.state[name] for name in vgg.state_dict() if name in found.state})
+    return vgg.eval().requires_grad_(False)
+
+
+def load_features(path: str | Path) -> Module:
+    """Build a frozen feature extractor: VGG19, a stack saved by `save_model`, or the convolutions of a discriminator.
+
+    Shapes  (N, H, W, 3) RGB in [-1, 1] to feature maps
+    Errors  WeightsError if the file is missing, damaged, or holds another model
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from minisrgan.nn import Conv2d, ReLU, Sequential
+    >>> from minisrgan.weights import save_model
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     conv = Conv2d(3, 8, 3, padding=1, rng=np.random.default_rng(0))
+    ...     save_model(Path(folder, "f.safetensors"), Sequential(conv, ReLU()))
+    ...     len(load_features(Path(folder, "f.safetensors")).children())
+    2
+    """
+    model, _ = load_model(path)
+    if isinstance(model, Discriminator):
+        model = model.features
+    return model.eval().requires_grad_(False)
 
 
 def convert(

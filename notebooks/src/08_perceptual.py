@@ -303,7 +303,7 @@ images_figure({"blurred": wrong["blurred"] / 2 + 0.5, "after 40 steps": y[0] / 2
 #
 # - `minisrgan/models/vgg.py`: the network, and the input that its weights expect
 # - `minisrgan/losses/content.py`: `MSEContent` and `VGGContent`, with the factor 1/12.75 of the paper
-# - `minisrgan/weights/vgg.py`: weights read from a file; `minisrgan/weights/boxed/features.md`: those in the box
+# - `minisrgan/weights/models.py`: networks read from files; `minisrgan/weights/boxed/features.md`: those in the box
 # - the paper: Ledig et al. 2017, sec. 2.2.1 and eq. 5; sec. 3.4 compares $\phi_{2,2}$ with $\phi_{5,4}$
 #
 # **Open question.** Which differences between two photos should a loss ignore? Do these features ignore them?

@@ -12,8 +12,7 @@ from minisrgan.backend import Array, to_numpy
 from minisrgan.errors import WeightsError
 from minisrgan.models import Generator
 from minisrgan.nn import Module
-from minisrgan.weights.foreign.archive import read_npz
-from minisrgan.weights.foreign.keras import read_keras
+from minisrgan.weights.foreign.archive import read_keras, read_npz
 from minisrgan.weights.foreign.kinds import family_of, kind_of
 from minisrgan.weights.foreign.names import NAMINGS, Naming, find_naming
 from minisrgan.weights.foreign.torch_file import read_torch

@@ -30,16 +30,12 @@ _COUNTS = [{"k": k, "2k": 2 * k, "2k+1": 2 * k + 1, "2k+2": 2 * k + 2, **{f"k+{n
 
 @dataclass(frozen=True)
 class Naming:
-    """A naming scheme: who uses it, our model, and pairs of their names and ours."""
+    """A naming scheme: who uses it, our model, pairs of their names and ours, settings that differ from the paper's."""
 
     title: str
     model: str
     rows: tuple[tuple[str, str], ...]
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Settings of the model that differ from the paper's."""
-        return next((found for title, found in _SETTINGS.items() if self.title.startswith(title)), {})
+    settings: Mapping[str, Any]
 
     @cached_property
     def table(self) -> dict[str, str]:
@@ -62,7 +58,8 @@ def _read_table() -> Iterator[Naming]:
     for block in text.split("\n\n")[1:]:
         ours, *columns = zip(*(line.split() for line in block.splitlines()), strict=True)
         for title, *theirs in columns:
-            yield Naming(title, ours[0], tuple(zip(theirs, ours[1:], strict=True)))
+            settings = next((found for start, found in _SETTINGS.items() if title.startswith(start)), {})
+            yield Naming(title, ours[0], tuple(zip(theirs, ours[1:], strict=True)), settings)
 
 
 NAMINGS = tuple(_read_table())
@@ -70,7 +67,4 @@ NAMINGS = tuple(_read_table())
 
 def find_naming(names: Collection[str]) -> Naming | None:
     """Return the naming scheme of a model's arrays, or None."""
-    for naming in NAMINGS:
-        if _SIGNS[naming.model] <= {naming.our_name(name) for name in names}:
-            return naming
-    return None
+    return next((known for known in NAMINGS if _SIGNS[known.model] <= set(map(known.our_name, names))), None)

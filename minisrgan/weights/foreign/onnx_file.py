@@ -23,9 +23,7 @@ CONVENTIONS = {
 }
 
 
-def save_onnx(
-    path: str | Path, generator: Generator, *, half: bool = False, clip: bool = True, **about: Any
-) -> None:
+def save_onnx(path: str | Path, generator: Generator, *, half: bool = False, clip: bool = True, **about: Any) -> None:
     """Write a generator as an ONNX file (opset 17) that enlarges batches of any number, height and width.
 
     generator  a generator, or the result of `minisrgan.inference.fold.folded`, which gives no BatchNormalization nodes
