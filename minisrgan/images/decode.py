@@ -5,6 +5,7 @@ applies the EXIF orientation, handles transparency, pages and frames, and compar
 """
 
 import io
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +31,8 @@ _DESCRIBING = {*range(0x010E, 0x0111), 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0
 # Width and height, which are wrong once the photo is rotated or enlarged; an offset, which is wrong in any other file.
 _UNTRUE = {0xA002, 0xA003, 0xA005}
 _OPENING = threading.Lock()
+if hasattr(os, "register_at_fork"):  # held by another thread during a fork, it would stay locked in the child
+    os.register_at_fork(before=_OPENING.acquire, after_in_parent=_OPENING.release, after_in_child=_OPENING.release)
 
 
 class TooManyPixels(ValueError):

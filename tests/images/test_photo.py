@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import signal
 import struct
 import threading
 import warnings
@@ -18,7 +20,7 @@ import pytest
 from PIL import Image
 
 from minisrgan.errors import ArgumentError, DTypeError, ImageError, ImageWarning, ShapeError
-from minisrgan.images import Photo, imresize, read_image, read_photo, write_photo
+from minisrgan.images import Photo, decode, imresize, read_image, read_photo, write_photo
 from minisrgan.images.files import FORMATS
 
 Array = np.ndarray
@@ -487,3 +489,26 @@ def test_a_photo_is_checked_when_it_is_made():
     for wrong in (COLOURS / 255, COLOURS.astype(np.int32), [[[0, 0, 0]]]):
         with pytest.raises(DTypeError):
             Photo(wrong)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_reads_although_a_thread_was_opening_a_file(tmp_path: Path):
+    """A lock that another thread holds during a fork would never be released in the child."""
+    write_photo(tmp_path / "a.png", Photo(COLOURS))
+    held, go_on = threading.Event(), threading.Timer(0.1, lambda: None)
+
+    def hold() -> None:
+        with decode._OPENING:
+            held.set()
+            go_on.start()
+            go_on.join()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    if not (child := os.fork()):
+        signal.alarm(20)
+        os._exit(read_photo(tmp_path / "a.png").pixels.shape != COLOURS.shape)
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
