@@ -147,8 +147,8 @@ images_figure(pictures | {"original": cat}, columns=4, width=2.1)
 #
 # ## A gallery of failures
 #
-# The networks are tiny, and all but "D won" continue copies of one stage: 100 steps of MSE, then a head start of 30 steps
-# for D. Each changes one thing of "healthy".
+# The networks are tiny, and all but "D won" continue copies of one stage: 100 steps of MSE, then a head start of 30
+# steps for D. Each changes one thing of "healthy".
 
 # %%
 tiny = replace(config, channels=16, blocks=2)
@@ -182,15 +182,16 @@ logs = {name: train(stage, first=30) for name, stage in stages.items()}
 stages["D won"] = without_head_start
 logs["D won"] = train(stages["D won"], batches[:1] * 55)  # the same eight crops in every step
 gallery = {name: upscale(stage.generator, small) for name, stage in stages.items()}
-generator = stages["healthy"].generator
+noise = np.random.default_rng(0).integers(0, 256, small.shape)
+both = Tensor(np.stack([small, noise]).astype(np.float32) / 255)  # a batch of two
 with no_grad():
-    left_on = generator.train()(Tensor(small[None].astype(np.float32) / 255)).numpy()[0]
+    left_on = stages["healthy"].generator.train()(both).numpy()[0]
 gallery["train() left on"] = ((left_on + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
 
 # %% tags=["times"]
 print(f"{'':16}content  adv/content  D real  D fake  PSNR  grid  colour")
 for name, picture in gallery.items():
-    last = logs.get(name, logs["healthy"])[-10:]
+    last = logs.get(name, logs["healthy"])[-15:]
     keys = ("content", "grad_adversarial", "grad_content", "d_real", "d_fake")
     content, adversarial, own, real, fake = (np.mean([r[key] for r in last]) for key in keys)
     shift = max((picture.astype(float) - cat).mean(axis=(0, 1)), key=abs)
@@ -200,8 +201,8 @@ images_figure(gallery | {"original": cat}, columns=5, width=1.5)
 
 # %% [markdown]
 # **Figure 3.** The cats of the nine trainings, and the original. Plain to see are the lattice of "grid", the red tint
-# of "colour cast", and the dark picture of "mode collapse". "Wrong VGG input" has a fine lattice; the others look
-# healthy.
+# of "colour cast", and the red pattern of "mode collapse". "Wrong VGG input" and "D won" have a fine lattice; the
+# others look healthy.
 #
 # How the log shows each, beside "healthy", where D is above chance:
 #
@@ -209,12 +210,12 @@ images_figure(gallery | {"original": cat}, columns=5, width=1.5)
 # - **mode collapse:** content rises several times: G paints one texture over everything, and D cannot tell.
 # - **D won:** above 0.95 for originals, below 0.05 for generated images: the package warns. D sees the same crops in each
 #   step, and knows them by heart.
-# - **D at chance:** the same for both: the optimizer has another network's weights. The gradient is noise, made as loud
-#   as the content by the balance.
-# - **wrong VGG input:** content is thousands of times larger; the balance hides it from the ratio.
+# - **D at chance:** the same for both: the optimizer has another network's weights. Its gradient is noise, which
+#   the balance makes loud.
+# - **wrong VGG input:** content is thousands of times larger. The balance follows, so other columns hardly change.
 # - **detached:** the adversarial gradient is exactly 0. The losses look plausible.
-# - **train() left on:** nothing. The training is the healthy one; afterwards batch norm uses the one picture's
-#   statistics, and the PSNR is lower.
+# - **train() left on:** nothing. The training is the healthy one; afterwards batch norm averages over the cat and a
+#   picture of noise, and the PSNR is lower.
 #
 # ### Exercise 10.2: when has D won?
 #
