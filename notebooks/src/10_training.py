@@ -197,6 +197,8 @@ for name, picture in gallery.items():
     shift = max((picture.astype(float) - cat).mean(axis=(0, 1)), key=abs)
     print(f"{name:15} {content:8.2f} {adversarial / own:9.1f} {real:10.2f} {fake:7.2f}", end=" ")
     print(f"{psnr(picture, cat):7.2f} {grid(picture):4.1f} {shift:6.1f}")
+apart = np.abs(gallery["train() left on"].astype(float) - gallery["healthy"])
+print(f"noise in its batch moves the cat by {apart.mean():.2f} levels, at most {apart.max():.0f}")
 images_figure(gallery | {"original": cat}, columns=5, width=1.5)
 
 # %% [markdown]
@@ -214,8 +216,8 @@ images_figure(gallery | {"original": cat}, columns=5, width=1.5)
 #   the balance makes loud.
 # - **wrong VGG input:** content is thousands of times larger. The balance follows, so other columns hardly change.
 # - **detached:** the adversarial gradient is exactly 0. The losses look plausible.
-# - **train() left on:** nothing. The training is the healthy one; afterwards batch norm averages over the cat and a
-#   picture of noise, and the PSNR is lower.
+# - **train() left on:** nothing. The training is the healthy one; afterwards batch norm averages over the cat and
+#   noise, which moves the cat (last line).
 #
 # ### Exercise 10.2: when has D won?
 #
