@@ -214,7 +214,7 @@ images_figure(gallery | {"original": cat}, columns=5, width=1.5)
 #   step, and knows them by heart.
 # - **D at chance:** the same for both: the optimizer has another network's weights. Its gradient is noise, which
 #   the balance makes loud.
-# - **wrong VGG input:** content is thousands of times larger. The balance follows, so other columns hardly change.
+# - **wrong VGG input:** content is thousands of times larger, and the balance does not keep up.
 # - **detached:** the adversarial gradient is exactly 0. The losses look plausible.
 # - **train() left on:** nothing. The training is the healthy one; afterwards batch norm averages over the cat and
 #   noise, which moves the cat (last line).
