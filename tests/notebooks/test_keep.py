@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import linecache
 import threading
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -168,10 +169,13 @@ def test_features_are_compared_by_the_students_loss(solved: Path, monkeypatch: p
     monkeypatch.setenv("MINISRGAN_MINE", str(solved))
     rng, vgg = np.random.default_rng(0), VGG19("1,1", "torchvision")
     x, y = (Tensor(rng.uniform(-1, 1, (1, 6, 6, 3)).astype(np.float32), requires_grad=k == 0) for k in (0, 1))
-    loss = own.FeatureContent(vgg)(x, y)
+    content = own.FeatureContent(vgg)
+    loss = content(x, y)
     assert loss.item() == pytest.approx(VGGContent(vgg)(x, y).item(), rel=1e-5)
     loss.backward()
     assert x.grad is not None
+    assert list(content.wanted) == [y]  # whose features are computed once, for all copies of a stage
+    assert deepcopy(content) is content
 
 
 def test_srgan_trains_on_the_students_losses(solved: Path, mine: Path):

@@ -76,21 +76,29 @@ def test_10_the_training_ends_sharper_and_d_is_above_chance():
     (mse, blurred, _), (psnr, sharp, _) = numbers("10", "MSE", "features + GAN")
     assert sharp > 1.5 * blurred
     assert psnr < mse
-    names = ("healthy", "grid ", "colour", "mode", "D is", "D at", "wrong", "detached", "train()")
+    names = ("healthy", "grid ", "colour", "mode", "D won", "D at", "wrong", "detached", "train()")
     columns = ("content", "ratio", "real", "fake", "psnr", "grid", "colour")
     rows = {name: dict(zip(columns, row, strict=True)) for name, row in zip(names, numbers("10", *names), strict=True)}
     healthy = rows["healthy"]
     assert healthy["real"] > 0.5 > healthy["fake"]
     assert rows["grid "]["grid"] > 3 * healthy["grid"]
-    assert abs(rows["colour"]["colour"]) > abs(healthy["colour"])
+    assert abs(rows["colour"]["colour"]) > 2 * abs(healthy["colour"])
     assert rows["mode"]["content"] > 3 * healthy["content"]
-    assert rows["D is"]["real"] > 0.7
-    assert rows["D is"]["fake"] < 0.3
+    assert rows["D won"]["real"] > 0.95  # where the package warns
+    assert rows["D won"]["fake"] < 0.05
     assert abs(rows["D at"]["real"] - rows["D at"]["fake"]) < 0.05
     assert rows["wrong"]["content"] > 1000 * healthy["content"]
     assert rows["detached"]["ratio"] == 0
-    assert rows["train()"]["psnr"] < healthy["psnr"]
     assert rows["train()"]["content"] == healthy["content"]
+    assert numbers("10", "noise in its batch")[0][0] > 0.5  # in evaluation mode 0
+
+
+def test_11_both_curves_begin_at_srresnet_and_a_quarter_of_srgan_gains():
+    """Two curves that seem to begin apart: the first point of one is hidden below that of the other."""
+    mixed, sharpened = numbers("11", "srresnet to srgan", "srresnet, sharpened")
+    assert mixed[0] == sharpened[0]
+    assert mixed[1] > mixed[0] > mixed[-1] + 1
+    assert sharpened == sorted(sharpened, reverse=True)
 
 
 def test_11_the_networks_are_decibels_apart():
