@@ -86,16 +86,18 @@ class SRGANStage:
         self.d_lr = piecewise((config.d_lr, config.d_lr / 10), (turn,))
 
     def step(self, step: int, low: Tensor, high: Tensor) -> dict[str, float]:
-        """Take one step of D and one of G on a batch: low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1].
+        """Take one step of D and one of G on a batch.
 
-        During the head start only D learns: until it can distinguish the images, its gradient is noise and would
-        damage the generator. Such a step is cheap, because no content loss is computed.
+        Shapes  low (N, h, w, 3) in [0, 1], high (N, H, W, 3) in [-1, 1]
+
+        During the head start only D learns: until it can distinguish the images, its gradient is noise
+        and would damage the generator. Such a step is cheap, because no content loss is computed.
         """
         generator, discriminator = self.generator.train(), self.discriminator.train()
         alone = step < self.head_start
 
-        # D learns to distinguish originals from generated images. detach() stops the gradient before the generator.
-        # D processes the two batches separately, because batch norm would mix their statistics.
+        # D learns to distinguish originals from generated images. detach() stops the gradient before the
+        # generator. D processes the two batches separately, because batch norm would mix their statistics.
         def judge() -> tuple[Tensor, Tensor, Tensor, Tensor]:
             with no_grad() if alone else nullcontext():
                 generated = generator(low)
@@ -113,14 +115,15 @@ class SRGANStage:
         if alone:
             return measured({"discriminator": discriminator}, generated, high, {}, {}, judged)
 
-        # G learns to make images that D takes for originals, and that are close to the originals. The terms are
-        # differentiated with respect to the image only, so D gets no gradients.
+        # G learns to make images that D takes for originals, and that are close to the originals. The
+        # terms are differentiated with respect to the image only, so D gets no gradients.
         def compare() -> tuple[Terms, Terms]:
             return _gradients(generated, self.loss(generated, high, discriminator(generated)))
 
         terms, gradients = repeatable(compare, low, discriminator)
         if self.balance:
-            weight = self.balance.weight(gradients["content"], gradients["adversarial"], self.ranks.average)
+            pair = gradients["content"], gradients["adversarial"]
+            weight = self.balance.weight(*pair, self.ranks.average)
             for part in terms, gradients:
                 part["adversarial"] = part["adversarial"] * weight
             judged["adversarial_weight"] = weight
