@@ -122,8 +122,8 @@ class SRGANStage:
 
         terms, gradients = repeatable(compare, low, discriminator)
         if self.balance:
-            pair = gradients["content"], gradients["adversarial"]
-            weight = self.balance.weight(*pair, self.ranks.average)
+            content, adversarial = gradients["content"], gradients["adversarial"]
+            weight = self.balance.weight(content, adversarial, self.ranks.average)
             for part in terms, gradients:
                 part["adversarial"] = part["adversarial"] * weight
             judged["adversarial_weight"] = weight
