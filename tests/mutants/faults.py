@@ -451,7 +451,7 @@ CONVOLUTION = [
     ),
     Fault(
         "Winograd: a sign in B is lost",
-        "_Inputs.of", "np.matmul(bt, self.along, out=_1)", "np.matmul(abs(bt), self.along, out=_1)",
+        "_Tiles.of", "np.matmul(matrix, self.along, out=_1)", "np.matmul(abs(matrix), self.along, out=_1)",
         TABLE + "test_convolution_by_every_algorithm",
     ),
     Fault(
@@ -461,7 +461,7 @@ CONVOLUTION = [
     ),
     Fault(
         "Winograd: tiles of stride 2 are read as if they lay 4 inputs apart",
-        "_Inputs.of", "(n_step, step * r_step, r_step, size)", "(n_step, 4 * r_step, r_step, size)",
+        "_Tiles.of", "(n_step, step * r_step, r_step, size)", "(n_step, 4 * r_step, r_step, size)",
         "test_kernels::test_winograd_is_accurate_where_it_is_chosen",
     ),
     Fault(
