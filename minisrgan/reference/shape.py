@@ -26,9 +26,7 @@ Widths: TypeAlias = tuple[tuple[int, int], ...]
 def reshape(x: Array, shape: tuple[int, ...]) -> Array:
     """Number k of y, in row-major order, is number k of x."""
     y = np.empty_like(x).reshape(shape)
-    for k in range(x.size):
-        y.flat[k] = x.flat[k]
-    return y
+    return read(x, y, zip(np.ndindex(y.shape), np.ndindex(x.shape), strict=True))
 
 
 def reshape_grad(grad_y: Array, x: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:
@@ -74,9 +72,7 @@ def getitem(x: Array, index: Any) -> Array:
     """y = x[index]: applied to an array of row-major places, the same index gives the places of the numbers."""
     places = np.asarray(np.arange(x.size).reshape(x.shape)[index])
     y = np.empty(places.shape, x.dtype)
-    for position in np.ndindex(y.shape):
-        y[position] = x.flat[places[position]]
-    return y
+    return read(x.reshape(-1), y, np.ndenumerate(places))
 
 
 def getitem_grad(grad_y: Array, x: Array, index: Any) -> tuple[Array, ...]:
@@ -88,9 +84,7 @@ def scatter(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
     """y[index] += x, number by number, starting from zeros: the reverse of getitem."""
     y = np.zeros(shape, x.dtype)
     places = np.asarray(np.arange(y.size).reshape(shape)[index])
-    for position in np.ndindex(x.shape):
-        y.flat[places[position]] += x[position]
-    return y
+    return add_back(x, y.reshape(-1), np.ndenumerate(places)).reshape(shape)
 
 
 def scatter_grad(grad_y: Array, x: Array, index: Any, shape: tuple[int, ...]) -> tuple[Array, ...]:
