@@ -33,11 +33,8 @@ def _columns(x: Array, block: Block, kernel: Pair, stride: int, origin: Pair) ->
     if kh == kw == stride == 1 and padded.flags.c_contiguous:
         return padded.reshape(-1, channels)  # a 1x1 kernel's columns are the input itself
     n_step, r_step, c_step, k_step = padded.strides
-    windows = as_strided(  # (images, rows, cols, kh, kw, C): a view, no copy
-        padded,
-        (images, rows, cols, kh, kw, channels),
-        (n_step, r_step * stride, c_step * stride, r_step, c_step, k_step),
-    )
+    strides = n_step, r_step * stride, c_step * stride, r_step, c_step, k_step
+    windows = as_strided(padded, (images, rows, cols, kh, kw, channels), strides)  # a view, no copy
     columns = scratch("columns", x.dtype, *windows.shape)
     columns[...] = windows
     return columns.reshape(images * rows * cols, kh * kw * channels)

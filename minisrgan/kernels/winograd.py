@@ -74,9 +74,8 @@ class _Tiles:
         half = scratch(names[0], np.float32, images, self.rows, n, self.wide, channels)
         self.down = half.reshape(images, self.rows, n, -1)
         n_step, r_step, u_step, c_step, size = half.strides
-        self.along = as_strided(  # (images, rows, n, cols, reach, C): neighbours may share columns
-            half, (*half.shape[:3], cols, self.reach, channels), (n_step, r_step, u_step, step * c_step, c_step, size)
-        )
+        strides = n_step, r_step, u_step, step * c_step, c_step, size  # neighbours may share columns
+        self.along = as_strided(half, (*half.shape[:3], cols, self.reach, channels), strides)
         v = scratch(names[1], np.float32, n, n, images, self.rows, cols, channels)
         self.v, self.tiles = v.reshape(n * n, -1, channels), v.transpose(2, 3, 0, 4, 1, 5)
 
@@ -86,9 +85,8 @@ class _Tiles:
         top, left, tall = block.r0 * step + origin[0], block.c0 * step + origin[1], (self.rows - 1) * step + self.reach
         part = patch(x, slice(block.n0, block.n1), top, left, tall, self.wide)
         n_step, r_step, _, size = part.strides
-        windows = as_strided(  # (images, rows, reach, wide*C): a view in which neighbours may share rows
-            part, (len(part), self.rows, self.reach, self.wide * x.shape[3]), (n_step, step * r_step, r_step, size)
-        )
+        strides = n_step, step * r_step, r_step, size  # neighbours may share rows
+        windows = as_strided(part, (len(part), self.rows, self.reach, self.wide * x.shape[3]), strides)
         np.matmul(matrix, windows, out=self.down)  # (n, reach) @ (reach, wide*C), down the columns
         np.matmul(matrix, self.along, out=self.tiles)  # (n, reach) @ (reach, C), along the rows
         return self.v

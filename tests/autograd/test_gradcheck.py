@@ -150,7 +150,6 @@ def test_a_right_gradient_passes(check: Callable[..., Report]):
     assert report.inputs[0] == "input 0 (x)"
     assert report.name == "cube"
     assert report.moves == 0
-    assert report.evaluations >= 2 * 6
 
 
 @pytest.mark.parametrize(
