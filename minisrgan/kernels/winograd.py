@@ -82,8 +82,8 @@ class _Tiles:
     def of(self, x: Array, block: Block, origin: Pair = (0, 0)) -> Array:
         """Return the transformed tiles (n*n, T, C) of a block of x (N, H, W, C)."""
         matrix, step = self.matrix, self.step
-        top, left, tall = block.r0 * step + origin[0], block.c0 * step + origin[1], (self.rows - 1) * step + self.reach
-        part = patch(x, slice(block.n0, block.n1), top, left, tall, self.wide)
+        top, left = block.rows.start * step + origin[0], block.cols.start * step + origin[1]
+        part = patch(x, block.images, top, left, (self.rows - 1) * step + self.reach, self.wide)
         n_step, r_step, _, size = part.strides
         strides = n_step, step * r_step, r_step, size  # neighbours may share rows
         windows = as_strided(part, (len(part), self.rows, self.reach, self.wide * x.shape[3]), strides)
@@ -108,7 +108,8 @@ class _Outputs:
         """Write the results to their place in y, without those beyond its border."""
         side, shape = len(self.at), (*self.half_rows.shape[:2], -1, self.half_rows.shape[3])
         np.matmul(self.at, self.m_rows, out=self.half)  # (side, n) @ (n, O), along the rows
-        target = y[block.n0 : block.n1, block.r0 * side : block.r1 * side, block.c0 * side : block.c1 * side]
+        rows, cols = (slice(part.start * side, part.stop * side) for part in block[1:])
+        target = y[block.images, rows, cols]
         whole = target.shape == self.shape
         tiles = target if whole else scratch(_RESULTS, np.float32, *self.shape)
         np.matmul(self.at, self.half_rows, out=tiles.reshape(shape))  # (side, n) @ (n, cols*side*O), down the columns
