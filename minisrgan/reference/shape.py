@@ -12,7 +12,7 @@
 (array([0., 2., 0., 1.]),)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -49,23 +49,21 @@ def transpose_grad(grad_y: Array, x: Array, axes: tuple[int, ...] | None = None)
     return (transpose(grad_y, tuple(axes.index(axis) for axis in range(x.ndim))),)
 
 
-def _padded(shape: Position, widths: Widths) -> Iterator[Pair]:
-    """Yield each pair (position in y, position in x that it reads)."""
-    for target in np.ndindex(*(before + size + after for size, (before, after) in zip(shape, widths, strict=True))):
-        position = tuple(index - before for index, (before, _) in zip(target, widths, strict=True))
-        if all(0 <= index < size for index, size in zip(position, shape, strict=True)):
-            yield target, position
+def _moved(shape: Position, by: Sequence[int]) -> Iterator[Pair]:
+    """Yield each pair (position p + by in y, position p in x) for an x of this shape."""
+    for position in np.ndindex(shape):
+        yield tuple(index + step for index, step in zip(position, by, strict=True)), position
 
 
 def pad(x: Array, widths: Widths) -> Array:
     """y[q] = x[q - before], and outside of x zero."""
     y = np.zeros([before + size + after for size, (before, after) in zip(x.shape, widths, strict=True)], x.dtype)
-    return read(x, y, _padded(x.shape, widths))
+    return read(x, y, _moved(x.shape, [before for before, _ in widths]))
 
 
 def pad_grad(grad_y: Array, x: Array, widths: Widths) -> tuple[Array, ...]:
     """dL/dx[p] = dL/dy at the one q that reads p."""
-    return (add_back(grad_y, np.zeros_like(x), _padded(x.shape, widths)),)
+    return (add_back(grad_y, np.zeros_like(x), _moved(x.shape, [before for before, _ in widths])),)
 
 
 def getitem(x: Array, index: Any) -> Array:
@@ -98,11 +96,10 @@ def concatenate(*arrays: Array, axis: int = 0) -> Array:
     shape = list(arrays[0].shape)
     shape[axis] = sum(x.shape[axis] for x in arrays)
     y = np.empty(shape, np.result_type(*arrays))
-    start = 0
+    begin = [0] * y.ndim
     for x in arrays:
-        for position in np.ndindex(x.shape):
-            y[*position[:axis], start + position[axis], *position[axis + 1 :]] = x[position]
-        start += x.shape[axis]
+        read(x, y, _moved(x.shape, begin))
+        begin[axis] += x.shape[axis]
     return y
 
 
