@@ -32,6 +32,7 @@ from minisrgan.reference.positions import Array, Position, bias_grad, from_bias
 Bias: TypeAlias = Array | None
 Size: TypeAlias = tuple[int, int]
 Pair: TypeAlias = int | tuple[int, int]
+_X, _WEIGHT, _Y = range(3)  # the places of the arrays in a triple
 
 
 def _frame(weight: Position, stride: Pair, padding: Pair | str) -> tuple[Size, Size, Size]:
@@ -44,7 +45,7 @@ def _frame(weight: Position, stride: Pair, padding: Pair | str) -> tuple[Size, S
 
 
 def _add(to: int, arrays: Sequence[Array], stride: Pair, padding: Pair | str) -> Array:
-    """Add dT/d(array) to one of the arrays (x, weight, y), the sum of the products of the other two, and return it."""
+    """Add dT/d(array), the products of the other two, to one of the arrays (x, weight, y), and return it."""
     x, weight, y = arrays
     (down, right), (top, left), _ = _frame(weight.shape, stride, padding)
     a, b = (k for k in range(3) if k != to)
@@ -62,15 +63,15 @@ def conv2d(x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padd
     strides, before, after = _frame(weight.shape, stride, padding)
     ho, wo = ((x.shape[1 + k] + before[k] + after[k] - weight.shape[k]) // strides[k] + 1 for k in (0, 1))
     y = from_bias((x.shape[0], ho, wo, weight.shape[3]), bias, like=x)
-    return _add(2, (x, weight, y), stride, padding)
+    return _add(_Y, (x, weight, y), stride, padding)
 
 
 def conv2d_grad(
     grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padding: Pair | str = 0
 ) -> tuple[Bias, ...]:
     """dL/dx[..] sums grad_y weight, and dL/dweight[..] sums x grad_y."""
-    grad_x = _add(0, (np.zeros_like(x), weight, grad_y), stride, padding)
-    return grad_x, _add(1, (x, np.zeros_like(weight), grad_y), stride, padding), bias_grad(grad_y, bias)
+    grad_x = _add(_X, (np.zeros_like(x), weight, grad_y), stride, padding)
+    return grad_x, _add(_WEIGHT, (x, np.zeros_like(weight), grad_y), stride, padding), bias_grad(grad_y, bias)
 
 
 def conv2d_transpose(
@@ -81,26 +82,26 @@ def conv2d_transpose(
     ho = (x.shape[1] - 1) * stride - 2 * padding + kh
     wo = (x.shape[2] - 1) * stride - 2 * padding + kw
     y = from_bias((x.shape[0], *(output_size or (ho, wo)), out_channels), bias, like=x)
-    return _add(0, (y, weight, x), stride, padding)
+    return _add(_X, (y, weight, x), stride, padding)
 
 
 def conv2d_transpose_grad(
     grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: int = 1, padding: int = 0, **_: Any
 ) -> tuple[Bias, ...]:
     """dL/dx[..] sums grad_y weight, and dL/dweight[..] sums x grad_y; grad_y has the size output_size."""
-    grad_x = _add(2, (grad_y, weight, np.zeros_like(x)), stride, padding)
-    return grad_x, _add(1, (grad_y, np.zeros_like(weight), x), stride, padding), bias_grad(grad_y, bias)
+    grad_x = _add(_Y, (grad_y, weight, np.zeros_like(x)), stride, padding)
+    return grad_x, _add(_WEIGHT, (grad_y, np.zeros_like(weight), x), stride, padding), bias_grad(grad_y, bias)
 
 
 def conv2d_weight_gradient(x: Array, grad_y: Array, *, kernel_size: Size, stride: int = 1, padding: int = 0) -> Array:
     """y[i, j, c, o] = sum over n, h, w of x[n, h s - p + i, w s - p + j, c] grad_y[n, h, w, o]."""
     y = np.zeros((*kernel_size, x.shape[-1], grad_y.shape[-1]), x.dtype)
-    return _add(1, (x, y, grad_y), stride, padding)
+    return _add(_WEIGHT, (x, y, grad_y), stride, padding)
 
 
 def conv2d_weight_gradient_grad(
     grad_weight: Array, x: Array, grad_y: Array, *, stride: int = 1, padding: int = 0, **_: Any
 ) -> tuple[Array, ...]:
     """dL/dx[..] sums grad_weight grad_y, and dL/d(grad_y)[..] sums x grad_weight."""
-    grad_x = _add(0, (np.zeros_like(x), grad_weight, grad_y), stride, padding)
-    return grad_x, _add(2, (x, grad_weight, np.zeros_like(grad_y)), stride, padding)
+    grad_x = _add(_X, (np.zeros_like(x), grad_weight, grad_y), stride, padding)
+    return grad_x, _add(_Y, (x, grad_weight, np.zeros_like(grad_y)), stride, padding)
