@@ -96,8 +96,8 @@ class Block(NamedTuple):
     @property
     def extent(self) -> Extent:
         """The number of images, rows and columns."""
-        images, rows, cols = (part.stop - part.start for part in self)
-        return images, rows, cols
+        images, rows, cols = self
+        return images.stop - images.start, rows.stop - rows.start, cols.stop - cols.start
 
 
 def blocks(shape: tuple[int, ...], bytes_per_pixel: int, budget: int) -> list[Block]:
