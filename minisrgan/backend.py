@@ -33,7 +33,6 @@ _algorithm: ContextVar[str | None] = ContextVar("algorithm", default=None)
 fetches: ContextVar[list[Any] | None] = ContextVar("fetches", default=None)  # deferred reads while a step is captured
 ALGORITHMS = ("im2col", "thin", "winograd")
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 

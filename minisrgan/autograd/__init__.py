@@ -5,7 +5,7 @@ Read in this order: `tensor`, `function`, `engine`; then `modes` and `gradcheck`
 
 from minisrgan.autograd.engine import grad
 from minisrgan.autograd.function import Function, Gradients
-from minisrgan.autograd.gradcheck import Report, gradcheck, gradgradcheck, zeros_like
+from minisrgan.autograd.gradcheck import Report, gradcheck, gradgradcheck
 from minisrgan.autograd.modes import anomaly_mode, enable_grad, is_grad_enabled, no_grad
 from minisrgan.autograd.profile import Cost, Profile, profile
 from minisrgan.autograd.protocols import how_to_wrap
@@ -14,5 +14,5 @@ from minisrgan.autograd.tensor import Axis, Operand, Scalar, Tensor, mark_change
 __all__ = [
     "Axis", "Cost", "Function", "Gradients", "Operand", "Profile", "Report", "Scalar", "Tensor",
     "anomaly_mode", "enable_grad", "grad", "gradcheck", "gradgradcheck", "how_to_wrap", "is_grad_enabled",
-    "mark_changed", "no_grad", "profile", "zeros_like",
+    "mark_changed", "no_grad", "profile",
 ]  # fmt: skip

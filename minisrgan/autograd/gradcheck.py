@@ -32,7 +32,6 @@ from minisrgan.backend import Array, array_module
 from minisrgan.errors import DTypeError, GradientError
 
 Differentiable: TypeAlias = Callable[..., Any]  # the inputs -> a Tensor, or a tuple of them
-Kinks: TypeAlias = Callable[..., Any]  # the arrays of all inputs -> where they are too close to a kink
 
 _SMALL = 200  # an input with at most this many elements is checked element by element
 _TRIES = 8
@@ -42,23 +41,21 @@ _TRIES = 8
 class Report:
     """The measurements of a check that has passed.
 
-    name         the function checked
-    inputs       the inputs that require a gradient, as ``input 0 (x)``
-    errors       for each of them the largest difference, relative to the largest magnitude in its gradient
-    evaluations  how often the function was computed
-    moves        how often the inputs had to be moved away from a kink
+    name    the function checked
+    inputs  the inputs that require a gradient, as ``input 0 (x)``
+    errors  for each of them the largest difference, relative to the largest magnitude in its gradient
+    moves   how often the inputs had to be moved away from a kink
     """
 
     name: str
     inputs: tuple[str, ...]
     errors: tuple[float, ...]
-    evaluations: int
     moves: int
 
 
 def gradcheck(
     function: Differentiable, inputs: Sequence[Any], *, eps: float = 1e-6, rtol: float = 1e-6, atol: float = 1e-9,
-    rng: np.random.Generator | None = None, kinks: Kinks | None = None,
+    rng: np.random.Generator | None = None,
 ) -> Report:  # fmt: skip
     """Check a function's gradient by central differences, and that `backward_fused` agrees with `backward`.
 
@@ -66,7 +63,6 @@ def gradcheck(
     inputs    float64 Tensors; the gradient of those that require one is checked. Others are passed on unchanged
     rtol      allowed error, relative to the largest magnitude in an input's gradient
     atol      additional allowed error, relative to the size of L, because differences of results are rounded
-    kinks     kinks(*arrays) is True where inputs are too close to a kink; by default the check detects kinks itself
     Errors    DTypeError unless float64; GradientError that names input, element and both values.
 
     >>> from minisrgan import ops
@@ -76,8 +72,7 @@ def gradcheck(
     (('input 0 (x)',), True)
     """
     name, labels = _describe(function, len(inputs))
-    rng = rng or np.random.default_rng(0)
-    return _Check("gradcheck", name, labels, function, rng, kinks, eps, rtol, atol).run(inputs)
+    return _Check("gradcheck", name, labels, function, rng or np.random.default_rng(0), eps, rtol, atol).run(inputs)
 
 
 def gradgradcheck(function: Differentiable, inputs: Sequence[Any], **settings: Any) -> Report:
@@ -90,7 +85,7 @@ def gradgradcheck(function: Differentiable, inputs: Sequence[Any], **settings: A
     ('input 0 (x)', 'input 1 (grad_output)')
     """
     name, labels = _describe(function, len(inputs))
-    rng, kinks = settings.pop("rng", None) or np.random.default_rng(0), settings.pop("kinks", None)
+    rng = settings.pop("rng", None) or np.random.default_rng(0)
 
     def gradients(*given: Any) -> tuple[Tensor, ...]:
         *xs, grad_output = given
@@ -99,8 +94,7 @@ def gradgradcheck(function: Differentiable, inputs: Sequence[Any], **settings: A
 
     given = [*inputs, Tensor(_normal(rng, function(*inputs).data), requires_grad=True)]
     labels = [*labels, f"input {len(inputs)} (grad_output)"]
-    away = None if kinks is None else lambda *arrays: kinks(*arrays[:-1])
-    return _Check("gradgradcheck", name, labels, gradients, rng, away, **settings).run(given)
+    return _Check("gradgradcheck", name, labels, gradients, rng, **settings).run(given)
 
 
 @dataclass
@@ -112,11 +106,9 @@ class _Check:
     labels: Sequence[str]
     function: Differentiable
     rng: np.random.Generator
-    kinks: Kinks | None
     eps: float = 1e-6
     rtol: float = 1e-6
     atol: float = 1e-9
-    evaluations: int = 0
 
     def run(self, inputs: Sequence[Any]) -> Report:
         """Check at the inputs or, if they are at a kink, near them."""
@@ -130,12 +122,10 @@ class _Check:
                 raise DTypeError(self.check, expected="float64 inputs", got=f"{self.labels[i]} {x.dtype}", fix=fix)
         self.inputs = list(inputs)
         for move in range(_TRIES):
-            arrays = [x.data if isinstance(x, Tensor) else x for x in self.inputs]
-            if self.kinks is None or not np.any(self.kinks(*arrays)):
-                with enable_grad():
-                    errors = self._errors(checked)
-                if errors is not None:
-                    return Report(self.name, tuple(self.labels[i] for i in checked), errors, self.evaluations, move)
+            with enable_grad():
+                errors = self._errors(checked)
+            if errors is not None:
+                return Report(self.name, tuple(self.labels[i] for i in checked), errors, move)
             for i, x in tensors.items():
                 step = 1e-4 * 4**move * _normal(self.rng, x.data)
                 self.inputs[i] = Tensor(self.inputs[i].data + step, x.requires_grad)
@@ -175,7 +165,6 @@ class _Check:
         leaves = [Tensor(x.data.copy(), x.requires_grad) if isinstance(x, Tensor) else x for x in self.inputs]
         if step is not None:
             leaves[i].data += step
-        self.evaluations += 1
         y = self.function(*leaves)
         return leaves, y if isinstance(y, tuple) else (y,)
 
@@ -186,8 +175,8 @@ class _Check:
         roots, seeds = zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True)
         targets = {i: leaf for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad}
         reached = propagate(roots, seeds, list(targets.values()), create_graph, retain_graph=True)
-        found = {id(leaf): gradient for leaf, gradient, _ in reached}
-        return {i: found.get(id(leaf), zeros_like(leaf)).data for i, leaf in targets.items()}
+        found = {id(leaf): gradient.data for leaf, gradient, _ in reached}
+        return {i: found.get(id(x), array_module(x.data).zeros_like(x.data)) for i, x in targets.items()}
 
     def _steps(self, like: Array) -> Iterator[tuple[str, Array]]:
         """Yield directions of length 1 with their names: a random one and, for a small input, each element."""
@@ -238,11 +227,6 @@ def _describe(function: Differentiable, count: int) -> tuple[str, list[str]]:
     parameters = inspect.signature(described).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
     return name, [f"input {i} ({names[i]})" if i < len(names) else f"input {i}" for i in range(count)]
-
-
-def zeros_like(tensor: Tensor) -> Tensor:
-    """Return zeros of the same shape, dtype and device."""
-    return Tensor(array_module(tensor.data).zeros_like(tensor.data))
 
 
 def _normal(rng: np.random.Generator, like: Array) -> Array:

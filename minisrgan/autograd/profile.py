@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from minisrgan.backend import setting
+
 
 @dataclass
 class Cost:
@@ -98,9 +100,8 @@ def profile() -> Iterator[Profile]:
     (['gradients added', 'multiply', 'sum'], 1)
     """
     recorder, start = Profile(profiler.get()), time.perf_counter()
-    token = profiler.set(recorder)
     try:
-        yield recorder
+        with setting(profiler, recorder):
+            yield recorder
     finally:
-        profiler.reset(token)
         recorder.seconds = time.perf_counter() - start

@@ -160,9 +160,8 @@ def from_numbers(value: Any) -> Array:
     try:
         array = np.array(None) if isinstance(value, np.ndarray) else np.asarray(value)  # see is_array
     except ValueError as error:
-        raise ShapeError(
-            "Tensor", expected="rows of one length", got=str(error), fix="make every inner list equally long"
-        ) from error
+        fix = "make every inner list equally long"
+        raise ShapeError("Tensor", expected="rows of one length", got=str(error), fix=fix) from error
     if array.dtype.kind not in "if":
         raise DTypeError("Tensor", expected="an array or numbers", got=type(value).__name__, fix=how_to_wrap(value))
     # A NumPy scalar keeps its dtype, such as float64; Python numbers have no dtype and become float32.

@@ -112,20 +112,18 @@ def _rows(boxes: list[_Box]) -> tuple[list[list[Point]], Lines]:
             boxes[j].row = max(boxes[j].row, box.row + 1)
     last = max(box.row for box in boxes)
     lines: Lines = Counter()
-    above: dict[Point, list[Point]] = {}
     for i, box in enumerate(boxes):
         box.row = last - box.row  # counted from above
         for j in box.inputs:
             for start, end in pairwise([*((j, row) for row in range(boxes[j].row, box.row)), (i, box.row)]):
                 lines[start, end] += 1
-                above.setdefault(end, []).append(start)
     rows: list[list[Point]] = [[] for _ in range(last + 1)]
     stack = [(len(boxes) - 1, last)]
     while stack:  # from the result upwards, the first input first
         point = stack.pop()
         if point not in rows[point[1]]:
             rows[point[1]].append(point)
-            stack += reversed(above.get(point, []))
+            stack += reversed([start for start, end in lines if end == point])
     return rows, lines
 
 

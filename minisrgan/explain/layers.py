@@ -1,6 +1,7 @@
 """A module's tree as text, and the calculations of its layers for an input."""
 
 import inspect
+from itertools import groupby
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,16 +64,9 @@ def _tree(module: Module) -> list[str]:
     facts = [f"{name} {part.shape}" for name, part in module.parts() if isinstance(part, Parameter)]
     facts += [f"{count:,} parameters"] if count else []
     lines = [title_of(module) + (": " + ", ".join(facts) if facts else "")]
-    groups: list[tuple[list[str], list[str]]] = []
-    for name, child in module.children().items():
-        below = _tree(child)
-        if groups and groups[-1][1] == below and name.isdigit():
-            groups[-1][0].append(name)
-        else:
-            groups.append(([name], below))
-    for names, below in groups:
-        label = names[0] if len(names) == 1 else f"{names[0]}-{names[-1]}"
-        times = "" if len(names) == 1 else f"{len(names)} x "
-        lines.append(f"  {label}  {times}{below[0]}")
-        lines.extend("  " + line for line in below[1:])
+    children = [(name, _tree(child)) for name, child in module.children().items()]
+    for (below, _), group in groupby(children, lambda part: (part[1], part[0].isdigit() or part[0])):
+        first, *others = (name for name, _ in group)
+        label = f"{first}-{others[-1]}  {len(others) + 1} x " if others else f"{first}  "
+        lines += [f"  {label}{below[0]}", *(f"  {line}" for line in below[1:])]
     return lines

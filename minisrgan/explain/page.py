@@ -54,15 +54,9 @@ class Inspection:
 
 
 def inspect(
-    model: Module,
-    x: Tensor | Array,
-    loss: Loss | None = None,
-    *,
-    other: Module | None = None,
-    names: Sequence[str] = ("before", "after"),
-    title: str = "",
-    max_megabytes: float = 40.0,
-) -> Inspection:
+    model: Module, x: Tensor | Array, loss: Loss | None = None, *, other: Module | None = None,
+    names: Sequence[str] = ("before", "after"), title: str = "", max_megabytes: float = 40.0,
+) -> Inspection:  # fmt: skip
     """Record a pass and return a page that explains each of its numbers on a click, forward and backward.
 
     x       a batch for the model: (N, H, W, C), or whatever it takes
@@ -91,12 +85,9 @@ def inspect(
         got = f"{size / 1e6:.1f} MB, for {weights:,} weights and an input of {tuple(x.shape)}"
         fix = f"take a smaller crop or network, or set it to {math.ceil(size / 1e6)}"
         raise ArgumentError("inspect", expected=f"at most max_megabytes = {max_megabytes:g}", got=got, fix=fix)
-    told = {
+    content = {
         "networks": [{"name": name, "steps": steps} for name, steps in zip(names, networks, strict=False)],
-        "arrays": [
-            {"kind": array.dtype.str[1:], "shape": array.shape, "data": b64encode(array.tobytes()).decode()}
-            for array in arrays
-        ],
+        "arrays": [{"kind": a.dtype.str[1:], "shape": a.shape, "data": b64encode(a).decode()} for a in arrays],
         "groups": {path: title_of(m) for path, m in model.named_modules() if m.children()},
         "operations": {step.op: _told(step.op) for step in passes[0]},
         "radius": getattr(model, "receptive_radius", None),
@@ -104,7 +95,7 @@ def inspect(
     files = {name: (_FILES / name).read_text("utf-8") for name in ("page.html", "page.css", *_SCRIPTS)}
     parts = {"title": escape(title or title_of(model)), "style": files["page.css"]}
     parts["script"] = "\n".join(files[name] for name in _SCRIPTS)
-    parts["record"] = json.dumps(told, separators=(",", ":")).replace("</", "<\\/")
+    parts["record"] = json.dumps(content, separators=(",", ":")).replace("</", "<\\/")
     return Inspection(Template(files["page.html"]).substitute(parts))
 
 

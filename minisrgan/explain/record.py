@@ -11,7 +11,7 @@ import numpy as np
 from minisrgan.autograd import Function, Tensor, enable_grad
 from minisrgan.autograd.engine import Vertex, propagate, vertex_of
 from minisrgan.autograd.profile import Profile, profiler
-from minisrgan.backend import Array, is_array, to_numpy
+from minisrgan.backend import Array, is_array, setting, to_numpy
 from minisrgan.nn import Conv2d, Linear, MaxPool2d, Module, Parameter
 from minisrgan.ops.conv import frame_of
 
@@ -83,17 +83,14 @@ def record(model: Module, *inputs: Any, loss: Loss | None = None) -> list[Step]:
         given = [Tensor(x, requires_grad=True) if isinstance(x, Tensor) or is_array(x) else x for x in inputs]
         for x in (x for x in given if isinstance(x, Tensor)):
             recorder.note(Step("input", "input", None, {}, x.data, alone=True), x)
-        token = profiler.set(recorder)
-        try:
+        with setting(profiler, recorder):
             y = model(*given)
             recorder.outside = "loss"
             total = None if loss is None else loss(y)
-        finally:
-            profiler.reset(token)
         if total is not None and total.requires_grad:
-            vertices = {id(vertex): (vertex, step) for vertex, step in recorder.vertices}
-            for vertex, grad, _ in propagate([total], [None], [v for v, _ in vertices.values()], False, True):
-                vertices[id(vertex)][1].grad = to_numpy(grad.data)
+            vertices = [vertex for vertex, _ in recorder.vertices.values()]
+            for vertex, grad, _ in propagate([total], [None], vertices, create_graph=False, retain_graph=True):
+                recorder.vertices[id(vertex)][1].grad = to_numpy(grad.data)
     return list(recorder.steps.values())
 
 
@@ -104,13 +101,13 @@ class _Recorder(Profile):
         super().__init__()
         self.paths = {id(parameter): path for path, parameter in model.named_parameters()}
         self.steps: dict[int, Step] = {}  # by the id of the result's array, which the step keeps alive
-        self.vertices: list[tuple[Vertex, Step]] = []
+        self.vertices: dict[int, tuple[Vertex, Step]] = {}  # by the id of the vertex
         self.outside = ""  # the path of steps outside all modules
 
     def note(self, step: Step, vertex: Vertex) -> None:
         """Add a step, and the vertex of its result in the graph."""
         self.steps[id(step.value)] = step
-        self.vertices.append((vertex, step))
+        self.vertices[id(vertex)] = vertex, step
 
     def step_of(self, x: Any) -> Step | None:
         """Return the step that computed a Tensor, None if no recorded step did."""

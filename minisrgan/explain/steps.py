@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from itertools import takewhile
 from operator import add
 from typing import TypeAlias
 
@@ -105,10 +105,8 @@ def section(text: str, title: str) -> str:
     >>> section("Twice.\\n\\nFormula   y = 2 x\\n          or x + x\\nGradient  2", "Formula")
     'y = 2 x\\nor x + x'
     """
-    lines = text.splitlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith(f"{title} ")), len(lines))
-    part = takewhile(lambda line: line.startswith((" ", f"{title} ")), lines[start:])
-    return textwrap.dedent("\n".join(line.replace(title, " " * len(title), 1) for line in part))
+    found = re.search(rf"^{title} .*(\n .*)*", text, re.MULTILINE)
+    return textwrap.dedent(found[0].replace(title, " " * len(title), 1)) if found else ""
 
 
 def names_of(names: Names | None, nodes: Sequence[Function]) -> dict[int, str]:

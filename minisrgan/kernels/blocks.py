@@ -4,6 +4,7 @@ Elementwise kernels process `Rows` with `map_blocks`. Convolutions cut their out
 them in `scratch` memory; `patch` returns the part of the input that a block needs, with zeros outside the image.
 """
 
+import itertools
 import math
 import threading
 from collections.abc import Callable, Hashable, Sequence
@@ -86,23 +87,17 @@ def selected(values: Array, condition: Array, out: Array | None = None) -> Array
 
 
 class Block(NamedTuple):
-    """A part of the output: images n0..n1, rows r0..r1, columns c0..c1."""
+    """A part of an output: ``y[block]`` is that part of an array y (N, Ho, Wo, ...)."""
 
-    n0: int
-    n1: int
-    r0: int
-    r1: int
-    c0: int
-    c1: int
+    images: slice
+    rows: slice
+    cols: slice
 
     @property
     def extent(self) -> Extent:
         """The number of images, rows and columns."""
-        return self.n1 - self.n0, self.r1 - self.r0, self.c1 - self.c0
-
-    def of(self, y: Array) -> Array:
-        """Return this part of an array (N, Ho, Wo, ...)."""
-        return y[self.n0 : self.n1, self.r0 : self.r1, self.c0 : self.c1]
+        images, rows, cols = self
+        return images.stop - images.start, rows.stop - rows.start, cols.stop - cols.start
 
 
 def blocks(shape: tuple[int, ...], bytes_per_pixel: int, budget: int) -> list[Block]:
@@ -113,20 +108,14 @@ def blocks(shape: tuple[int, ...], bytes_per_pixel: int, budget: int) -> list[Bl
     """
     images, rows, cols = shape[:3]
     pixels = max(1, budget // bytes_per_pixel)
-    n_step = _even(images, max(1, pixels // (rows * cols)))
-    r_step = _even(rows, max(1, pixels // cols))
-    c_step = _even(cols, pixels)
-    return [
-        Block(n, min(n + n_step, images), r, min(r + r_step, rows), c, min(c + c_step, cols))
-        for n in range(0, images, n_step)
-        for r in range(0, rows, r_step)
-        for c in range(0, cols, c_step)
-    ]
+    parts = _cut(images, max(1, pixels // (rows * cols))), _cut(rows, max(1, pixels // cols)), _cut(cols, pixels)
+    return [Block(*part) for part in itertools.product(*parts)]
 
 
-def _even(length: int, most: int) -> int:
-    """Return the step that cuts a length into as few parts of at most ``most`` as possible, nearly equal in size."""
-    return -(-length // -(-length // most))
+def _cut(length: int, most: int) -> list[slice]:
+    """Cut a length into as few parts of at most ``most`` as possible, nearly equal in size."""
+    step = -(-length // -(-length // most))
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
 def block_bytes(largest: int = CACHED) -> int:

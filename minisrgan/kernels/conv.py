@@ -63,10 +63,15 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: int = 
     kh, kw, _, out_channels = weight.shape
     size = output_size(x.shape[1], kh, stride, padding), output_size(x.shape[2], kw, stride, padding)
     y = np.empty((x.shape[0], *size, out_channels), x.dtype)
-    origin = (-padding, -padding)
-    match choose(x, size, weight.shape, stride, padding):
+    algorithm = choose(x, size, weight.shape, stride, padding)
+    return _convolve(algorithm, x, weight, bias, stride, (-padding, -padding), y)
+
+
+def _convolve(by: str, x: Array, weight: Array, bias: Array | None, stride: int, origin: Pair, y: Array) -> Array:
+    """Write a convolution into y by one of the algorithms, and return y; the first window begins at origin."""
+    match by:
         case "winograd":
-            winograd.convolve(_scheme(stride, size), x, weight, bias, origin, y)
+            winograd.convolve(_scheme(stride, y.shape[1:3]), x, weight, bias, origin, y)
         case "thin":
             thin.convolve(x, weight, bias, origin, y)
         case _:
@@ -86,18 +91,13 @@ def conv2d_input_gradient(
     """
     kh, kw, in_channels, _ = weight.shape
     grad_x = np.empty((grad_y.shape[0], *input_size, in_channels), grad_y.dtype)
-    origin = (padding + 1 - kh, padding + 1 - kw)  # at stride 1
     turned = np.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3))  # (kh, kw, O, C)
-    match choose(grad_y, grad_y.shape[1:3], turned.shape, stride, padding), stride:
-        case "winograd", 1:
-            winograd.convolve(schemes.plain_scheme(*input_size), grad_y, turned, None, origin, grad_x)
-            return grad_x
-        case "winograd", 2 if padding == 1:
-            winograd.convolve(schemes.strided_schemes()[1], grad_y, turned, None, (0, 0), grad_x)
-            return grad_x
-        case "thin", 1:
-            thin.convolve(grad_y, turned, None, origin, grad_x)
-            return grad_x
+    algorithm = choose(grad_y, grad_y.shape[1:3], turned.shape, stride, padding)
+    if stride == 1:
+        return _convolve(algorithm, grad_y, turned, None, 1, (padding + 1 - kh, padding + 1 - kw), grad_x)
+    if algorithm == "winograd" and padding == 1:
+        winograd.convolve(schemes.strided_schemes()[1], grad_y, turned, None, (0, 0), grad_x)
+        return grad_x
     for row in range(min(stride, input_size[0])):
         first_i, top = _phase(row, kh, stride, padding)
         for col in range(min(stride, input_size[1])):

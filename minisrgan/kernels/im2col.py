@@ -28,16 +28,13 @@ def _columns(x: Array, block: Block, kernel: Pair, stride: int, origin: Pair) ->
     origin  where the window of output (0, 0) begins in the input: (-padding, -padding) for a convolution
     """
     (kh, kw), channels, (images, rows, cols) = kernel, x.shape[3], block.extent
-    top, left = block.r0 * stride + origin[0], block.c0 * stride + origin[1]
-    padded = patch(x, slice(block.n0, block.n1), top, left, (rows - 1) * stride + kh, (cols - 1) * stride + kw)
+    top, left = block.rows.start * stride + origin[0], block.cols.start * stride + origin[1]
+    padded = patch(x, block.images, top, left, (rows - 1) * stride + kh, (cols - 1) * stride + kw)
     if kh == kw == stride == 1 and padded.flags.c_contiguous:
         return padded.reshape(-1, channels)  # a 1x1 kernel's columns are the input itself
     n_step, r_step, c_step, k_step = padded.strides
-    windows = as_strided(  # (images, rows, cols, kh, kw, C): a view, no copy
-        padded,
-        (images, rows, cols, kh, kw, channels),
-        (n_step, r_step * stride, c_step * stride, r_step, c_step, k_step),
-    )
+    strides = n_step, r_step * stride, c_step * stride, r_step, c_step, k_step
+    windows = as_strided(padded, (images, rows, cols, kh, kw, channels), strides)  # a view, no copy
     columns = scratch("columns", x.dtype, *windows.shape)
     columns[...] = windows
     return columns.reshape(images * rows * cols, kh * kw * channels)
@@ -55,7 +52,7 @@ def convolve(x: Array, weight: Array, bias: Array | None, stride: int, origin: P
 
     def work(part: Sequence[Block]) -> None:
         for block in part:
-            target = block.of(y)
+            target = y[block]
             pixels = target[..., 0].size
             flat = target.reshape(pixels, -1) if whole else scratch("results", x.dtype, pixels, out_channels)
             columns = _columns(x, block, (kh, kw), stride, origin)
@@ -79,7 +76,7 @@ def weight_gradient(x: Array, grad_y: Array, kernel: Pair, stride: int, origin: 
         total = np.zeros((length, out_channels), x.dtype)
         product = scratch("product", x.dtype, *total.shape)
         for block in part:
-            grad = block.of(grad_y).reshape(-1, out_channels)
+            grad = grad_y[block].reshape(-1, out_channels)
             columns = _columns(x, block, kernel, stride, origin)
             total += np.matmul(columns.T, grad, out=product)  # (kh*kw*C, pixels) @ (pixels, O)
         return total

@@ -17,15 +17,9 @@ from minisrgan.kernels.matrix import matmul
 
 
 def adam(
-    parameter: Array,
-    grad: Array,
-    mean: Array,
-    square: Array,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    step: int,
-) -> None:
+    parameter: Array, grad: Array, mean: Array, square: Array,
+    lr: float, betas: tuple[float, float], eps: float, step: int,
+) -> None:  # fmt: skip
     """Update parameter, mean and square in place; formula at `minisrgan.optim.Adam`.
 
     The corrections by 1 - beta^t are two numbers. Including them in the step size and in eps gives the same result and

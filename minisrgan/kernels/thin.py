@@ -50,9 +50,8 @@ def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array
                 np.matmul(matrix, flat.T, out=p.reshape(-1, count * wide))  # (kh*kw*O, C) @ (C, pixels)
                 length = count * wide - kw + 1  # pixels that have kw - 1 neighbours to the right
                 i_step, j_step, o_step, pixel = p.strides
-                shifted = as_strided(  # (kh, kw, O, length): p[i, j, o, q + j], a view
-                    p, (kh, kw, outputs, length), (i_step, j_step + pixel, o_step, pixel)
-                )
+                strides = i_step, j_step + pixel, o_step, pixel
+                shifted = as_strided(p, (kh, kw, outputs, length), strides)  # p[i, j, o, q + j], a view
                 by_row = np.add.reduce(shifted, axis=1, out=scratch("row sums", x.dtype, kh, outputs, length))
                 for i in range(kh):
                     start = (top + kh - 1 - i) * wide

@@ -63,32 +63,32 @@ _GRADIENTS, _RESULTS = "transformed gradients", "results"
 # as only one thread can run Python.
 
 
-class _Inputs:
-    """B^T d B of every tile d of an input."""
+class _Tiles:
+    """B^T d B of every tile d of an input or, with ``of_gradient``, A g A^T of every tile g of an output's gradient."""
 
-    def __init__(self, scheme: Scheme, extent: Extent, channels: int) -> None:
-        (n, self.reach), step, (images, rows, cols) = scheme.bt.shape, scheme.step, extent
-        self.scheme, self.rows, self.wide = scheme, rows, (cols - 1) * step + self.reach
-        half = scratch(_HALF_INPUTS, np.float32, images, rows, n, self.wide, channels)
-        self.down = half.reshape(images, rows, n, -1)
+    def __init__(self, scheme: Scheme, of_gradient: bool, extent: Extent, channels: int) -> None:
+        names = (_HALF_GRADIENTS, _GRADIENTS) if of_gradient else (_HALF_INPUTS, _INPUTS)
+        self.matrix, self.step = (scheme.at.T, len(scheme.at)) if of_gradient else (scheme.bt, scheme.step)
+        (n, self.reach), step, (images, self.rows, cols) = self.matrix.shape, self.step, extent
+        self.wide = (cols - 1) * step + self.reach
+        half = scratch(names[0], np.float32, images, self.rows, n, self.wide, channels)
+        self.down = half.reshape(images, self.rows, n, -1)
         n_step, r_step, u_step, c_step, size = half.strides
-        self.along = as_strided(  # (images, rows, n, cols, reach, C): neighbours share columns
-            half, (images, rows, n, cols, self.reach, channels), (n_step, r_step, u_step, step * c_step, c_step, size)
-        )
-        v = scratch(_INPUTS, np.float32, n, n, images, rows, cols, channels)
+        strides = n_step, r_step, u_step, step * c_step, c_step, size  # neighbours may share columns
+        self.along = as_strided(half, (*half.shape[:3], cols, self.reach, channels), strides)
+        v = scratch(names[1], np.float32, n, n, images, self.rows, cols, channels)
         self.v, self.tiles = v.reshape(n * n, -1, channels), v.transpose(2, 3, 0, 4, 1, 5)
 
-    def of(self, x: Array, block: Block, origin: Pair) -> Array:
-        """Return V (n*n, T, C) of a block of x (N, H, W, C)."""
-        bt, step = self.scheme.bt, self.scheme.step
-        top, left, tall = block.r0 * step + origin[0], block.c0 * step + origin[1], (self.rows - 1) * step + self.reach
-        part = patch(x, slice(block.n0, block.n1), top, left, tall, self.wide)
+    def of(self, x: Array, block: Block, origin: Pair = (0, 0)) -> Array:
+        """Return the transformed tiles (n*n, T, C) of a block of x (N, H, W, C)."""
+        matrix, step = self.matrix, self.step
+        top, left = block.rows.start * step + origin[0], block.cols.start * step + origin[1]
+        part = patch(x, block.images, top, left, (self.rows - 1) * step + self.reach, self.wide)
         n_step, r_step, _, size = part.strides
-        windows = as_strided(  # (images, rows, reach, wide*C): a view in which neighbours share rows
-            part, (len(part), self.rows, self.reach, self.wide * x.shape[3]), (n_step, step * r_step, r_step, size)
-        )
-        np.matmul(bt, windows, out=self.down)  # (n, reach) @ (reach, wide*C), down the columns
-        np.matmul(bt, self.along, out=self.tiles)  # (n, reach) @ (reach, C), along the rows
+        strides = n_step, step * r_step, r_step, size  # neighbours may share rows
+        windows = as_strided(part, (len(part), self.rows, self.reach, self.wide * x.shape[3]), strides)
+        np.matmul(matrix, windows, out=self.down)  # (n, reach) @ (reach, wide*C), down the columns
+        np.matmul(matrix, self.along, out=self.tiles)  # (n, reach) @ (reach, C), along the rows
         return self.v
 
 
@@ -108,33 +108,13 @@ class _Outputs:
         """Write the results to their place in y, without those beyond its border."""
         side, shape = len(self.at), (*self.half_rows.shape[:2], -1, self.half_rows.shape[3])
         np.matmul(self.at, self.m_rows, out=self.half)  # (side, n) @ (n, O), along the rows
-        target = y[block.n0 : block.n1, block.r0 * side : block.r1 * side, block.c0 * side : block.c1 * side]
+        rows, cols = (slice(part.start * side, part.stop * side) for part in block[1:])
+        target = y[block.images, rows, cols]
         whole = target.shape == self.shape
         tiles = target if whole else scratch(_RESULTS, np.float32, *self.shape)
         np.matmul(self.at, self.half_rows, out=tiles.reshape(shape))  # (side, n) @ (n, cols*side*O), down the columns
         if not whole:
             target[...] = tiles[:, : target.shape[1], : target.shape[2]]
-
-
-class _OutputGradients:
-    """A g A^T of every tile g of the gradient of an output: `_Outputs` transposed."""
-
-    def __init__(self, scheme: Scheme, extent: Extent, channels: int) -> None:
-        (side, n), (images, rows, cols) = scheme.at.shape, extent
-        self.a, self.tall, self.wide = scheme.at.T, rows * side, cols * side
-        self.along = scratch(_HALF_GRADIENTS, np.float32, images, rows, n, cols, side, channels)
-        self.down = self.along.reshape(images, rows, n, -1)
-        m = scratch(_GRADIENTS, np.float32, n, n, images, rows, cols, channels)
-        self.m, self.tiles = m.reshape(n * n, -1, channels), m.transpose(2, 3, 0, 4, 1, 5)
-
-    def of(self, grad_y: Array, block: Block) -> Array:
-        """Return (n*n, T, O) of a block of grad_y (N, H, W, O)."""
-        (images, rows), side = self.down.shape[:2], self.a.shape[1]
-        part = patch(grad_y, slice(block.n0, block.n1), block.r0 * side, block.c0 * side, self.tall, self.wide)
-        # (n, side) @ (side, wide*O), down the columns
-        np.matmul(self.a, part.reshape(images, rows, side, -1), out=self.down)
-        np.matmul(self.a, self.along, out=self.tiles)  # (n, side) @ (side, O), along the rows
-        return self.m
 
 
 def _tile_blocks(scheme: Scheme, y_shape: tuple[int, ...], channels: int) -> list[Block]:
@@ -159,7 +139,7 @@ def convolve(scheme: Scheme, x: Array, weight: Array, bias: Array | None, origin
     def work(part: Sequence[Block]) -> None:
         for block in part:
             outputs = per_thread(_Outputs, scheme, block.extent, out_channels)
-            v = per_thread(_Inputs, scheme, block.extent, in_channels).of(x, block, origin)
+            v = per_thread(_Tiles, scheme, False, block.extent, in_channels).of(x, block, origin)
             np.matmul(v, u, out=outputs.m)  # n*n of (T, C) @ (C, O)
             if bias is not None:
                 np.add(outputs.m_ones, bias, out=outputs.m_ones)
@@ -177,8 +157,8 @@ def weight_gradient(scheme: Scheme, x: Array, grad_y: Array, origin: Pair) -> Ar
         total = np.empty((len(scheme.gg), in_channels, out_channels), x.dtype)
         product = scratch("product", np.float32, *total.shape)
         for count, block in enumerate(part):
-            v = per_thread(_Inputs, scheme, block.extent, in_channels).of(x, block, origin)
-            m = per_thread(_OutputGradients, scheme, block.extent, out_channels).of(grad_y, block)
+            v = per_thread(_Tiles, scheme, False, block.extent, in_channels).of(x, block, origin)
+            m = per_thread(_Tiles, scheme, True, block.extent, out_channels).of(grad_y, block)
             np.matmul(v.swapaxes(1, 2), m, out=product if count else total)  # n*n of (C, T) @ (T, O)
             if count:
                 total += product

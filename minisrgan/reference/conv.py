@@ -5,9 +5,9 @@ p), and its element (i, j) at the pixel (h s - p + i, w s - p + j). So image x, 
 
     y[n, h, w, o]  <-  x[n, h s - p + i, w s - p + j, c]  *  weight[i, j, c, o]
 
-one for each (n, h, w, o, i, j, c) whose pixel lies inside the image, since the padding is zero. `_triples` yields them.
-Let T be the sum over the triples of x * weight * y, which is linear in each of the three arrays. The derivative of T
-with respect to one array is an operation on the other two:
+one for each (n, h, w, o, i, j, c) whose pixel lies inside the image, since the padding is zero. Let T be the sum over
+the triples of x * weight * y, which is linear in each of the three arrays. The derivative of T with respect to one of
+them is an operation on the other two, computed by `_add`:
 
     conv2d                      y      += x * weight        = dT/dy
     conv2d_transpose            x      += y * weight        = dT/dx
@@ -22,16 +22,17 @@ array([[ 8., 12.], [20., 24.]])
 array([[1., 2., 1.], [2., 4., 2.], [1., 2., 1.]])
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from minisrgan.reference.positions import Array, Position, Triple, add_products, bias_grad, from_bias, products_grad
+from minisrgan.reference.positions import Array, Position, bias_grad, from_bias
 
 Bias: TypeAlias = Array | None
 Size: TypeAlias = tuple[int, int]
 Pair: TypeAlias = int | tuple[int, int]
+_X, _WEIGHT, _Y = range(3)  # the places of the arrays in a triple
 
 
 def _frame(weight: Position, stride: Pair, padding: Pair | str) -> tuple[Size, Size, Size]:
@@ -43,26 +44,18 @@ def _frame(weight: Position, stride: Pair, padding: Pair | str) -> tuple[Size, S
     return strides, both, both
 
 
-def _triples(x: Position, weight: Position, y: Position, stride: Pair, padding: Pair | str) -> Iterator[Triple]:
-    """Yield the positions (in x, in weight, in y) of each product, for arrays of these shapes."""
-    (down, right), (top, left), _ = _frame(weight, stride, padding)
-    for n, h, w, o in np.ndindex(y):
-        for i, j, c in np.ndindex(weight[:3]):
+def _add(to: int, arrays: Sequence[Array], stride: Pair, padding: Pair | str) -> Array:
+    """Add dT/d(array), the products of the other two, to one of the arrays (x, weight, y), and return it."""
+    x, weight, y = arrays
+    (down, right), (top, left), _ = _frame(weight.shape, stride, padding)
+    a, b = (k for k in range(3) if k != to)
+    for n, h, w, o in np.ndindex(y.shape):
+        for i, j, c in np.ndindex(weight.shape[:3]):
             row, column = h * down - top + i, w * right - left + j
-            if 0 <= row < x[1] and 0 <= column < x[2]:
-                yield (n, row, column, c), (i, j, c, o), (n, h, w, o)
-
-
-def _triples_of_transpose(y: Position, weight: Position, x: Position, stride: int, padding: int) -> Iterator[Triple]:
-    """Yield the triples (in x, in weight, in y) of a transposed convolution, where y is the image."""
-    for in_y, in_weight, in_x in _triples(y, weight, x, stride, padding):
-        yield in_x, in_weight, in_y
-
-
-def _triples_of_weight(x: Position, weight: Position, y: Position, stride: int, padding: int) -> Iterator[Triple]:
-    """Yield the triples (in x, in y, in weight) of a weight gradient, where the weight is the result."""
-    for in_x, in_weight, in_y in _triples(x, weight, y, stride, padding):
-        yield in_x, in_y, in_weight
+            if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
+                triple = (n, row, column, c), (i, j, c, o), (n, h, w, o)
+                arrays[to][triple[to]] += arrays[a][triple[a]] * arrays[b][triple[b]]
+    return arrays[to]
 
 
 def conv2d(x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padding: Pair | str = 0) -> Array:
@@ -70,15 +63,15 @@ def conv2d(x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padd
     strides, before, after = _frame(weight.shape, stride, padding)
     ho, wo = ((x.shape[1 + k] + before[k] + after[k] - weight.shape[k]) // strides[k] + 1 for k in (0, 1))
     y = from_bias((x.shape[0], ho, wo, weight.shape[3]), bias, like=x)
-    return add_products(x, weight, y, _triples(x.shape, weight.shape, y.shape, stride, padding))
+    return _add(_Y, (x, weight, y), stride, padding)
 
 
 def conv2d_grad(
     grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padding: Pair | str = 0
 ) -> tuple[Bias, ...]:
-    """Each product x * weight adds g * weight to dL/dx and g * x to dL/dweight."""
-    triples = _triples(x.shape, weight.shape, grad_y.shape, stride, padding)
-    return *products_grad(grad_y, x, weight, triples), bias_grad(grad_y, bias)
+    """dL/dx[..] sums grad_y weight, and dL/dweight[..] sums x grad_y."""
+    grad_x = _add(_X, (np.zeros_like(x), weight, grad_y), stride, padding)
+    return grad_x, _add(_WEIGHT, (x, np.zeros_like(weight), grad_y), stride, padding), bias_grad(grad_y, bias)
 
 
 def conv2d_transpose(
@@ -89,26 +82,26 @@ def conv2d_transpose(
     ho = (x.shape[1] - 1) * stride - 2 * padding + kh
     wo = (x.shape[2] - 1) * stride - 2 * padding + kw
     y = from_bias((x.shape[0], *(output_size or (ho, wo)), out_channels), bias, like=x)
-    return add_products(x, weight, y, _triples_of_transpose(y.shape, weight.shape, x.shape, stride, padding))
+    return _add(_X, (y, weight, x), stride, padding)
 
 
 def conv2d_transpose_grad(
     grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: int = 1, padding: int = 0, **_: Any
 ) -> tuple[Bias, ...]:
-    """Each product x * weight adds g * weight to dL/dx and g * x to dL/dweight; grad_y has the size output_size."""
-    triples = _triples_of_transpose(grad_y.shape, weight.shape, x.shape, stride, padding)
-    return *products_grad(grad_y, x, weight, triples), bias_grad(grad_y, bias)
+    """dL/dx[..] sums grad_y weight, and dL/dweight[..] sums x grad_y; grad_y has the size output_size."""
+    grad_x = _add(_Y, (grad_y, weight, np.zeros_like(x)), stride, padding)
+    return grad_x, _add(_WEIGHT, (grad_y, np.zeros_like(weight), x), stride, padding), bias_grad(grad_y, bias)
 
 
 def conv2d_weight_gradient(x: Array, grad_y: Array, *, kernel_size: Size, stride: int = 1, padding: int = 0) -> Array:
     """y[i, j, c, o] = sum over n, h, w of x[n, h s - p + i, w s - p + j, c] grad_y[n, h, w, o]."""
     y = np.zeros((*kernel_size, x.shape[-1], grad_y.shape[-1]), x.dtype)
-    return add_products(x, grad_y, y, _triples_of_weight(x.shape, y.shape, grad_y.shape, stride, padding))
+    return _add(_WEIGHT, (x, y, grad_y), stride, padding)
 
 
 def conv2d_weight_gradient_grad(
-    grad_weight: Array, x: Array, grad_y: Array, *, kernel_size: Size, stride: int = 1, padding: int = 0
+    grad_weight: Array, x: Array, grad_y: Array, *, stride: int = 1, padding: int = 0, **_: Any
 ) -> tuple[Array, ...]:
-    """Each product x * grad_y adds g * grad_y to dL/dx and g * x to dL/d(grad_y), where g = grad_weight."""
-    triples = _triples_of_weight(x.shape, grad_weight.shape, grad_y.shape, stride, padding)
-    return products_grad(grad_weight, x, grad_y, triples)
+    """dL/dx[..] sums grad_weight grad_y, and dL/d(grad_y)[..] sums x grad_weight."""
+    grad_x = _add(_X, (np.zeros_like(x), grad_weight, grad_y), stride, padding)
+    return grad_x, _add(_Y, (x, grad_weight, np.zeros_like(grad_y)), stride, padding)

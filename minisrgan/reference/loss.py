@@ -16,7 +16,8 @@ array(4.)
 (array([ 2., -2.]), array([-2., 2.]))
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -25,37 +26,23 @@ from minisrgan.reference.positions import Array, Position, each, each_grad
 from minisrgan.reference.reduction import mean, mean_grad
 
 
-def mse(prediction: Array, target: Array) -> Array:
-    """y = sum of (a - b)^2 / n."""
-    return mean(each(lambda a, b: (a - b) ** 2, prediction, target))
+def _averaged(formula: Callable[..., Any], shares: Callable[..., tuple[Any, ...]]) -> tuple[Any, Any]:
+    """Return a loss, the mean of a formula over all elements, and its gradient; as `positions.elementwise`."""
+
+    def forward(a: Array, b: Array) -> Array:
+        return mean(each(formula, a, b))
+
+    def gradient(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
+        return each_grad(shares, *mean_grad(grad_y, a), a, b)  # each element gets grad_y / n
+
+    return forward, gradient
 
 
-def mse_grad(grad_y: Array, prediction: Array, target: Array) -> tuple[Array, ...]:
-    """dy/da = 2 (a - b) / n, dy/db = -dy/da."""
-    (g_over_n,) = mean_grad(grad_y, prediction)
-    return each_grad(lambda g, a, b: (g * 2 * (a - b), g * 2 * (b - a)), g_over_n, prediction, target)
-
-
-def l1(prediction: Array, target: Array) -> Array:
-    """y = sum of |a - b| / n."""
-    return mean(each(lambda a, b: abs(a - b), prediction, target))
-
-
-def l1_grad(grad_y: Array, prediction: Array, target: Array) -> tuple[Array, ...]:
-    """dy/da = sign(a - b) / n, dy/db = -dy/da."""
-    (g_over_n,) = mean_grad(grad_y, prediction)
-    return each_grad(lambda g, a, b: (g, -g) if a > b else (-g, g) if a < b else (0, 0), g_over_n, prediction, target)
-
-
-def binary_cross_entropy_with_logits(logits: Array, targets: Array) -> Array:
-    """y = sum of (log(1 + e^x) - t x) / n."""
-    return mean(each(lambda x, t: softplus(x) - t * x, logits, targets))
-
-
-def binary_cross_entropy_with_logits_grad(grad_y: Array, logits: Array, targets: Array) -> tuple[Array, ...]:
-    """dy/dx = (sigmoid x - t) / n, dy/dt = -x / n."""
-    (g_over_n,) = mean_grad(grad_y, logits)
-    return each_grad(lambda g, x, t: (g * (sigmoid(x) - t), -g * x), g_over_n, logits, targets)
+mse, mse_grad = _averaged(lambda a, b: (a - b) ** 2, lambda g, a, b: (g * 2 * (a - b), g * 2 * (b - a)))
+l1, l1_grad = _averaged(lambda a, b: abs(a - b), lambda g, a, b: (g, -g) if a > b else (-g, g) if a < b else (0, 0))
+binary_cross_entropy_with_logits, binary_cross_entropy_with_logits_grad = _averaged(
+    lambda x, t: softplus(x) - t * x, lambda g, x, t: (g * (sigmoid(x) - t), -g * x)
+)
 
 
 def _neighbours(shape: Position) -> Iterator[tuple[Position, Position]]:

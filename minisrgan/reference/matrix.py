@@ -17,19 +17,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minisrgan.reference.positions import (
-    Array,
-    Position,
-    Triple,
-    add_products,
-    bias_grad,
-    from_bias,
-    products_grad,
-    source,
-)
+from minisrgan.reference.positions import Array, Position, bias_grad, each, source
 
 
-def _triples(a: Position, b: Position, y: Position) -> Iterator[Triple]:
+def _triples(a: Position, b: Position, y: Position) -> Iterator[tuple[Position, Position, Position]]:
     """Yield the positions (in a, in b, in y) of each product; the leading axes broadcast."""
     for *batch, i, j in np.ndindex(y):
         in_a, in_b = source(tuple(batch), a[:-2]), source(tuple(batch), b[:-2])
@@ -41,21 +32,26 @@ def matmul(a: Array, b: Array) -> Array:
     """y[.., i, j] = sum over k of a[.., i, k] b[.., k, j]; the leading axes broadcast."""
     leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     y = np.zeros((*leading, a.shape[-2], b.shape[-1]), np.result_type(a, b))
-    return add_products(a, b, y, _triples(a.shape, b.shape, y.shape))
+    for in_a, in_b, in_y in _triples(a.shape, b.shape, y.shape):
+        y[in_y] += a[in_a] * b[in_b]
+    return y
 
 
 def matmul_grad(grad_y: Array, a: Array, b: Array) -> tuple[Array, ...]:
     """Each product a[i, k] b[k, j] adds g[i, j] b[k, j] to dL/da[i, k] and g[i, j] a[i, k] to dL/db[k, j]."""
-    return products_grad(grad_y, a, b, _triples(a.shape, b.shape, grad_y.shape))
+    grad_a, grad_b = np.zeros_like(a), np.zeros_like(b)
+    for in_a, in_b, in_y in _triples(a.shape, b.shape, grad_y.shape):
+        grad_a[in_a] += grad_y[in_y] * b[in_b]
+        grad_b[in_b] += grad_y[in_y] * a[in_a]
+    return grad_a, grad_b
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """y[.., o] = bias[o] + sum over i of x[.., i] weight[i, o]."""
-    y = from_bias((*x.shape[:-1], weight.shape[1]), bias, like=x)
-    return add_products(x, weight, y, _triples(x.shape, weight.shape, y.shape))
+    y = matmul(x, weight)
+    return y if bias is None else each(lambda y, b: y + b, y, bias)
 
 
 def linear_grad(grad_y: Array, x: Array, weight: Array, bias: Array | None = None) -> tuple[Array | None, ...]:
     """dL/dx[i] sums g[o] weight[i, o], dL/dweight[i, o] sums g[o] x[i], and dL/dbias[o] sums g[o]."""
-    triples = _triples(x.shape, weight.shape, grad_y.shape)
-    return *products_grad(grad_y, x, weight, triples), bias_grad(grad_y, bias)
+    return *matmul_grad(grad_y, x, weight), bias_grad(grad_y, bias)

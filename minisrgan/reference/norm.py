@@ -34,16 +34,9 @@ def _statistics(x: Array, running_mean: Array, running_var: Array, training: boo
 
 
 def batch_norm(
-    x: Array,
-    weight: Array,
-    bias: Array,
-    running_mean: Array,
-    running_var: Array,
-    *,
-    training: bool,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> tuple[Array, Array, Array]:
+    x: Array, weight: Array, bias: Array, running_mean: Array, running_var: Array, *,
+    training: bool, momentum: float = 0.1, eps: float = 1e-5,
+) -> tuple[Array, Array, Array]:  # fmt: skip
     """y = weight (x - mean) / sqrt(var + eps) + bias, and the two running statistics after this batch."""
     m, v = _statistics(x, running_mean, running_var, training)
     y = each(lambda x, m, v, w, b: w * (x - m) / math.sqrt(v + eps) + b, x, m, v, weight, bias)
@@ -56,17 +49,9 @@ def batch_norm(
 
 
 def batch_norm_grad(
-    grad_y: Array,
-    x: Array,
-    weight: Array,
-    bias: Array,
-    running_mean: Array,
-    running_var: Array,
-    *,
-    training: bool,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> tuple[Array, Array, Array]:
+    grad_y: Array, x: Array, weight: Array, bias: Array, running_mean: Array, running_var: Array, *,
+    training: bool, momentum: float = 0.1, eps: float = 1e-5,
+) -> tuple[Array, Array, Array]:  # fmt: skip
     """(grad_x, grad_weight, grad_bias) by the formulas above; nothing flows back from the running statistics."""
     m, v = _statistics(x, running_mean, running_var, training)
     axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]

@@ -17,7 +17,6 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[Any]
 Position: TypeAlias = tuple[int, ...]
 Pair: TypeAlias = tuple[Position, Position]  # (in y, in x): where a number goes, and where it comes from
-Triple: TypeAlias = tuple[Position, Position, Position]  # (in a, in b, in y): of a product of a and b, added to y
 
 
 def source(position: Position, shape: Position) -> Position:
@@ -74,22 +73,6 @@ def add_back(y: Array, x: Array, pairs: Iterable[Pair]) -> Array:
     for in_y, in_x in pairs:
         x[in_x] += y[in_y]
     return x
-
-
-def add_products(a: Array, b: Array, y: Array, triples: Iterable[Triple]) -> Array:
-    """Add a[p] b[q] to y[r] for each triple (p, q, r), and return y."""
-    for in_a, in_b, in_y in triples:
-        y[in_y] += a[in_a] * b[in_b]
-    return y
-
-
-def products_grad(grad_y: Array, a: Array, b: Array, triples: Iterable[Triple]) -> tuple[Array, Array]:
-    """Return the gradients of `add_products`: each product a b adds g b to that of a and g a to that of b."""
-    grad_a, grad_b = np.zeros_like(a), np.zeros_like(b)
-    for in_a, in_b, in_y in triples:
-        grad_a[in_a] += grad_y[in_y] * b[in_b]
-        grad_b[in_b] += grad_y[in_y] * a[in_a]
-    return grad_a, grad_b
 
 
 def from_bias(shape: Position, bias: Array | None, like: Array) -> Array:

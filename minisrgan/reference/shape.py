@@ -12,7 +12,7 @@
 (array([0., 2., 0., 1.]),)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -26,9 +26,7 @@ Widths: TypeAlias = tuple[tuple[int, int], ...]
 def reshape(x: Array, shape: tuple[int, ...]) -> Array:
     """Number k of y, in row-major order, is number k of x."""
     y = np.empty_like(x).reshape(shape)
-    for k in range(x.size):
-        y.flat[k] = x.flat[k]
-    return y
+    return read(x, y, zip(np.ndindex(y.shape), np.ndindex(x.shape), strict=True))
 
 
 def reshape_grad(grad_y: Array, x: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:
@@ -51,32 +49,28 @@ def transpose_grad(grad_y: Array, x: Array, axes: tuple[int, ...] | None = None)
     return (transpose(grad_y, tuple(axes.index(axis) for axis in range(x.ndim))),)
 
 
-def _padded(shape: Position, widths: Widths) -> Iterator[Pair]:
-    """Yield each pair (position in y, position in x that it reads)."""
-    for target in np.ndindex(*(before + size + after for size, (before, after) in zip(shape, widths, strict=True))):
-        position = tuple(index - before for index, (before, _) in zip(target, widths, strict=True))
-        if all(0 <= index < size for index, size in zip(position, shape, strict=True)):
-            yield target, position
+def _moved(shape: Position, by: Sequence[int]) -> Iterator[Pair]:
+    """Yield each pair (position p + by in y, position p in x) for an x of this shape."""
+    for position in np.ndindex(shape):
+        yield tuple(index + step for index, step in zip(position, by, strict=True)), position
 
 
 def pad(x: Array, widths: Widths) -> Array:
     """y[q] = x[q - before], and outside of x zero."""
     y = np.zeros([before + size + after for size, (before, after) in zip(x.shape, widths, strict=True)], x.dtype)
-    return read(x, y, _padded(x.shape, widths))
+    return read(x, y, _moved(x.shape, [before for before, _ in widths]))
 
 
 def pad_grad(grad_y: Array, x: Array, widths: Widths) -> tuple[Array, ...]:
     """dL/dx[p] = dL/dy at the one q that reads p."""
-    return (add_back(grad_y, np.zeros_like(x), _padded(x.shape, widths)),)
+    return (add_back(grad_y, np.zeros_like(x), _moved(x.shape, [before for before, _ in widths])),)
 
 
 def getitem(x: Array, index: Any) -> Array:
     """y = x[index]: applied to an array of row-major places, the same index gives the places of the numbers."""
     places = np.asarray(np.arange(x.size).reshape(x.shape)[index])
     y = np.empty(places.shape, x.dtype)
-    for position in np.ndindex(y.shape):
-        y[position] = x.flat[places[position]]
-    return y
+    return read(x.reshape(-1), y, np.ndenumerate(places))
 
 
 def getitem_grad(grad_y: Array, x: Array, index: Any) -> tuple[Array, ...]:
@@ -88,9 +82,7 @@ def scatter(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
     """y[index] += x, number by number, starting from zeros: the reverse of getitem."""
     y = np.zeros(shape, x.dtype)
     places = np.asarray(np.arange(y.size).reshape(shape)[index])
-    for position in np.ndindex(x.shape):
-        y.flat[places[position]] += x[position]
-    return y
+    return add_back(x, y.reshape(-1), np.ndenumerate(places)).reshape(shape)
 
 
 def scatter_grad(grad_y: Array, x: Array, index: Any, shape: tuple[int, ...]) -> tuple[Array, ...]:
@@ -104,11 +96,10 @@ def concatenate(*arrays: Array, axis: int = 0) -> Array:
     shape = list(arrays[0].shape)
     shape[axis] = sum(x.shape[axis] for x in arrays)
     y = np.empty(shape, np.result_type(*arrays))
-    start = 0
+    begin = [0] * y.ndim
     for x in arrays:
-        for position in np.ndindex(x.shape):
-            y[*position[:axis], start + position[axis], *position[axis + 1 :]] = x[position]
-        start += x.shape[axis]
+        read(x, y, _moved(x.shape, begin))
+        begin[axis] += x.shape[axis]
     return y
 
 

@@ -306,7 +306,7 @@ def functions_of_the_room() -> set[str]:
     for found in pkgutil.iter_modules(reference.__path__):
         module = importlib.import_module(f"minisrgan.reference.{found.name}")
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            made = function.__qualname__.startswith("elementwise.")
+            made = function.__qualname__.startswith(("elementwise.", "_averaged."))
             own = (function.__module__ == module.__name__ or made) and not name.startswith("_")
             if own and found.name not in ("positions", "cases"):
                 assert getattr(reference, name) is function, f"reference.{name} is another function"
