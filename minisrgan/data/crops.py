@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -42,8 +43,9 @@ class CropSampler:
         self, photos: Mapping[str, Array], crop: int, scale: int, rng: np.random.Generator, augment: bool = True
     ) -> None:
         if crop < scale or crop % scale:
-            expected = f"crop as a multiple of scale {scale}"
-            raise ArgumentError("CropSampler", expected=expected, got=str(crop), fix=f"crop {24 * scale}")
+            raise ArgumentError(
+                "CropSampler", expected=f"crop as a multiple of scale {scale}", got=str(crop), fix=f"crop {24 * scale}"
+            )
         if not photos:
             raise DataError("CropSampler", expected="at least one photograph", got="none", fix="load_photos(folder)")
         for name, photo in photos.items() if not isinstance(photos, PhotoCache) else ():  # its photos have been checked
@@ -56,7 +58,6 @@ class CropSampler:
         self.part = 0, 1
         self.agree: Callable[[dict[str, str]], dict[str, str]] = dict
         self._ahead: tuple[Any, Future[Any]] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
     def fingerprints(self) -> dict[str, Fingerprint]:
         """Return the fingerprints of all photos: with other photos, the same random numbers would give other crops."""
@@ -101,7 +102,7 @@ class CropSampler:
         result, after = drawn.result() if drawn and begun == self._where(size) else work()
         self.rng.bit_generator.state = after.rng.bit_generator.state
         self.names, self.lost = after.names, after.lost
-        self._ahead = self._where(size), self._thread.submit(self._later(size, finish))
+        self._ahead = self._where(size), _batches().submit(self._later(size, finish))
         return result
 
     def _where(self, size: int) -> Any:
@@ -156,3 +157,8 @@ class CropSampler:
     def _cut(self, photo: Array, top: int, left: int, turns: int, mirror: bool) -> Array:
         crop = photo[top : top + self.crop, left : left + self.crop]
         return np.ascontiguousarray(np.rot90(crop[:, ::-1] if mirror else crop, turns))
+
+
+@functools.cache
+def _batches() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="batches")
