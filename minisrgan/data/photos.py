@@ -88,7 +88,7 @@ class PhotoCache(Mapping[str, Array]):
         return coming.result() if coming else self._decode(name)
 
     def _decode(self, name: str) -> Array:
-        photo = read_image(self.folder / name)
+        photo = read_image(self.folder / name, known=True)
         if fingerprint(photo) != self.known[name]:
             told, fix = "the picture that was there at the beginning", "leave photographs alone while they are used"
             raise ImageError("PhotoCache", expected=told, got=f"another one in {self.folder / name}", fix=fix)

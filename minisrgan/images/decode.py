@@ -39,15 +39,16 @@ class TooManyPixels(ValueError):
     """A picture is larger than allowed."""
 
 
-def decode(data: bytes, tell: Tell, limit: float, every: bool = True) -> Photo:
+def decode(data: bytes, tell: Tell, limit: float, every: bool = True, known: bool = False) -> Photo:
     """Decode a file and return its first picture of full size; the other pictures are in `Photo.more`.
 
     tell    called with a short description of each thing that was left out or changed
     limit   how many pixels the pictures may have together
     every   decode all pages and frames
+    known   do not check that a JPEG is complete, see `photo.read_image`
     Errors  TooManyPixels; for damaged files and other formats, exceptions of many types, from SyntaxError to KeyError
     """
-    first, *more = (_tiff_pages if tiff.is_tiff(data) else _frames)(data, tell, limit, every)
+    first, *more = (_tiff_pages if tiff.is_tiff(data) else _frames)(data, tell, limit, every, known)
     return replace(first, more=tuple(more))
 
 
@@ -77,7 +78,7 @@ def _decoded(data: bytes) -> Array:
     return np.asarray(open_raster(data, load=tiff.is_tiff(data)))  # other formats are decoded outside the lock
 
 
-def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Photo]:
+def _frames(data: bytes, tell: Tell, limit: float, every: bool, known: bool) -> Iterator[Photo]:
     """Decode a file of any format except TIFF."""
     said: dict[str, Any] = {}
     if data.startswith(png.SIGNATURE):
@@ -102,7 +103,7 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
         image.seek(number)
         image.load()
         pixels, alpha = _planes(image, tell) if deep is None else _split(deep, image.info.get("transparency"))
-        if image.format in ("JPEG", "MPO"):
+        if image.format in ("JPEG", "MPO") and not known:
             jpeg.require_whole(data, np.asarray(image), _decoded)
         if image.format == "JPEG2000":
             jpeg.require_tiles(data)
@@ -120,7 +121,7 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Phot
         yield _photo(pixels, alpha, image.getexif, found)
 
 
-def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Photo]:
+def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool, _: bool) -> Iterator[Photo]:
     """Decode the pages of a TIFF that are photographs, without thumbnails and masks."""
     found = list(tiff.pages(data))
     pages = [tags for tags in found if tiff.is_photo(tags)]

@@ -48,13 +48,15 @@ def read_photo(path: str | Path, *, max_pixels: float = MOST_PIXELS) -> Photo:
     return _read("read_photo", Path(path), max_pixels)
 
 
-def read_image(path: str | Path, *, keep_grey: bool = False) -> Array:
+def read_image(path: str | Path, *, keep_grey: bool = False, known: bool = False) -> Array:
     """Read a photograph as uint8 RGB, with its EXIF orientation applied.
 
     As `read_photo`, but only the first page or frame. Grey becomes RGB, 16-bit levels are divided by 257 and rounded
     (65535 becomes 255), and transparent pixels are blended with white.
 
     keep_grey  return a grey file as (H, W) instead: the benchmark tables use grey levels directly as luminance
+    known      the caller compares the pixels with those of an earlier reading, so do not check that a JPEG is complete:
+               for that check it is decoded twice
     Returns    uint8 (H, W, 3)
     Errors     ImageError, as `read_photo`
 
@@ -64,14 +66,14 @@ def read_image(path: str | Path, *, keep_grey: bool = False) -> Array:
     ...     read_image(Path(folder, "red.png"))
     array([[[255, 0, 0]]], dtype=uint8)
     """
-    photo = _read("read_image", Path(path), MOST_PIXELS, every=False)
+    photo = _read("read_image", Path(path), MOST_PIXELS, every=False, known=known)
     pixels = to_8_bits(over_white(photo))
     if keep_grey and photo.alpha is None and pixels.shape[2] == 1:
         return pixels[..., 0]
     return pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
-def _read(what: str, path: Path, limit: float, every: bool = True) -> Photo:
+def _read(what: str, path: Path, limit: float, every: bool = True, known: bool = False) -> Photo:
     """Read a photograph; `what` is the function that an error names."""
     if not path.is_file():
         folder, spelling = path.is_dir(), f"check the spelling; relative paths start at {Path.cwd()}"
@@ -81,7 +83,7 @@ def _read(what: str, path: Path, limit: float, every: bool = True) -> Photo:
     notes: dict[str, None] = {}  # each note once, in order
     READING.path = path
     try:
-        photo = decode(path.read_bytes(), notes.setdefault, limit, every)
+        photo = decode(path.read_bytes(), notes.setdefault, limit, every, known)
     except TooManyPixels as error:
         expected, fix = f"at most {limit / 1e6:,g} megapixels", "--max-megapixels allows more, in upscale"
         raise ImageError(what, expected=expected, got=f"{path} with {error}", fix=fix) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from minisrgan.data import CropSampler, PhotoCache, load_photos
 from minisrgan.data import photos as photos_module
 from minisrgan.data.photos import fingerprint
 from minisrgan.errors import ArgumentError, DataError, ImageError
-from minisrgan.images import imresize, read_image, write_image
+from minisrgan.images import imresize, jpeg, read_image, write_image
 from tests.paths import SHARED, needs_shared
 
 
@@ -165,9 +166,9 @@ def test_the_next_batch_is_decoded_before_it_is_asked_for(folder: Path, monkeypa
         future.result()
     seen: list[str] = []
 
-    def counted(path: Path) -> np.ndarray:
+    def counted(path: Path, **options: Any) -> np.ndarray:
         seen.append(threading.current_thread().name)
-        return read_image(path)
+        return read_image(path, **options)
 
     monkeypatch.setattr(photos_module, "read_image", counted)
     ready = set(source.photos._coming)
@@ -175,6 +176,21 @@ def test_the_next_batch_is_decoded_before_it_is_asked_for(folder: Path, monkeypa
     source.batch(4)
     assert len(seen) <= 4
     assert all(name.startswith("photos") for name in seen)  # for the batch after it, by other threads
+
+
+def test_a_jpeg_that_is_read_again_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it is complete is checked by a second decoding, at first; later its fingerprint tells."""
+    write_image(tmp_path / "a.jpg", noise(64, 64, 0))
+    photos = load_photos(tmp_path, 16, memory=0).photos
+    first = photos["a.jpg"]
+    decoded: list[bytes] = []
+    monkeypatch.setattr(jpeg, "require_whole", lambda data, *_: decoded.append(data))
+    np.testing.assert_array_equal(photos["a.jpg"], first)
+    assert not decoded
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) * 7 // 10])
+    with pytest.raises(ImageError):
+        photos["a.jpg"]
 
 
 GONE = {
