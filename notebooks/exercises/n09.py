@@ -38,6 +38,9 @@ EXERCISES = {
             "that is how likely the number is generated; D says how likely it is real.": lambda r, f: f / (r + f),
             "that is the odds, real against generated. The probability is r / (r + f).": lambda r, f: r / f,
             "that is the logit of it, ln(p_real / p_fake).": lambda r, f: np.log(r / f),
+            "densities are no logits: no sigmoid (or softmax) is needed, set the derivative in D to 0.": lambda r, f: s(
+                r - f
+            ),
             "D must not answer 0 or 1 only: the best answer is a probability.": lambda r, f: (r > f).astype(float),
         },
         ["D"],
@@ -100,6 +103,18 @@ EXERCISES = {
             ),
         },
         ["saturating", "non_saturating"],
-        terms=lambda z: [{"sigmoid(z)": s(z), "1": np.ones_like(z), "z": z, "sigmoid(z)^2": s(z) ** 2}] * 2,
+        terms=lambda z: (
+            [
+                {
+                    "sigmoid(z)": s(z),
+                    "1": np.ones_like(z),
+                    "z": z,
+                    "sigmoid(z)^2": s(z) ** 2,
+                    "1 / sigmoid(z)": 1 / s(z),
+                    "1 / (1 - sigmoid(z))": 1 / s(-z),
+                }
+            ]
+            * 2
+        ),
     ),
 }
