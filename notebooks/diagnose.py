@@ -119,6 +119,10 @@ def _reshaped(got: Array, right: Array) -> Iterator[tuple[str, Callable[[Pair], 
     if got.ndim == right.ndim:
         smaller = tuple(slice(0, n) for n in got.shape)
         yield "The last rows or columns are missing; the others are right.", lambda p: p.right[smaller]
+        yield (
+            "It has rows or columns too many at the end; the others are right.",
+            lambda p: p.got if same(p.got[tuple(map(slice, p.right.shape))], p.right, 1e-4) else None,
+        )
         for cut in (1, 2):
             inner = tuple(
                 slice(cut, n - cut) if n != m else slice(None) for n, m in zip(got.shape, right.shape, strict=True)

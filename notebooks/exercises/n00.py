@@ -97,6 +97,9 @@ EXERCISES = {
             "round once, the sum: two shares, each rounded, are a level off here and there.": lambda a, b, t: (
                 np.round((1 - t) * a) + np.round(t * b)
             ).astype(np.uint8),
+            "round to the nearest level; yours rounds up.": lambda a, b, t: np.ceil(
+                (1 - t) * a.astype(float) + t * b
+            ).astype(np.uint8),
             "t does nothing: that is half of each.": lambda a, b, t: mixed(a, b, 0.5),
         },
         ["the mixture"],

@@ -93,6 +93,9 @@ EXERCISES = {
             "you began at the integer below the place: there are two old pixels to its left.": lambda k, r: weights(
                 (k + 0.5) / r - 0.5, offset=0
             ),
+            "round down: the integer below the place is its floor, and yours is the nearest one.": lambda k, r: cubic(
+                (k + 0.5) / r - 0.5 - np.round((k + 0.5) / r - 0.5) + 1 - np.arange(4)
+            ),
             "distances are from the place to first, first + 1, ..; yours are to pixels 0, 1, 2, 3.": lambda k, r: cubic(
                 (k + 0.5) / r - 0.5 - np.arange(4)
             ),
@@ -109,7 +112,12 @@ EXERCISES = {
         },
         ["the weights"],
         examples=lambda: [(5, 1), (5, 2)],
-        cases={"for r = 3": lambda rng: (7, 3), "for the first pixel, k = 0": lambda rng: (0, 4)},
+        cases={
+            "for r = 3": lambda rng: (8, 3),
+            "near the next pixel, at k = 17": lambda rng: (17, 4),
+            "near the last pixel, at k = 15": lambda rng: (15, 4),
+            "for the first pixel, k = 0": lambda rng: (0, 4),
+        },
     ),
     "1.3": Exercise(
         lambda a, b: psnr(float(np.mean(difference(a, b) ** 2))),
@@ -152,6 +160,9 @@ EXERCISES = {
             ),
             "the square of 255 is missing: 10 log10(255^2 / error).": lambda a, b: psnr(
                 float(np.mean(difference(a, b) ** 2)) * 255
+            ),
+            "the root belongs to 20 log10(255 / root); with 10 log10 and 255^2 it is the error itself.": lambda a, b: (
+                psnr(float(np.mean(difference(a, b) ** 2)) ** 0.5)
             ),
             "255 is divided by the root of the error: then it is 20 log10, or square both.": lambda a, b: (
                 psnr(float(np.mean(difference(a, b) ** 2))) / 2

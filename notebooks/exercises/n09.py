@@ -53,6 +53,9 @@ EXERCISES = {
             "the value is right, but nothing flows back to the logits of the generated ones. D must learn from both.": (
                 lambda r, f: discriminator_loss(r, f.detach())
             ),
+            "softplus takes the logits: sigmoid is in it already.": lambda r, f: discriminator_loss(
+                sigmoid(r), sigmoid(f)
+            ),
             "you took sums over the batch: take means.": lambda r, f: discriminator_loss(r, f) * 5.0,
             "the two means are added, not averaged.": lambda r, f: discriminator_loss(r, f) * 0.5,
             "that maximizes: D minimizes minus the logarithms.": lambda r, f: -discriminator_loss(r, f),

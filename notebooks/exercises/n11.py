@@ -111,6 +111,9 @@ EXERCISES = {
             "the errors are squares already: 255^2 / error and 10, or 255 / root of the error and 20.": (
                 lambda errors: float(np.mean(20 * np.log10(255 / errors)))
             ),
+            "the square of 255 is missing: 10 log10(255^2 / error).": lambda errors: float(
+                np.mean(10 * np.log10(255 / errors))
+            ),
             "the factor 10 is missing: a decibel is a tenth of a bel.": lambda errors: float(
                 np.mean(psnr(errors)) / 10
             ),
@@ -139,6 +142,9 @@ EXERCISES = {
             "sort both; you sorted one.": lambda a, b: float(np.abs(np.sort(a) - b).mean()),
             "that is the difference of the means: a crowd can have the right mean and be too narrow.": lambda a, b: (
                 float(abs(a.mean() - b.mean()))
+            ),
+            "sort both in the same direction: the smallest moves to the smallest.": lambda a, b: float(
+                np.abs(np.sort(a) - np.sort(b)[::-1]).mean()
             ),
             "without |...| moves up and down cancel.": lambda a, b: float(a.mean() - b.mean()),
             "the mean length of the moves, not of their squares.": lambda a, b: float(

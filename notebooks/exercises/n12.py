@@ -120,6 +120,9 @@ EXERCISES = {
             "in the middle stands *, element by element, not @: that is where multiplications are saved.": (
                 lambda d, w, bt, g, at: at @ ((g @ w @ g.T) @ (bt @ d @ bt.T)) @ at.T
             ),
+            "in the middle stands a product, *: yours adds the transforms.": lambda d, w, bt, g, at: (
+                at @ (g @ w @ g.T + bt @ d @ bt.T) @ at.T
+            ),
             "the transforms on the right are not transposed: (G w G^T), (B^T d B), A^T [..] A.": (
                 lambda d, w, bt, g, at: at @ ((g @ w @ g.T) * (bt @ d @ bt)) @ at.T
             ),
