@@ -31,8 +31,8 @@ class Pair:
 
 
 def allowed(right: Array, rtol: float) -> float:
-    """Return the error allowed: relative to the largest magnitude of the right answer."""
-    return rtol * (float(abs(right).max(initial=0)) or 1.0)
+    """Return the error allowed: relative to the largest finite magnitude of the right answer."""
+    return rtol * (float(abs(right[np.isfinite(right)]).max(initial=0)) or 1.0)
 
 
 def same(got: Array, right: Array, rtol: float) -> bool:
@@ -40,8 +40,9 @@ def same(got: Array, right: Array, rtol: float) -> bool:
     if got.shape != right.shape or got.dtype.kind not in "fiub":
         return False
     with np.errstate(invalid="ignore"):
-        # Differences of bytes would wrap around.
-        return bool(np.all(abs(got.astype(float) - right) <= allowed(right.astype(float), rtol)))
+        # Differences of bytes would wrap around; infinite is not close to any other number.
+        near = abs(got.astype(float) - right) <= allowed(right.astype(float), rtol)
+        return bool(np.all(near | (got == right)))
 
 
 def describe(pairs: Sequence[Pair], rtol: float) -> str:
@@ -118,6 +119,10 @@ def _reshaped(got: Array, right: Array) -> Iterator[tuple[str, Callable[[Pair], 
     if got.ndim == right.ndim:
         smaller = tuple(slice(0, n) for n in got.shape)
         yield "The last rows or columns are missing; the others are right.", lambda p: p.right[smaller]
+        yield (
+            "It has rows or columns too many at the end; the others are right.",
+            lambda p: p.got if same(p.got[tuple(map(slice, p.right.shape))], p.right, 1e-4) else None,
+        )
         for cut in (1, 2):
             inner = tuple(
                 slice(cut, n - cut) if n != m else slice(None) for n, m in zip(got.shape, right.shape, strict=True)
@@ -255,7 +260,7 @@ def _one_axis(pairs: Sequence[Pair]) -> str:
 
 def _other_order(pairs: Sequence[Pair], rtol: float) -> str:
     if pairs[0].right.size > 3 and all(same(np.sort(p.got, None), np.sort(p.right, None), rtol) for p in pairs):
-        return "has all the right numbers, at other places: an order of axes or of elements is wrong."
+        return "has all the right numbers, at other places: is the order of axes or elements wrong, or the choice?"
     return ""
 
 
@@ -278,37 +283,36 @@ def _where(pairs: Sequence[Pair], rtol: float) -> str:
         return numbers
     # A place that holds the wrong elements of one trial only may do so by chance.
     bad = [p for p in pairs if p.got.shape == p.right.shape and not same(p.got, p.right, rtol)]
-    places = {_place(p, abs(p.got - p.right) > allowed(p.right, rtol)) for p in bad}
-    place = f" {places.pop()}" if len(places) == 1 else ""
+    places = [[*_places(p, abs(p.got - p.right) > allowed(p.right, rtol))] for p in bad]
+    place = next((f" {place}" for place in places[0] if all(place in others for others in places)), "")
     told = f"has the right shape, but {int(wrong.sum())} of {right.size} elements are wrong"
     return f"{told}; the first, {[*at]}, {numbers}{place}".rstrip()
 
 
-def _place(pair: Pair, wrong: Array) -> str:
-    """Name the smallest region that holds all wrong elements."""
+def _places(pair: Pair, wrong: Array) -> Iterator[str]:
+    """Yield the regions that hold all wrong elements, the one that says most first."""
     parts = {name: mask for name, mask in pair.parts.items() if mask.shape == wrong.shape}
     hit = [name for name, mask in parts.items() if (wrong & mask).any()]
     whole = [name for name in parts if name not in hit]
     if hit and whole:
-        return f"All of them lie {' or '.join(hit)}; {' and '.join(whole)} all is right."
+        yield f"All of them lie {' or '.join(hit)}; {' and '.join(whole)} all is right."
     level = {name: array for name, array in pair.given.items() if array.shape == wrong.shape}
     for (name, array), (other, second) in combinations(level.items(), 2):
         for sign, mask in {"<": array < second, ">": array > second}.items():
             if wrong.sum() > 4 and not (wrong & ~mask).any() and (~mask).any():
                 told = ": bytes wrap around, so convert them to float first" if array.dtype == np.uint8 else ""
-                return f"All of them lie where {name} {sign} {other}{told}."
+                yield f"All of them lie where {name} {sign} {other}{told}."
     for name, array in level.items():
         if array.dtype == np.uint8:  # a byte is seldom 0
             continue
         signs = {"< 0": array < 0, "> 0": array > 0, "= 0": array == 0}
         hit = [sign for sign, mask in signs.items() if (wrong & mask).any()]
         if any(mask.any() for sign, mask in signs.items() if sign not in hit):
-            return f"All of them lie where {name} {' or '.join(hit)}."
+            yield f"All of them lie where {name} {' or '.join(hit)}."
     for axis, length in enumerate(wrong.shape):
         bad = np.flatnonzero(wrong.any(axis=tuple(i for i in range(wrong.ndim) if i != axis)))
         if 0 < len(bad) < length:
             there = (
                 "the first" if [*bad] == [0] else "the last" if [*bad] == [length - 1] else f"{[int(i) for i in bad]}"
             )
-            return f"All of them lie at {there} of axis {axis}."
-    return ""
+            yield f"All of them lie at {there} of axis {axis}."

@@ -60,6 +60,9 @@ EXERCISES = {
             "uint8 wraps around: 3 - 5 is 254. Convert to float before you subtract.": lambda a, b: (a - b).mean(
                 axis=2
             ),
+            "int8 wraps around too: it ends at 127. Convert to float before you subtract.": lambda a, b: np.abs(
+                a.astype(np.int8) - b.astype(np.int8)
+            ).mean(axis=2),
             "the absolute value is missing: errors up and down cancel.": lambda a, b: (a.astype(float) - b).mean(
                 axis=2
             ),
@@ -91,6 +94,12 @@ EXERCISES = {
             "round the sum, not each share: what is cut off twice is missing.": lambda a, b, t: (
                 ((1 - t) * a).astype(np.uint8) + (t * b).astype(np.uint8)
             ),
+            "round once, the sum: two shares, each rounded, are a level off here and there.": lambda a, b, t: (
+                np.round((1 - t) * a) + np.round(t * b)
+            ).astype(np.uint8),
+            "round to the nearest level; yours rounds up.": lambda a, b, t: np.ceil(
+                (1 - t) * a.astype(float) + t * b
+            ).astype(np.uint8),
             "t does nothing: that is half of each.": lambda a, b, t: mixed(a, b, 0.5),
         },
         ["the mixture"],

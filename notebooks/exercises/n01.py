@@ -80,7 +80,7 @@ EXERCISES = {
     ),
     "1.2": Exercise(
         lambda k, r: weights((k + 0.5) / r - 0.5),
-        lambda rng: (int(rng.integers(5, 9)), 4),
+        lambda rng: (int(rng.integers(10, 40)), 4),
         {
             "that is for k / r: corners, not centres, would lie upon each other, and the photo would move.": (
                 lambda k, r: weights(k / r)
@@ -93,10 +93,31 @@ EXERCISES = {
             "you began at the integer below the place: there are two old pixels to its left.": lambda k, r: weights(
                 (k + 0.5) / r - 0.5, offset=0
             ),
+            "round down: the integer below the place is its floor, and yours is the nearest one.": lambda k, r: cubic(
+                (k + 0.5) / r - 0.5 - np.round((k + 0.5) / r - 0.5) + 1 - np.arange(4)
+            ),
+            "distances are from the place to first, first + 1, ..; yours are to pixels 0, 1, 2, 3.": lambda k, r: cubic(
+                (k + 0.5) / r - 0.5 - np.arange(4)
+            ),
+            **{
+                f"distances are in old pixels. {told}": lambda k, r, by=by, power=power: (
+                    cubic(((k + 0.5) / r - 0.5 - np.floor((k + 0.5) / r - 0.5) + 1 - np.arange(4)) * r**by) / r**power
+                )
+                for by, power, told in (
+                    (-1, 1, "Only for shrinking is the kernel stretched."),
+                    (-1, 0, "Do not divide them by r."),
+                    (1, 0, "Do not multiply them by r."),
+                )
+            },
         },
         ["the weights"],
         examples=lambda: [(5, 1), (5, 2)],
-        cases={"for r = 3": lambda rng: (7, 3), "for the first pixel, k = 0": lambda rng: (0, 4)},
+        cases={
+            "for r = 3": lambda rng: (8, 3),
+            "near the next pixel, at k = 17": lambda rng: (17, 4),
+            "near the last pixel, at k = 15": lambda rng: (15, 4),
+            "for the first pixel, k = 0": lambda rng: (0, 4),
+        },
     ),
     "1.3": Exercise(
         lambda a, b: psnr(float(np.mean(difference(a, b) ** 2))),
@@ -115,8 +136,24 @@ EXERCISES = {
             "20 log10 belongs to 255 / root of the error; with the squares it is 10 log10.": lambda a, b: (
                 2 * psnr(float(np.mean(difference(a, b) ** 2)))
             ),
-            "the peak is 255, the largest value a pixel can have, not the largest one that occurs.": lambda a, b: psnr(
-                float(np.mean(difference(a, b) ** 2)) * (255 / b.max()) ** 2
+            **{
+                f"the peak is 255, the largest value a pixel can have, not {name}.": lambda a, b, peak=peak: psnr(
+                    float(np.mean(difference(a, b) ** 2)) * (255 / peak(a, b)) ** 2
+                )
+                for name, peak in {
+                    "the largest one that occurs": lambda a, b: float(np.maximum(a, b).max()),
+                    "the largest one that occurs in y1": lambda a, b: float(a.max()),
+                    "the range that occurs in y1": lambda a, b: float(np.ptp(a)),
+                    "the range that occurs in y2": lambda a, b: float(np.ptp(b)),
+                    "256": lambda a, b: 256.0,
+                    "1": lambda a, b: 1.0,
+                }.items()
+            },
+            "square each difference, then take the mean; yours is the square of the mean, where signs cancel.": (
+                lambda a, b: psnr(float(np.mean(difference(a, b))) ** 2)
+            ),
+            "int16 wraps around too: it ends at 32767, and squares are larger. Convert to float.": lambda a, b: psnr(
+                float(np.mean((a.astype(np.int16) - b) ** 2))
             ),
             "that is the mean squared error: PSNR is 10 log10(255^2 / error) of it.": lambda a, b: float(
                 np.mean(difference(a, b) ** 2)
@@ -124,8 +161,8 @@ EXERCISES = {
             "the square of 255 is missing: 10 log10(255^2 / error).": lambda a, b: psnr(
                 float(np.mean(difference(a, b) ** 2)) * 255
             ),
-            "the peak, 255^2, is missing: 10 log10(255^2 / error).": lambda a, b: (
-                psnr(float(np.mean(difference(a, b) ** 2))) - psnr(1)
+            "the root belongs to 20 log10(255 / root); with 10 log10 and 255^2 it is the error itself.": lambda a, b: (
+                psnr(float(np.mean(difference(a, b) ** 2)) ** 0.5)
             ),
             "255 is divided by the root of the error: then it is 20 log10, or square both.": lambda a, b: (
                 psnr(float(np.mean(difference(a, b) ** 2))) / 2

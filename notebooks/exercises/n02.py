@@ -45,6 +45,22 @@ EXERCISES = {
             ),
         },
         ["y", "the gradient of a"],
+        terms=lambda g, x: [
+            {"tanh(x)": np.tanh(x), "x": x},
+            {
+                f"{first}{name}".strip(" *") or "1": by * value
+                for first, by in {"g * ": g, "": np.ones_like(g)}.items()
+                for name, value in {
+                    "": np.ones_like(x),
+                    "y": np.tanh(x),
+                    "y^2": np.tanh(x) ** 2,
+                    "x": x,
+                    "x^2": x**2,
+                    "tanh(y)^2": np.tanh(np.tanh(x)) ** 2,
+                    "1 / cosh(x)": 1 / np.cosh(x),
+                }.items()
+            },
+        ],
     ),
     "2.2": Exercise(
         sum_to,

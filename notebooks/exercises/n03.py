@@ -60,6 +60,10 @@ CONV_MISTAKES = {
         x, w, b
     )[:-1, :-1],
     "you added the bias once for each channel of the input.": lambda x, w, b: conv(x, w, x.shape[2] * b),
+    "the bias is added, and yours is multiplied.": lambda x, w, b: conv(x, w * b, 0 * b),
+    "weight.reshape(O, -1) cuts the numbers of a kernel apart: O is the last axis, weight.reshape(-1, O).": (
+        lambda x, w, b: conv(x, w.reshape(w.shape[3], -1).T.reshape(w.shape), b)
+    ),
     "you divided by the size of the window: the formula has a sum, no mean.": lambda x, w, b: conv(
         x, w / w[..., 0].size, b
     ),

@@ -8,7 +8,7 @@ import numpy as np
 
 from checks import Exercise
 from minisrgan import Tensor, ops
-from minisrgan.autograd import Function
+from minisrgan.autograd import Function, grad
 
 Array = np.ndarray[Any, Any]
 
@@ -62,6 +62,21 @@ class Derivative(Forgetful):
         """Derivative."""
         (x,) = self.saved
         return Tensor(np.where(x.data > 0, 1.0, 0.2).astype(x.dtype))
+
+
+def twice(answer: Any) -> str:
+    """Say whether the gradient can be differentiated again: in grad_y, it is 1 or 0.2."""
+    x, grad_y = (Tensor(np.array(values), requires_grad=True) for values in ([-1.0, 2.0], [3.0, 5.0]))
+    cut = (
+        "value and gradient are right, but the gradient is cut off from the graph: in `backward` compute with the "
+        "Tensors grad_y and self.saved, without .data or .numpy() of grad_y."
+    )
+    try:
+        (once,) = grad(answer(x), [x], grad_y, create_graph=True)
+        once.sum().backward()
+    except Exception:  # nothing to go back through
+        return cut
+    return "" if grad_y.grad is not None and np.allclose(grad_y.grad.numpy(), [0.2, 1]) else cut
 
 
 EXERCISES = {
@@ -161,5 +176,6 @@ EXERCISES = {
             "forward and backward take 0.1 or another slope, not 0.2.": lambda x: ops.leaky_relu(x, 0.1),
         },
         ["y"],
+        also=twice,
     ),
 }

@@ -66,6 +66,8 @@ def backward_terms(g: Array, x: Array, weight: Array, eps: float = 1e-5) -> list
         {
             "sum of grad_y * x_hat": (g * x_hat).sum(axis=AXES),
             "sum of grad_y": g.sum(axis=AXES),
+            "sum of grad_y * x": (g * x).sum(axis=AXES),
+            "sum of grad_y * (x - mean)": (g * x_hat * std).sum(axis=AXES),
             "sum of x_hat": x_hat.sum(axis=AXES) + x.sum(axis=AXES),
         },
         {"sum of grad_y": g.sum(axis=AXES), "sum of grad_y * x_hat": (g * x_hat).sum(axis=AXES)},

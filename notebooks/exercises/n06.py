@@ -120,6 +120,12 @@ EXERCISES = {
             "padding is on both sides of an axis; yours is at the end only.": lambda x, w, b, s, p: strided(
                 np.pad(x, ((0, p), (0, p), (0, 0))), w, b, s, 0
             ),
+            **{
+                f"padding is on both sides; all of yours is at the {end}.": lambda x, w, b, s, p, side=side: strided(
+                    np.pad(x, [[p * n for n in side]] * 2 + [[0, 0]]), w, b, s, 0
+                )
+                for end, side in {"beginning": (2, 0), "end": (0, 2)}.items()
+            },
             "pad with zeros; yours repeats the border.": lambda x, w, b, s, p: strided(
                 padded(x, p, "edge"), w, b, s, 0
             ),

@@ -138,6 +138,9 @@ EXERCISES = {
             ),
             "that is on both sides together: the radius is half of it.": lambda given: 2 * reach(given),
             "that is the whole side of the square, 2 * radius + 1.": lambda given: 2 * reach(given) + 1,
+            "a shuffle by r makes pixels r times smaller, and yours halves them always.": lambda given: reach_with(
+                given, lambda k: (k - 1) / 2, lambda pixel, r: pixel / 2
+            ),
             "a k x k convolution looks (k - 1)/2 pixels further: its middle pixel does not count.": (
                 lambda given: reach_with(given, lambda k: k / 2, lambda pixel, r: pixel / r)
             ),
@@ -162,9 +165,13 @@ EXERCISES = {
             "-1 shall become 0: add 1 first.": lambda y: (y * 127.5).round().clip(0, 255),
             "astype cuts off, so that 199.9 becomes 199: round first.": lambda y: ((y + 1) * 127.5).clip(0, 255) // 1,
             "levels are whole numbers: round, and turn them into uint8.": lambda y: ((y + 1) * 127.5).clip(0, 255),
-            "white, 1, becomes 255, so the factor is 127.5; yours is 128.": lambda y: (
-                ((y + 1) * 128).round().clip(0, 255).astype(np.uint8)
-            ),
+            **{
+                f"white, 1, becomes 255, so the factor is 127.5; yours is {by}{told}.": lambda y, by=by, whole=whole: (
+                    whole((y + 1) * by).clip(0, 255).astype(np.uint8)
+                )
+                for by in (128, 127)
+                for told, whole in {"": np.round, ", and a fraction is cut off, not rounded": np.floor}.items()
+            },
             "that runs up to 256; the highest level is 255.": lambda y: ((y + 1) * 128).round().clip(0, 256),
             "the output lies outside [-1, 1] here and there, and so do your levels: clip.": lambda y: (
                 (y + 1) * 127.5

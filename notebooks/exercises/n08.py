@@ -13,6 +13,7 @@ from minisrgan import Tensor
 Array = np.ndarray[Any, Any]
 CHANNELS = (64, 128, 256, 512, 512)
 MEANS = np.array([103.939, 116.779, 123.68])
+KNOWN_DIVISORS = ((1, 1, 1, 0), (1, 1, 1, 1), (0, 1, 1, 0), (0, 0, 0, 0))  # powers of N, H, W, C: right, or named
 
 
 def map_shape(i: int, height: int, width: int) -> tuple[int, int, int]:
@@ -61,6 +62,16 @@ def loss_terms(generated: Tensor, original: Tensor) -> list[dict[str, float]]:
     terms = {f"{name}, added over channels": float(v.sum(axis=3).mean()) for name, v in sizes.items()}
     terms |= {f"{name}, averaged over channels": float(v.mean()) for name, v in sizes.items()}
     return [terms | {"lengths of the feature vectors": float(np.linalg.norm(d, axis=3).mean())}]
+
+
+def divided_by(*powers: int) -> tuple[str, Any]:
+    """Divide the sum of squares by powers of N, H, W and C: what to say, and the loss."""
+    name = " ".join(f"{n}^{power}" if power > 1 else n for n, power in zip("NHWC", powers, strict=True) if power)
+
+    def loss(a: Tensor, b: Tensor) -> Tensor:
+        return ((a - b) * (a - b)).sum() / float(np.prod(np.power(a.shape, powers)))
+
+    return f"the sum of squares is divided by {name} in yours; L divides it by N W H.", loss
 
 
 EXERCISES = {
@@ -115,8 +126,23 @@ EXERCISES = {
             "the range is 0 to 255 before the means are subtracted, not 0 to 1.": lambda x, m: (
                 (x[..., ::-1] + 1) / 2 - m
             ),
+            "VGG19 takes fractions as well: do not round, or turn to whole numbers, on the way.": lambda x, m: (
+                np.round((x[..., ::-1] + 1) * 127.5) - m
+            ),
+            "do not cut the fractions off on the way (astype to whole numbers, //).": lambda x, m: (
+                np.floor((x[..., ::-1] + 1) * 127.5) - m
+            ),
         },
         ["the input of VGG19"],
+        terms=lambda x, m: [
+            {
+                "images, as B, G, R": x[..., ::-1],
+                "images, as R, G, B": x,
+                "1": np.ones_like(x),
+                "means": m + 0 * x,
+                "means in reverse order": m[::-1] + 0 * x,
+            }
+        ],
         cases={"for other means": lambda rng: (rng.uniform(-1, 1, size=(1, 3, 4, 3)), rng.uniform(90, 130, size=3))},
     ),
     "8.3": Exercise(
@@ -128,9 +154,17 @@ EXERCISES = {
             ),
             "that is a mean over the channels too; eq. 5 sums over them.": lambda a, b: ((a - b) * (a - b)).mean(),
             "that is a sum over positions too: divide by N, H and W.": lambda a, b: ((a - b) * (a - b)).sum(),
-            "divide by N as well: it is a mean over the images.": lambda a, b: feature_loss(a, b) * 2.0,
+            "divide by N as well: it is a mean over the images.": lambda a, b: feature_loss(a, b) * float(a.shape[0]),
             "the differences are not squared.": lambda a, b: (a - b).mean() * float(a.shape[3]),
             "eq. 5 is the squared distance: no root.": lambda a, b: feature_loss(a, b) ** 0.5,
+            "square each difference, then sum over channels; yours is the square of the sum, where signs cancel.": (
+                lambda a, b: ((a - b).sum(axis=3) * (a - b).sum(axis=3)).mean()
+            ),
+            **dict(
+                divided_by(*powers)
+                for powers in np.ndindex(2, 3, 3, 2)
+                if sum(powers[1:3]) < 3 and powers not in KNOWN_DIVISORS
+            ),
         },
         ["the loss"],
         terms=loss_terms,
@@ -140,7 +174,7 @@ EXERCISES = {
     ),
     "8.4": Exercise(
         pool_gradient,
-        lambda rng: (rng.normal(size=(2, 3, 4)), rng.integers(0, 4, size=(4, 6, 4)).astype(float)),
+        lambda rng: (rng.normal(size=(2, 3, 4)), rng.integers(-3, 3, size=(4, 6, 4)).astype(float)),
         {
             "where a window has two equal maxima, only the first of them, in row order, gets the gradient.": (
                 lambda g, x: large(g) * (x == large(small(x).max(axis=(1, 3))))
@@ -148,6 +182,21 @@ EXERCISES = {
             "equal maxima share the gradient in yours: the first of them gets all of it.": shared_gradient,
             "the last of several equal maxima gets the gradient: the first, in row order, should.": (
                 lambda g, x: pool_gradient(g[::-1, ::-1], x[::-1, ::-1])[::-1, ::-1]
+            ),
+            "of equal values you took the first in column order; row order asks [0, 1] before [1, 0].": lambda g, x: (
+                pool_gradient(g.swapaxes(0, 1), x.swapaxes(0, 1)).swapaxes(0, 1)
+            ),
+            "the largest value is wanted, not the largest absolute value: pixels may be negative.": lambda g, x: (
+                pool_gradient(g, np.abs(x))
+            ),
+            "each channel has its own maximum: yours looks for one place for all of them.": lambda g, x: pool_gradient(
+                g, np.broadcast_to(x.sum(axis=2, keepdims=True), x.shape)
+            ),
+            "each channel has its own maximum, and yours takes the place of the largest of all.": lambda g, x: (
+                pool_gradient(g, np.broadcast_to(x.max(axis=2, keepdims=True), x.shape))
+            ),
+            "the places are right; grad_y is handed on as it is, not multiplied by x.": lambda g, x: (
+                x * pool_gradient(g, x)
             ),
             "that is the gradient of average pooling: here the largest pixel gets all, the others 0.": (
                 lambda g, x: large(g) / 4

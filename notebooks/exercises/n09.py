@@ -38,6 +38,9 @@ EXERCISES = {
             "that is how likely the number is generated; D says how likely it is real.": lambda r, f: f / (r + f),
             "that is the odds, real against generated. The probability is r / (r + f).": lambda r, f: r / f,
             "that is the logit of it, ln(p_real / p_fake).": lambda r, f: np.log(r / f),
+            "densities are no logits: no sigmoid (or softmax) is needed, set the derivative in D to 0.": lambda r, f: s(
+                r - f
+            ),
             "D must not answer 0 or 1 only: the best answer is a probability.": lambda r, f: (r > f).astype(float),
         },
         ["D"],
@@ -49,6 +52,9 @@ EXERCISES = {
             "the labels are exchanged: D says 1 to originals.": lambda r, f: discriminator_loss(f, r),
             "the value is right, but nothing flows back to the logits of the generated ones. D must learn from both.": (
                 lambda r, f: discriminator_loss(r, f.detach())
+            ),
+            "softplus takes the logits: sigmoid is in it already.": lambda r, f: discriminator_loss(
+                sigmoid(r), sigmoid(f)
             ),
             "you took sums over the batch: take means.": lambda r, f: discriminator_loss(r, f) * 5.0,
             "the two means are added, not averaged.": lambda r, f: discriminator_loss(r, f) * 0.5,
@@ -100,6 +106,18 @@ EXERCISES = {
             ),
         },
         ["saturating", "non_saturating"],
-        terms=lambda z: [{"sigmoid(z)": s(z), "1": np.ones_like(z), "z": z, "sigmoid(z)^2": s(z) ** 2}] * 2,
+        terms=lambda z: (
+            [
+                {
+                    "sigmoid(z)": s(z),
+                    "1": np.ones_like(z),
+                    "z": z,
+                    "sigmoid(z)^2": s(z) ** 2,
+                    "1 / sigmoid(z)": 1 / s(z),
+                    "1 / (1 - sigmoid(z))": 1 / s(-z),
+                }
+            ]
+            * 2
+        ),
     ),
 }

@@ -115,6 +115,9 @@ EXERCISES = {
             "that is the root of the mean square: a norm has the sum.": lambda gradients, limit: [
                 g * min(1, limit * np.sqrt(sum(h.size for h in gradients)) / norm_of(gradients)) for g in gradients
             ],
+            "the squares are to be summed, not averaged for each gradient.": lambda gradients, limit: [
+                g * min(1, limit / np.sqrt(sum((h**2).mean() for h in gradients))) for g in gradients
+            ],
             "that is the sum of magnitudes: the norm is the root of the sum of squares.": lambda gradients, limit: [
                 g * min(1, limit / sum(np.abs(h).sum() for h in gradients)) for g in gradients
             ],

@@ -59,6 +59,9 @@ MOMENTS = {  # what to say -> what computes means, variances and covariance so
     "the denominator has variances, not standard deviations: take no root.": lambda x, y, w: (
         (*moments(x, y, w)[:2], *np.sqrt(moments(x, y, w)[2:4]), moments(x, y, w)[4])
     ),
+    "the denominator has the sum of the variances, not their product.": lambda x, y, w: (
+        (*moments(x, y, w)[:2], np.prod(moments(x, y, w)[2:4]), 0, moments(x, y, w)[4])
+    ),
     "the covariance is the sum of w (x - mx) (y - my), not the product of the standard deviations.": (
         with_covariance(lambda w, a, b, variances: np.sqrt(variances))
     ),
@@ -105,6 +108,15 @@ EXERCISES = {
             "the errors are squares already: 10 log10(255^2 / error), not 20.": lambda errors: float(
                 2 * np.mean(psnr(errors))
             ),
+            "the errors are squares already: 255^2 / error and 10, or 255 / root of the error and 20.": (
+                lambda errors: float(np.mean(20 * np.log10(255 / errors)))
+            ),
+            "the square of 255 is missing: 10 log10(255^2 / error).": lambda errors: float(
+                np.mean(10 * np.log10(255 / errors))
+            ),
+            "the factor 10 is missing: a decibel is a tenth of a bel.": lambda errors: float(
+                np.mean(psnr(errors)) / 10
+            ),
             "that is the median; papers take the mean.": lambda errors: float(np.median(psnr(errors))),
         },
         ["PSNR"],
@@ -113,7 +125,9 @@ EXERCISES = {
         window_ssim,
         window,
         {
-            f"{moment} {'And ' if moment else ''}{factor}".strip(): partial(window_ssim, moment=moment, factor=factor)
+            f"{moment}{' And ' if moment and factor else ''}{factor}": partial(
+                window_ssim, moment=moment, factor=factor
+            )
             for factor in FACTORS
             for moment in MOMENTS
             if moment or factor
@@ -128,6 +142,9 @@ EXERCISES = {
             "sort both; you sorted one.": lambda a, b: float(np.abs(np.sort(a) - b).mean()),
             "that is the difference of the means: a crowd can have the right mean and be too narrow.": lambda a, b: (
                 float(abs(a.mean() - b.mean()))
+            ),
+            "sort both in the same direction: the smallest moves to the smallest.": lambda a, b: float(
+                np.abs(np.sort(a) - np.sort(b)[::-1]).mean()
             ),
             "without |...| moves up and down cancel.": lambda a, b: float(a.mean() - b.mean()),
             "the mean length of the moves, not of their squares.": lambda a, b: float(

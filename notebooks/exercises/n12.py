@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import variants
 from checks import Exercise
 from minisrgan.kernels.schemes import toom_cook
 
@@ -31,6 +32,26 @@ def winograd(d: Array, w: Array, bt: Array, g: Array, at: Array) -> Array:
     return at @ ((g @ w @ g.T) * (bt @ d @ bt.T)) @ at.T
 
 
+def below(right: Any, inputs: Any, above: Any, terms: Any) -> Callable[[Any], str]:
+    """Look at what stands below the line of an answer, `above` / answer: is it a sum with other terms?"""
+
+    def told(answer: Any) -> str:
+        given = [inputs(np.random.default_rng(seed)) for seed in range(12)]
+        sums = [[np.asarray(above(*g) / function(*g)) for function in (answer, right)] for g in given]
+        found = variants.factors([(terms(*g), *pair) for g, pair in zip(given, sums, strict=True)], 0)
+        return f"has other terms below the line. {found}" if found else ""
+
+    return told
+
+
+def layer(rng: np.random.Generator) -> tuple[int, ...]:
+    return *rng.integers(2, 40, size=5).tolist(), 3
+
+
+def share(rng: np.random.Generator) -> tuple[float, float]:
+    return float(rng.uniform(0.2, 0.9)), float(rng.uniform(2, 10))
+
+
 def tile(rng: np.random.Generator) -> tuple[Array, ...]:
     return rng.normal(size=(4, 4)), rng.normal(size=(3, 3)), *toom_cook((0, 1, -1), taps=3)
 
@@ -38,7 +59,7 @@ def tile(rng: np.random.Generator) -> tuple[Array, ...]:
 EXERCISES = {
     "12.1": Exercise(
         intensity,
-        lambda rng: (*rng.integers(2, 40, size=5).tolist(), 3),
+        layer,
         {
             "a multiplication and an addition are two operations.": lambda *a: intensity(*a, operations=1),
             "a number of float32 has 4 bytes.": lambda *a: intensity(*a, size=1),
@@ -61,7 +82,19 @@ EXERCISES = {
         },
         ["operations / bytes"],
         rtol=1e-6,
-        cases={"for a 5 x 5 kernel": lambda rng: (1, 9, 7, 4, 6, 5)},
+        cases={"for a 5 x 5 kernel": lambda rng: (2, 9, 7, 4, 6, 5)},
+        tells=below(
+            intensity,
+            layer,
+            lambda n, h, w, c, o, k: 2 * n * h * w * c * o * k * k,
+            lambda n, h, w, c, o, k: {
+                "bytes of the input": 4 * n * h * w * c,
+                "bytes of the output": 4 * n * h * w * o,
+                "bytes of the weight": 4 * c * o * k * k,
+                "bytes of a weight for each image": 4 * n * c * o * k * k,
+                "bytes of a bias": 4 * o,
+            },
+        ),
     ),
     "12.2": Exercise(
         four_products,
@@ -87,6 +120,9 @@ EXERCISES = {
             "in the middle stands *, element by element, not @: that is where multiplications are saved.": (
                 lambda d, w, bt, g, at: at @ ((g @ w @ g.T) @ (bt @ d @ bt.T)) @ at.T
             ),
+            "in the middle stands a product, *: yours adds the transforms.": lambda d, w, bt, g, at: (
+                at @ (g @ w @ g.T + bt @ d @ bt.T) @ at.T
+            ),
             "the transforms on the right are not transposed: (G w G^T), (B^T d B), A^T [..] A.": (
                 lambda d, w, bt, g, at: at @ ((g @ w @ g.T) * (bt @ d @ bt)) @ at.T
             ),
@@ -96,6 +132,15 @@ EXERCISES = {
             "bt is B^T already: B^T d B is bt @ d @ bt.T, not bt.T @ d @ bt.": lambda d, w, bt, g, at: (
                 at @ ((g @ w @ g.T) * (bt.T @ d @ bt)) @ at.T
             ),
+            "B^T d B has a matrix on either side of d; yours has B^T alone.": lambda d, w, bt, g, at: (
+                at @ ((g @ w @ g.T) * (bt @ d)) @ at.T
+            ),
+            "B^T d B has a matrix on either side of d; yours has B alone.": lambda d, w, bt, g, at: (
+                at @ ((g @ w @ g.T) * (d @ bt.T)) @ at.T
+            ),
+            "d is transformed as well, by B^T d B; yours is used as it is.": lambda d, w, bt, g, at: (
+                at @ ((g @ w @ g.T) * d) @ at.T
+            ),
             "the last transform is missing: y is at @ (..) @ at.T.": lambda d, w, bt, g, at: (
                 (g @ w @ g.T) * (bt @ d @ bt.T)
             ),
@@ -104,7 +149,7 @@ EXERCISES = {
     ),
     "12.4": Exercise(
         lambda s, f: 1 / (1 - s + s / f),
-        lambda rng: (float(rng.uniform(0.2, 0.9)), float(rng.uniform(2, 10))),
+        share,
         {
             "the rest, 1 - s, is missing: it takes as long as before.": lambda s, f: f / s,
             "that is new time / old time: turn it over.": lambda s, f: 1 - s + s / f,
@@ -115,5 +160,11 @@ EXERCISES = {
             "s and 1 - s are exchanged.": lambda s, f: 1 / (s + (1 - s) / f),
         },
         ["the speedup"],
+        tells=below(
+            lambda s, f: 1 / (1 - s + s / f),
+            share,
+            lambda s, f: 1.0,
+            lambda s, f: {"1": 1.0, "s": s, "s / f": s / f, "1 / f": 1 / f, "s * f": s * f, "f": f},
+        ),
     ),
 }

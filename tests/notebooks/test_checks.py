@@ -13,7 +13,7 @@ checks = importlib.import_module("checks")  # notebooks/checks.py, found by conf
 build = importlib.import_module("build")
 
 from minisrgan import Tensor, ops  # noqa: E402
-from tests.notebooks import wrong_four, wrong_one, wrong_three, wrong_two  # noqa: E402
+from tests.notebooks import wrong_five, wrong_four, wrong_one, wrong_three, wrong_two  # noqa: E402
 
 NUMBERS = [
     number
@@ -66,7 +66,8 @@ def test_what_is_left_of_a_stub_is_named():
 
 def test_answers_of_students_are_refused_and_named():
     """What a check says is all that a student alone at night has; a wrong name costs an hour."""
-    answers = [answer for answers in (wrong_one, wrong_two, wrong_three, wrong_four) for answer in answers.WRONG]
+    sets = (wrong_one, wrong_two, wrong_three, wrong_four, wrong_five)
+    answers = [answer for each in sets for answer in each.WRONG]
     verdicts = [checks.check(number, answer) for number, _, answer in answers]
     assert [v.text for v in verdicts if v.state == "right"] == []
     said = [(pattern, v.text) for (_, pattern, _), v in zip(answers, verdicts, strict=True)]

@@ -407,7 +407,7 @@ def _(i, height, width):
     return height // 2**i, width // 2**i, [64, 128, 256, 512, 512][i - 1]
 
 
-@wrong("8.2", r"shifted, by another number in each channel")
+@wrong("8.2", r"means counts -127.5 times, not -1 times")
 def _(images, means):
     return (images[..., ::-1] + 1 - means) * 127.5
 
