@@ -21,6 +21,7 @@ import numpy as np
 
 from minisrgan.autograd import Tensor, profile
 from minisrgan.cli.common import require_new, to_path
+from minisrgan.errors import ConfigError
 from minisrgan.inference import upscale
 from minisrgan.losses import MSEContent, VGGContent
 from minisrgan.models import VGG19, Discriminator, Generator
@@ -40,6 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Warm up, record, show."""
+    if args.steps < 1:
+        raise ConfigError("--steps", expected="at least 1", got=str(args.steps), fix="leave it out for 3 steps")
     if args.plot:
         require_figure(args.plot)
     require_new(args.plot, args.overwrite)

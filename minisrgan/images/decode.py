@@ -48,7 +48,8 @@ def decode(data: bytes, tell: Tell, limit: float, every: bool = True, known: boo
     known   do not check that a JPEG is complete, see `photo.read_image`
     Errors  TooManyPixels; for damaged files and other formats, exceptions of many types, from SyntaxError to KeyError
     """
-    first, *more = (_tiff_pages if tiff.is_tiff(data) else _frames)(data, tell, limit, every, known)
+    read = _tiff_pages if tiff.is_tiff(data) else partial(_frames, known=known)
+    first, *more = read(data, tell, limit, every)
     return replace(first, more=tuple(more))
 
 
@@ -121,7 +122,7 @@ def _frames(data: bytes, tell: Tell, limit: float, every: bool, known: bool) -> 
         yield _photo(pixels, alpha, image.getexif, found)
 
 
-def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool, _: bool) -> Iterator[Photo]:
+def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[Photo]:
     """Decode the pages of a TIFF that are photographs, without thumbnails and masks."""
     found = list(tiff.pages(data))
     pages = [tags for tags in found if tiff.is_photo(tags)]

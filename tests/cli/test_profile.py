@@ -28,6 +28,13 @@ def test_each_work(work: str, expected: str, capsys: pytest.CaptureFixture[str],
     assert rows["pixel_shuffle"][1] == "4"  # two upsamplings, twice
 
 
+@pytest.mark.parametrize("steps", ["0", "-2"])
+def test_there_must_be_a_step(steps: str, capsys: pytest.CaptureFixture[str]):
+    """Without one the table would be empty, as if nothing took any time."""
+    assert main(["profile", "--steps", steps]) == 2
+    assert "at least 1" in capsys.readouterr().err
+
+
 def test_the_first_time_is_not_recorded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """It fills caches and starts threads, and would show what no later step costs."""
     calls: list[bool] = []
