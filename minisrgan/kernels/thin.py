@@ -30,9 +30,13 @@ def convolve(x: Array, weight: Array, bias: Array | None, origin: Pair, y: Array
     row = wide * outputs * x.itemsize
     matrix = np.ascontiguousarray(weight.transpose(0, 1, 3, 2)).reshape(-1, channels)  # (kh*kw*O, C)
     # Strips of output rows, each computed from its own inputs. If there are too few images for the threads, the images
-    # are cut into strips, high enough that the input rows which two strips share are few.
-    # Otherwise a strip is as high as the workspace allows for its sums.
-    strip = min(height, 4 * kh if images < 2 * thread_count() else max(kh, workspace_bytes() // (8 * row)))
+    # are cut into equal strips for them, about 12*kh rows high: the kh - 1 input rows that two strips share are read
+    # twice. Otherwise a strip is as high as the workspace allows for its sums.
+    if images < 2 * thread_count():
+        shares = thread_count() * max(1, round(height / (thread_count() * 12 * kh)))
+        strip = max(4 * kh, -(-height // shares))
+    else:
+        strip = max(kh, workspace_bytes() // (8 * row))
     strips = [(n, r, min(r + strip, height)) for n in range(images) for r in range(0, height, strip)]
     step = max(1, block_bytes() // (kh * kw * row))  # input rows per product
 
