@@ -20,6 +20,10 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, real_label: flo
     real_label  below 1 smooths the label of originals (one-sided), so that D does not become too certain
     Source    SRGAN eq. 2; one-sided smoothing: Salimans et al. 2016, arXiv 1606.03498, sec. 3.4.
 
+    A relativistic discriminator judges pairs. With the logits z_real - z_fake and z_fake - z_real this loss is twice
+    mean[-ln sigmoid(z_real - z_fake)], and G minimizes `generator_loss(z_fake - z_real)`. Whatever the two images of a
+    pair have in common, such as a blurred background, cancels (Jolicoeur-Martineau 2018, arXiv 1807.00734: RSGAN).
+
     >>> even = Tensor([[0.0]])
     >>> round(discriminator_loss(even, even).item(), 4)                 # 2 ln 2: D cannot tell
     1.3863

@@ -122,8 +122,7 @@ class Generator(Module):
             norm.weight[...] = 0
         for stage in self.upsample:
             stage.conv.weight[..., :12] = 0
-            for c in rgb:
-                stage.conv.weight[1, 1, c, 4 * c : 4 * c + 4] = 1
+            stage.conv.weight[1, 1, np.repeat(rgb, 4), range(12)] = 1
         last.weight[...] = 0
         last.weight[4, 4, rgb, rgb] = 2
         assert last.bias is not None
@@ -137,5 +136,4 @@ class Generator(Module):
         A k x k convolution reaches (k - 1) / 2 pixels of its own resolution: the sum is 4 + 2*blocks + 1 at
         the input's, 1 at each resolution before an upsampling, and 4 at the output's. The paper's generator has 39.5.
         """
-        doublings = len(self.upsample)
-        return 4 + 2 * self.depth + 1 + sum(0.5**k for k in range(doublings)) + 4 / self.scale
+        return 4 + 2 * self.depth + 1 + sum(0.5**k for k in range(len(self.upsample))) + 4 / self.scale

@@ -41,5 +41,4 @@ def icnr(shape: tuple[int, ...], rng: np.random.Generator, factor: int, slope: f
     >>> bool((weight[..., 0] == weight[..., 3]).all())
     True
     """
-    independent = he_normal((*shape[:-1], shape[-1] // factor**2), rng, slope)
-    return np.repeat(independent, factor**2, axis=-1)
+    return np.repeat(he_normal((*shape[:-1], shape[-1] // factor**2), rng, slope), factor**2, axis=-1)

@@ -27,7 +27,6 @@ def piecewise(values: Sequence[float], boundaries: Sequence[int], warmup: int = 
         raise ArgumentError("piecewise", expected=expected, got=got, fix=fix)
 
     def schedule(step: int) -> float:
-        value = values[sum(step >= boundary for boundary in boundaries)]
-        return value * min(1.0, (step + 1) / warmup) if warmup else value
+        return values[sum(step >= boundary for boundary in boundaries)] * min(1.0, (step + 1) / max(1, warmup))
 
     return schedule

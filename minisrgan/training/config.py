@@ -43,6 +43,8 @@ class Config:
     grid_weight               weight of the penalty on a grid with the period of the scale (`grid_penalty`); 0 in the
                               paper
     real_label                the discriminator's target for originals; 0.9 is label smoothing; 1 in the paper
+    relativistic              the discriminator compares each original with the image generated for it, instead of
+                              judging each alone (`discriminator_loss`); false in the paper
     ema                       decay of the running average of the generator's weights that is published; 0 publishes the
                               weights of the last step, as the paper does
     seed                      seed of the initialization, the crops and all other random numbers
@@ -78,6 +80,7 @@ class Config:
     adversarial_balance: float = 0.0
     grid_weight: float = 0.0
     real_label: float = 1.0
+    relativistic: bool = False
     ema: float = 0.0
     seed: int = 0
     content: str = "mse"

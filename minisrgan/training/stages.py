@@ -75,7 +75,7 @@ class SRGANStage:
             content, weight, config.tv_weight, config.consistency_weight, config.grid_weight, config.scale
         )
         self.head_start = min(config.d_head_start, config.srgan_steps // 2)
-        self.real_label = config.real_label
+        self.real_label, self.relativistic = config.real_label, config.relativistic
         self.g_optimizer = Adam(generator.parameters(), config.srgan_lr)
         self.d_optimizer = Adam(discriminator.parameters(), config.d_lr)
         self.modules: dict[str, Module] = {"generator": generator, "discriminator": discriminator}
@@ -92,22 +92,25 @@ class SRGANStage:
 
         During the head start only D learns: until it can distinguish the images, its gradient is noise
         and would damage the generator. Such a step is cheap, because no content loss is computed.
+
+        A relativistic D answers whether the original looks more real than the image generated for it.
         """
         generator, discriminator = self.generator.train(), self.discriminator.train()
         alone = step < self.head_start
 
         # D learns to distinguish originals from generated images. detach() stops the gradient before the
         # generator. D processes the two batches separately, because batch norm would mix their statistics.
-        def judge() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        def judge() -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
             with no_grad() if alone else nullcontext():
                 generated = generator(low)
-            real_logits, fake_logits = discriminator(high), discriminator(generated.detach())
+            real, fake = discriminator(high), discriminator(generated.detach())
+            real_logits, fake_logits = (real - fake, fake - real) if self.relativistic else (real, fake)
             d_loss = discriminator_loss(real_logits, fake_logits, self.real_label)
             self.d_optimizer.zero_grad()
             d_loss.backward()
-            return generated, real_logits, fake_logits, d_loss
+            return generated, real.detach(), real_logits, fake_logits, d_loss
 
-        generated, real_logits, fake_logits, d_loss = repeatable(judge, low, generator, discriminator)
+        generated, real, real_logits, fake_logits, d_loss = repeatable(judge, low, generator, discriminator)
         self.ranks.average(found(discriminator, self.modules))
         self.d_optimizer.lr = self.d_lr(step)
         self.d_optimizer.step()
@@ -118,7 +121,8 @@ class SRGANStage:
         # G learns to make images that D takes for originals, and that are close to the originals. The
         # terms are differentiated with respect to the image only, so D gets no gradients.
         def compare() -> tuple[Terms, Terms]:
-            return _gradients(generated, self.loss(generated, high, discriminator(generated)))
+            fake = discriminator(generated)
+            return _gradients(generated, self.loss(generated, high, fake - real if self.relativistic else fake))
 
         terms, gradients = repeatable(compare, low, discriminator)
         if self.balance:

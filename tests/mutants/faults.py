@@ -865,7 +865,7 @@ MODELS = [
     ),
     Fault(
         "ICNR tiles the copies, so that each pixel of a block gets another channel",
-        "icnr", "np.repeat(independent, factor**2, axis=-1)", "np.tile(independent, factor**2)",
+        "icnr", "np.repeat(_1, factor**2, axis=-1)", "np.tile(_1, factor**2)",
         "nn.test_init::test_icnr_is_he_normal_in_groups",
     ),
     Fault(
@@ -905,9 +905,9 @@ TRAINING = [
     ),
     Fault(
         "real and generated images go through D as one batch",
-        "SRGANStage.step", "real_logits, fake_logits = discriminator(high), discriminator(generated.detach())",
+        "SRGANStage.step", "real, fake = discriminator(high), discriminator(generated.detach())",
         "both = discriminator(__import__('minisrgan').ops.concatenate([high, generated.detach()])); "
-        "real_logits, fake_logits = both[: len(high)], both[len(high) :]",
+        "real, fake = both[: len(high)], both[len(high) :]",
         STAGES + "test_a_step_of_srgan_by_hand",
     ),
     Fault(
@@ -932,8 +932,17 @@ TRAINING = [
     ),
     Fault(
         "G judges itself by D's logits from before D's step",
-        "SRGANStage.step", "self.loss(generated, high, discriminator(generated))",
-        "self.loss(generated, high, fake_logits.detach())",
+        "SRGANStage.step", "fake = discriminator(generated)", "fake = fake_logits.detach()",
+        STAGES + "test_a_step_of_srgan_by_hand",
+    ),
+    Fault(
+        "D compares pairs, and G's images are judged alone",
+        "SRGANStage.step", "fake - real if self.relativistic else fake", "fake",
+        STAGES + "test_a_step_of_srgan_by_hand",
+    ),
+    Fault(
+        "the image of a pair that looks less real is the original",
+        "SRGANStage.step", "(real - fake, fake - real)", "(fake - real, real - fake)",
         STAGES + "test_a_step_of_srgan_by_hand",
     ),
     Fault(

@@ -88,14 +88,16 @@ def test_a_step_of_srresnet_by_hand():
     agree(stage.generator, generator)
 
 
-def test_a_step_of_srgan_by_hand():
+@pytest.mark.parametrize("relativistic", [False, True])
+def test_a_step_of_srgan_by_hand(relativistic: bool):
     """Where the players' turns touch, a mistake shows in no loss alone.
 
     D that sees both batches at once normalises them together; gradients that leak or pile up belong to another step;
-    G that is judged by D's old answers learns from nobody.
+    G that is judged by D's old answers learns from nobody. A relativistic G is compared with the original.
     """
     generator, discriminator = networks()
-    stage = SRGANStage(copy.deepcopy(generator), copy.deepcopy(discriminator), losses.MSEContent(), CONFIG)
+    config = dataclasses.replace(CONFIG, relativistic=relativistic)
+    stage = SRGANStage(copy.deepcopy(generator), copy.deepcopy(discriminator), losses.MSEContent(), config)
     optimizer_g, optimizer_d = (optim.Adam(m.parameters(), lr=1.0) for m in (generator, discriminator))
     for step, (lr, d_lr) in enumerate([(1e-3, 2e-3), (1e-4, 2e-4)]):
         low, high = batch(step)
@@ -103,10 +105,14 @@ def test_a_step_of_srgan_by_hand():
 
         generated = generator(low)
         real, fake = discriminator(high), discriminator(Tensor(generated.numpy().copy()))
+        original = Tensor(real.numpy() * relativistic)
+        if relativistic:
+            real, fake = real - fake, fake - real
         d_loss = ops.softplus(-real).mean() + ops.softplus(fake).mean()
         learn(discriminator, optimizer_d, d_loss, d_lr)
 
-        content, adversarial = ops.mse(generated, high), ops.softplus(-discriminator(generated)).mean() * 0.3
+        content = ops.mse(generated, high)
+        adversarial = ops.softplus(original - discriminator(generated)).mean() * 0.3
         smooth = ops.total_variation(generated) * 1e-4
         expected = norms(generated, {"content": content, "adversarial": adversarial, "total_variation": smooth})
         learn(generator, optimizer_g, content + adversarial + smooth, lr)
