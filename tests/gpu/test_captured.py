@@ -42,7 +42,7 @@ class Twin(Comm):
 
 KINDS: dict[str, dict[str, Any]] = {
     "srresnet": {"steps": 4},
-    "a head start, and a balance": {"steps": 8, "d_head_start": 4, "adversarial_balance": 0.5},
+    "a head start, a balance, pairs": {"steps": 8, "d_head_start": 4, "adversarial_balance": 0.5, "relativistic": True},
     "two ranks": {"steps": 4, "adversarial_balance": 0.5},
 }
 

@@ -175,7 +175,10 @@ def test_training_resumes_to_the_last_bit() -> None:
         np.testing.assert_array_equal(resumed.state()[0][name], array, err_msg=name)
 
 
-@pytest.mark.parametrize("settings", [{}, {"d_head_start": 4, "adversarial_balance": 0.5}], ids=str)
+PAIRS = {"d_head_start": 4, "adversarial_balance": 0.5, "relativistic": True}
+
+
+@pytest.mark.parametrize("settings", [{}, PAIRS], ids=str)
 def test_a_captured_step_is_the_step(settings: dict[str, Any]) -> None:
     """CUDA allows less during a capture than the stand-in does; and cuBLAS is called another way there."""
     plain, training = (Training(DEVICE, np.float64, **settings) for _ in range(2))

@@ -35,7 +35,7 @@ STEPS = 6
 SMALL = Config(
     channels=4, blocks=1, d_channels=2, crop=16, batch=2, srresnet_steps=STEPS, srresnet_lr=1e-3, srresnet_warmup=3,
     srresnet_decay=0.5, srgan_steps=STEPS, ema=0.9, real_label=0.9,
-    d_head_start=2, adversarial_balance=0.5, grid_weight=10.0,
+    d_head_start=2, adversarial_balance=0.5, grid_weight=10.0, relativistic=True,
 )  # fmt: skip
 Training = tuple[SRResNetStage | SRGANStage, CropSampler]
 State = tuple[dict[str, Array], dict[str, Any]]
