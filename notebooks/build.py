@@ -49,7 +49,8 @@ from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 
-source = "INSTALL"  # where minisrgan is, if it must be installed: a folder, or an address such as git+https://...
+# where minisrgan is, if it must be installed: a folder, or an address such as git+https://...
+source = "INSTALL"
 for folder in (Path.cwd(), *Path.cwd().parents):
     if (folder / "minisrgan/__init__.py").exists():  # a checkout
         source = str(folder)
