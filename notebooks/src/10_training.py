@@ -97,7 +97,7 @@ check("10.1", clipped)
 # %% [markdown]
 # ## From SRResNet to SRGAN
 #
-# We start from `srresnet`, which 16,348 steps of MSE have trained, and train it on in two ways: with the distance of
+# We start from `srresnet`, which 34,400 steps of MSE have trained, and train it on in two ways: with the distance of
 # features (notebook 8), and with a discriminator as well. Three settings, which the paper has not, make this possible:
 #
 # - `d_head_start`: for 75 steps only D learns. Before D can distinguish the images, its gradient is noise.
@@ -127,7 +127,7 @@ curves_figure(log, panels)
 # %% [markdown]
 # **Figure 1.** The training with the GAN. During the head start D's probabilities for originals and for generated
 # images part; once G learns, they come closer again, and neither wins. Only after step 75 there are losses of G. The
-# adversarial gradient is up to five times that of content.
+# adversarial gradient is up to six times that of content.
 
 # %% tags=["times"]
 pictures = {name: upscale(network, small) for name, network in networks.items()}
@@ -138,7 +138,8 @@ images_figure(pictures | {"original": cat}, columns=4, width=2.1)
 
 # %% [markdown]
 # **Figure 2.** The cat's eye, which no network trained on, by the three networks and in the original. MSE's fur is
-# smooth; that of the features has a fine lattice; the GAN's has strokes, like hairs.
+# smooth; that of the features has a fine lattice of 2 pixels, which *grid* does not see: it looks for 4; the GAN's has
+# strokes, like hairs.
 #
 # <details><summary>The answer</summary>
 #

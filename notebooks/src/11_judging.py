@@ -69,7 +69,7 @@ for name in methods:
     print(f"  NIQE {np.mean([niqe(a, natural) for a, _ in made]):.2f}" if NIQE else "")
 
 # %% [markdown]
-# Of the networks, `srgan` has larger errors and much more detail. On Set14, NIQE is 6.87 for `srresnet`, 3.64 for
+# Of the networks, `srgan` has larger errors and much more detail. On Set14, NIQE is 6.62 for `srresnet`, 3.64 for
 # `srgan` and 4.84 for the originals (`minisrgan/weights/boxed/srgan.md`).
 #
 # ### Exercise 11.1: the PSNR of a set
@@ -244,14 +244,14 @@ figure
 
 # %% [markdown]
 # **Figure 3.** PSNR, better to the right, against the distance of pixel differences, better downwards. Both curves begin
-# with srresnet, the small dot in the large one. A quarter of srgan even gains 0.01 dB; all of it halves the distance, and
-# costs more than a decibel. The trick's curve is above: at the same PSNR its pixel differences are less like those of
-# photos.
+# with srresnet, the small dot in the large one. A quarter of srgan costs 0.01 dB; all of it halves the distance, and
+# costs more than a decibel. The trick does as well for the first third of a decibel. Then its curve is above: at the
+# same PSNR its pixel differences are less like those of photos.
 #
 # <details><summary>The answer</summary>
 #
-# Above. The network adds texture where there was texture; sharpening amplifies everything. But it lowers the distance,
-# too: a simple method can deceive a measure. In the end people must judge, unaware of the methods.
+# Level at first, then above. The network adds texture where there was texture; sharpening amplifies everything. But it
+# lowers the distance, too: a simple method can deceive a measure. In the end people must judge, unaware of the methods.
 # </details>
 
 

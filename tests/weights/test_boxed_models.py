@@ -33,8 +33,11 @@ def pictures(name: str) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
 
 @needs_shared("data/Set5")
 def test_srresnet_is_better_than_the_small_networks_before_it() -> None:
-    """Set5: SRCNN has 30.07 dB, ESPCN 30.76 (SRGAN, table 2); the bar for the box is 31.5; it has 31.24."""
-    assert np.mean([psnr(made["srresnet"], original) for original, made in pictures("Set5")]) >= 31.2
+    """Set5: SRCNN has 30.07 dB, ESPCN 30.76 (SRGAN, table 2); the bar for the box is 31.5; it has 31.5003.
+
+    Processors round differently, hence 31.49.
+    """
+    assert np.mean([psnr(made["srresnet"], original) for original, made in pictures("Set5")]) >= 31.49
 
 
 # What the SRGAN in the box is to reach on each set; ``missed`` says by what its card owns up to falling short.
