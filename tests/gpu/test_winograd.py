@@ -151,7 +151,7 @@ def test_where_it_pays(layer: tuple[int, int, int, int, bool]) -> None:
     ways = [(winograd.pays(images, (side, side), *pair), *pair) for pair in (channels, channels[::-1])]
     assert [pays for pays, *_ in ways] == [expected] * 2
     for operations, gigabytes in ((67e3, 4800), (12.7e3, 360), (15.1e3, 272), (82.6e3, 1008)):
-        pixels, tiles = images * side**2, images * -(-side // 4) ** 2
+        pixels, tiles = images * side**2, images * (-(-side // 4)) ** 2
         few, both, product = min(channels), sum(channels), channels[0] * channels[1]
         columns = 2 * 9 * pixels * product / operations + 4 * pixels * (18 * few + both) / gigabytes
         arrays = tiles * both * (16 + 36 + 36) + 72 * product
