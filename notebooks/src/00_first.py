@@ -180,8 +180,8 @@ print(f"{generator.receptive_radius:.2f} pixels in each direction")
 # %% [markdown]
 # ## How the texture came
 #
-# `srgan` began as an earlier state of `srresnet`. For 400 steps only its opponent learned, then both, until step 3,300.
-# **Predict.** Does texture come slowly or at once?
+# `srgan` began as an SRResNet. For 400 steps only its opponent learned, then both, until step 3,300. **Predict.** Does
+# texture come slowly or at once?
 
 # %%
 film = boxed("srgan").with_name("srgan_film.png")
@@ -194,7 +194,7 @@ for name, frame in zip(names, frames):
 images_figure({names[k]: frames[k] for k in (0, 2, 4, 5, 6)}, width=1.25)
 
 # %% [markdown]
-# **Figure 5.** A detail of the cat at the start, after 1,000 and 2,200 steps, by srgan, and the original. The fur below
+# **Figure 5.** A detail of the cat at first, after 1,000 and 2,200 steps, by srgan, and the original. The fur below
 # the eye is smooth at first, then has lines, then bright single hairs; the eye hardly changes.
 #
 # <details><summary>The answer</summary>

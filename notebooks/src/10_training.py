@@ -138,8 +138,7 @@ images_figure(pictures | {"original": cat}, columns=4, width=2.1)
 
 # %% [markdown]
 # **Figure 2.** The cat's eye, which no network trained on, by the three networks and in the original. MSE's fur is
-# smooth; that of the features has a fine lattice of 2 pixels, which *grid* does not see: it looks for 4; the GAN's has
-# strokes, like hairs.
+# smooth; that of the features has a fine lattice of 2 pixels; the GAN's has strokes, like hairs.
 #
 # <details><summary>The answer</summary>
 #

@@ -244,14 +244,14 @@ figure
 
 # %% [markdown]
 # **Figure 3.** PSNR, better to the right, against the distance of pixel differences, better downwards. Both curves begin
-# with srresnet, the small dot in the large one. A quarter of srgan costs 0.01 dB; all of it halves the distance, and
-# costs more than a decibel. The trick does as well for the first third of a decibel. Then its curve is above: at the
-# same PSNR its pixel differences are less like those of photos.
+# with srresnet, one dot in the other. A quarter of srgan costs 0.01 dB; all of it halves the distance, and costs more
+# than a decibel. Below 31.3 dB the trick's curve is above: at the same PSNR its pixel differences are less like those
+# of photos.
 #
 # <details><summary>The answer</summary>
 #
-# Level at first, then above. The network adds texture where there was texture; sharpening amplifies everything. But it
-# lowers the distance, too: a simple method can deceive a measure. In the end people must judge, unaware of the methods.
+# Soon above. The network adds texture where there was texture; sharpening amplifies everything. But it lowers the
+# distance: a simple method can deceive a measure. In the end people must judge, unaware of the methods.
 # </details>
 
 

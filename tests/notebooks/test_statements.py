@@ -30,7 +30,7 @@ def numbers(name: str, *rows: str) -> list[list[float]]:
 
 def test_00_texture_grows_over_thousands_of_steps():
     """And srgan has most of the detail, at the cost of decibels."""
-    first, middle, last = numbers("00", "srresnet   detail", "step 1,000", "srgan      detail")
+    first, middle, last = numbers("00", "start      detail", "step 1,000", "srgan      detail")
     assert first[0] < middle[0] < last[0]
     (blurred, _), (sharp, grid) = numbers("00", "srresnet  detail", "srgan     detail")
     assert blurred < 0.3
@@ -93,11 +93,12 @@ def test_10_the_training_ends_sharper_and_d_is_above_chance():
     assert numbers("10", "noise in its batch")[0][0] > 0.5  # in evaluation mode 0
 
 
-def test_11_both_curves_begin_at_srresnet_and_a_quarter_of_srgan_gains():
+def test_11_both_curves_begin_at_srresnet_and_a_quarter_of_srgan_costs_little():
     """Two curves that seem to begin apart: the first point of one is hidden below that of the other."""
     mixed, sharpened = numbers("11", "srresnet to srgan", "srresnet, sharpened")
     assert mixed[0] == sharpened[0]
-    assert mixed[1] > mixed[0] > mixed[-1] + 1
+    assert abs(mixed[0] - mixed[1]) < 0.015
+    assert mixed[0] > mixed[-1] + 1
     assert sharpened == sorted(sharpened, reverse=True)
 
 
