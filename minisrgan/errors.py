@@ -108,7 +108,7 @@ class ImageError(MinisrganError, ValueError):
 
 
 class ImageWarning(UserWarning):
-    """A picture was read or written, but not all that its file holds."""
+    """A picture was read or written, but a part was left out or changed."""
 
 
 class DataError(MinisrganError, ValueError):
@@ -140,7 +140,7 @@ class OutOfMemoryError(MinisrganError, MemoryError):
 
 
 def translated(error: OSError | MemoryError, what: str) -> MinisrganError:
-    """Convert an error of the file system or of the memory to one of minisrgan, with the numbers that are known.
+    """Convert an error of the file system, or a lack of memory, to one of minisrgan, with the numbers that are known.
 
     what  the command in which it occurred
 

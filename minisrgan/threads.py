@@ -57,7 +57,7 @@ def thread_count() -> int:
 
 
 def threads(count: int) -> contextlib.AbstractContextManager[None]:
-    """Set the number of threads of kernels on the CPU during a with block."""
+    """Set the number of threads of kernels on the CPU during a with block; ArgumentError below 1."""
     if count < 1:
         raise ArgumentError("threads", expected="at least 1", got=str(count), fix="1 is the thread that calls")
     return setting(_threads, count)

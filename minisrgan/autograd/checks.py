@@ -40,7 +40,7 @@ def require_gradient(tensor: Any, what: str) -> None:
 
 
 def require_writable(tensor: Any, what: str, instead: str) -> None:
-    """Check that the graph does not need the array of a tensor, which is about to be changed in place."""
+    """Check that a tensor about to be changed in place is a leaf, and that nothing is being recorded."""
     if is_grad_enabled() or tensor._node is not None:
         got = f"the result of {tensor._node.name}" if tensor._node else "a leaf while operations are being recorded"
         fix = f"to update a parameter: with no_grad(): {what}; to compute with it: {instead}"

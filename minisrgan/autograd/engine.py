@@ -42,7 +42,9 @@ def grad(
     inputs        the tensors to differentiate with respect to: leaves or intermediate results
     grad_outputs  dL/d(output) for each output; may be left out for scalars, where it is 1
     create_graph  record the computation, so that the result can be differentiated again
-    Errors        GradientError where an input is not in the graph of the outputs.
+    retain_graph  keep the saved arrays for a second backward pass; by default as create_graph
+    Errors        GradientError if an input is not in the graph of the outputs, or if an output with several elements
+                  has no grad_output; ShapeError for grad_outputs of another number or shape
 
     Only the part of the graph between inputs and outputs is computed.
 

@@ -150,7 +150,7 @@ class Function:
         return tensor
 
     def release(self) -> None:
-        """Drop the saved arrays and the parents; the backward pass needs this part of the graph no more."""
+        """Drop the saved arrays and the parents, which the backward pass no longer needs."""
         self._saved, self.parents, self.released = [], (), True
 
     @classmethod

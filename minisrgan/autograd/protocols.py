@@ -153,7 +153,7 @@ def floats(array: Array) -> Array:
 
 
 def from_numbers(value: Any) -> Array:
-    """Return a number or nested lists of numbers as float32; refuse other values, and too large numbers."""
+    """Return numbers, also in nested lists, as float32; a NumPy float keeps its dtype. Refuse all else."""
     if any(isinstance(part, Protocols) for part in _flat(value)):
         fix = "join them, with their history: ops.stack([a, b])"
         raise DTypeError("Tensor", expected="an array or numbers", got="tensors in a list", fix=fix)

@@ -75,7 +75,7 @@ class Tensor(Protocols):
     array          an array of NumPy or CuPy (shared, not copied), or numbers in lists (float32)
     requires_grad  whether `backward` computes its gradient, in `.grad`
     name           its name in error messages; that of a parameter is its path in the module
-    Errors         DTypeError for integers and other types: minisrgan never changes a dtype silently.
+    Errors         DTypeError for arrays of other types: minisrgan never changes a dtype silently.
 
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     >>> (x * x).sum().backward()
@@ -197,7 +197,7 @@ class Tensor(Protocols):
         backward(self, grad_output, create_graph, retain_graph)
 
     def retain_grad(self) -> None:
-        """Make `backward` add the gradient of this tensor, after all hooks, to its `.grad`, as it does for a leaf."""
+        """Make `backward` add this tensor's gradient, after all hooks, to `.grad`; GradientError if it gets none."""
         require_gradient(self, "retain_grad")
         if self._node is not None:
             self._node.keeper = weakref.ref(self)  # the graph must not keep its results alive

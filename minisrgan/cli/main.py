@@ -64,8 +64,8 @@ def _short_warnings() -> Iterator[None]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    It is 0 after success, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after SIGTERM, and 141 if the
-    output is no longer read, as after `| head`.
+    It is 0 after success, 1 after a failed check, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after
+    SIGTERM, and 141 if the output is no longer read, as after `| head`.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may contain characters that this terminal cannot show

@@ -128,7 +128,7 @@ def _rows(boxes: list[_Box]) -> tuple[list[list[Point]], Lines]:
 
 
 def _columns(boxes: list[_Box], rows: list[list[Point]], lines: Lines) -> dict[Point, float]:
-    """Return x of each point, from the lowest row: that of its first user, or more if there is no room on the left."""
+    """Return x of each point, row by row from below: that of its first user, or further right if there is no room."""
     x: dict[Point, float] = {}
     for row in reversed(rows):
         right: float = _MARGIN - _GAP  # where the point before ends

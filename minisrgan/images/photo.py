@@ -31,10 +31,11 @@ READING = threading.local()  # `path`: the file that this thread decodes, for th
 def read_photo(path: str | Path, *, max_pixels: float = MOST_PIXELS) -> Photo:
     """Read a photograph with its transparency, colour profile, metadata and further pages or frames.
 
-    The EXIF orientation is applied. Palettes become RGB, and 1-bit grey becomes 8-bit; 16-bit grey and colours stay
-    16-bit. CMYK and LAB become sRGB, by their profile if there is one; other profiles are kept, but not applied. Of a
-    TIFF, all pages except thumbnails and masks are read, and of an animation all frames, as 8 bits. The format is
-    recognised by the content, not by the suffix. An `ImageWarning` says what is left out, except for unreadable EXIF.
+    The EXIF orientation is applied. Palettes become RGB, and 1-bit grey becomes 8-bit; 16-bit grey stays
+    16-bit, as do 16-bit colours of PNG, TIFF and PPM. CMYK and LAB become sRGB, by their profile if there is one; other
+    profiles are kept, but not applied. Of a TIFF, all pages except thumbnails and masks are read, and of an animation
+    all frames, as 8 bits. The format is recognised by the content, not by the suffix. An `ImageWarning` says what is
+    left out, except for unreadable EXIF.
 
     max_pixels  limit for all pages or frames together: a larger file may have been made to exhaust the memory
     Errors      ImageError, naming the file, if it is missing, damaged, too large, or in no format of `files.RASTER`
@@ -141,12 +142,12 @@ def write_photo(
 def write_bands(path: str | Path, bands: Iterable[Photo], size: tuple[int, int], **options: Any) -> tuple[int, ...]:
     """Write a photograph that is given in bands of rows, from top to bottom; the result is that of `write_photo`.
 
-    Only two bands are in memory at a time. Several bands can become a PNG or TIFF; a single band can have any format.
+    Only a few bands are in memory at a time. Several bands can become a PNG or TIFF; a single band can have any format.
 
     size      height and width of the whole
     options   those of `write_photo`
     Returns   height and width
-    Errors    those of `write_photo`, and whatever computing a band raises
+    Errors    those of `write_photo`, and a MinisrganError or MemoryError raised while a band is computed
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

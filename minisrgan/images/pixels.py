@@ -126,7 +126,7 @@ def continue_colours(pixels: Array, alpha: Array) -> Array:
 
 
 def _means(planes: Array) -> Array:
-    """Divide sums (h, w, C) by counts, the last of the planes; where a count is 0, use the mean of a larger square."""
+    """Divide planes[..., :-1], sums, by the last plane, counts; where that is 0, use the mean of a larger square."""
     (height, width, _), sums, counts = planes.shape, planes[..., :-1], planes[..., -1:]
     means = sums / np.maximum(counts, 1)
     if counts.all():

@@ -1,7 +1,7 @@
 """Evaluate enlargements by the protocol of the SRGAN paper: pairs of photographs, methods, scores.
 
-The original is cropped to a multiple of the scale, and `scale` pixels are cut from each border before measuring. The
-low-resolution photograph is read from a file, or made by our own bicubic.
+The original is cropped to a multiple of the scale. PSNR and SSIM omit `scale` pixels at each border. The low-resolution
+photograph is read from a file, or made by our own bicubic.
 """
 
 import math
@@ -199,7 +199,7 @@ def _size(image: Array) -> str:
 def judge(
     low: Array, original: Array, methods: Mapping[str, Method], scale: int, texture: Texture | None = None
 ) -> tuple[dict[str, Array], dict[str, Score]]:
-    """Enlarge a photograph by every method and measure each result against the original, without `scale` border pixels.
+    """Enlarge a photograph by every method and measure the results; PSNR and SSIM omit `scale` pixels at each border.
 
     texture  adds its measures, and the score of the original itself
     Returns  (pictures, scores), both by the names of the methods

@@ -199,7 +199,7 @@ def find_jobs(
 
 
 def _matches(word: str, problems: list[ImageError]) -> list[Path]:
-    """Return the paths that a word names: the word itself if it exists, else the files that match it as a pattern.
+    """Return the paths that a word names: the files that match it as a pattern, or itself if it exists or none match.
 
     The names of folders may contain brackets, stars and question marks, so each part of a path is first taken
     literally, and then as a pattern.

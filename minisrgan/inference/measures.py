@@ -38,8 +38,8 @@ class Texture:
     niqe    a file of NIQE's parameters, by default the downloaded one, if any
     device  the device of VGG19
 
-    With a default file, images too large for VGG or too small for NIQE are not measured by it; a named file raises
-    errors instead.
+    With a default file, images too large for VGG or too small for NIQE are not measured by it. With a named file, VGG
+    measures images of any size, and NIQE raises an error.
 
     Errors  WeightsError for a file that is missing or has other content
 

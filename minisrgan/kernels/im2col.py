@@ -5,7 +5,7 @@ A column matrix holds, for every output pixel, the kh*kw*C inputs under the kern
     y (pixels, O) = columns (pixels, kh*kw*C) @ weight (kh*kw*C, O)
 
 The whole matrix would be kh*kw times the input (81 times for the 9x9 layers), so it is never built. The output is cut
-into blocks whose columns take 2 MB, which a core keeps in its cache, or less if the workspace is small. The input of a
+into blocks whose columns take 2 MB, which fit a core's cache (more if the weight is large). The input of a
 block is padded, copied into columns and multiplied; the next block reuses the memory. The blocks are distributed over
 the threads, and each thread has its own memory. The gradients compute the columns again: none are stored.
 

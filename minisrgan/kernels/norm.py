@@ -2,7 +2,7 @@
 
 Forward  one pass reads x for mean and variance (two if a mean is large relative to its deviation), one writes y.
 Backward one pass reads x and grad_y for the two sums, one writes grad_x = a*grad_y + b*x + d, where a, b and d have one
-         number per channel, so neither x_hat nor a mask is stored.
+         number per channel, so x_hat is not stored.
 
 A mean that is large relative to the deviation is subtracted from x first. Otherwise mean*scale is subtracted from
 x*scale, which takes one operation less per value but loses digits: both terms are rounded, and in a constant channel,
@@ -94,7 +94,7 @@ def normalize_gradient(
 ) -> tuple[Array, Array, Array]:
     """Return grad_x, grad_weight and grad_bias of a training-mode batch norm.
 
-    With x_hat = (x - mean) * inv_std, and means over the M values of a channel:
+    With x_hat = (x - mean) * inv_std, and sums over the M values of a channel:
 
         grad_bias   = sum grad_y               grad_weight = sum grad_y * x_hat
         grad_x      = weight * inv_std * (grad_y - grad_bias/M - x_hat * grad_weight/M)

@@ -35,7 +35,7 @@ def max_pool(x: Array, size: int) -> Array:
 
 
 def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
-    """Return an array like x: each window has its value at the first element equal to its maximum y, and 0 elsewhere.
+    """Return an array like x that has each window's value at the window's first maximum y, and 0 elsewhere.
 
     values, y  (N, H//size, W//size, C)
     """

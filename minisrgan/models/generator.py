@@ -104,8 +104,8 @@ class Generator(Module):
         """Set the initial weights so that the untrained generator repeats every pixel; return the generator.
 
         Channels 0, 1, 2 carry the picture: the first convolution copies red, green and blue into them, the upsampling
-        repeats them, and the last convolution reads 2x - 1. The blocks add 0 at first, because their last batch norm
-        has weight 0 (Goyal et al. 2017, arXiv 1706.02677, sec. 5.1), and the last convolution ignores the other
+        repeats them, and the last convolution reads 2x - 1. The residual branches add 0 at first, as their last batch
+        norm has weight 0 (Goyal et al. 2017, arXiv 1706.02677, sec. 5.1), and the last convolution ignores the other
         channels at first. All other weights keep their random values. The paper does not state its initialization; this
         one saves the first few thousand steps of a short training.
 

@@ -17,7 +17,7 @@ class Conv2d(Module):
 
     in_channels, out_channels   channels of input and output
     kernel_size                 side of the square kernel
-    stride, padding             as in conv2d; padding "same", or kernel_size // 2, keeps the size at stride 1
+    stride, padding             as in conv2d; at stride 1, "same" keeps the size, or size // 2 for an odd kernel
     bias                        whether a number is added to each output channel
     rng                         draws the weight, as in `he_normal`; the bias starts at 0
 
@@ -40,7 +40,7 @@ class Conv2d(Module):
         return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
 
     def describe(self) -> str:
-        """Return channels, kernel, and settings that differ from the defaults."""
+        """Return channels and kernel, and stride and padding if they differ from the defaults."""
         kh, kw, inputs, outputs = self.weight.shape
         stride = f", stride {self.stride}" if self.stride != 1 else ""
         padding = f", padding {self.padding}" if self.padding else ""

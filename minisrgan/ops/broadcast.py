@@ -25,7 +25,7 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Formula     y = sum_i x_i
     Gradient    dy/dx_i = 1: grad_y is repeated along the axes that were summed.
     Shapes      any x; y has its shape without the summed axes, which have length 1 instead if keepdims.
-    Errors      ArgumentError if x does not have an axis.
+    Errors      ArgumentError for an axis that x lacks.
 
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     >>> y = sum(x, axis=0); y.numpy()

@@ -1,7 +1,8 @@
 """A few inputs for every operation, on which the command `minisrgan gradcheck` checks it.
 
-The name of a case consists of the operation, the shapes of its inputs and its options. The file of results computed by
-PyTorch uses the same names. The tests and the comparison with PyTorch use these cases and some of their own.
+The name of a case consists of the operation, the shapes of its inputs, its options, and the range of the numbers unless
+it is "wide". The file of results computed by PyTorch uses the same names. The tests and the comparison with PyTorch use
+these cases and some of their own.
 
 >>> case = CASES["prelu"][0]
 >>> case.name

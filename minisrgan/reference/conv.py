@@ -69,7 +69,7 @@ def conv2d(x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padd
 def conv2d_grad(
     grad_y: Array, x: Array, weight: Array, bias: Bias = None, *, stride: Pair = 1, padding: Pair | str = 0
 ) -> tuple[Bias, ...]:
-    """dL/dx[..] sums grad_y weight, and dL/dweight[..] sums x grad_y."""
+    """dL/dx[..] sums grad_y weight, dL/dweight[..] sums x grad_y, and dL/dbias[o] sums grad_y."""
     grad_x = _add(_X, (np.zeros_like(x), weight, grad_y), stride, padding)
     return grad_x, _add(_WEIGHT, (x, np.zeros_like(weight), grad_y), stride, padding), bias_grad(grad_y, bias)
 

@@ -27,7 +27,7 @@ from minisrgan.reference.reduction import mean, mean_grad
 
 
 def _averaged(formula: Callable[..., Any], shares: Callable[..., tuple[Any, ...]]) -> tuple[Any, Any]:
-    """Return a loss, the mean of a formula over all elements, and its gradient; as `positions.elementwise`."""
+    """Return a loss (the mean of a formula over all elements) and its gradient; see `positions.elementwise`."""
 
     def forward(a: Array, b: Array) -> Array:
         return mean(each(formula, a, b))

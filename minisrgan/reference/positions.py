@@ -50,7 +50,7 @@ def each_grad(f: Callable[..., tuple[Any, ...]], grad_y: Array, *inputs: Array) 
 
 
 def elementwise(formula: Callable[..., Any], shares: Callable[..., tuple[Any, ...]]) -> tuple[Any, Any]:
-    """Return an operation on arrays and its gradient, given both for single numbers; both take the options."""
+    """Extend a formula for single numbers, and its gradient, to arrays; both take the options."""
 
     def forward(*inputs: Array, **options: Any) -> Array:
         return each(partial(formula, **options), *inputs)

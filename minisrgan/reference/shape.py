@@ -67,7 +67,7 @@ def pad_grad(grad_y: Array, x: Array, widths: Widths) -> tuple[Array, ...]:
 
 
 def getitem(x: Array, index: Any) -> Array:
-    """y = x[index]: applied to an array of row-major places, the same index gives the places of the numbers."""
+    """y = x[index]. The same index of an array of row-major positions tells where in x each number of y is."""
     places = np.asarray(np.arange(x.size).reshape(x.shape)[index])
     y = np.empty(places.shape, x.dtype)
     return read(x.reshape(-1), y, np.ndenumerate(places))

@@ -54,7 +54,7 @@ def slider_page(pictures: Mapping[str, Array], strip: Strip, left: str, right: s
 
 
 def _source(alt: str, image: Array) -> str:
-    """Return the attributes of an img tag: its text, and the image as embedded PNG."""
+    """Return the attributes of an img tag: its alt text, and the image as embedded PNG."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return f'alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"'

@@ -25,7 +25,8 @@ class Config:
     start                     initialization: "random" (He), or "nearest" (`Generator.start_as_nearest`)
     d_channels                width of the discriminator's first layer; its input size is the training crop
     crop, batch               side of an original crop in pixels; crops per step
-    srresnet_steps, srresnet_lr
+    srresnet_steps            steps of stage srresnet
+    srresnet_lr               its learning rate
     srresnet_warmup           steps over which the learning rate rises to its value: Adam's first steps have full size,
                               however small the gradient, and would destroy a good initialization; 0 in the paper
     srresnet_decay            the learning rate is divided by 10 after this fraction of the steps; 1 in the paper
@@ -53,6 +54,7 @@ class Config:
                               the scale of their convention
     bn_batches                number of batches on which batch norm's statistics are recomputed before the generator is
                               published; 0 keeps the running statistics, as the paper does
+    Errors                    ConfigError for a setting out of range
     """
 
     preset: str = ""

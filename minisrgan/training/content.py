@@ -68,12 +68,12 @@ def extractor(kind: str, vgg: str | Path | None = None) -> str:
 
 
 def calibrated_scale(vgg: VGG19, originals: Iterable[Array]) -> float:
-    """Return the scale that makes a network's features as large as Caffe's after 1/12.75.
+    """Return the scale that makes a network's features as large as Caffe's divided by 12.75.
 
     The features of different VGG19 weights differ in size (torchvision's are about 60 times smaller). With the scale of
     other weights, the content loss would almost vanish, or dominate the adversarial loss completely.
 
-    Formula    scale = sqrt(E / e): e is the mean over positions of the sum over channels of phi^2, E that of Caffe
+    Formula    scale = sqrt(E / e): e is the mean over positions of the sum over channels of phi^2, E Caffe's / 12.75^2
     originals  batches (N, H, W, 3) in [-1, 1]
     """
     with no_grad():

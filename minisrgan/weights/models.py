@@ -53,6 +53,8 @@ def save_model(
     half   store numbers in 16 bits
     layout of convolution weights. "OIHW" is PyTorch's, for generators only; `load_model` and `convert` read both
     about  notes such as steps=500, content="mse", licence="MIT"; stored in the file's metadata
+    Errors WeightsError for another layer in a Sequential, for "OIHW" without a generator, for a number too large for
+           16 bits, or if the file cannot be written
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

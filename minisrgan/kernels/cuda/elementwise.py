@@ -125,7 +125,7 @@ def max_pool(x: Array, size: int) -> Array:
 
 
 def to_first_maximum(values: Array, x: Array, y: Array, size: int) -> Array:
-    """Return an array like x: each window has its value at the first element equal to its maximum y, else 0."""
+    """Return an array like x that has each window's value at the window's first maximum y, else 0."""
     values, x, y = contiguous(values, x, y)
     result = array_module(x).zeros(x.shape, x.dtype)
     each("to_first_maximum", y.size, result, values, x, y, y.size, *x.shape[1:], size)

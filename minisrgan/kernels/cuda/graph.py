@@ -114,7 +114,10 @@ class Graph:
         return finish(scalars.tolist())
 
     def upload(self, name: str, arrays: tuple[Array, ...]) -> list[Array]:
-        """Return places in GPU memory for the arrays, found by the name and the contents of the first array."""
+        """Return GPU arrays that `start` fills from these; the key is the name and the contents of the first array.
+
+        Errors  DeviceError after the capture, for arrays that were not in it
+        """
         key = name, arrays[0].tobytes()
         if key in self.uploads:
             places, _ = self.uploads[key]
