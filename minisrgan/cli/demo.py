@@ -50,12 +50,12 @@ def run(args: argparse.Namespace) -> None:
     if folder.exists() and not (folder / _MARK).exists():
         expected, got = "no folder of that name, or that of an earlier demo", f"{folder}, which is something else"
         raise FileError("demo", expected=expected, got=got, fix="another --out, or remove it: a demo starts anew")
-    shutil.rmtree(folder, ignore_errors=True)
+    config = replace(PRESETS["tiny"], seed=args.seed, srresnet_steps=args.steps[0], srgan_steps=args.steps[1])
+    photos = sample_photos()
+    shutil.rmtree(folder, ignore_errors=True)  # only now, when nothing else can be refused
     require_folder(folder)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()
-    config = replace(PRESETS["tiny"], seed=args.seed, srresnet_steps=args.steps[0], srgan_steps=args.steps[1])
-    photos = sample_photos()
     original = whole_pixels(photos.pop(HELD_OUT), config.scale)
     low = imresize(original, 1 / config.scale)
     pictures = {"nearest": nearest(low, config.scale), "bicubic": imresize(low, config.scale)}

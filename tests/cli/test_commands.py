@@ -173,6 +173,17 @@ def test_demo_in_short(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[
         assert len((tmp_path / "training" / f"{stage}.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize("wrong", [("--steps", 0, 5), ("--seed", -1)])
+def test_a_demo_that_is_refused_leaves_the_one_before(wrong: tuple[str | int, ...], tmp_path: Path) -> None:
+    """Its models are removed when the next one can begin."""
+    mark, model = tmp_path / "training" / ".demo", tmp_path / "training" / "srgan.safetensors"
+    mark.parent.mkdir()
+    mark.touch()
+    model.touch()
+    assert command("demo", "--out", tmp_path, *wrong) == 2
+    assert model.exists()
+
+
 @needs_shared("weights/vgg19_caffe_conv.npz", "data/Set5")
 @pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("content", [pytest.param("vgg22", marks=pytest.mark.slow), "vgg54"])
