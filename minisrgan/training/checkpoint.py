@@ -68,7 +68,7 @@ class Checkpoints:
             with replacing(weights, durable=True) as temporary:
                 temporary.write_bytes(data)
             write_whole(self._manifest(step), text, durable=True)
-        self._prune()
+        self._prune(step)
 
     def load(self) -> tuple[int, dict[str, Array], dict[str, Any]] | None:
         """Return step, arrays and state of the newest undamaged checkpoint; None if there is no checkpoint."""
@@ -99,8 +99,8 @@ class Checkpoints:
     def _manifest(self, step: int) -> Path:
         return self.folder / f"{self.name}-{step:08}.json"
 
-    def _prune(self) -> None:
-        steps, scores = self.steps(), {}
+    def _prune(self, saved: int) -> None:
+        steps, scores = [step for step in self.steps() if step <= saved], {}  # later ones are damaged: `load` took none
         for step in steps:
             with contextlib.suppress(OSError, ValueError, KeyError):
                 score = json.loads(self._manifest(step).read_text(encoding="utf-8"))["score"]

@@ -93,6 +93,19 @@ def test_truncations_and_flipped_bits_are_seen(
     assert same(checkpoints.read(20)[0], arrays(20))
 
 
+def test_a_checkpoint_older_than_damaged_ones_stays(tmp_path: Path) -> None:
+    """Going on from step 10, as 20 and 30 are damaged, the checkpoint of step 15 is the newest."""
+    checkpoints = Checkpoints(tmp_path, "srgan", keep=2)
+    for step, score in ((10, 25.0), (20, 24.0), (30, 24.5)):
+        checkpoints.save(step, arrays(step), {}, score)
+    for step in (20, 30):
+        (tmp_path / f"srgan-{step:08}.safetensors").unlink()
+    checkpoints.save(15, arrays(15), {})
+    loaded = checkpoints.load()
+    assert loaded
+    assert loaded[0] == 15
+
+
 def test_of_damaged_ones_alone_the_error_names_each(tmp_path: Path) -> None:
     """Starting over without a word is the worst that a resume can do."""
     checkpoints = two(tmp_path)
