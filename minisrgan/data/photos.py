@@ -115,11 +115,12 @@ class PhotoFolder:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-def load_photos(folder: str | Path, crop: int, memory: int = 2 << 30) -> PhotoFolder:
+def load_photos(folder: str | Path, crop: int, memory: int = 2 << 30, without: Iterable[Path] = ()) -> PhotoFolder:
     """Read all photographs below a folder that are large enough for a crop, once, on several threads.
 
     crop     side of a crop in pixels
     memory   bytes of decoded photos that stay in memory; the others are read again for each crop
+    without  folders whose files are left out, if they lie below this one
     Errors   ImageError if the folder is missing or has no images; DataError if none of them can be used. A single
              bad file is skipped and named in ``skipped``.
 
@@ -134,9 +135,13 @@ def load_photos(folder: str | Path, crop: int, memory: int = 2 << 30) -> PhotoFo
     (['large.png'], {'small.png': '8 x 8 pixels, smaller than a crop of 32'})
     """
     left_out: dict[Path, str] = {}
-    names = [path.relative_to(folder).as_posix() for path in list_images(folder, left_out)]
+    paths = list_images(folder, left_out)
+    inner = {place.resolve() for place in without if Path(folder).resolve() in place.resolve().parents}
+    name_of = {path: path.relative_to(folder).as_posix() for path in (*paths, *left_out)
+               if inner.isdisjoint(path.resolve().parents)}  # fmt: skip
+    names = [name_of[path] for path in paths if path in name_of]
     found = PhotoFolder(PhotoCache(folder, memory))
-    found.skipped |= {path.relative_to(folder).as_posix(): why for path, why in left_out.items()}
+    found.skipped |= {name_of[path]: why for path, why in left_out.items() if path in name_of}
     for name, photo in found.photos.read(names):
         if isinstance(photo, ImageError):
             found.skipped[name] = " ".join(photo.got.split())

@@ -53,15 +53,19 @@ class Options:
                 told, got = f"at least {least}, and at most {most:,}", str(getattr(self, name))
                 raise ConfigError(f"--{name.replace('_', '-')}", expected=told, got=got, fix="leave it out")
 
-    def photographs(self, config: Config, kept: Sequence[str] = ()) -> tuple[Photos, Photos, list[str]]:
+    def photographs(self, config: Config, run: Path, kept: Sequence[str] = ()) -> tuple[Photos, Photos, list[str]]:
         """Return photographs for training and for validation, and names of the ``data`` that are used for validation.
 
+        run     the folder of the run: if it lies below ``data``, its pictures are not trained on
         kept    the names used for validation when the run began
-        Errors  as for `load_photos`
+        Errors  as for `load_photos`; ConfigError if the run's folder is that of the photographs
         """
         if isinstance(self.data, Mapping):
             return self.data, {}, []
-        found = load_photos(self.data, config.crop, round(self.cache * 1e9))
+        if run.resolve() == Path(self.data).resolve():
+            fix = f"--out {run / 'run'}: there its pictures are not trained on"
+            raise ConfigError("train --out", expected="a folder other than that of --data", got=str(run), fix=fix)
+        found = load_photos(self.data, config.crop, round(self.cache * 1e9), (run, self.validation or run))
         photos, seen = found.photos, ""
         for line in describe_skipped(found.skipped):
             tqdm.write(line, file=sys.stderr)
@@ -71,6 +75,8 @@ class Options:
         if self.validation:
             others = load_photos(self.validation, 4 * config.scale).photos
             chosen, apart = {name: others[name] for name in list(others)[:_VALIDATION]}, []
+            if {others.known[name] for name in chosen} & set(photos.known.values()):
+                seen = " (trained on as well)"
         elif apart:
             chosen = {name: photos.take(name) for name in apart}
         else:

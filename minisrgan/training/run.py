@@ -59,7 +59,8 @@ class Run:
         self.folder, self.name, self.options, self.draw = Path(folder), name, options, draw
         self.ranks = options.ranks
         self.checkpoints = Checkpoints(self.folder / "checkpoints", name)
-        self.settings_file, self.log_file = (self.folder / f"{name}{suffix}" for suffix in (".toml", ".jsonl"))
+        files = (self.folder / f"{name}{suffix}" for suffix in (".toml", ".jsonl", ".safetensors"))
+        self.settings_file, self.log_file, self.weights_file = files
         self.done = self.saved = self.lost = 0  # steps taken, steps saved, photographs lost so far
         self.resumed, self.scores = False, dict[int, float]()
         self.asked: Callable[[], int] = lambda: 0  # the signal that was received, or 0
@@ -99,6 +100,8 @@ class Run:
             told, fix = f"checkpoints of stage {self.name}", "start a training in it, without --resume"
             raise CheckpointError(f"run {self.folder}", expected=told, got="none", fix=fix)
         done, arrays, state = found
+        if damaged := [str(step) for step in self.checkpoints.steps() if step > done]:
+            tqdm.write(f"warning: checkpoints that are damaged, and left out: {', '.join(damaged)}", file=sys.stderr)
         began = Config().changed(known_settings(state["config"]), f"checkpoint of step {done}")
         written = read_settings(self.settings_file) if self.settings_file.is_file() else {}
         edited = {name: value for name, value in written.items() if getattr(began, name, None) != value}
@@ -190,7 +193,7 @@ class Run:
         if not self.ranks.first:
             return
         about: dict[str, Any] = {"stage": self.name, "content": config.content, "extractor": self.extractor}
-        save_model(self.folder / f"{self.name}.safetensors", generator, **about)
+        save_model(self.weights_file, generator, **about)
         if isinstance(self.stage, SRGANStage):
             save_model(self.folder / f"{self.name}_discriminator.safetensors", self.stage.discriminator, **about)
 
@@ -210,7 +213,7 @@ class Run:
         if config.batch % (size := self.ranks.size):
             told, fix = f"a multiple of {size}, the number of ranks", f"--batch {-(-config.batch // size) * size}"
             raise ConfigError("batch", expected=told, got=str(config.batch), fix=fix)
-        photos, chosen, self.kept = options.photographs(config, kept)
+        photos, chosen, self.kept = options.photographs(config, self.folder, kept)
         self.sampler = CropSampler(photos, config.crop, config.scale, rng)
         self.sampler.agree = lambda lost: {name: why for part in self.ranks.all(lost) for name, why in part.items()}
         fix = "give all ranks the same folder, on a file system that all machines share"
@@ -253,9 +256,13 @@ class Run:
             self.checkpoints.clean()
             for path in self.folder.glob(".*.tmp"):
                 path.unlink(missing_ok=True)
-            if not self.resumed and (steps := self.checkpoints.steps()):
-                told, got = f"a folder without a training of stage {self.name}", f"checkpoints up to step {steps[-1]}"
-                fix = "go on with it by --resume, or give another folder"
+            results = [path for path in (self.log_file, self.weights_file) if path.is_file() and path.stat().st_size]
+            steps = self.checkpoints.steps()
+            if not self.resumed and (results or any(steps)):  # a training that took no step may be replaced
+                got, fix = ", ".join(path.name for path in results) + ", but no checkpoint", "move them away"
+                if steps:
+                    got, fix = f"checkpoints up to step {steps[-1]}", "go on with it by --resume"
+                told, fix = f"a folder without a training of stage {self.name}", f"{fix}, or give another folder"
                 raise ConfigError(f"train --out {self.folder}", expected=told, got=got, fix=fix)
             write_config(self.settings_file, self.config)
         if not self.resumed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import tomllib
 from collections.abc import Callable, Iterable
@@ -300,3 +301,79 @@ def test_every_batch_for_the_calibration_is_another(
     monkeypatch.setattr("minisrgan.training.run.content_loss", content_loss)
     started(photos, tmp_path / "run", replace(TINY, calibrate=3))
     assert len({batch.tobytes() for batch in seen}) == len(seen) == 3
+
+
+@pytest.mark.parametrize("lost", ["checkpoints", "log and checkpoints"])
+def test_a_training_without_checkpoints_is_not_replaced(lost: str, photos: Path, tmp_path: Path) -> None:
+    """Whoever deletes the checkpoints to save space keeps the log and the weights, also with --resume."""
+    run = started(photos, tmp_path / "run", replace(TINY, srresnet_steps=2))
+    run.train()
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    if "log" in lost:
+        run.log_file.unlink()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    with pytest.raises(ConfigError) as error:
+        started(photos, tmp_path / "run").train()
+    assert "srresnet.safetensors, but no checkpoint" in error.value.got
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
+
+
+def test_a_training_that_took_no_step_is_replaced(photos: Path, tmp_path: Path) -> None:
+    """If the first step fails, the command can be corrected and given again."""
+    run = started(photos, tmp_path / "run")
+
+    def fail() -> None:
+        raise MemoryError
+
+    before_step(run, 1, fail)
+    with pytest.raises(MemoryError):
+        run.train()
+    assert run.checkpoints.steps() == [0]
+    corrected = started(photos, tmp_path / "run", replace(TINY, batch=1))
+    corrected.train()
+    assert corrected.checkpoints.steps()[-1] == TINY.srresnet_steps
+
+
+def test_what_a_run_writes_below_its_photographs_is_not_trained_on(photos: Path, tmp_path: Path) -> None:
+    """A run below its data goes on, and the next stage takes the same photographs."""
+    folder = photos / "run"
+    started(photos, folder, validate_every=2).train()
+    assert len(list((folder / "pictures").iterdir())) == 6
+    write_image(folder / "srresnet_curves.png", noise(99))
+    resumed(photos, folder, {"srresnet_steps": 5}).train()
+    second = Run(folder, "srgan", Options(photos))
+    second.start(TINY, Generator(4, channels=4, blocks=1))
+    assert len(second.sampler.fingerprints()) == 11  # of 14, three of which are for validation
+
+
+def test_a_run_in_the_folder_of_its_photographs_is_refused(photos: Path, tmp_path: Path) -> None:
+    """Its pictures would lie among the photographs."""
+    (tmp_path / "link").symlink_to(photos)
+    with pytest.raises(ConfigError, match="a folder other than that of --data"):
+        started(photos, tmp_path / "link")
+
+
+def test_photographs_for_validation_are_not_trained_on(photos: Path, tmp_path: Path) -> None:
+    """Also if their folder lies below that of the others."""
+    for number in range(4):
+        write_image(photos / "val" / f"{number}.png", noise(50 + number))
+    run = started(photos, tmp_path / "run", validation=photos / "val")
+    assert len(run.validation.originals) == 3
+    assert sorted(run.sampler.fingerprints()) == [f"{number:02}.png" for number in range(14)]
+
+
+def test_photographs_for_training_and_validation_alike_are_named(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is possible, but PSNR then says less; copies count too."""
+    write_image(tmp_path / "val" / "copy.png", noise(0))
+    started(photos, tmp_path / "run", validation=tmp_path / "val")
+    assert "(trained on as well)" in capsys.readouterr().out
+
+
+def test_damaged_checkpoints_are_named(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Going on from an older one repeats work, so it is not done in silence."""
+    started(photos, tmp_path / "run", save_every=2).train()
+    (tmp_path / "run" / "checkpoints" / "srresnet-00000004.safetensors").unlink()
+    resumed(photos, tmp_path / "run")
+    assert "damaged, and left out: 4\n" in capsys.readouterr().err
