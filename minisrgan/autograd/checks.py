@@ -1,18 +1,28 @@
 """The checks of the engine and their errors: wrong shapes, numbers that are not finite, mixed devices or dtypes.
 
 `tensor`, `function` and `engine` call these functions where something may go wrong. The errors and their advice are
-written here, so that those three files show the algorithm only.
+written here, so that those three files show the algorithm only. The last part checks what modules and optimizers are
+given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
 from typing import Any
 
 import numpy as np
 
+from minisrgan.autograd.arguments import require_flag
 from minisrgan.autograd.modes import is_grad_enabled
-from minisrgan.autograd.protocols import Protocols
+from minisrgan.autograd.protocols import Protocols, _flat
 from minisrgan.backend import Array, array_module
-from minisrgan.errors import DeviceError, DTypeError, GradientError, MinisrganError, NonFiniteError
+from minisrgan.errors import (
+    ArgumentError,
+    DeviceError,
+    DTypeError,
+    GradientError,
+    MinisrganError,
+    NonFiniteError,
+    WeightsError,
+)  # fmt: skip
 
 
 def check_finite(array: Array, what: str, expected: str, line: str) -> None:
@@ -122,3 +132,58 @@ def no_scalar(shape: tuple[int, ...]) -> GradientError:
     """Return the error for a backward pass that starts at several elements without a given gradient."""
     fix = "take .sum() or .mean() first, or pass the gradient of the result"
     return GradientError("backward", expected="a scalar, or grad_output", got=f"a tensor of shape {shape}", fix=fix)
+
+
+def no_seed(seed: bool) -> GradientError:
+    """Return the error for a switch in the place of the gradient of the result."""
+    fix = "name the switch: create_graph=True, retain_graph=True"
+    return GradientError("backward", expected="dL/dy as grad_output, or None", got=str(seed), fix=fix)
+
+
+# What modules and optimizers are given
+
+
+def keeps_graph(create_graph: Any, retain_graph: Any) -> bool:
+    """Return retain_graph, by default equal to create_graph; check that both are switches."""
+    create_graph = require_flag("backward", "create_graph", create_graph)
+    return create_graph if retain_graph is None else require_flag("backward", "retain_graph", retain_graph)
+
+
+def require_output(what: str, y: Any) -> Any:
+    """Return what the forward of a module returned: a Tensor, or a tuple, list or dict with at least one."""
+    if any(isinstance(part, Protocols) for part in _flat(y)):
+        return y
+    fix = "compute it with Tensors and ops: an array has lost the gradient"
+    fix = "end forward with a return of its result" if y is None else fix
+    expected = "a Tensor as the result, or a tuple, list or dict of Tensors"
+    raise DTypeError(f"forward of {what}", expected=expected, got=type(y).__name__, fix=fix)
+
+
+def tensors_of(what: str, name: str, given: Any) -> list[Any]:
+    """Return a list of Tensors, given one, a list or a generator; refuse anything else."""
+    tensors = list(given) if isinstance(given, list | tuple | Iterator | ValuesView) else [given]
+    for tensor in tensors:
+        if not isinstance(tensor, Protocols):
+            fix = "give the Tensor itself, which knows how it was computed"
+            fix = "give its parameters()" if hasattr(tensor, "parameters") else fix
+            fix = "give its values()" if isinstance(tensor, Mapping) else fix
+            expected = f"a Tensor, or a list of Tensors, as {name}"
+            raise DTypeError(what, expected=expected, got=type(tensor).__name__, fix=fix)
+    return tensors
+
+
+def state_of(what: str, state: Any) -> dict[str, Any]:
+    """Return a state, a dict of arrays or Tensors by name, as a dict of arrays; refuse anything else."""
+    if not isinstance(state, Mapping):
+        fix = "read a file with weights.load_generator(path), or its arrays with weights.load_state(path)[0]"
+        fix = "give its state_dict()" if hasattr(state, "state_dict") else fix
+        raise WeightsError(what, expected="a dict of arrays by name", got=type(state).__name__, fix=fix)
+    return {name: value._array if isinstance(value, Protocols) else value for name, value in state.items()}
+
+
+def require_entries(what: str, given: Mapping[str, Array], ours: Mapping[str, Array], fix: str) -> None:
+    """Check that two states have the same names and shapes."""
+    shapes = [{name: array.shape for name, array in state.items()} for state in (ours, given)]
+    if changed := [name for name in shapes[0] | shapes[1] if shapes[0].get(name) != shapes[1].get(name)]:
+        got, expected = f"{len(changed)} others, such as {changed[0]}", f"the {len(ours)} arrays that it started with"
+        raise ArgumentError(what, expected=expected, got=got, fix=fix)

@@ -9,7 +9,7 @@ instead of recursion, because a graph may be deeper than Python's stack.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from minisrgan.autograd import checks, modes
@@ -33,7 +33,7 @@ def backward(root: Tensor, grad_output: Operand | None, create_graph: bool, reta
 
 
 def grad(
-    outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor], grad_outputs: Any = None,
+    outputs: Tensor | Iterable[Tensor], inputs: Tensor | Iterable[Tensor], grad_outputs: Any = None,
     create_graph: bool = False, retain_graph: bool | None = None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """Return dL/dx for each of the inputs, leaving every `.grad` as it is.
@@ -44,7 +44,8 @@ def grad(
     create_graph  record the computation, so that the result can be differentiated again
     retain_graph  keep the saved arrays for a second backward pass; by default as create_graph
     Errors        GradientError if an input is not in the graph of the outputs, or if an output with several elements
-                  has no grad_output; ShapeError for grad_outputs of another number or shape
+                  has no grad_output; ShapeError for grad_outputs of another number or shape; DTypeError for outputs
+                  or inputs that are no Tensors
 
     Only the part of the graph between inputs and outputs is computed.
 
@@ -55,7 +56,7 @@ def grad(
     >>> (ddx,) = grad(dx.sum(), x); ddx.item()                               # 6 x
     18.0
     """
-    roots, targets = _as_list(outputs), _as_list(inputs)
+    roots, targets = checks.tensors_of("grad", "outputs", outputs), checks.tensors_of("grad", "inputs", inputs)
     seeds = [None] * len(roots) if grad_outputs is None else _as_list(grad_outputs)
     if len(seeds) != len(roots):
         raise ShapeError("grad", expected=f"{len(roots)} grad_outputs", got=str(len(seeds)), fix="give one each")
@@ -78,7 +79,7 @@ def propagate(
     gradient that arrives may be borrowed: an addition passes the same array to both inputs. Its sum with the second
     gradient is a new array, which the engine owns. Later gradients are added to that array in place.
     """
-    retain_graph = create_graph if retain_graph is None else retain_graph
+    retain_graph = checks.keeps_graph(create_graph, retain_graph)
     order = topological_order([vertex_of(root) for root in roots])
     wanted = None if targets is None else {id(target) for target in targets}
     useful = _leading_to(order, wanted)
@@ -181,7 +182,8 @@ def seed_of(root: Tensor, seed: Any) -> Tensor:
     """Return dL/d(root): the given gradient, or 1 for a scalar."""
     if not root.requires_grad:
         raise checks.no_history(root.shape)
-    seed = as_number(seed)
+    if isinstance(seed := as_number(seed), bool):
+        raise checks.no_seed(seed)
     if seed is None or isinstance(seed, int | float):
         if root.size != 1:
             raise checks.no_scalar(root.shape)

@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minisrgan.autograd.arguments import require_rng
 from minisrgan.autograd.engine import grad, propagate
 from minisrgan.autograd.function import Function
 from minisrgan.autograd.modes import enable_grad
@@ -72,7 +73,7 @@ def gradcheck(
     (('input 0 (x)',), True)
     """
     name, labels = _describe(function, len(inputs))
-    return _Check("gradcheck", name, labels, function, rng or np.random.default_rng(0), eps, rtol, atol).run(inputs)
+    return _Check("gradcheck", name, labels, function, require_rng("gradcheck", rng), eps, rtol, atol).run(inputs)
 
 
 def gradgradcheck(function: Differentiable, inputs: Sequence[Any], **settings: Any) -> Report:
@@ -85,7 +86,7 @@ def gradgradcheck(function: Differentiable, inputs: Sequence[Any], **settings: A
     ('input 0 (x)', 'input 1 (grad_output)')
     """
     name, labels = _describe(function, len(inputs))
-    rng = settings.pop("rng", None) or np.random.default_rng(0)
+    rng = require_rng("gradgradcheck", settings.pop("rng", None))
 
     def gradients(*given: Any) -> tuple[Tensor, ...]:
         *xs, grad_output = given

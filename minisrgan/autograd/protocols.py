@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from minisrgan.autograd.arguments import require_flag
 from minisrgan.backend import Array, is_array
 from minisrgan.errors import DTypeError, GradientError, ShapeError
 
@@ -47,10 +48,21 @@ class Protocols:
                                                 gradient would be lost, an error names the operation to use
     """
 
-    __slots__ = ()
+    __slots__ = ("_requires_grad",)
     _array: Array
-    requires_grad: bool
+    _requires_grad: bool
     operations: ClassVar[frozenset[str]] = frozenset()  # names of all, filled in by minisrgan.ops
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether `backward` computes its gradient."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        """Set it; ArgumentError unless True or False."""
+        fix = "write True or False; give a dtype with the array: Tensor(np.array(x, np.float64))"
+        self._requires_grad = require_flag("Tensor", "requires_grad", flag, fix)
 
     def item(self) -> float:
         """Return the single element as a Python float."""

@@ -75,7 +75,8 @@ class Tensor(Protocols):
     array          an array of NumPy or CuPy (shared, not copied), or numbers in lists (float32)
     requires_grad  whether `backward` computes its gradient, in `.grad`
     name           its name in error messages; that of a parameter is its path in the module
-    Errors         DTypeError for arrays of other types: minisrgan never changes a dtype silently.
+    Errors         DTypeError for arrays of other types: minisrgan never changes a dtype silently. ArgumentError unless
+                   requires_grad is True or False.
 
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     >>> (x * x).sum().backward()
@@ -85,7 +86,7 @@ class Tensor(Protocols):
     """
 
     explain: ClassVar[Callable[..., None]]  # prints what `backward` would do: see minisrgan.explain.graph
-    __slots__ = ("__weakref__", "_array", "_hooks", "_node", "grad", "name", "requires_grad")
+    __slots__ = ("__weakref__", "_array", "_hooks", "_node", "grad", "name")
 
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
         if isinstance(array, Tensor):

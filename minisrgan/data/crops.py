@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minisrgan.autograd.arguments import require_flag, require_rng
 from minisrgan.backend import Array
 from minisrgan.data.photos import Fingerprint, PhotoCache, fingerprint
 from minisrgan.errors import ArgumentError, DataError, ImageError
@@ -25,12 +26,12 @@ class CropSampler:
     crop     side of an original, a multiple of scale
     scale    the factor by which the low-resolution crop is smaller
     augment  rotate and reflect each crop at random, into one of 8 orientations
-    rng      the generator of all random numbers
+    rng      the generator of all random numbers; seed 0 if it is None
     lost     name -> reason, for photos that could no longer be read; no more crops are drawn from them
     part     (k, n): of n processes that draw the same batch, this one reads and returns the k-th part
     agree    function: photos lost by this process -> photos lost by any of the processes
-    Errors   ArgumentError for a crop that is not a multiple of scale; DataError for a photo smaller than a crop, and
-             if all photos are lost
+    Errors   ArgumentError for a crop that is not a multiple of scale, or an rng that is a plain seed;
+             DataError for a photo smaller than a crop, and if all photos are lost
     Source   SRGAN sec. 3.2: random crops of distinct training images, downscaled with a bicubic kernel
 
     >>> sampler = CropSampler({"grey": np.full((40, 50, 3), 255, np.uint8)}, 32, 4, np.random.default_rng(0))
@@ -54,7 +55,8 @@ class CropSampler:
                 fix = "use a smaller crop, or leave this photograph out (load_photos does)"
                 raise DataError("CropSampler", expected=told, got=f"{name}: {photo.shape}, {photo.dtype}", fix=fix)
         self.photos, self.names, self.lost = photos, list(photos), dict[str, str]()
-        self.crop, self.scale, self.rng, self.augment = crop, scale, rng, augment
+        self.crop, self.scale, self.rng = crop, scale, require_rng("CropSampler", rng)
+        self.augment = require_flag("CropSampler", "augment", augment)
         self.part = 0, 1
         self.agree: Callable[[dict[str, str]], dict[str, str]] = dict
         self._ahead: tuple[Any, Future[Any]] | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from minisrgan.autograd import Tensor
-from minisrgan.errors import ArgumentError, ShapeError
+from minisrgan.autograd.arguments import require_integer, require_rng
+from minisrgan.errors import ShapeError
 from minisrgan.nn import BatchNorm2d, Conv2d, Flatten, LeakyReLU, Linear, Module, Sequential
 from minisrgan.ops.checks import require_images
 
@@ -20,7 +21,8 @@ class Discriminator(Module):
     channels  width of the first layer; with 64 and crop 96 it has 23,565,505 parameters, 80 % in the dense layers
     rng       random generator for the initial weights; seed 0 by default
     Shapes    (N, crop, crop, 3) RGB in [-1, 1] to (N, 1)
-    Errors    ArgumentError for a crop below 16; ShapeError for crops of another size.
+    Errors    ArgumentError for a crop below 16, sizes that are not integers >= 1, or an rng that is a plain seed;
+              ShapeError for crops of another size.
 
     >>> small = Discriminator(crop=32, channels=4)
     >>> small(Tensor(np.zeros((2, 32, 32, 3), np.float32))).shape
@@ -30,11 +32,10 @@ class Discriminator(Module):
     description = "crop {0.crop}, {0.width} channels"
 
     def __init__(self, crop: int = 96, channels: int = 64, *, rng: np.random.Generator | None = None) -> None:
-        if crop < 16:
-            expected, fix = "crop >= 16: it is halved four times", "use a larger crop"
-            raise ArgumentError("Discriminator", expected=expected, got=str(crop), fix=fix)
-        rng = rng or np.random.default_rng(0)
-        self.crop, self.width = crop, channels
+        require_integer("Discriminator", "crop", crop, 16, "it is halved four times")
+        require_integer("Discriminator", "channels", channels, 1)
+        rng = require_rng("Discriminator", rng)
+        self.crop, self.width = int(crop), int(channels)
         layers: list[Module] = [Conv2d(3, channels, 3, padding=1, rng=rng), LeakyReLU(0.2)]
         side, inputs = crop, channels
         for outputs, stride in ((1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (8, 1), (8, 2)):

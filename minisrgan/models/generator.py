@@ -8,6 +8,7 @@ import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor, no_grad
+from minisrgan.autograd.arguments import is_integer, require_flag, require_integer, require_rng
 from minisrgan.errors import ArgumentError
 from minisrgan.nn import BatchNorm2d, Conv2d, Module, Parameter, PixelShuffle, PReLU, Sequential, icnr
 from minisrgan.ops.checks import require_channels, require_images
@@ -56,7 +57,8 @@ class Generator(Module):
     eps       eps of the batch norms: some published weights need another value
     rng       random generator for the initial weights; seed 0 by default
     Shapes    (N, H, W, 3) RGB in [0, 1] to (N, scale*H, scale*W, 3) RGB in [-1, 1]
-    Errors    ArgumentError for another scale; ShapeError for what is not a batch of RGB images.
+    Errors    ArgumentError for another scale, sizes that are not integers >= 1, or an rng that is a plain seed;
+              ShapeError for what is not a batch of RGB images.
 
     >>> Generator(scale=4).parameter_count()
     1550659
@@ -71,16 +73,18 @@ class Generator(Module):
         self, scale: int = 4, channels: int = 64, blocks: int = 16, *,
         tanh: bool = False, eps: float = 1e-5, rng: np.random.Generator | None = None,
     ) -> None:  # fmt: skip
-        if scale not in (2, 4, 8):
+        require_integer("Generator", "channels", channels, 1)
+        require_integer("Generator", "blocks", blocks, 1)
+        if not is_integer(scale) or scale not in (2, 4, 8):
             raise ArgumentError("Generator", expected="scale 2, 4 or 8", got=repr(scale), fix="choose one of these")
-        rng = rng or np.random.default_rng(0)
-        self.scale, self.width, self.depth, self.tanh, self.eps = scale, channels, blocks, tanh, eps
+        rng, tanh = require_rng("Generator", rng), require_flag("Generator", "tanh", tanh)
+        self.scale, self.width, self.depth, self.tanh, self.eps = int(scale), int(channels), int(blocks), tanh, eps
         self.conv_first = Conv2d(3, channels, 9, padding=4, rng=rng)
         self.prelu_first = PReLU(channels)
         self.blocks = Sequential(*(ResidualBlock(channels, rng, eps) for _ in range(blocks)))
         self.conv_middle = Conv2d(channels, channels, 3, padding=1, rng=rng)
         self.bn_middle = BatchNorm2d(channels, eps=eps)
-        self.upsample = Sequential(*(Upsample(channels, rng) for _ in range(scale.bit_length() - 1)))
+        self.upsample = Sequential(*(Upsample(channels, rng) for _ in range(self.scale.bit_length() - 1)))
         self.conv_last = Conv2d(channels, 3, 9, padding=4, rng=rng)
 
     def forward(self, low: Tensor) -> Tensor:
@@ -109,11 +113,15 @@ class Generator(Module):
         channels at first. All other weights keep their random values. The paper does not state its initialization; this
         one saves the first few thousand steps of a short training.
 
+        Errors  ArgumentError for fewer than 3 channels
+
         >>> low = Tensor(np.random.default_rng(0).random((1, 3, 3, 3), dtype=np.float32))
         >>> high = Generator(scale=2, channels=4, blocks=1).start_as_nearest().eval()(low)
         >>> bool(np.abs(high.numpy()[:, ::2, ::2] - (2 * low.numpy() - 1)).max() < 1e-6)
         True
         """
+        why = 'they carry red, green and blue; start "random" takes fewer'
+        require_integer('start "nearest" of Generator', "channels", self.width, 3, why)
         rgb = range(3)
         first, last = self.conv_first, self.conv_last
         first.weight[..., :3] = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from minisrgan.autograd import Tensor
+from minisrgan.autograd.arguments import require_rng
 from minisrgan.backend import array_module
 from minisrgan.errors import ArgumentError
 from minisrgan.nn import Conv2d, MaxPool2d, Module, ReLU
@@ -45,7 +46,7 @@ class VGG19(Module):
         if convention not in CONVENTIONS:
             choices = "; ".join(f"{name}: {text}" for name, text in CONVENTIONS.items())
             raise ArgumentError("VGG19", expected=choices, got=repr(convention), fix="ask where the weights came from")
-        rng = rng or np.random.default_rng(0)
+        rng = require_rng("VGG19", rng)
         self.phi, self.convention = phi, convention
         self.relu, self.pool = ReLU(), MaxPool2d(2)
         self.places = [(int(place[0]), int(place[2])) for place in known[: known.index(phi) + 1]]  # (1, 1) ... (i, j)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from minisrgan.autograd.arguments import require_rng, require_sizes
 from minisrgan.backend import Array
-from minisrgan.ops.checks import require_sizes
 
 
 def he_normal(shape: tuple[int, ...], rng: np.random.Generator | None = None, slope: float = 0.0) -> Array:
@@ -15,7 +15,7 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator | None = None, sl
 
     Formula   weight ~ N(0, s^2), s = sqrt(2 / ((1 + slope^2) * fan_in)), fan_in the number of inputs of one output
     Shapes    (kh, kw, in, out) or (in, out); fan_in is the product of all but the last. float32.
-    Errors    ArgumentError unless the shape consists of whole numbers >= 1.
+    Errors    ArgumentError unless the shape consists of whole numbers >= 1, or for an rng that is a plain seed.
     Source    He et al. 2015, arXiv 1502.01852, eq. 10 and 15. Use slope 1 if no activation follows.
 
     Without an rng, each call uses seed 0, so two layers of the same shape get equal weights. Pass one rng to both.
@@ -24,7 +24,7 @@ def he_normal(shape: tuple[int, ...], rng: np.random.Generator | None = None, sl
     >>> abs(float(weight.std()) - (2 / 576) ** 0.5) < 1e-3
     True
     """
-    shape, rng = require_sizes("he_normal", "shape", shape, 1), np.random.default_rng(0) if rng is None else rng
+    shape, rng = require_sizes("he_normal", "shape", shape, 1), require_rng("he_normal", rng)
     std = math.sqrt(2 / ((1 + slope**2) * math.prod(shape[:-1])))
     return rng.standard_normal(shape, dtype=np.float32) * np.float32(std)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
+from minisrgan.autograd.arguments import require_flag, require_integer, require_number, setting
 from minisrgan.backend import Array
 from minisrgan.nn.init import he_normal
 from minisrgan.nn.module import Module, Parameter
@@ -33,7 +34,7 @@ class Conv2d(Module):
     ) -> None:  # fmt: skip
         self.stride, self.padding = stride, padding
         self.weight = Parameter(he_normal((kernel_size, kernel_size, in_channels, out_channels), rng))
-        self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
+        self.bias = Parameter(np.zeros(out_channels, np.float32)) if require_flag("Conv2d", "bias", bias) else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, H, W, in) to (N, H', W', out)."""
@@ -72,8 +73,9 @@ class BatchNorm2d(Module):
     """Normalise each channel: in training by the batch's statistics, in evaluation by the running statistics.
 
     The formula and its gradient are at `minisrgan.ops.batch_norm`.
-    momentum  how much of the running statistics each batch replaces
-    eps       added to the variance
+    momentum  how much of the running statistics each batch replaces, from 0 to 1
+    eps       added to the variance, >= 0
+    Errors    ArgumentError for settings out of range, or unless channels is an integer >= 1.
 
     >>> import numpy as np
     >>> layer = BatchNorm2d(1)
@@ -86,7 +88,9 @@ class BatchNorm2d(Module):
     description = "{0.weight.shape[0]}"
 
     def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        self.momentum, self.eps = momentum, eps
+        require_integer("BatchNorm2d", "channels", channels, 1)
+        self.momentum = setting("BatchNorm2d", "momentum", momentum, 1, closed=True)
+        self.eps = setting("BatchNorm2d", "eps", eps)
         self.weight = Parameter(np.ones(channels, np.float32))
         self.bias = Parameter(np.zeros(channels, np.float32))
         self.running_mean: Array = np.zeros(channels, np.float32)
@@ -106,7 +110,8 @@ class PReLU(Module):
     """
 
     def __init__(self, channels: int = 1, slope: float = 0.25) -> None:
-        self.weight = Parameter(np.full(channels, slope, np.float32))
+        require_integer("PReLU", "channels", channels, 1)
+        self.weight = Parameter(np.full(channels, require_number("PReLU", "slope", slope), np.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to (..., C)."""
@@ -119,7 +124,7 @@ class LeakyReLU(Module):
     description = "{0.negative_slope}"
 
     def __init__(self, negative_slope: float = 0.2) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = setting("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to any shape."""

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from minisrgan.autograd import Tensor, mark_changed
+from minisrgan.autograd.arguments import require_flag
+from minisrgan.autograd.checks import require_output, state_of
 from minisrgan.autograd.modes import add_hook
 from minisrgan.backend import Array, array_module, is_array, to_device, to_numpy
 from minisrgan.errors import ArgumentError, MinisrganError, WeightsError
@@ -77,9 +79,12 @@ class Module:
         return self.description.format(self)
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
-        """Run forward; if it raises an error, put the name of this module in front of its path."""
+        """Run forward; if it raises an error, put the name of this module in front of its path.
+
+        Errors  DTypeError unless the result is a Tensor, or a tuple, list or dict with at least one.
+        """
         try:
-            y = self.forward(*inputs, **options)
+            y: Tensor = require_output(type(self).__name__, self.forward(*inputs, **options))
         except MinisrganError as error:
             error.inside(self._name or type(self).__name__.lower())
             raise
@@ -167,9 +172,9 @@ class Module:
         """Copy values into every parameter and buffer.
 
         Errors  WeightsError that lists all entries that are missing, unexpected, of the wrong shape, or not finite
-                floats; nothing is changed then.
+                floats; nothing is changed then. WeightsError too for what is no dict: a path, a module, a list.
         """
-        ours, state = self.state_dict(), {k: v.data if isinstance(v, Tensor) else v for k, v in state.items()}
+        ours, state = self.state_dict(), state_of(f"load_state_dict of {type(self).__name__}", state)
         problems = [f"missing: {name} {value.shape}" for name, value in ours.items() if name not in state]
         problems += [f"unexpected: {name} {np.shape(value)}" for name, value in state.items() if name not in ours]
         for name in ours.keys() & state.keys():
@@ -192,9 +197,9 @@ class Module:
     # Modes
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode here and in every module below."""
+        """Set training mode here and in every module below; ArgumentError unless mode is True or False."""
         for _, module in self.named_modules():
-            module.training = mode
+            module.training = require_flag("train", "mode", mode, "write train(), train(False) or eval()")
         return self
 
     def eval(self) -> Self:

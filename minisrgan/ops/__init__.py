@@ -68,7 +68,7 @@ OPERATORS: dict[str, Any] = {
     "abs": absolute, "exp": exp, "log": log, "sqrt": sqrt,
     "sum": sum, "mean": mean, "max": max, "min": min, "var": variance, "std": std,
     "reshape": lambda x, *shape: reshape(x, _unpacked(shape)),
-    "flatten": lambda x, first=0: reshape(x, (*x.shape[:first], -1)),
+    "flatten": lambda x, first=0: reshape(x, (*x.shape[: normalized_axes("flatten", (first,), x.ndim or 1)[0]], -1)),
     "squeeze": lambda x, axis=None: reshape(x, _squeezed(x, axis)),
     "transpose": lambda x, *axes: transpose(x, _unpacked(axes) or None), "T": property(lambda x: transpose(x)),
 }  # fmt: skip

@@ -2,10 +2,11 @@
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
+from minisrgan.autograd.arguments import require_number
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ArgumentError, ShapeError
 from minisrgan.ops.broadcast import sum_to
-from minisrgan.ops.checks import as_tensor, require_number
+from minisrgan.ops.checks import as_tensor
 from minisrgan.ops.select import where
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from minisrgan.autograd import Axis, Function, Gradients, Tensor
+from minisrgan.autograd.arguments import require_keepdims, require_sizes
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import as_tensor, normalized_axes, require_sizes
+from minisrgan.ops.checks import as_tensor, normalized_axes
 
 
 class Sum(Function):
@@ -34,7 +35,7 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     array([[10.,  1.], [10.,  1.]], dtype=float32)
     """
     x = as_tensor("sum", "x", x)
-    return Sum.apply(x, axes=normalized_axes("sum", axis, x.ndim), keepdims=keepdims)
+    return Sum.apply(x, axes=normalized_axes("sum", axis, x.ndim), keepdims=require_keepdims("sum", keepdims))
 
 
 class BroadcastTo(Function):

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from minisrgan.autograd import Operand, Scalar, Tensor, how_to_wrap
-from minisrgan.backend import as_number, is_array
+from minisrgan.autograd import Operand, Tensor, how_to_wrap
+from minisrgan.autograd.arguments import is_integer
+from minisrgan.backend import is_array
 from minisrgan.errors import ArgumentError, DTypeError, ShapeError
 
 
@@ -50,46 +51,6 @@ def require_channels(op: str, x: Any, channels: int, why: str) -> None:
     raise ShapeError(op, expected=expected, got=str(shape), fix=fix)
 
 
-def require_integer(op: str, name: str, value: Any, least: int) -> None:
-    """Check that a value is an integer, and not less than ``least``."""
-    if not _is_integer(value) or value < least:
-        whole = isinstance(value, float | np.floating) and value.is_integer() and value >= least
-        fix = f"write it without a fraction: {int(value)}" if whole else "give one integer that is large enough"
-        raise ArgumentError(op, expected=f"{name} as an integer >= {least}", got=repr(value), fix=fix)
-
-
-def require_sizes(op: str, name: str, value: Any, least: int, count: int | None = None) -> tuple[int, ...]:
-    """Check that all values, such as those of a shape, are integers >= least; return them as a tuple."""
-    sizes = (value,) if _is_integer(value) and count is None else value
-    good = isinstance(sizes, tuple | list) and count in (None, len(sizes))
-    if not good or any(not _is_integer(n) or n < least for n in sizes):
-        expected = f"{name} as a tuple of {'' if count is None else f'{count} '}integers >= {least}"
-        fix = "write it as (2, 3), with integers that are large enough"
-        raise ArgumentError(op, expected=expected, got=repr(value), fix=fix)
-    return tuple(int(n) for n in sizes)
-
-
-def require_pair(op: str, name: str, value: Any, least: int) -> tuple[int, ...]:
-    """Return (rows, columns) from one integer for both, or from a pair; check that they are >= least."""
-    if isinstance(value, tuple | list):
-        return require_sizes(op, name, value, least, count=2)
-    require_integer(op, name, value, least)
-    return int(value), int(value)
-
-
-def require_number(op: str, name: str, value: Any) -> Scalar:
-    """Check that a value is a number; return it as a Python number, which changes no dtype."""
-    number = as_number(value)
-    if not isinstance(number, int | float):
-        fix = "give one number, the same for all elements"
-        raise ArgumentError(op, expected=f"{name} as a number", got=type(value).__name__, fix=fix)
-    return number
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
 def broadcast_shape(op: str, a: Operand, b: Operand) -> tuple[int, ...]:
     """Return the shape that two inputs broadcast to; the error names the axis that does not fit."""
     shape_a, shape_b = getattr(a, "shape", ()), getattr(b, "shape", ())
@@ -107,7 +68,7 @@ def broadcast_shape(op: str, a: Operand, b: Operand) -> tuple[int, ...]:
 def normalized_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """Return axes as a sorted tuple of numbers >= 0; None means all axes."""
     axes = range(ndim) if axis is None else axis if isinstance(axis, tuple | list) else (axis,)
-    known = all(_is_integer(a) and -ndim <= a < ndim for a in axes)
+    known = all(is_integer(a) and -ndim <= a < ndim for a in axes)
     if not known or len({a % ndim for a in axes}) != len(axes):
         expected, fix = f"different axes from {-ndim} to {ndim - 1}", f"the input has {ndim} axes"
         raise ArgumentError(op, expected=expected, got=str(axis), fix=fix)

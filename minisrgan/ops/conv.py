@@ -17,10 +17,11 @@ from typing import Any, TypeAlias
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
+from minisrgan.autograd.arguments import require_integer, require_pair
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ShapeError
 from minisrgan.ops.broadcast import gradients
-from minisrgan.ops.checks import as_tensor, require_channels, require_images, require_integer, require_pair
+from minisrgan.ops.checks import as_tensor, require_channels, require_images
 from minisrgan.ops.shape import pad
 
 Size: TypeAlias = tuple[int, ...]  # of rows and of columns

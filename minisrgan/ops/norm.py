@@ -4,10 +4,11 @@ import math
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor, mark_changed
+from minisrgan.autograd.arguments import require_flag, setting
 from minisrgan.backend import Array, is_array
 from minisrgan.errors import DTypeError, ShapeError
 from minisrgan.ops.broadcast import gradients
-from minisrgan.ops.checks import as_tensor, require_channels, require_number
+from minisrgan.ops.checks import as_tensor, require_channels
 
 
 class BatchNormTraining(Function):
@@ -74,6 +75,7 @@ def batch_norm(
                     grad_x = weight / std * (grad_y - grad_bias / n - x_hat * grad_weight / n)
     Shapes      x, y (..., C); weight, bias and the running arrays (C,). n is the number of values of a channel.
     Errors      ShapeError if the channels differ, or if a channel has a single value in training, with variance 0.
+                ArgumentError unless 0 <= momentum <= 1 and eps >= 0, and training is True or False.
     Source      Ioffe and Szegedy 2015, arXiv 1502.03167, alg. 1 and 2. Running variance by n - 1: their alg. 2 step 10.
 
     >>> import numpy as np
@@ -85,7 +87,7 @@ def batch_norm(
     (array([0.2], dtype=float32), array([1.1], dtype=float32))
     """
     x, weight, bias = (as_tensor("batch_norm", n, t) for n, t in (("x", x), ("weight", weight), ("bias", bias)))
-    momentum, eps = require_number("batch_norm", "momentum", momentum), require_number("batch_norm", "eps", eps)
+    momentum, eps = setting("batch_norm", "momentum", momentum, 1, closed=True), setting("batch_norm", "eps", eps)
     if x.ndim < 2 or x.size == 0:
         raise ShapeError("batch_norm", expected="(..., C)", got=str(x.shape), fix="give two axes or more, none empty")
     channels = weight.shape[0] if weight.ndim == 1 else -1
@@ -100,7 +102,7 @@ def batch_norm(
             expected, fix = f"{name} ({channels},)", "one number a channel"
             raise ShapeError("batch_norm", expected=expected, got=str(array.shape), fix=fix)
     running = None if running_mean is None or running_var is None else (running_mean, running_var)
-    if not training:
+    if not require_flag("batch_norm", "training", training):
         if running is None:
             expected = "running_mean and running_var in evaluation"
             raise ShapeError("batch_norm", expected=expected, got="None", fix="pass both, or training=True")

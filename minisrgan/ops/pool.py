@@ -4,9 +4,10 @@ import numpy as np
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
+from minisrgan.autograd.arguments import require_integer
 from minisrgan.backend import Array, array_module
 from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import require_images, require_integer
+from minisrgan.ops.checks import require_images
 
 
 class MaxPool2d(Function):

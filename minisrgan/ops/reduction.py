@@ -3,6 +3,7 @@
 import math
 
 from minisrgan.autograd import Axis, Function, Gradients, Tensor
+from minisrgan.autograd.arguments import require_keepdims
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
 from minisrgan.ops.broadcast import sum
@@ -124,4 +125,4 @@ def _extreme(node: type[Max], x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
     if 0 in x.shape:
         expected, fix = "at least one element", "this batch is empty; skip it"
         raise ShapeError(node.name, expected=expected, got=str(x.shape), fix=fix)
-    return node.apply(x, axes=normalized_axes(node.name, axis, x.ndim), keepdims=keepdims)
+    return node.apply(x, axes=normalized_axes(node.name, axis, x.ndim), keepdims=require_keepdims(node.name, keepdims))

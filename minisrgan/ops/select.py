@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from minisrgan.autograd import Function, Gradients, Operand, Scalar, Tensor
+from minisrgan.autograd.arguments import require_number
 from minisrgan.backend import Array, array_module, is_array
 from minisrgan.errors import ArgumentError, DTypeError
 from minisrgan.ops.broadcast import gradients
-from minisrgan.ops.checks import as_tensor, broadcast_shape, require_number
+from minisrgan.ops.checks import as_tensor, broadcast_shape
 
 
 class Where(Function):

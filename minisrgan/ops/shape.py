@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from minisrgan.autograd import Function, Gradients, Tensor
+from minisrgan.autograd.arguments import require_integer, require_sizes
 from minisrgan.backend import Array, array_module, is_array
 from minisrgan.errors import ArgumentError, DTypeError, ShapeError
-from minisrgan.ops.checks import as_tensor, normalized_axes, require_integer, require_sizes
+from minisrgan.ops.checks import as_tensor, normalized_axes
 
 
 class Reshape(Function):

@@ -2,9 +2,10 @@
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
+from minisrgan.autograd.arguments import require_integer
 from minisrgan.backend import Array
 from minisrgan.errors import ShapeError
-from minisrgan.ops.checks import require_images, require_integer
+from minisrgan.ops.checks import require_images
 
 
 class PixelShuffle(Function):

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from minisrgan import kernels
+from minisrgan.autograd.arguments import setting
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError
-from minisrgan.optim.optimizer import Optimizer, setting
+from minisrgan.optim.optimizer import Optimizer
 
 
 class Adam(Optimizer):

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from minisrgan import kernels
+from minisrgan.autograd.arguments import require_number
 from minisrgan.backend import Array, array_module, to_floats
 from minisrgan.errors import ArgumentError
 from minisrgan.optim.optimizer import parameters_of
@@ -36,7 +37,7 @@ def clip_grad_norm(parameters: Any, max_norm: float) -> float:
     Source    Pascanu et al. 2013, arXiv 1211.5063, alg. 1.
     """
     parameters = parameters_of("clip_grad_norm", parameters)
-    if not max_norm > 0:
+    if not (max_norm := require_number("clip_grad_norm", "max_norm", max_norm)) > 0:
         raise ArgumentError("clip_grad_norm", expected="max_norm > 0", got=repr(max_norm), fix="1.0 is usual")
     norm = grad_norm(parameters)
     for parameter in parameters:

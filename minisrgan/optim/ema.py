@@ -2,10 +2,11 @@
 
 from minisrgan import kernels
 from minisrgan.autograd import mark_changed
+from minisrgan.autograd.arguments import setting
+from minisrgan.autograd.checks import require_entries
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError
 from minisrgan.nn import Module
-from minisrgan.optim.optimizer import setting
 
 
 class EMA:
@@ -32,10 +33,12 @@ class EMA:
         self.average: dict[str, Array] = {name: array.copy() for name, array in module.state_dict().items()}
 
     def update(self) -> None:
-        """Update the average with the current values of the module."""
+        """Update the average with the current values of the module; ArgumentError if it has other layers now."""
+        state = self.module.state_dict()
+        require_entries("EMA.update", state, self.average, "make a new EMA after the last change of the layers")
         self.steps += 1
         keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        pairs = [(self.average[name], value) for name, value in self.module.state_dict().items()]
+        pairs = [(self.average[name], value) for name, value in state.items()]
         kernels.follow(pairs, 1 - keep)
         for average, _ in pairs:
             mark_changed(average)

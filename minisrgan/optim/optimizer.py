@@ -1,14 +1,14 @@
 """The base class of optimizers, which checks parameters, counts steps and saves the state; and SGD."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from minisrgan.autograd import Tensor, mark_changed
-from minisrgan.backend import Array, array_module
+from minisrgan.autograd.arguments import require_sizes, setting
+from minisrgan.autograd.checks import state_of
+from minisrgan.backend import Array, array_module, as_number
 from minisrgan.errors import ArgumentError, GradientError, WeightsError
 from minisrgan.nn import Module, Parameter
-from minisrgan.ops.checks import require_number
 
 
 class Optimizer:
@@ -69,13 +69,19 @@ class Optimizer:
         return {f"{name}.{i}": array for name, arrays in self.running.items() for i, array in enumerate(arrays)}
 
     def load_state_dict(self, state: Mapping[str, Array], steps: int | Sequence[int]) -> None:
-        """Restore saved running arrays, and the numbers of steps: ``counts``, or one number for all parameters."""
-        ours, counts = self.state_dict(), [steps] * len(self.counts) if isinstance(steps, int) else list(steps)
-        shapes = [{name: array.shape for name, array in arrays.items()} for arrays in (ours, state)]
+        """Restore saved running arrays, and the numbers of steps: ``counts``, or one number for all parameters.
+
+        Errors  WeightsError for what is no dict, or for other names, shapes or numbers of counts; ArgumentError unless
+                the counts are integers >= 0.
+        """
+        what = f"{self.name}.load_state_dict"
+        ours, state, steps = self.state_dict(), state_of(what, state), as_number(steps)
+        counts = [*require_sizes(what, "steps", [steps] * len(self.counts) if isinstance(steps, int) else steps, 0)]
+        shapes = [{name: getattr(array, "shape", None) for name, array in arrays.items()} for arrays in (ours, state)]
         if shapes[0] != shapes[1] or len(counts) != len(self.counts):
             expected = f"{len(ours)} running arrays of the parameters' shapes, {len(self.counts)} counts"
             got, fix = f"{len(state)} others, {len(counts)} counts", "build the model with the settings that were saved"
-            raise WeightsError(f"{self.name}.load_state_dict", expected=expected, got=got, fix=fix)
+            raise WeightsError(what, expected=expected, got=got, fix=fix)
         for name, array in ours.items():
             array[...] = array_module(array).asarray(state[name])
         self.counts = counts
@@ -138,12 +144,3 @@ def parameters_of(what: str, given: Any) -> list[Tensor]:
     if len({id(p) for p in parameters}) < len(parameters):
         raise refuse("a parameter twice", "a module's parameters() lists shared ones once")
     return parameters
-
-
-def setting(what: str, name: str, value: Any, below: float = math.inf, positive: bool = False) -> float:
-    """Return a setting as a number >= 0 (> 0 if ``positive``) below a limit; refuse any other value."""
-    number = float(require_number(what, name, value))
-    if not 0 <= number < below or (positive and number == 0):
-        expected = f"{name} {'>' if positive else '>='} 0{'' if below == math.inf else f' and < {below:g}'}, finite"
-        raise ArgumentError(what, expected=expected, got=f"{number}", fix="see the class's docstring for usual values")
-    return number

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from minisrgan.autograd.arguments import require_integer, require_sizes, setting
 from minisrgan.errors import ArgumentError
 
 Schedule: TypeAlias = Callable[[int], float]
@@ -12,6 +13,8 @@ def piecewise(values: Sequence[float], boundaries: Sequence[int], warmup: int = 
     """Return a schedule of steps: values[0] before boundaries[0], values[1] before boundaries[1], and so on.
 
     warmup  number of first steps during which the value rises linearly
+    Errors  ArgumentError for another number of values, values that are not finite numbers >= 0, boundaries that do not
+            rise, or numbers of steps that are not integers.
     Source  SRGAN sec. 3.2: 1e-4 for 100,000 steps, then 1e-5 for as many.
 
     >>> schedule = piecewise((1e-4, 1e-5), (100_000,))
@@ -20,9 +23,13 @@ def piecewise(values: Sequence[float], boundaries: Sequence[int], warmup: int = 
     >>> [round(piecewise((1.0,), (), warmup=4)(step), 2) for step in range(5)]
     [0.25, 0.5, 0.75, 1.0, 1.0]
     """
+    boundaries = require_sizes("piecewise", "boundaries", boundaries, 0)
+    require_integer("piecewise", "warmup", warmup, 0)
+    values = values if isinstance(values, tuple | list) else (values,)
+    values = [setting("piecewise", f"values[{i}]", value) for i, value in enumerate(values)]
     if len(values) != len(boundaries) + 1 or list(boundaries) != sorted(set(boundaries)):
         expected = "one value more than boundaries, and boundaries that rise"
-        got = f"values {list(values)}, boundaries {list(boundaries)}"
+        got = f"values {values}, boundaries {boundaries}"
         fix = "values (1e-4, 1e-5) go with boundaries (100_000,)"
         raise ArgumentError("piecewise", expected=expected, got=got, fix=fix)
 

@@ -125,6 +125,7 @@ def test_srgan_without_srresnet_is_refused(photos: Path, tmp_path: Path, capsys:
         (["--data", "photos", "--set", "blocks=many"], "blocks as a whole number"),
         (["--data", "photos", "--set", "blocks=0"], "blocks at least 1"),
         (["--data", "photos", "--set", "content=vgg"], "mse, vgg22, vgg54"),
+        (["--data", "photos", "--preset", "small", "--set", "channels=2"], 'start "nearest"'),
         (["--data", "photos", "--content", "vgg33"], "features:FILE"),
         (["--data", "photos", "--content", "features:none.safetensors"], "none.safetensors"),
         (["--data", "photos", "--config", "none.toml"], "none.toml"),
@@ -154,6 +155,8 @@ def test_summary_of_each_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert "23,565,505 parameters" in capsys.readouterr().out
     assert command("summary", "vgg19", "--phi", "2,2", "--input", "32x48") == 0
     assert "16 x 24 x 128" in capsys.readouterr().out
+    assert command("summary", "generator", "--blocks", "-1") == 2
+    assert "blocks as an integer >= 1" in capsys.readouterr().err
     assert command("summary", "generator", "--input", "24") == 2
     assert "24x24" in capsys.readouterr().err
 

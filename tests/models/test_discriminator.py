@@ -61,5 +61,13 @@ def test_crops_of_another_size_are_refused(shape: tuple[int, ...]):
 
 def test_a_crop_too_small_to_halve_four_times():
     """A 8 x 8 crop would leave one pixel, and batch norm little to normalise."""
-    with pytest.raises(ArgumentError, match="crop >= 16"):
+    with pytest.raises(ArgumentError, match="crop as an integer >= 16: it is halved four times"):
         models.Discriminator(crop=15)
+
+
+@pytest.mark.parametrize("size", [-1, 0, 96.0, "96", None], ids=str)
+@pytest.mark.parametrize("name", ["crop", "channels"])
+def test_sizes_that_there_are_not(name: str, size: object):
+    """'<' not supported between instances of 'str' and 'int' names no argument."""
+    with pytest.raises(ArgumentError, match=f"{name} as an integer >= 1"):
+        models.Discriminator(**{name: size})  # type: ignore[arg-type]

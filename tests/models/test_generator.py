@@ -133,7 +133,7 @@ def test_what_is_not_a_batch_of_photographs(shape: tuple[int, ...], expected: st
     assert caught.value.path == "generator"
 
 
-@pytest.mark.parametrize("scale", [0, 1, 3, 16, "4"])
+@pytest.mark.parametrize("scale", [0, 1, 3, 16, "4", 4.0, True, [4], None, np.array([2, 4])], ids=str)
 def test_scales_that_there_are_not(scale: Any):
     """Scale 3 through bit_length would be 2, without a word."""
     with pytest.raises(ArgumentError, match="scale 2, 4 or 8"):
@@ -145,3 +145,18 @@ def test_one_seed_one_model():
     states = [models.Generator(2, 2, 1, rng=np.random.default_rng(s)).state_dict() for s in (3, 3, 4)]
     assert all((states[0][name] == states[1][name]).all() for name in states[0])
     assert (states[0]["conv_first.weight"] != states[2]["conv_first.weight"]).all()
+
+
+@pytest.mark.parametrize("size", [-1, 0, 4.0, "4", None, (4, 4)], ids=str)
+@pytest.mark.parametrize("name", ["channels", "blocks"])
+def test_sizes_that_there_are_not(name: str, size: Any):
+    """-1 blocks would be none, without a word, and a fraction an error of NumPy."""
+    with pytest.raises(ArgumentError, match=f"{name} as an integer >= 1"):
+        models.Generator(2, **{"channels": 2, "blocks": 1, name: size})
+
+
+def test_a_start_as_nearest_needs_three_channels():
+    """The colours have no room in two, which an assignment to an index says in the words of NumPy."""
+    with pytest.raises(ArgumentError, match=r'(?s)start "nearest".*channels as an integer >= 3.*start "random"'):
+        models.Generator(2, channels=2, blocks=1).start_as_nearest()
+    models.Generator(2, channels=3, blocks=1).start_as_nearest()

@@ -875,8 +875,7 @@ MODELS = [
     ),
     Fault(
         "eval() stops at the first level of modules",
-        "Module.train", "for _, module in self.named_modules(): module.training = mode",
-        "for module in (self, *self.children().values()): module.training = mode",
+        "Module.train", "self.named_modules()", "[('', self), *self.children().items()]",
         "nn.test_module::test_train_and_eval_reach_every_module",
     ),
     Fault(

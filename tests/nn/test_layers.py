@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from minisrgan import Tensor, nn, ops
+from minisrgan.errors import ArgumentError
 
 
 @pytest.fixture
@@ -71,3 +76,40 @@ def test_sequential_is_a_list():
     assert net[-1] is layers[-1]
     y = net(Tensor([-1.0])).item()
     assert y == 0  # the first slope is 0
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: nn.PReLU(0.1), "PReLU.*channels as an integer >= 1.*0.1"),
+        (lambda: nn.PReLU(-1), "channels as an integer >= 1"),
+        (lambda: nn.PReLU(0), "channels as an integer >= 1"),
+        (lambda: nn.PReLU(2, "0.1"), "slope as a number"),
+        (lambda: nn.BatchNorm2d(64.0), "BatchNorm2d.*channels as an integer.*write it without a fraction: 64"),
+        (lambda: nn.BatchNorm2d((2, 3)), "channels as an integer"),
+        (lambda: nn.BatchNorm2d(True), "channels as an integer"),
+        (lambda: nn.BatchNorm2d(2, momentum=5.0), "momentum >= 0 and <= 1"),
+        (lambda: nn.BatchNorm2d(2, momentum=math.nan), "momentum >= 0 and <= 1"),
+        (lambda: nn.BatchNorm2d(2, momentum=None), "momentum as a number"),
+        (lambda: nn.BatchNorm2d(2, eps=-10.0), "eps >= 0, finite"),
+        (lambda: nn.BatchNorm2d(2, eps=math.nan), "eps >= 0, finite"),
+        (lambda: nn.BatchNorm2d(2, eps=np.ones(2)), "eps as a number"),
+        (lambda: nn.LeakyReLU(math.nan), "negative_slope >= 0, finite"),
+        (lambda: nn.LeakyReLU(-0.2), "negative_slope >= 0, finite"),
+        (lambda: nn.LeakyReLU("0.2"), "negative_slope as a number"),
+    ],
+)
+def test_settings_out_of_range_are_refused_where_a_layer_is_made(make: Callable[[], Any], words: str):
+    """Momentum 5 makes variances negative, and the first NaN appears in another layer, hours later."""
+    with pytest.raises(ArgumentError, match=f"(?s){words}"):
+        make()
+
+
+def test_settings_at_the_ends_of_their_ranges(x: Tensor):
+    """Momentum 1 takes the last batch alone, 0 changes nothing; an eps may come as a 0-d array."""
+    layer = nn.BatchNorm2d(4, momentum=1, eps=np.array(0.5))  # type: ignore[arg-type]
+    layer(x)
+    np.testing.assert_allclose(layer.running_mean, x.numpy().mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
+    assert layer.eps == 0.5
+    assert isinstance(layer.eps, float)
+    nn.BatchNorm2d(4, momentum=0, eps=0)(x)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minisrgan import Tensor, models, nn, no_grad
-from minisrgan.errors import ShapeError, WeightsError
+from minisrgan.errors import DTypeError, ShapeError, WeightsError
 
 
 def small_generator() -> models.Generator:
@@ -113,6 +113,23 @@ def test_load_state_dict_refuses_what_is_no_array_of_numbers_that_fit(value: obj
         np.testing.assert_array_equal(array, before[name])
 
 
+@pytest.mark.parametrize(
+    ("state", "fix"),
+    [
+        ("srgan.safetensors", r"load_generator\(path\).*load_state\(path\)\[0\]"),
+        (({}, {}), r"load_state\(path\)\[0\]"),
+        ([np.ones(1)], "load_state"),
+        (None, "load_state"),
+        (nn.PReLU(1), r"state_dict\(\)"),
+    ],
+    ids=str,
+)
+def test_load_state_dict_takes_a_dict(state: Any, fix: str):
+    """'str' object has no attribute 'items' does not say which function reads a file."""
+    with pytest.raises(WeightsError, match=f"(?s)load_state_dict of PReLU.*a dict of arrays.*{fix}"):
+        nn.PReLU(1).load_state_dict(state)
+
+
 def test_load_state_dict_takes_float64_that_fits():
     """Weights of another program are often float64."""
     model = small_generator()
@@ -210,6 +227,35 @@ def test_an_error_names_the_path_of_its_layer():
         "  got       (1, 4, 4, 2)",
         "  fix       compare the layer before, which gives 2 channels, with this one",
     ]
+
+
+class Returning(nn.Module):
+    """A module whose forward returns what it is told."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+    def forward(self, x: Tensor) -> Any:
+        """Return it."""
+        return self.result
+
+
+@pytest.mark.parametrize("result", [None, np.ones(2), 1.0, (np.ones(2), 1), [], {"y": np.ones(2)}], ids=str)
+def test_a_forward_without_a_tensor_is_named(result: Any):
+    """An array cuts the gradient without a word; after a forgotten return, the next layer would get the blame."""
+    with pytest.raises(DTypeError) as caught:
+        nn.Sequential(nn.ReLU(), Returning(result), nn.ReLU())(Tensor([1.0]))
+    assert caught.value.what == "forward of Returning"
+    assert caught.value.path == "sequential.1"
+    assert caught.value.got == type(result).__name__
+    assert ("return" if result is None else "Tensors") in caught.value.fix
+
+
+def test_a_forward_may_return_several_tensors():
+    """A network of two heads is legal, and so is a number beside the Tensor."""
+    y = Tensor([1.0])
+    for result in (y, (y, y), [y, 0.5], {"maps": [y], "loss": None}):
+        assert Returning(result)(y) is result
 
 
 def test_astype_converts_everything():

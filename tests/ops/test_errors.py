@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minisrgan import Tensor, ops
+from minisrgan import Tensor, nn, ops
 from minisrgan.errors import ArgumentError, DTypeError, MinisrganError, ShapeError
 
 
@@ -76,6 +76,8 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[MinisrganError], list[str]]] =
     ("prelu, a number", lambda: ops.prelu(IMAGES, 0.25), DTypeError, ["prelu", "weight", "float"]),
     ("prelu, scalar", lambda: ops.prelu(ones(), ones(1)), ShapeError, ["prelu", "()"]),
     ("prelu, empty", lambda: ops.prelu(ones(0, 3), ones(3)), ShapeError, ["prelu", "(0, 3)"]),
+    ("norm, eps below 0", lambda: batch_norm(eps=-1.0), ArgumentError, ["batch_norm", "eps >= 0", "-1.0"]),
+    ("norm, momentum", lambda: batch_norm(momentum=5.0), ArgumentError, ["momentum >= 0 and <= 1", "5.0"]),
     ("leaky_relu below 0", lambda: ops.leaky_relu(IMAGES, -0.2), ArgumentError, ["negative_slope >= 0", "-0.2"]),
     ("leaky_relu of words", lambda: ops.leaky_relu(IMAGES, "0.2"), ArgumentError, ["negative_slope", "str"]),
     ("relu of a number", lambda: ops.relu(3.0), DTypeError, ["relu", "at least one Tensor", "3.0"]),
@@ -98,6 +100,8 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[MinisrganError], list[str]]] =
     ("clip swapped", lambda: ops.clip(IMAGES, 1.0, 0.0), ArgumentError, ["low <= high", "low 1.0, high 0.0"]),
     ("clip open", lambda: ops.clip(IMAGES, 0.0, None), ArgumentError, ["clip", "high", "NoneType"]),
     ("axis too large", lambda: IMAGES.sum(axis=4), ArgumentError, ["sum", "-4 to 3", "4"]),
+    ("axes one by one", lambda: IMAGES.mean(0, 1), ArgumentError, ["sum", "keepdims as True or False", "got       1"]),
+    ("a seed as rng", lambda: nn.he_normal((2, 3), 7), ArgumentError, ["he_normal", "7", "np.random.default_rng(7)"]),
     ("axis twice", lambda: IMAGES.mean(axis=(1, -3)), ArgumentError, ["mean", "different axes", "(1, -3)"]),
     ("axis a fraction", lambda: IMAGES.max(axis=1.5), ArgumentError, ["max", "1.5"]),
     ("axis a word", lambda: ops.variance(IMAGES, axis="channels"), ArgumentError, ["channels"]),
@@ -105,6 +109,9 @@ MISTAKES: list[tuple[str, Callable[[], Any], type[MinisrganError], list[str]]] =
     ("max of nothing", lambda: ones(0, 3).max(), ShapeError, ["max", "(0, 3)"]),
     ("sum of a list", lambda: ops.sum([1.0]), DTypeError, ["sum", "list"]),
     ("reshape", lambda: IMAGES.reshape(2, 61), ShapeError, ["reshape", "120 elements", "(2, 61)"]),
+    ("flatten, axis", lambda: ones(2, 3, 4).flatten(7), ArgumentError, ["flatten", "-3 to 2", "7"]),
+    ("flatten, axis below", lambda: ones(2, 3, 4).flatten(-4), ArgumentError, ["flatten", "-3 to 2", "-4"]),
+    ("flatten, axes", lambda: ones(2, 3, 4).flatten((0, 1)), ArgumentError, ["flatten", "(0, 1)"]),
     ("reshape by -2", lambda: ones(4).reshape(-2, -2), ArgumentError, ["reshape", "(-2, -2)"]),
     ("reshape by -1 twice", lambda: ones(4).reshape(-1, -1), ShapeError, ["reshape", "(-1, -1)"]),
     ("reshape to a fraction", lambda: ops.reshape(IMAGES, 120.0), ArgumentError, ["reshape", "shape", "120.0"]),

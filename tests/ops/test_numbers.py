@@ -53,6 +53,8 @@ def test_a_numpy_scalar_changes_no_dtype(number: Any):
     x = ones(2)
     for y in (x * number, number * x, x - number, number - x, x / number, ops.maximum(number, x)):
         assert y.dtype == np.float32
+    if isinstance(number, bool | np.bool_):
+        return  # backward(True) means a switch
     total = x.sum().reshape(1)
     total.backward(number)
     assert x.grad is not None

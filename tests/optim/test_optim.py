@@ -163,6 +163,18 @@ def test_learning_rates_that_make_no_sense(cls: type[optim.Optimizer], lr: Any):
         (lambda p: optim.clip_grad_norm(p, -1.0), "max_norm > 0"),
         (lambda p: optim.clip_grad_norm(p, math.nan), "max_norm > 0"),
         (lambda p: optim.clip_grad_norm(p, 0.0), "max_norm > 0"),
+        (lambda p: optim.clip_grad_norm(p, "1"), "max_norm as a number"),
+        (lambda p: optim.clip_grad_norm(p, None), "max_norm as a number"),
+        (lambda p: optim.Adam(p, 0.1).load_state_dict(optim.Adam(p, 0.1).state_dict(), -5), "steps.* >= 0"),
+        (lambda p: optim.Adam(p, 0.1).load_state_dict(optim.Adam(p, 0.1).state_dict(), [0.5]), "steps.*integers"),
+        (lambda p: optim.Adam(p, 0.1).load_state_dict(optim.Adam(p, 0.1).state_dict(), None), "steps.*integers"),
+        (lambda p: optim.piecewise((-1.0, 0.1), (10,)), r"values\[0\] >= 0"),
+        (lambda p: optim.piecewise((1.0, "0.1"), (10,)), r"values\[1\] as a number"),
+        (lambda p: optim.piecewise((1.0, 0.1), (0.5,)), "boundaries.*integers"),
+        (lambda p: optim.piecewise("1e-4", ()), r"values\[0\] as a number"),
+        (lambda p: optim.piecewise(1e-4, (10,)), "one value more than boundaries"),
+        (lambda p: optim.piecewise((1.0, 0.1), (10,), warmup=-4), "warmup as an integer >= 0"),
+        (lambda p: optim.piecewise((1.0, 0.1), (10,), warmup=0.5), "warmup as an integer >= 0"),
     ],
 )
 def test_settings_that_make_no_sense(make: Any, words: str):
@@ -299,6 +311,36 @@ def test_the_ema_does_not_take_what_is_no_module():
     """A list of parameters has no state_dict, which the first update would say three calls deep."""
     with pytest.raises(ArgumentError, match=r"(?s)EMA.*a module.*got +list"):
         optim.EMA([Parameter([1.0])], 0.9)
+
+
+def test_the_ema_of_a_network_that_has_grown():
+    """A new layer has no average; a KeyError of its name does not say what to do."""
+    net = Sequential(PReLU(1))
+    average = optim.EMA(net, 0.9)
+    net.append(PReLU(2))
+    for change in (lambda: None, lambda: delattr(net, "1"), lambda: setattr(net, "0", PReLU(3))):
+        steps = average.steps
+        if change() is None and len(net) == 1 and net[0].weight.size == 1:
+            average.update()
+            continue
+        with pytest.raises(ArgumentError, match=r"(?s)EMA.update.*such as [01].weight.*make a new EMA"):
+            average.update()
+        assert average.steps == steps
+
+
+def test_steps_of_numpy_and_states_that_are_none():
+    """A count that was read from an array is an np.int64; a path is not read here."""
+    p = Parameter([1.0])
+    optimizer = optim.Adam([p], lr=0.1)
+    optimizer.load_state_dict(optimizer.state_dict(), np.int64(3))
+    assert optimizer.counts == [3]
+    optimizer.load_state_dict(optimizer.state_dict(), [np.int64(4)])
+    assert optimizer.counts == [4]
+    for wrong in ("adam.safetensors", [np.ones(1)], None, optimizer):
+        with pytest.raises(WeightsError, match=r"(?s)Adam.load_state_dict.*a dict of arrays"):
+            optimizer.load_state_dict(wrong, 3)  # type: ignore[arg-type]
+    with pytest.raises(WeightsError, match="running arrays"):
+        optimizer.load_state_dict({"mean.0": [0.0], "square.0": [0.0]}, 3)
 
 
 def with_gradients(*grads: list[float] | None) -> list[Parameter]:
