@@ -167,11 +167,7 @@ def read_pair(pair: Pair, scale: int, border: Border = "replicate", grey: Grey =
     grey    "y" keeps a grey photograph as (H, W), whose levels are used as luminance; "rgb" converts it to RGB
     Errors  ImageError for files that cannot be read, are too small to measure, or do not fit each other
     """
-    high = whole_pixels(read_image(pair.high, keep_grey=grey == "y"), scale)
-    smallest = 11 + 2 * scale  # SSIM's window between the cropped borders
-    if min(high.shape[:2]) < smallest:
-        told, got = f"at least {smallest} x {smallest} pixels, in multiples of {scale}", f"{pair.high}: {_size(high)}"
-        raise ImageError("evaluate", expected=told, got=got, fix="take it out of the folder")
+    high = read_original(pair.high, scale, grey)
     if pair.low is None:
         return imresize(high, 1 / scale, border), high
     low = read_image(pair.low)
@@ -180,6 +176,15 @@ def read_pair(pair: Pair, scale: int, border: Border = "replicate", grey: Grey =
         got, fix = f"{pair.low}: {_size(low)}", "are they of the same set and scale? Without them, bicubic makes them"
         raise ImageError("evaluate", expected=told, got=got, fix=fix)
     return (low.mean(axis=2).astype(np.uint8) if high.ndim == 2 else low), high  # a mean of three equal channels
+
+
+def read_original(path: Path, scale: int, grey: Grey = "rgb") -> Array:
+    """Read a photograph, cropped to a multiple of the scale; ImageError also for one that is too small to measure."""
+    photo, smallest = whole_pixels(read_image(path, keep_grey=grey == "y"), scale), 11 + 2 * scale  # SSIM's window
+    if min(photo.shape[:2]) < smallest:
+        told, got = f"at least {smallest} x {smallest} pixels, in multiples of {scale}", f"{path}: {_size(photo)}"
+        raise ImageError("evaluate", expected=told, got=got, fix="leave this photo out, or take a larger one")
+    return photo
 
 
 def whole_pixels(photo: Array, scale: int) -> Array:
