@@ -91,7 +91,7 @@ def to_device(array: Array, device: str) -> Array:
     kind, _, number = device.partition(":")
     if device == "cpu":
         return to_numpy(array)
-    if kind != "cuda" or (number and not number.isdigit()):
+    if kind != "cuda" or (number and not number.isdecimal()):
         raise ArgumentError("device", expected="cpu, cuda or cuda:N", got=repr(device), fix="name one of these")
     cupy = _import_cupy(device)
     with cupy.cuda.Device(int(number or 0)):

@@ -51,7 +51,7 @@ def thread_count() -> int:
     text = os.environ.get("MINISRGAN_THREADS", "")
     if not text:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise ArgumentError("MINISRGAN_THREADS", expected="a number from 1", got=repr(text), fix="unset it, or set 1")
     return int(text)
 

@@ -118,9 +118,10 @@ def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend.thread_count() == 3
     with backend.threads(1):
         assert backend.thread_count() == 1
-    monkeypatch.setenv("MINISRGAN_THREADS", "many")
-    with pytest.raises(ArgumentError, match="'many'"):
-        backend.thread_count()
+    for text in ("many", "\u00b2"):  # a digit that is no number
+        monkeypatch.setenv("MINISRGAN_THREADS", text)
+        with pytest.raises(ArgumentError, match=f"'{text}'"):
+            backend.thread_count()
     monkeypatch.delenv("MINISRGAN_THREADS")
     assert backend.thread_count() >= 1
     with pytest.raises(ArgumentError, match="at least 1"), backend.threads(0):
@@ -159,7 +160,7 @@ def test_devices_by_name() -> None:
     x = np.ones(3)
     assert backend.to_device(x, "cpu") is x
     assert backend.device_of(x) == "cpu"
-    for name in ("gpu", "cuda:x", "tpu:0", ""):
+    for name in ("gpu", "cuda:x", "cuda:\u00b2", "tpu:0", ""):
         with pytest.raises(ArgumentError, match="cpu, cuda or cuda:N"):
             backend.to_device(x, name)
     try:

@@ -27,7 +27,7 @@ from minisrgan.cli.common import require_new, say, to_path
 from minisrgan.cli.evaluate import add_method_options
 from minisrgan.errors import ConfigError
 from minisrgan.images import imresize, read_image, write_whole
-from minisrgan.inference.evaluate import Score, judge, load_methods, whole_pixels
+from minisrgan.inference.evaluate import Score, judge, load_methods, read_original
 from minisrgan.show.comparison import make_strip, strips_figure
 from minisrgan.show.slider import slider_page
 from minisrgan.show.style import require_figure, save_figure
@@ -52,11 +52,10 @@ def run(args: argparse.Namespace) -> None:
         require_figure(args.out, ".html")
     require_new(args.out, args.overwrite)
     scale, methods = load_methods(args.model, args.scale, device=choose_device(args.device))
-    photo = read_image(args.photo)
+    photo = read_original(args.photo, scale) if args.from_original else read_image(args.photo)
     zoom = _zoom(args.detail, photo.shape, 1 if args.from_original else scale)
     scores: dict[str, Score] = {}
     if args.from_original:
-        photo = whole_pixels(photo, scale)
         pictures, scores = judge(imresize(photo, 1 / scale), photo, methods, scale)
         pictures["original"] = photo
     else:

@@ -27,7 +27,7 @@ HR_FOLDER          originals, in folders below it too; or the folder of a data s
                    any)
 --set              whose numbers of the paper to print, where it is not recognised
 --json FILE        write all numbers; an infinite PSNR (equal pictures) is "inf"
---save-images DIR  write each enlargement as DIR/METHOD/PHOTO.png
+--save-images DIR  write each enlargement as DIR/METHOD/PHOTO.png; DIR is outside the folders that are measured
 --figure FILE      draw a .png, .svg or .pdf as in the paper: each photo with a box, and what is in the box under each
                    method; the first 16 photos
 --overwrite        replace FILE or a picture in DIR if it exists
@@ -38,6 +38,7 @@ example: minisrgan evaluate Set5 --model runs/first/srgan.safetensors --figure s
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -48,7 +49,7 @@ from tqdm import tqdm
 
 from minisrgan.backend import choose_device
 from minisrgan.cli.common import EXIT_SOME_FAILED, OF_ONE_FILE, progress, report, require_new, say, to_path
-from minisrgan.errors import DataError, ShapeError
+from minisrgan.errors import DataError, FileError, ShapeError
 from minisrgan.images import describe_skipped, write_image, write_whole
 from minisrgan.images.niqe import SMALLEST as SMALLEST_NIQE
 from minisrgan.images.resize import Border
@@ -107,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
     border: Border = args.border or "replicate"
     device = choose_device(args.device)
     scale, methods = load_methods(args.model, args.scale, border, device)
+    _require_outside(args, scale)
     texture = Texture(args.vgg, args.niqe, device)
     skipped, lacking = dict[Path, str](), dict[str, DataError]()
     pairs = find_pairs(args.folder, scale, args.lr, own=args.border is not None, skipped=skipped, lacking=lacking)
@@ -162,6 +164,18 @@ def run(args: argparse.Namespace) -> int:
         note = f"PSNR / SSIM (daala) of the luminance, {scale} px cropped"
         save_figure(strips_figure(found.strips, note), args.figure)
     return EXIT_SOME_FAILED if found.failed else 0
+
+
+def _require_outside(args: argparse.Namespace, scale: int) -> None:
+    """Refuse images in the folders that are measured: the next time they would be measured too."""
+    hr = args.folder / "HR"
+    measured = [hr if hr.is_dir() else args.folder, args.folder / f"LRx{scale}", *([args.lr] if args.lr else [])]
+    figure = args.figure if args.figure and args.figure.suffix.lower() == ".png" else None
+    for target in filter(None, (args.save_images, figure)):
+        for folder in measured:
+            if Path(os.path.realpath(target)).is_relative_to(os.path.realpath(folder)):
+                fix = "give another: the next time, these images would be measured as photographs"
+                raise FileError("output", expected=f"a place outside {folder}", got=str(target), fix=fix)
 
 
 def _measure(

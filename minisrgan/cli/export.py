@@ -7,7 +7,7 @@ browser.
 MODEL              a file of a generator, or srresnet or srgan: the models in the box
 -o, --out FILE     FILE.onnx, FILE.safetensors for PyTorch, or with --format web a folder
 --format           by default what the name of the file says
---overwrite        replace FILE if it exists
+--overwrite        replace FILE, or the files of the web page, if they exist
 --half             store the numbers in 16 bits
 --about KEY=VALUE  a note to store in the file, such as licence=MIT; may be repeated
 --fold             fold batch norms into the convolutions: the same result with less to compute, but it cannot be
@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
         if args.format and not fits:
             expected = f"a name that ends with {SUFFIXES[args.format]}, as --format {args.format} was given"
         raise WeightsError("export", expected=expected, got=str(out), fix="try minisrgan export srgan -o srgan.onnx")
-    told = about_target(out / "index.html" if kind == "web" else out, args)
+    page, model = (out / "index.html", out / "model.onnx") if kind == "web" else (out, out)
+    told = about_target(args, page, model)
     generator, about = load_kind(source, Generator)
     about = {"name": source.stem} | about | told
     if args.fold:
@@ -62,11 +63,9 @@ def run(args: argparse.Namespace) -> None:
     if kind == "torch":
         save_model(out, generator, half=args.half, layout="OIHW", **about)
     else:
-        model = out / "model.onnx" if kind == "web" else out
         save_onnx(model, generator, half=args.half, clip=kind == "onnx", **about)
     say(f"{source} -> {out}: {generator.describe()}")
     if kind == "web":
         words = ", ".join([generator.describe(), *(f"licence {about[key]}" for key in about.keys() & {"licence"})])
-        page = site_page(about["name"], generator.scale, math.ceil(generator.receptive_radius), words)
-        write_whole(out / "index.html", page)
+        write_whole(page, site_page(about["name"], generator.scale, math.ceil(generator.receptive_radius), words))
         print(f"now onnxruntime-web:\n{runtime_command(str(out))}\npython -m http.server -d {out}")

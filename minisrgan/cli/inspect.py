@@ -101,7 +101,7 @@ def _square(text: str | None, width: int, height: int, usual: int) -> tuple[int,
     size = min(usual, width, height)
     middle = f"{(width - size) // 2},{(height - size) // 2},{size}"
     parts = (text or middle).split(",")
-    numbers = [int(part) for part in parts if part.strip().isdigit()]
+    numbers = [int(part) for part in parts if part.strip().isdecimal()]
     if len(parts) != 3 or len(numbers) != 3 or not 0 < numbers[2] <= min(width - numbers[0], height - numbers[1]):
         expected = f"X,Y,SIZE, a square inside the {width} x {height} pixels that the network could get"
         raise ConfigError("--crop", expected=expected, got=text or "", fix=f"such as {middle}")

@@ -12,14 +12,15 @@ example: minisrgan runs runs/first runs/second --stage srgan --out runs.png
 
 import argparse
 import statistics
-import tomllib
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from minisrgan.cli.common import require_new, say, to_path
-from minisrgan.errors import ConfigError
+from minisrgan.errors import ConfigError, turned_into
 from minisrgan.show.curves import runs_figure
 from minisrgan.show.style import require_figure, save_figure
+from minisrgan.training.config import read_settings
 from minisrgan.training.log import read_log
 
 
@@ -41,19 +42,27 @@ def run(args: argparse.Namespace) -> None:
     if empty := [name for name, log in logs.items() if not log]:
         got = f"nothing in {', '.join(empty)}"
         raise ConfigError("runs", expected="logs with steps", got=got, fix="leave these out, or train first")
-    settings = {name: tomllib.loads((path / f"{args.stage}.toml").read_text("utf-8")) for name, path in paths.items()}
+    settings = {name: read_settings(path / f"{args.stage}.toml") for name, path in paths.items()}
     first = next(iter(settings.values()))
     different = [key for key in first if any(other.get(key) != first[key] for other in settings.values())]
     width = max(map(len, logs))
     print(f"{'run':<{width}} {'steps':>9} {'s/step':>7} {'content':>9} {'best PSNR':>10} {'last PSNR':>10}  settings")
     for name, log in logs.items():
-        tenth = log[-max(1, len(log) // 10) :]
-        content = sum(record["content"] for record in tenth) / len(tenth)
-        psnr = [record["psnr"] for record in log if "psnr" in record]
-        best, last = (f"{max(psnr):.2f} dB", f"{psnr[-1]:.2f} dB") if psnr else ("-", "-")
-        paces = [(b["seconds"] - a["seconds"]) / (b["step"] - a["step"]) for a, b in pairwise(log)]
-        pace = statistics.median(paces or [0.0])  # median of all, as the clock starts again with each --resume
-        words = ", ".join(f"{key} = {settings[name].get(key)}" for key in different) or "all alike"
-        say(f"{name:<{width}} {log[-1]['step']:>9,} {pace:>7.3f} {content:>9.3g} {best:>10} {last:>10}  {words}")
+        where, fix = f"log {paths[name] / args.stage}.jsonl", "leave this run out, or mend the file"
+        kinds = (KeyError, TypeError, ValueError)
+        with turned_into(ConfigError, where, expected="records with step and seconds", fix=fix, of=kinds):
+            _show(name.ljust(width), log, [f"{key} = {settings[name].get(key)}" for key in different])
     save_figure(runs_figure(logs), args.out)
     say(f"content: mean over the last tenth of the steps. Figure: {args.out}")
+
+
+def _show(name: str, log: list[dict[str, Any]], different: list[str]) -> None:
+    contents = [record["content"] for record in log[-max(1, len(log) // 10) :] if "content" in record]
+    content = f"{statistics.fmean(contents):.3g}" if contents else "-"  # the head start of D has none
+    psnr = [record["psnr"] for record in log if "psnr" in record]
+    best, last = (f"{max(psnr):.2f} dB", f"{psnr[-1]:.2f} dB") if psnr else ("-", "-")
+    steps = [(b["seconds"] - a["seconds"], b["step"] - a["step"]) for a, b in pairwise(log)]
+    paces = [seconds / taken for seconds, taken in steps if taken > 0]
+    pace = statistics.median(paces or [0.0])  # median of all, as the clock starts again with each --resume
+    words = ", ".join(different) or "all alike"
+    say(f"{name} {log[-1]['step']:>9,} {pace:>7.3f} {content:>9} {best:>10} {last:>10}  {words}")

@@ -46,6 +46,6 @@ def run(args: argparse.Namespace) -> None:
 
 def _size(text: str) -> tuple[int, int]:
     parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise ConfigError("--input", expected="height x width, such as 24x24", got=repr(text), fix="two whole numbers")
     return int(parts[0]), int(parts[1])

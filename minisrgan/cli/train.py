@@ -44,6 +44,7 @@ from typing import Any
 from minisrgan.backend import choose_device, tf32
 from minisrgan.cli.common import say, to_path
 from minisrgan.errors import ConfigError
+from minisrgan.models import Generator
 from minisrgan.show.curves import draw_run
 from minisrgan.threads import thread_count
 from minisrgan.training import PRESETS, Config, Options, Run
@@ -62,11 +63,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--preset", choices=tuple(PRESETS))
     add("--content")
     add("--vgg", type=to_path)
-    add("--init", type=to_path)
-    add("--from-scratch", action="store_true")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--init", type=to_path)
+    begin.add_argument("--from-scratch", action="store_true")
     add("--resume", action="store_true")
     add("--config", type=to_path)
-    add("--set", action="append", default=[])
+    add("--set", action="append", default=[], type=_setting)
     for name in ("--steps", "--batch", "--crop", "--seed"):
         add(name, type=int)
     add("--save-every", type=int)
@@ -92,14 +94,16 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> None:
     asked = _settings(args)
     if args.resume and ranks.same(training.checkpoints.steps):
         training.resume(asked)
+        _require_use_of_vgg(args, training.config)
     else:
         if args.stage == "srgan" and args.init is None and not args.from_scratch:
             told = "--init FILE, the weights of a trained SRResNet"
             fix = "train --stage srresnet first: from random weights the discriminator wins at once, and the generator"
             fix += " learns nothing from it (SRGAN sec. 3.2). --from-scratch does it all the same"
             raise ConfigError("train --stage srgan", expected=told, got="no --init", fix=fix)
-        base = {} if args.config else {"preset": "tiny"}
-        training.start(Config().changed(base | asked, "--set"), load_generator(args.init) if args.init else None)
+        config = Config().changed(({} if args.config else {"preset": "tiny"}) | asked, "--set")
+        _require_use_of_vgg(args, config)
+        training.start(config, _initial(args) if args.init else None)
     if options.device != "cpu":
         print(f"computing on {options.device}, products in {'TF32' if tf32() else 'float32'}")
     if ranks.size > 1:
@@ -120,20 +124,46 @@ def _named(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
     return {name: value for name, value in vars(args).items() if name in names and value is not None}
 
 
+def _setting(words: str) -> tuple[str, Any]:
+    """Split KEY=VALUE; a value that is not JSON is a word."""
+    name, _, value = words.partition("=")
+    with suppress(ValueError):
+        return name, json.loads(value)
+    return name, value
+
+
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings given on the command line, by name."""
-    asked = (read_settings(args.config) if args.config else {}) | _named(args, Config)
+    """Return the settings given on the command line, by name; ConfigError if two of the options differ."""
+    file, given = read_settings(args.config) if args.config else {}, _named(args, Config)
     if args.steps is not None:
-        asked[f"{args.stage}_steps"] = args.steps
-    if args.content == "vgg22" and args.stage == "srresnet":
-        asked["tv_weight"] = 2e-8  # SRGAN sec. 3.4
-    for words in args.set:
-        name, _, value = words.partition("=")
-        try:
-            asked[name] = json.loads(value)
-        except ValueError:
-            asked[name] = value  # a word
+        given[f"{args.stage}_steps"] = args.steps
+    for name, value in args.set:
+        if name in given and given[name] != value:
+            raise ConfigError("--set", f"one value of {name}", f"{given[name]} and {value}", "leave one of them out")
+    derived = {"tv_weight": 2e-8} if args.content == "vgg22" and args.stage == "srresnet" else {}  # SRGAN sec. 3.4
+    asked = file | derived | given | dict(args.set)
+    there, preset = file.get("preset"), asked.get("preset")
+    if preset != there and (there is not None or len(file) >= len(Config.__dataclass_fields__) - 1):
+        told = f"the preset of {args.config}, which gives all settings" if there is None else f"preset = {there!r}"
+        raise ConfigError(f"--preset beside --config {args.config}", told, repr(preset), "leave one of the options out")
     return asked
+
+
+def _initial(args: argparse.Namespace) -> Generator:
+    """Return the generator of --init; ConfigError for a --set that its file replaces."""
+    generator = load_generator(args.init)
+    network: dict[str, Any] = {"channels": generator.width, "blocks": generator.depth, "start": "random"}
+    network |= {"tanh": generator.tanh, "eps": generator.eps}
+    if lost := [f"{name}={value}" for name, value in args.set if network.get(name, value) != value]:
+        told, got = f"the network of {args.init}: {generator.describe()}", f"--set {', '.join(lost)}"
+        raise ConfigError("--init", told, got, "leave these settings out, or --init")
+    return generator
+
+
+def _require_use_of_vgg(args: argparse.Namespace, config: Config) -> None:
+    if args.vgg and not config.content.startswith("vgg"):
+        got, fix = f"content {config.content}", "--content vgg54, or leave --vgg out"
+        raise ConfigError("--vgg", "content vgg22 or vgg54", got, fix)
 
 
 def _draw(training: Run) -> None:

@@ -77,9 +77,10 @@ def add_target_options(add: Any) -> None:
     add("--about", action="append", default=[])
 
 
-def about_target(out: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Return the notes in --about; refuse reserved keys and, without --overwrite, a file that exists."""
-    require_new(out, args.overwrite)
+def about_target(args: argparse.Namespace, *files: Path) -> dict[str, Any]:
+    """Return the notes in --about; refuse reserved keys and, without --overwrite, files that exist."""
+    for file in files:
+        require_new(file, args.overwrite)
     if wrong := [pair for pair in args.about if pair.partition("=")[0] in RESERVED | {""} or "=" not in pair]:
         expected = f"KEY=VALUE, where KEY is none of {', '.join(sorted(RESERVED))}"
         raise WeightsError("--about", expected=expected, got=wrong[0], fix="for example --about licence=MIT")
@@ -127,7 +128,7 @@ def _fetch(args: argparse.Namespace) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    about = about_target(args.out, args)
+    about = about_target(args, args.out)
     options = {"sha256": args.sha256, "key": args.key, "half": args.half, "convention": args.convention}
     model = convert(args.source, args.out, **options, **about)
     taken = load_state(args.out)[1].get("taken", "")

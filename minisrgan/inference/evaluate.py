@@ -18,6 +18,7 @@ from minisrgan.backend import Array
 from minisrgan.errors import ConfigError, DataError, ImageError
 from minisrgan.images import imresize, list_images, nearest, psnr, read_image, ssim
 from minisrgan.images.resize import Border
+from minisrgan.inference.folders import RECORD, Record
 from minisrgan.inference.measures import Texture
 from minisrgan.inference.upscale import upscale
 from minisrgan.models import Generator
@@ -128,9 +129,11 @@ def find_pairs(
     folder   originals, also in its subfolders; or the folder of a data set that contains HR and, for example, LRx4
     lr       low-resolution files with the same names, or with x4 or _x4 after them; any suffix
     own      ignore LRx4, as low-resolution photographs are to be made by our bicubic
-    skipped  filled with the originals that are left out, path -> reason: see `minisrgan.images.list_images`
+    skipped  filled with what is left out, path -> reason: see `minisrgan.images.list_images`; and the results of
+             minisrgan upscale that are among the originals
     lacking  filled with the photographs without a file in lr, name -> error; if it is None, the error is raised
-    Errors   ImageError for a folder that is missing or empty; DataError for a photograph without its file in lr
+    Errors   ImageError for a folder that is missing or empty; DataError for a photograph without its file in lr, and
+             if all images are results of minisrgan upscale
     """
     if (folder / "HR").is_dir():
         ready = folder / f"LRx{scale}"
@@ -141,7 +144,13 @@ def find_pairs(
         for key in (whole, name, name.removesuffix(f"_x{scale}"), name.removesuffix(f"x{scale}")):
             lows.setdefault(key, path)
     pairs: dict[str, Pair] = {}
-    for path, whole, name in _named(folder, skipped):
+    left_out = {} if skipped is None else skipped
+    originals = _named(folder, left_out)
+    records = [Record(path.parent) for path in left_out if path.name == RECORD]
+    for path, whole, name in originals:
+        if any(path in record for record in records):
+            left_out[path] = "a result of minisrgan upscale"
+            continue
         low = lows.get(whole) or lows.get(name)
         if lr and not low:
             told, fix = f"a file named {name}, {name}x{scale} or {name}_x{scale} in {lr}", "rename or add it"
@@ -152,6 +161,9 @@ def find_pairs(
             continue
         name = whole if name in pairs else name  # a.jpg beside a.png
         pairs[name] = Pair(name, path, low)
+    if not pairs and not lacking:
+        got, fix = f"only results of minisrgan upscale in {folder}", "give the folder of the photographs"
+        raise DataError("find_pairs", expected="original photographs", got=got, fix=fix)
     return list(pairs.values())
 
 
@@ -167,11 +179,7 @@ def read_pair(pair: Pair, scale: int, border: Border = "replicate", grey: Grey =
     grey    "y" keeps a grey photograph as (H, W), whose levels are used as luminance; "rgb" converts it to RGB
     Errors  ImageError for files that cannot be read, are too small to measure, or do not fit each other
     """
-    high = whole_pixels(read_image(pair.high, keep_grey=grey == "y"), scale)
-    smallest = 11 + 2 * scale  # SSIM's window between the cropped borders
-    if min(high.shape[:2]) < smallest:
-        told, got = f"at least {smallest} x {smallest} pixels, in multiples of {scale}", f"{pair.high}: {_size(high)}"
-        raise ImageError("evaluate", expected=told, got=got, fix="take it out of the folder")
+    high = read_original(pair.high, scale, grey)
     if pair.low is None:
         return imresize(high, 1 / scale, border), high
     low = read_image(pair.low)
@@ -180,6 +188,15 @@ def read_pair(pair: Pair, scale: int, border: Border = "replicate", grey: Grey =
         got, fix = f"{pair.low}: {_size(low)}", "are they of the same set and scale? Without them, bicubic makes them"
         raise ImageError("evaluate", expected=told, got=got, fix=fix)
     return (low.mean(axis=2).astype(np.uint8) if high.ndim == 2 else low), high  # a mean of three equal channels
+
+
+def read_original(path: Path, scale: int, grey: Grey = "rgb") -> Array:
+    """Read a photograph, cropped to a multiple of the scale; ImageError also for one that is too small to measure."""
+    photo, smallest = whole_pixels(read_image(path, keep_grey=grey == "y"), scale), 11 + 2 * scale  # SSIM's window
+    if min(photo.shape[:2]) < smallest:
+        told, got = f"at least {smallest} x {smallest} pixels, in multiples of {scale}", f"{path}: {_size(photo)}"
+        raise ImageError("evaluate", expected=told, got=got, fix="leave this photo out, or take a larger one")
+    return photo
 
 
 def whole_pixels(photo: Array, scale: int) -> Array:

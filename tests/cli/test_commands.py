@@ -157,8 +157,9 @@ def test_summary_of_each_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert "16 x 24 x 128" in capsys.readouterr().out
     assert command("summary", "generator", "--blocks", "-1") == 2
     assert "blocks as an integer >= 1" in capsys.readouterr().err
-    assert command("summary", "generator", "--input", "24") == 2
-    assert "24x24" in capsys.readouterr().err
+    for size in ("24", "\u00b2x\u00b2", "0x24"):
+        assert command("summary", "generator", "--input", size) == 2
+        assert "24x24" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seed", [0])

@@ -87,6 +87,8 @@ def test_figure(source: str, photo: Path, model: Path, tmp_path: Path) -> None:
         (["photo.png", "--out", "a.html", "--detail", "1,1,0,4"], "1,1,0,4"),
         (["photo.png", "--out", "a.html", "--model", "none.safetensors"], "none.safetensors"),
         (["photo.png", "--out", "photo.png/a.html"], "a file that can be opened"),
+        (["tiny.png", "--out", "a.html", "--from-original"], "tiny.png: 0 x 0"),
+        (["small.png", "--out", "a.html", "--from-original"], "at least 19 x 19 pixels"),
     ],
 )
 def test_wrong_words(
@@ -94,6 +96,8 @@ def test_wrong_words(
 ) -> None:
     """Each mistake in four lines that name it, and no half a page left behind."""
     monkeypatch.chdir(photo.parent)
+    for name, side in (("tiny", 3), ("small", 16)):
+        write_image(f"{name}.png", read_image(photo)[:side, :side])
     assert command("compare", *words) == 2
     assert told in " ".join(capsys.readouterr().err.split())
     assert not Path("a.html").exists()

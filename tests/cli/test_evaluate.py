@@ -327,6 +327,47 @@ def test_nothing_is_overwritten(
     assert (tmp_path / "images/bicubic/deep/flat.png").exists()
 
 
+@pytest.mark.parametrize("words", [["--save-images", "photos/out"], ["--save-images", "photos"],
+                                   ["--save-images", "low/out"], ["--figure", "photos/deep/strips.png"],
+                                   ["--save-images", "set/HR/out"], ["--save-images", "set/LRx4"]])  # fmt: skip
+def test_no_images_among_the_photographs(
+    words: list[str], photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They would be measured as photographs the next time, and change the averages without a word."""
+    monkeypatch.chdir(photos.parent)
+    (photos.parent / "set").mkdir()
+    (photos.parent / "set/HR").symlink_to(photos)
+    monkeypatch.setattr("minisrgan.cli.evaluate.judge", None)  # refused before anything is measured
+    folder = "set" if words[1].startswith("set") else "photos"
+    assert command("evaluate", folder, *(["--lr", "low"] if folder == "photos" else []), *words) == 2
+    assert "a place outside" in " ".join(capsys.readouterr().err.split())
+
+
+def test_images_beside_the_photographs_of_a_set(photos: Path, tmp_path: Path) -> None:
+    """Only HR and LRx4 are measured; a drawing is no photograph."""
+    pytest.importorskip("matplotlib")
+    photos.rename(tmp_path / "HR")
+    words = ("--save-images", tmp_path / "out", "--figure", tmp_path / "HR/strips.svg")
+    assert command("evaluate", tmp_path, *words) == 0
+    assert (tmp_path / "out/nearest/grey.png").exists()
+
+
+def test_results_of_upscale_are_no_originals(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Enlargements beside the photographs, as `upscale a --out a` leaves them, were measured as originals."""
+    assert command("upscale", photos / "grey.png", "--model", model, "--out", photos) == 0
+    assert command("upscale", photos / "grey.png", "--model", model, "--out", photos / "below") == 0
+    assert command("evaluate", photos, "--json", tmp_path / "a.json") == 0
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert sorted(told["images"]) == ["a_photo_with_quite_a_long_name_of_its_own_0042", "deep/flat", "grey"]
+    results = [photos / "grey_x4.png", photos / "below/grey_x4.png"]
+    assert {told["skipped"].get(str(path)) for path in results} == {"a result of minisrgan upscale"}
+    assert f"skipped {results[0]}: a result of minisrgan upscale" in capsys.readouterr().err
+    assert command("evaluate", photos / "below") == 2
+    assert "only results of minisrgan upscale" in " ".join(capsys.readouterr().err.split())
+
+
 def test_progress_in_a_pipe(photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A log must show that something goes on, and how long it will take."""
     monkeypatch.setattr("minisrgan.threads.EVERY", 0)

@@ -89,6 +89,7 @@ def test_nothing_is_replaced(photo: Path, model: Path):
         (["--crop", "0,0,0"], ["0,0,0"]),
         (["--crop=-1,0,24"], ["-1,0,24"]),
         (["--crop", "1,2"], ["X,Y,SIZE"]),
+        (["--crop", "0,0,\u00b2"], ["X,Y,SIZE"]),
         (["--loss", "mse"], ["inside the 25 x 20 pixels", "0,0,24"]),
         (["--network", "vgg19", "--loss", "mse"], ["for the vgg19 vgg54"]),
         (["--model", "a", "--model", "b", "--model", "c"], ["one or two", "3"]),

