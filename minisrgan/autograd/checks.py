@@ -151,7 +151,7 @@ def keeps_graph(create_graph: Any, retain_graph: Any) -> bool:
 
 def require_output(what: str, y: Any) -> Any:
     """Return what the forward of a module returned: a Tensor, or a tuple, list or dict with at least one."""
-    if any(isinstance(part, Protocols) for part in _flat(y)):
+    if isinstance(y, Protocols) or any(isinstance(part, Protocols) for part in _flat(y)):
         return y
     fix = "compute it with Tensors and ops: an array has lost the gradient"
     fix = "end forward with a return of its result" if y is None else fix

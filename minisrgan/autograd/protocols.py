@@ -62,7 +62,8 @@ class Protocols:
     def requires_grad(self, flag: bool) -> None:
         """Set it; ArgumentError unless True or False."""
         fix = "write True or False; give a dtype with the array: Tensor(np.array(x, np.float64))"
-        self._requires_grad = require_flag("Tensor", "requires_grad", flag, fix)
+        usual = flag is True or flag is False  # every result sets it, so this has to be quick
+        self._requires_grad = flag if usual else require_flag("Tensor", "requires_grad", flag, fix)
 
     def item(self) -> float:
         """Return the single element as a Python float."""

@@ -176,7 +176,7 @@ def started() -> Ranks:
 
     Errors  RanksError if mpi4py is missing, or its MPI is not the one whose mpiexec has started the processes
     """
-    size = max(int(number) if (number := os.environ.get(name, "")).isdigit() else 1 for name in _SIZES)
+    size = max(int(number) if (number := os.environ.get(name, "")).isdecimal() else 1 for name in _SIZES)
     if size == 1:
         return ALONE
     where, expected = f"a training on {size} ranks", "mpi4py, and the MPI of this mpiexec or srun"
