@@ -57,7 +57,7 @@ class Generator(Module):
     eps       eps of the batch norms: some published weights need another value
     rng       random generator for the initial weights; seed 0 by default
     Shapes    (N, H, W, 3) RGB in [0, 1] to (N, scale*H, scale*W, 3) RGB in [-1, 1]
-    Errors    ArgumentError for another scale, sizes that are not integers >= 1, or an rng that is a plain seed;
+    Errors    ArgumentError for another scale, sizes out of range, or an rng that is a plain seed;
               ShapeError for what is not a batch of RGB images.
 
     >>> Generator(scale=4).parameter_count()
@@ -74,7 +74,7 @@ class Generator(Module):
         tanh: bool = False, eps: float = 1e-5, rng: np.random.Generator | None = None,
     ) -> None:  # fmt: skip
         require_integer("Generator", "channels", channels, 1)
-        require_integer("Generator", "blocks", blocks, 1)
+        require_integer("Generator", "blocks", blocks, 0)
         if not is_integer(scale) or scale not in (2, 4, 8):
             raise ArgumentError("Generator", expected="scale 2, 4 or 8", got=repr(scale), fix="choose one of these")
         rng, tanh = require_rng("Generator", rng), require_flag("Generator", "tanh", tanh)

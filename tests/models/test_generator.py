@@ -147,12 +147,13 @@ def test_one_seed_one_model():
     assert (states[0]["conv_first.weight"] != states[2]["conv_first.weight"]).all()
 
 
-@pytest.mark.parametrize("size", [-1, 0, 4.0, "4", None, (4, 4)], ids=str)
-@pytest.mark.parametrize("name", ["channels", "blocks"])
-def test_sizes_that_there_are_not(name: str, size: Any):
-    """-1 blocks would be none, without a word, and a fraction an error of NumPy."""
-    with pytest.raises(ArgumentError, match=f"{name} as an integer >= 1"):
-        models.Generator(2, **{"channels": 2, "blocks": 1, name: size})
+@pytest.mark.parametrize("size", [-1, 4.0, "4", None, (4, 4)], ids=str)
+@pytest.mark.parametrize(("name", "least"), [("channels", 1), ("blocks", 0)])
+def test_sizes_that_there_are_not(name: str, least: int, size: Any):
+    """-1 blocks would be none, without a word, and a fraction an error of NumPy. None at all is a small network."""
+    for wrong in (size, least - 1):
+        with pytest.raises(ArgumentError, match=f"{name} as an integer >= {least}"):
+            models.Generator(2, **{"channels": 2, "blocks": 1, name: wrong})
 
 
 def test_a_start_as_nearest_needs_three_channels():
