@@ -30,7 +30,7 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     count = math.prod(x.shape[a] for a in normalized_axes("mean", axis, x.ndim))
     if count == 0:
         raise ShapeError("mean", expected="at least one element", got=str(x.shape), fix="this batch is empty; skip it")
-    return sum(x, axis, keepdims) * (1.0 / count)
+    return sum(x, axis, require_keepdims("mean", keepdims)) * (1.0 / count)
 
 
 def variance(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -48,7 +48,7 @@ def variance(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     array([-1.,  1.], dtype=float32)
     """
     centred = x - mean(x, axis, keepdims=True)
-    return mean(centred * centred, axis, keepdims)
+    return mean(centred * centred, axis, require_keepdims("var", keepdims))
 
 
 def std(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -65,7 +65,7 @@ def std(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> y.backward(); x.grad.numpy()
     array([-0.5,  0.5], dtype=float32)
     """
-    squared = variance(x, axis, keepdims)
+    squared = variance(x, axis, require_keepdims("std", keepdims))
     some = squared.data != 0
     return where(some, sqrt(where(some, squared, 1.0)), 0.0)
 
