@@ -139,13 +139,15 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         given[f"{args.stage}_steps"] = args.steps
     for name, value in args.set:
         if name in given and given[name] != value:
-            raise ConfigError("--set", f"one value of {name}", f"{given[name]} and {value}", "leave one of them out")
+            got, fix = f"{given[name]} and {value}", "leave one of them out"
+            raise ConfigError("--set", expected=f"one value of {name}", got=got, fix=fix)
     derived = {"tv_weight": 2e-8} if args.content == "vgg22" and args.stage == "srresnet" else {}  # SRGAN sec. 3.4
     asked = file | derived | given | dict(args.set)
     there, preset = file.get("preset"), asked.get("preset")
     if preset != there and (there is not None or len(file) >= len(Config.__dataclass_fields__) - 1):
         told = f"the preset of {args.config}, which gives all settings" if there is None else f"preset = {there!r}"
-        raise ConfigError(f"--preset beside --config {args.config}", told, repr(preset), "leave one of the options out")
+        what, fix = f"--preset beside --config {args.config}", "leave one of the options out"
+        raise ConfigError(what, expected=told, got=repr(preset), fix=fix)
     return asked
 
 
@@ -156,14 +158,14 @@ def _initial(args: argparse.Namespace) -> Generator:
     network |= {"tanh": generator.tanh, "eps": generator.eps}
     if lost := [f"{name}={value}" for name, value in args.set if network.get(name, value) != value]:
         told, got = f"the network of {args.init}: {generator.describe()}", f"--set {', '.join(lost)}"
-        raise ConfigError("--init", told, got, "leave these settings out, or --init")
+        raise ConfigError("--init", expected=told, got=got, fix="leave these settings out, or --init")
     return generator
 
 
 def _require_use_of_vgg(args: argparse.Namespace, config: Config) -> None:
     if args.vgg and not config.content.startswith("vgg"):
         got, fix = f"content {config.content}", "--content vgg54, or leave --vgg out"
-        raise ConfigError("--vgg", "content vgg22 or vgg54", got, fix)
+        raise ConfigError("--vgg", expected="content vgg22 or vgg54", got=got, fix=fix)
 
 
 def _draw(training: Run) -> None:

@@ -23,7 +23,7 @@ def grad_norm(parameters: Any) -> float:
 
 
 def squared_norm(parameters: Any) -> Array:
-    """Return the square of `grad_norm` as a 0-d array, without waiting for the GPU."""
+    """Return the square of `grad_norm` as an array of one number, without waiting for the GPU."""
     parameters = parameters_of("grad_norm", parameters)
     grads = [(p.grad.data,) for p in parameters if p.grad is not None]
     return kernels.square_sum(grads) if grads else array_module(parameters[0].data).zeros((), parameters[0].dtype)
