@@ -523,6 +523,15 @@ def test_a_program_needs_a_checksum(tmp_path: Path) -> None:
         load_model((tmp_path / f"x-{whole[:8]}.pth").rename(tmp_path / "x-0000000f.pth"))
 
 
+def test_a_checksum_of_digits_alone_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file in forty has such a checksum; in a name it looks like a date."""
+    write_zip(tmp_path / "x-36512156.pth", tensors(GENERATOR), list(GENERATOR.values()))
+    monkeypatch.setattr("minisrgan.weights.foreign.convert.digest", lambda path: "36512156".ljust(64, "0"))
+    load_model(tmp_path / "x-36512156.pth")
+    with pytest.raises(WeightsError, match="a known checksum"):
+        load_model((tmp_path / "x-36512156.pth").rename(tmp_path / "x-20240131.pth"))
+
+
 def test_a_file_beyond_the_limit_is_not_even_opened(tmp_path: Path) -> None:
     """A sparse file of terabytes takes no room, and hours to read."""
     with open(tmp_path / "huge", "wb") as file:

@@ -59,7 +59,7 @@ def read_weights(path: str | Path, sha256: str = "", key: str = "") -> Weights:
                 raise WeightsError("read_weights", expected="no key", got=key, fix="this file holds one model only")
             return Weights(about.pop("model"), about.pop("settings"), arrays, about)
         weights = ours(arrays, key)
-        if kind == "torch" and not sha256:
+        if kind == "torch" and not sha256 and f"-{digest(path)[:8]}" not in Path(path).name:
             raise _wrong_checksum(path, "a known checksum: a .pth file is a program")
         return weights
 
@@ -67,7 +67,8 @@ def read_weights(path: str | Path, sha256: str = "", key: str = "") -> Weights:
 def _checksum_in(name: str) -> str:
     """Return the beginning of a checksum in a file name, or "" if there is none.
 
-    Digits alone are a date or a number of steps, as in our own srgan-00001500.safetensors.
+    Digits alone may be a date or a number of steps, as in our own srgan-00001500.safetensors. `read_weights` takes them
+    for a checksum only if they are that of the file.
 
     >>> _checksum_in("vgg19-dcbb9e9d.pth"), _checksum_in("g-1b2c3d4e.pth.tar"), _checksum_in("g-20240131.pth")
     ('dcbb9e9d', '1b2c3d4e', '')
