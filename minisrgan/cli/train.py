@@ -125,10 +125,11 @@ def _named(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
 
 
 def _setting(words: str) -> tuple[str, Any]:
-    """Split KEY=VALUE; a value that is not JSON is a word."""
+    """Split KEY=VALUE; a value that is neither JSON nor a number such as .5 is a word."""
     name, _, value = words.partition("=")
-    with suppress(ValueError):
-        return name, json.loads(value)
+    for read in (json.loads, float):
+        with suppress(ValueError):
+            return name, read(value)
     return name, value
 
 
@@ -152,13 +153,17 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _initial(args: argparse.Namespace) -> Generator:
-    """Return the generator of --init; ConfigError for a --set that its file replaces."""
+    """Return the generator of --init; ConfigError for a --set or a line of --config that its file replaces."""
     generator = load_generator(args.init)
     network: dict[str, Any] = {"channels": generator.width, "blocks": generator.depth, "start": "random"}
     network |= {"tanh": generator.tanh, "eps": generator.eps}
-    if lost := [f"{name}={value}" for name, value in args.set if network.get(name, value) != value]:
-        told, got = f"the network of {args.init}: {generator.describe()}", f"--set {', '.join(lost)}"
-        raise ConfigError("--init", expected=told, got=got, fix="leave these settings out, or --init")
+    file = read_settings(args.config) if args.config else {}
+    # The start is not the network's: the settings of stage srresnet serve stage srgan as well.
+    given = {f"--config {args.config}": [*(file | {"start": "random"}).items()], "--set": args.set}
+    for where, settings in given.items():
+        if lost := [f"{name}={value}" for name, value in settings if network.get(name, value) != value]:
+            told, got = f"the network of {args.init}: {generator.describe()}", f"{where}: {', '.join(lost)}"
+            raise ConfigError("--init", expected=told, got=got, fix="leave these settings out, or --init")
     return generator
 
 

@@ -32,6 +32,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines = Path("full.toml").read_text().splitlines()
     Path("nameless.toml").write_text("\n".join(line for line in lines if not line.startswith("preset")))
     Path("some.toml").write_text("channels = 4\nblocks = 1\n")
+    Path("wide.toml").write_text("channels = 8\nblocks = 1\n")
+    Path("nearest.toml").write_text('channels = 4\nstart = "nearest"\n')
     return tmp_path
 
 
@@ -52,6 +54,7 @@ def train(*words: str, stage: str = "srresnet") -> int:
         ([*SMALL, "--init", "init.safetensors", "--set", "blocks=2", "--set", "tanh=true"], ["blocks=2, tanh=True"]),
         ([*SMALL, "--init", "init.safetensors", "--set", "eps=1e-3"], ["eps=0.001"]),
         ([*SMALL, "--init", "init.safetensors", "--set", "start=nearest"], ["start=nearest"]),
+        ([*SMALL, "--init", "init.safetensors", "--config", "wide.toml"], ["wide.toml", "channels=8", "4 channels"]),
         ([*TINY, "--set", "batch=2"], ["batch", "1", "2"]),
         ([*TINY, "--set", "srresnet_steps=2"], ["srresnet_steps", "1", "2"]),
     ],
@@ -89,8 +92,12 @@ def test_initial_weights_and_none(capsys: pytest.CaptureFixture[str]) -> None:
         (["--init", "init.safetensors", *TINY], {"channels": 4}),
         (["--config", "full.toml", "--preset", "tiny"], {"preset": "tiny", "channels": 4}),
         (["--config", "full.toml", "--batch", "2"], {"preset": "tiny", "batch": 2}),
+        (["--config", "full.toml", "--init", "init.safetensors"], {"preset": "tiny", "channels": 4}),
+        (["--config", "some.toml", "--init", "init.safetensors", *SMALL], {"channels": 4, "blocks": 1}),
+        (["--config", "nearest.toml", "--init", "init.safetensors", *SMALL], {"channels": 4}),
         (["--config", "some.toml", "--preset", "small", *SMALL], {"preset": "small", "channels": 4}),
         ([*TINY, "--set", "batch=1"], {"batch": 1}),
+        ([*TINY, "--set", "real_label=.7", "--set", "ema=+.5"], {"real_label": 0.7, "ema": 0.5}),
         ([*TINY, "--set", "channels=3"], {"channels": 3}),  # the last counts, as for every option
     ],
 )
