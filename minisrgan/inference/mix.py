@@ -5,10 +5,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minisrgan.autograd.arguments import setting
+from minisrgan.autograd.arguments import require_number
 from minisrgan.autograd.checks import state_of
 from minisrgan.backend import Array
-from minisrgan.errors import WeightsError
+from minisrgan.errors import ArgumentError, WeightsError
 
 Margins: TypeAlias = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
 
@@ -52,7 +52,8 @@ def blend(state_a: Mapping[str, Array], state_b: Mapping[str, Array], ratio: flo
     >>> blend({"x": np.float32([0, 4])}, {"x": np.float32([1, 0])}, 0.25)
     {'x': array([0.25, 3.  ], dtype=float32)}
     """
-    setting("blend", "ratio", ratio, 1, closed=True)
+    if not 0 <= require_number("blend", "ratio", ratio, switch=False) <= 1:
+        raise ArgumentError("blend", expected="a ratio from 0 to 1", got=f"{ratio:g}", fix="0.3 takes 30 % of b")
     state_a, state_b = state_of("blend", state_a), state_of("blend", state_b)
     shapes = [{name: array.shape for name, array in state.items()} for state in (state_a, state_b)]
     different = sorted(dict(shapes[0].items() ^ shapes[1].items()))

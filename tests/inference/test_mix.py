@@ -86,5 +86,5 @@ def test_networks_that_do_not_match_are_not_blended() -> None:
             blend(state, other.state_dict(), 0.5)
         assert named in str(error.value)
     for ratio in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ArgumentError, match="ratio >= 0 and <= 1"):
+        with pytest.raises(ArgumentError, match="from 0 to 1"):
             blend(state, state, ratio)
