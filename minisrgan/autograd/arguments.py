@@ -8,6 +8,8 @@ import numpy as np
 from minisrgan.backend import as_number
 from minisrgan.errors import ArgumentError
 
+LARGEST = float(np.finfo(np.float32).max)
+
 
 def require_flag(what: str, name: str, value: Any, fix: str = "write True or False") -> bool:
     """Return a switch as a bool; refuse all else, as Python takes "False" and a dtype for true."""
@@ -54,25 +56,36 @@ def is_integer(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def require_number(op: str, name: str, value: Any) -> int | float:
-    """Check that a value is a number; return it as a Python number, which changes no dtype."""
+def require_number(op: str, name: str, value: Any, switch: bool = True) -> int | float:
+    """Check that a value is a number; return it as a Python number, which changes no dtype.
+
+    switch  whether True and False are the numbers 1 and 0
+    """
     number = as_number(value)
-    if not isinstance(number, int | float):
+    if not isinstance(number, int | float) or (isinstance(number, bool) and not switch):
         fix = "give one number, the same for all elements"
-        raise ArgumentError(op, expected=f"{name} as a number", got=type(value).__name__, fix=fix)
+        got = "bool" if isinstance(number, bool) else type(value).__name__
+        raise ArgumentError(op, expected=f"{name} as a number", got=got, fix=fix)
     return number
 
 
 def setting(
-    what: str, name: str, value: Any, below: float = math.inf, positive: bool = False, closed: bool = False
-) -> float:
-    """Return a setting as a number >= 0 (> 0 if ``positive``) below a limit, or also at it if ``closed``."""
-    number = float(require_number(what, name, value))
-    if not 0 <= number <= below or (positive and number == 0) or (number == below and not closed):
+    what: str, name: str, value: Any, below: float = math.inf, positive: bool = False, closed: bool = False,
+    least: float = 0.0,
+) -> float:  # fmt: skip
+    """Return a setting as a number >= least (> 0 if ``positive``) below a limit, or also at it if ``closed``."""
+    number = float(require_number(what, name, value, switch=False))
+    if not least <= number <= below or (positive and number == 0) or (number == below and not closed):
         limit = "" if below == math.inf else f" and {'<=' if closed else '<'} {below:g}"
-        expected = f"{name} {'>' if positive else '>='} 0{limit}, finite"
-        raise ArgumentError(what, expected=expected, got=f"{number}", fix="see the class's docstring for usual values")
+        expected = f"{name} {'>' if positive else '>='} {least:g}{limit}, finite"
+        raise ArgumentError(what, expected=expected, got=f"{number}", fix="its docstring names usual values")
     return number
+
+
+def require_function(what: str, value: Any, fix: str = "pass it without calling it") -> None:
+    """Check that a value can be called; a class is not meant where a function is expected."""
+    if not callable(value) or isinstance(value, type):
+        raise ArgumentError(what, expected="a function", got=f"{value!r:.60}", fix=fix)
 
 
 def require_rng(what: str, rng: Any) -> Any:

@@ -5,7 +5,7 @@ written here, so that those three files show the algorithm only. The last part c
 given.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Iterator, Mapping, Sequence, Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from minisrgan.autograd.arguments import require_flag
 from minisrgan.autograd.modes import is_grad_enabled
 from minisrgan.autograd.protocols import Protocols, _flat
-from minisrgan.backend import Array, array_module
+from minisrgan.backend import Array, array_module, is_array, to_numpy
 from minisrgan.errors import (
     ArgumentError,
     DeviceError,
@@ -21,6 +21,7 @@ from minisrgan.errors import (
     GradientError,
     MinisrganError,
     NonFiniteError,
+    ShapeError,
     WeightsError,
 )  # fmt: skip
 
@@ -167,6 +168,7 @@ def tensors_of(what: str, name: str, given: Any) -> list[Any]:
             fix = "give the Tensor itself, which knows how it was computed"
             fix = "give its parameters()" if hasattr(tensor, "parameters") else fix
             fix = "give its values()" if isinstance(tensor, Mapping) else fix
+            fix = "give a list: its order is that of the results" if isinstance(tensor, Set) else fix
             expected = f"a Tensor, or a list of Tensors, as {name}"
             raise DTypeError(what, expected=expected, got=type(tensor).__name__, fix=fix)
     return tensors
@@ -179,6 +181,67 @@ def state_of(what: str, state: Any) -> dict[str, Any]:
         fix = "give its state_dict()" if hasattr(state, "state_dict") else fix
         raise WeightsError(what, expected="a dict of arrays by name", got=type(state).__name__, fix=fix)
     return {name: value._array if isinstance(value, Protocols) else value for name, value in state.items()}
+
+
+@np.errstate(over="ignore")  # 1e300 is infinite in float32
+def require_state(what: str, given: Any, ours: Mapping[str, Array]) -> dict[str, Any]:
+    """Return a state of the names and shapes of ours, with finite floats; the error lists all that differs."""
+    state = state_of(what, given)
+    problems = [f"missing: {name} {value.shape}" for name, value in ours.items() if name not in state]
+    problems += [f"unexpected: {name} {np.shape(value)}" for name, value in state.items() if name not in ours]
+    for name in ours.keys() & state.keys():
+        value, dtype = state[name], ours[name].dtype
+        if not is_array(value):
+            problems.append(f"values of {name}: {type(value).__name__}, not a plain array")
+        elif value.shape != ours[name].shape:
+            problems.append(f"shape of {name}: {value.shape}, but the model has {ours[name].shape}")
+        elif value.dtype.kind != "f" or not np.isfinite(to_numpy(value).astype(dtype, copy=False)).all():
+            problems.append(f"values of {name}: {value.dtype}, not all of them finite floats in {dtype}")
+    if problems:
+        shown = sorted(problems)[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
+        fix = "build the model with the settings that the weights were saved with"
+        raise WeightsError(what, expected=f"one entry for each of {len(ours)} arrays", got=shown, fix=fix)
+    return state
+
+
+def gradients_given(what: str, parameters: Sequence[Any], some: bool = False) -> dict[int, Array]:
+    """Return the gradients that parameters have, by position; refuse what is not a Tensor like its parameter.
+
+    some  refuse parameters of which none has a gradient
+    """
+    found = {}
+    for position, parameter in enumerate(parameters):
+        grad: Any = parameter.grad
+        if grad is None:
+            continue
+        array = grad._array if isinstance(grad, Protocols) else None
+        if array is None or (array.shape, array.dtype) != (parameter.shape, parameter.dtype):
+            expected = f"a .grad like parameter {position}, {parameter.shape}, {parameter.dtype}"
+            got = f"{type(grad).__name__} {getattr(grad, 'shape', '')}, {getattr(grad, 'dtype', '')}"
+            raise GradientError(what, expected=expected, got=got, fix="let backward() fill it")
+        found[position] = array
+    if some and not found:
+        expected, got = "a gradient of at least one parameter", f"none, for {len(parameters)} parameters"
+        fix = "zero_grad() before backward(), not after it; give the parameters of the network that made the loss"
+        raise GradientError(what, expected=expected, got=got, fix=fix)
+    return found
+
+
+def require_logits(what: str, logits: Any) -> Any:
+    """Return logits; refuse a batch of RGB images, which a discriminator takes and does not return, and no array."""
+    shape = getattr(logits, "shape", None)
+    if shape is None or (len(shape) == 4 and shape[3] == 3):
+        got = f"images, {shape}" if shape else type(logits).__name__
+        fix = "give what the discriminator returns for the images: discriminator(images)"
+        raise ShapeError(what, expected="logits, such as (N, 1)", got=got, fix=fix)
+    return logits
+
+
+def require_module(what: str, module: Any) -> Any:
+    """Return a module; refuse anything else, such as a class or a function."""
+    if isinstance(module, type) or not hasattr(module, "named_modules"):
+        raise ArgumentError(what, expected="a module", got=type(module).__name__, fix="pass the network itself")
+    return module
 
 
 def require_entries(what: str, given: Mapping[str, Array], ours: Mapping[str, Array], fix: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any
 
+from minisrgan.autograd.arguments import require_function
 from minisrgan.errors import ArgumentError
 
 # Each context has a stack of modes, with that of the innermost block first.
@@ -109,8 +110,7 @@ def is_anomaly_enabled() -> bool:
 
 def add_hook(hooks: dict[object, Any], hook: Any) -> Callable[[], None]:
     """Add a hook to a table; return a function that removes it."""
-    if not callable(hook):
-        raise ArgumentError("a hook", expected="a function", got=repr(hook), fix="pass it without calling it")
+    require_function("a hook", hook)
     hooks[key := object()] = hook
 
     def remove() -> None:

@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minisrgan.autograd.arguments import require_flag
+from minisrgan.autograd.arguments import LARGEST, require_flag
 from minisrgan.backend import Array, is_array
 from minisrgan.errors import DTypeError, GradientError, ShapeError
 
-_LARGEST = float(np.finfo(np.float32).max)
 # NumPy's name of an operator -> Python's name: for ``array + tensor``, Python calls numpy.add.
 _SIGNS = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "matmul": "matmul", "power": "pow"}
 # NumPy function -> our operation or method, if it has another name.
@@ -51,6 +50,7 @@ class Protocols:
     __slots__ = ("_requires_grad",)
     _array: Array
     _requires_grad: bool
+    _node: Any
     operations: ClassVar[frozenset[str]] = frozenset()  # names of all, filled in by minisrgan.ops
 
     @property
@@ -60,7 +60,10 @@ class Protocols:
 
     @requires_grad.setter
     def requires_grad(self, flag: bool) -> None:
-        """Set it; ArgumentError unless True or False."""
+        """Set it; ArgumentError unless True or False; GradientError for False where it would cut off a result."""
+        if flag is False and self._node is not None:
+            got, fix = f"the result of {self._node.name}", "take its numbers without history: y = y.detach()"
+            raise GradientError("requires_grad = False", expected="a leaf", got=got, fix=fix)
         fix = "write True or False; give a dtype with the array: Tensor(np.array(x, np.float64))"
         usual = flag is True or flag is False  # every result sets it, so this has to be quick
         self._requires_grad = flag if usual else require_flag("Tensor", "requires_grad", flag, fix)
@@ -180,7 +183,7 @@ def from_numbers(value: Any) -> Array:
     # A NumPy scalar keeps its dtype, such as float64; Python numbers have no dtype and become float32.
     if isinstance(value, np.floating):
         return array
-    if (np.isfinite(array) & (abs(array) > _LARGEST)).any():
+    if (np.isfinite(array) & (abs(array) > LARGEST)).any():
         got = f"{abs(array).max():g}"
         raise DTypeError("Tensor", expected="numbers up to 3.4e38, float32", got=got, fix=how_to_wrap(value))
     return array.astype(np.float32)
@@ -196,5 +199,5 @@ def how_to_wrap(value: Any) -> str:
     with contextlib.suppress(TypeError, ValueError, OverflowError):
         largest = abs(np.array(value, np.float64)).max(initial=0)
         if np.isfinite(largest):  # None would be NaN
-            return f"wrap it: Tensor(np.array(value, np.{'float32' if largest <= _LARGEST else 'float64'}))"
+            return f"wrap it: Tensor(np.array(value, np.{'float32' if largest <= LARGEST else 'float64'}))"
     return "give numbers: a Tensor, an array of float32, a list"

@@ -92,10 +92,10 @@ class Tensor(Protocols):
         if isinstance(array, Tensor):
             array = array.data
         self._array: Array = floats(array if is_array(array) else from_numbers(array))
+        self._node: Function | None = None
         self.requires_grad = requires_grad
         self.name = ""
         self.grad: Tensor | None = None
-        self._node: Function | None = None
         self._hooks: dict[object, Hook] = {}
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:

@@ -65,13 +65,18 @@ def to_path(text: str) -> Path:
     return Path(text)
 
 
-def require_new(file: Path | None, overwrite: bool) -> None:
+def require_new(file: Path | None, overwrite: bool, *inputs: Path | str | None) -> None:
     """Check, before long work, that a result can be written and does not replace a file.
 
-    Errors  FileError for a file that exists, without `overwrite`, and for a folder; OSError if it cannot be created
+    inputs  files that are read, and never replaced
+    Errors  FileError for a file that exists, without `overwrite`, for a folder, and for one of the inputs; OSError if
+            it cannot be created
     """
     if file is None:
         return
+    if file.exists() and any(Path(given).exists() and file.samefile(given) for given in inputs if given):
+        got, fix = f"{file}, which this command reads", "give another name"
+        raise FileError("output", expected="a file other than the input", got=got, fix=fix)
     if file.is_dir():
         raise FileError("output", expected="a file to write", got=f"{file}, which is a folder", fix="give another name")
     if os.path.lexists(file) and not overwrite:

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     page = args.out.suffix.lower() in (".html", ".htm")
     if not page:
         require_figure(args.out, ".html")
-    require_new(args.out, args.overwrite)
+    require_new(args.out, args.overwrite, args.photo, *args.model)
     scale, methods = load_methods(args.model, args.scale, device=choose_device(args.device))
     photo = read_original(args.photo, scale) if args.from_original else read_image(args.photo)
     zoom = _zoom(args.detail, photo.shape, 1 if args.from_original else scale)

@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     if args.figure:
         require_figure(args.figure)
     for file in (args.figure, args.json):
-        require_new(file, args.overwrite)
+        require_new(file, args.overwrite, args.vgg, args.niqe, *args.model)
     border: Border = args.border or "replicate"
     device = choose_device(args.device)
     scale, methods = load_methods(args.model, args.scale, border, device)
@@ -114,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
     pairs = find_pairs(args.folder, scale, args.lr, own=args.border is not None, skipped=skipped, lacking=lacking)
     for line in describe_skipped(skipped, args.verbose):
         print(line, file=sys.stderr)
+    require_new(args.json, args.overwrite, *(file for pair in pairs for file in (pair.high, pair.low)))
     if not pairs:
         raise next(iter(lacking.values()))
     names = [*(pair.name for pair in pairs), "average"]

@@ -19,6 +19,7 @@ import numpy as np
 from minisrgan import ops
 from minisrgan.autograd import Tensor
 from minisrgan.cli.common import require_new, to_path
+from minisrgan.errors import FileError
 from minisrgan.explain import graph
 from minisrgan.images import write_whole
 from minisrgan.models import Generator
@@ -55,6 +56,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the steps, and draw."""
+    if args.svg and args.svg.suffix.lower() != ".svg":
+        fix = "give a name such as graph.svg"
+        raise FileError("--svg", expected="a file name that ends in .svg", got=str(args.svg), fix=fix)
     require_new(args.svg, args.overwrite)
     loss, names = EXAMPLES[args.example]()
     print(graph.explain(loss, names=names))

@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--model", action="append")
     add("--loss", choices=_LOSSES["generator"])
     add("--loss-model")
-    add("--phi", default="5,4")
+    add("--phi")
     add("--crop")
     add("--out", type=to_path, default=Path("inspect.html"))
     add("--overwrite", action="store_true")
@@ -64,13 +64,18 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError("--loss", expected=expected, got=args.loss, fix="choose one of these, or leave it out")
     if len(files := args.model or [None]) > 2:
         raise ConfigError("--model", expected="one or two", got=str(len(files)), fix="leave some out")
-    require_new(args.out, args.overwrite)
+    if args.loss_model and args.loss not in ("adversarial", "vgg54"):
+        fix = "add --loss adversarial or --loss vgg54"
+        raise ConfigError("--loss-model", expected="a loss that has a model", got=args.loss or "no --loss", fix=fix)
+    if args.phi and args.network != "vgg19":
+        raise ConfigError("--phi", expected="--network vgg19", got=args.network, fix="leave it out")
+    require_new(args.out, args.overwrite, args.photo, args.loss_model, *(args.model or ()))
     photo = read_image(args.photo)
     models: list[Module] = []
     if args.network == "generator":
         models = [load_generator(file or "srgan") for file in files]
     elif args.network == "vgg19" or args.model:
-        models = [_judge(args.network, file, 0, args.phi) for file in files]
+        models = [_judge(args.network, file, 0, args.phi or "5,4") for file in files]
     scale = getattr(models[0], "scale", 1) if models and args.loss in ("mse", "vgg54") else 1
     usual = 24 if args.network == "generator" else getattr(models[0], "crop", 96) if models else 96
     height, width = (n // scale for n in photo.shape[:2])

@@ -67,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     It is 0 after success, 1 after a failed check, 2 after an error, 3 if some files failed, 130 after Ctrl-C, 143 after
     SIGTERM, and 141 if the output is no longer read, as after `| head`.
     """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by the caller, as by >&-
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names may contain characters that this terminal cannot show
             stream.reconfigure(errors="backslashreplace")

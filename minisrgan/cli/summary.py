@@ -20,27 +20,34 @@ from minisrgan.explain import summary_table
 from minisrgan.models import VGG19, Discriminator, Generator
 from minisrgan.nn import Module
 
+_OPTIONS = {"generator": ("scale", "channels", "blocks"), "discriminator": ("channels",), "vgg19": ("phi",)}
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("model", choices=("generator", "discriminator", "vgg19"))
-    parser.add_argument("--scale", type=int, default=4)
-    parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--blocks", type=int, default=16)
-    parser.add_argument("--phi", default="5,4")
+    for option in ("--scale", "--channels", "--blocks"):
+        parser.add_argument(option, type=int)
+    parser.add_argument("--phi")
     parser.add_argument("--input")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the table."""
+    given = {name: getattr(args, name) for name in ("scale", "channels", "blocks", "phi")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if unused := given.keys() - _OPTIONS[args.model]:
+        expected = f"options of the {args.model}: {', '.join(f'--{name}' for name in _OPTIONS[args.model])}"
+        got, fix = ", ".join(f"--{name}" for name in sorted(unused)), "leave it out: it would change nothing"
+        raise ConfigError("summary", expected=expected, got=got, fix=fix)
     height, width = _size(args.input or ("24x24" if args.model == "generator" else "96x96"))
     model: Module
     if args.model == "generator":
-        model = Generator(args.scale, args.channels, args.blocks)
+        model = Generator(**given)
     elif args.model == "discriminator":
-        model = Discriminator(height, args.channels)
+        model = Discriminator(height, **given)
     else:
-        model = VGG19(args.phi)
+        model = VGG19(**given)
     print(summary_table(model, (1, height, width, 3)))
 
 

@@ -83,8 +83,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true")
     add("--scale", type=_number(lambda number: 1 <= number < math.inf, "a number from 1 on"))
     add("--format", choices=("png", "jpg", "webp", "tif", "bmp", "same"), default="png")
-    add("--quality", type=_number(lambda number: 1 <= number <= 100, "a quality from 1 to 100", int), default=95)
-    add("--subsampling", choices=("auto", "444", "422", "420"), default="auto")
+    add("--quality", type=_number(lambda number: 1 <= number <= 100, "a quality from 1 to 100", int))
+    add("--subsampling", choices=("auto", "444", "422", "420"))
     metadata = parser.add_mutually_exclusive_group()
     metadata.add_argument("--keep-metadata", action="store_true")
     metadata.add_argument("--strip-metadata", action="store_true")
@@ -100,6 +100,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Upscale the given files; standard input and output are kept as files in a temporary folder meanwhile."""
     words, out = list(args.images), args.out or Path("-" if args.images == ["-"] else "upscaled")
+    for option, formats in (("quality", ("jpg", "webp")), ("subsampling", ("jpg",))):
+        if getattr(args, option) is not None and args.format not in (*formats, "same"):
+            expected, fix = f"--format {' or '.join(formats)}", "leave it out: it would change nothing"
+            raise ConfigError(f"--{option}", expected=expected, got=f"--format {args.format}", fix=fix)
+    args.quality, args.subsampling = args.quality or 95, args.subsampling or "auto"
     if "-" not in (*words, str(out)):
         return _upscale(args, words, out)
     with TemporaryDirectory(prefix=_PIPE) as temporary, ExitStack() as stack:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minisrgan.autograd.arguments import require_flag, require_rng
+from minisrgan.autograd.arguments import require_flag, require_integer, require_rng
 from minisrgan.backend import Array
 from minisrgan.data.photos import Fingerprint, PhotoCache, fingerprint
 from minisrgan.errors import ArgumentError, DataError, ImageError
@@ -43,7 +43,9 @@ class CropSampler:
     def __init__(
         self, photos: Mapping[str, Array], crop: int, scale: int, rng: np.random.Generator, augment: bool = True
     ) -> None:
-        if crop < scale or crop % scale:
+        require_integer("CropSampler", "scale", scale, 1)
+        require_integer("CropSampler", "crop", crop, 1)
+        if crop % scale:
             raise ArgumentError(
                 "CropSampler", expected=f"crop as a multiple of scale {scale}", got=str(crop), fix=f"crop {24 * scale}"
             )
@@ -77,6 +79,7 @@ class CropSampler:
 
         The crops of a batch come from distinct photographs as long as there are enough of them.
         """
+        require_integer("CropSampler.batch", "size", size, 1)
         cache = self.photos if isinstance(self.photos, PhotoCache) else None
         names, (k, n) = self._names(size, self.rng), self.part
         mine = slice(size * k // n, size * (k + 1) // n)

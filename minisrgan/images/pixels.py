@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minisrgan.backend import Array
+from minisrgan.backend import Array, is_array
 from minisrgan.errors import DTypeError, ShapeError
 
 
@@ -29,7 +29,7 @@ def require_image(what: str, image: Array, *, dtypes: tuple[str, ...] = ("uint8"
       got       float64
       fix       for values 0..1: np.round(image * 255).clip(0, 255).astype(np.uint8)
     """
-    if not isinstance(image, np.ndarray):
+    if not (isinstance(image, np.ndarray) and is_array(image)):
         fix = "read files with minisrgan.images.read_image; convert anything else with np.asarray"
         raise DTypeError(what, expected="an image as a NumPy array", got=type(image).__name__, fix=fix)
     if image.dtype.name not in dtypes:

@@ -5,6 +5,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from minisrgan.autograd.arguments import require_number
+from minisrgan.autograd.checks import state_of
 from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, WeightsError
 
@@ -43,14 +45,16 @@ def blend(state_a: Mapping[str, Array], state_b: Mapping[str, Array], ratio: flo
 
     Formula  (1 - ratio) * a + ratio * b for every parameter and the running statistics of batch norm
     ratio    0 gives a, 1 gives b
-    Errors   ArgumentError for a ratio outside 0..1; WeightsError that names the differences of two architectures
+    Errors   ArgumentError for a ratio outside 0..1; WeightsError that names the differences of two architectures, or
+             for what is no dict of arrays, such as a module
     Source   Wang et al. 2018, arXiv 1809.00219 (ESRGAN), sec. 3.4
 
     >>> blend({"x": np.float32([0, 4])}, {"x": np.float32([1, 0])}, 0.25)
     {'x': array([0.25, 3.  ], dtype=float32)}
     """
-    if not 0 <= ratio <= 1:
+    if not 0 <= require_number("blend", "ratio", ratio, switch=False) <= 1:
         raise ArgumentError("blend", expected="a ratio from 0 to 1", got=f"{ratio:g}", fix="0.3 takes 30 % of b")
+    state_a, state_b = state_of("blend", state_a), state_of("blend", state_b)
     shapes = [{name: array.shape for name, array in state.items()} for state in (state_a, state_b)]
     different = sorted(dict(shapes[0].items() ^ shapes[1].items()))
     if different:

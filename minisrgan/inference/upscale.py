@@ -10,8 +10,9 @@ import numpy as np
 
 from minisrgan import backend
 from minisrgan.autograd import Tensor, no_grad
-from minisrgan.backend import Array
-from minisrgan.errors import ArgumentError, ImageError
+from minisrgan.autograd.arguments import is_integer
+from minisrgan.backend import Array, is_array
+from minisrgan.errors import ArgumentError, ImageError, NonFiniteError
 from minisrgan.inference.fold import folded
 from minisrgan.inference.mix import Margins, self_ensemble
 from minisrgan.inference.tiles import GRID, SMALLEST, Part, around, best_sides, cut, scaled
@@ -50,7 +51,8 @@ def upscale(
     progress  called with the number of input pixels that are done, and their total
     Returns   (scale*H, scale*W, C) of the image's dtype
     Errors    ImageError for an array that is not an image, and if the memory is too small or runs out; ArgumentError
-              for a tile below 1 or an overlap below 0
+              for what is no Generator, or for sizes that are not integers in their range; NonFiniteError for NaN in the
+              result
 
     The layers up to the last residual block need memory for 5 feature maps of the input's size, the later layers for
     2.25 of the output's size, which is 7 times as much for x4. Therefore the first layers are computed in large tiles,
@@ -77,7 +79,7 @@ def upscale_bands(
     >>> [band.shape for band in bands]
     [(32, 10, 3), (8, 10, 3)]
     """
-    _check(image, tile, overlap)
+    _check(generator, image, tile, overlap, memory)
     scale, (height, width, channels) = generator.scale, image.shape
     margin = math.ceil(generator.receptive_radius) if overlap is None else overlap
     pixel = max(_deep_bytes(generator, ensemble), 2 * _held_bytes(generator, ensemble))
@@ -98,7 +100,7 @@ def upscale_bands(
         raise ImageError("upscale", expected=expected, got=_mb(memory), fix="allow more memory, or enlarge a part")
     room = (memory - fixed) * 2 // 3
     sides = best_sides(height, width, margin, room // pixel, tallest)
-    if isinstance(tile, int):
+    if is_integer(tile):
         sides = min(tile, tallest), min(tile, width)
     done, generator = 0.0, folded(generator)
 
@@ -190,7 +192,10 @@ def _head_bytes(generator: Generator) -> int:
 
 
 def _to_levels(large: Array, dtype: Any) -> Array:
-    """Convert [-1, 1] to integers starting at 0, rounded."""
+    """Convert [-1, 1] to integers starting at 0, rounded; NaN would become black."""
+    if np.isnan(large).any():
+        expected, fix = "numbers in the result", "the weights are damaged, or of a training that went wrong"
+        raise NonFiniteError("upscale", expected=expected, got="NaN", fix=fix)
     top = np.iinfo(dtype).max
     return ((large + 1) * np.float32(top / 2)).round().clip(0, top).astype(dtype)
 
@@ -199,14 +204,19 @@ def _mb(count: int) -> str:
     return f"{math.ceil(count / 1e6):,} MB of memory"
 
 
-def _check(image: Array, tile: int | str | None, overlap: int | None) -> None:
-    """Check that the image and the tile size are valid."""
-    fits = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] in (1, 3) and image.size > 0
+def _check(generator: Generator, image: Array, tile: int | str | None, overlap: int | None, memory: int) -> None:
+    """Check that the generator, the image and the sizes are valid."""
+    if not isinstance(generator, Generator):
+        got, fix = type(generator).__name__, "load one: minisrgan.weights.load_generator(path)"
+        raise ArgumentError("upscale", expected="a Generator first", got=got, fix=fix)
+    fits = is_array(image) and image.ndim == 3 and image.shape[2] in (1, 3) and image.size > 0
     if not fits or image.dtype not in (np.uint8, np.uint16):
         told = "a uint8 RGB image (H, W, 3), or grey (H, W, 1), or either in uint16"
         got = f"{getattr(image, 'dtype', type(image).__name__)} {getattr(image, 'shape', '')}".strip()
         raise ImageError("upscale", expected=told, got=got, fix="read it with minisrgan.images.read_image")
-    if tile not in ("auto", None) and not (isinstance(tile, int) and tile >= 1):
+    if not is_integer(memory):
+        raise ArgumentError("upscale", expected="memory in bytes", got=repr(memory), fix="10**9 is 1 GB")
+    if tile not in ("auto", None) and not (is_integer(tile) and int(tile) >= 1):
         raise ArgumentError("upscale", expected='tile >= 1 or "auto"', got=f"tile {tile!r}", fix="256 is a good size")
-    if overlap is not None and overlap < 0:
-        raise ArgumentError("upscale", expected="overlap >= 0", got=f"overlap {overlap}", fix="leave it out: no seams")
+    if overlap is not None and (not is_integer(overlap) or overlap < 0):
+        raise ArgumentError("upscale", expected="overlap >= 0", got=f"overlap {overlap!r}", fix="leave it out")

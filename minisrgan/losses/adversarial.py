@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
+from minisrgan.autograd.checks import require_logits
 from minisrgan.backend import Array, array_module
 
 
@@ -17,6 +18,7 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, real_label: flo
     Formula   mean[-ln D(real)] + mean[-ln(1 - D(fake))] = mean softplus(-z_real) + mean softplus(z_fake)
     Gradient  (D(real) - 1)/n for z_real and D(fake)/n for z_fake: almost 0 if D is right and certain
     Shapes    logits (N, 1) each; the loss is a scalar
+    Errors    ShapeError for images in place of logits; ArgumentError for a label that is not from 0 to 1
     real_label  below 1 smooths the label of originals (one-sided), so that D does not become too certain
     Source    SRGAN eq. 2; one-sided smoothing: Salimans et al. 2016, arXiv 1606.03498, sec. 3.4.
 
@@ -28,8 +30,8 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, real_label: flo
     >>> round(discriminator_loss(even, even).item(), 4)                 # 2 ln 2: D cannot tell
     1.3863
     """
-    real = ops.binary_cross_entropy_with_logits(real_logits, real_label)
-    fake = ops.binary_cross_entropy_with_logits(fake_logits, 0.0)
+    real = ops.binary_cross_entropy_with_logits(require_logits("discriminator_loss", real_logits), real_label)
+    fake = ops.binary_cross_entropy_with_logits(require_logits("discriminator_loss", fake_logits), 0.0)
     return real + fake
 
 
@@ -40,12 +42,13 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
     Gradient  (D(G(x)) - 1)/n for z: largest if D is certain that the image is generated. The min-max form of eq. 2,
               ln(1 - D(G(x))), has its smallest gradient in this case, at the start of training, when G needs it most.
     Shapes    logits (N, 1); the loss is a scalar
+    Errors    ShapeError for images in place of logits
     Source    SRGAN sec. 2.2.2 and eq. 6; the sum over the batch there is a mean here.
 
     >>> round(generator_loss(Tensor([[0.0]])).item(), 4)                # ln 2
     0.6931
     """
-    return ops.softplus(-fake_logits).mean()
+    return ops.softplus(-require_logits("generator_loss", fake_logits)).mean()
 
 
 class AdversarialBalance:

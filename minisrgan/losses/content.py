@@ -5,6 +5,8 @@ Two terms on pixels can be added: `grid_penalty` against a lattice, `consistency
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor, no_grad
+from minisrgan.autograd.arguments import require_integer, setting
+from minisrgan.autograd.checks import require_module
 from minisrgan.errors import ShapeError
 from minisrgan.nn import Module
 from minisrgan.ops.checks import require_images
@@ -32,6 +34,7 @@ class VGGContent:
     Formula   (scale^2 / (N W H)) sum (phi(original) - phi(generated))^2, W and H those of the feature map:
               the sum over channels is not divided by their number
     vgg       VGG19, or any other module that maps images to feature maps
+    Errors    ArgumentError for what is no module, or a scale that is not above 0
     Gradient  flows through VGG19 to the generated image; VGG19 itself is frozen, the original's features are constants
     scale     1/12.75 brings the features of Caffe-style weights near the size of pixels: it multiplies the loss by
               about 0.006. Torchvision's weights give features that are about 60 times smaller: with the same factor,
@@ -47,14 +50,15 @@ class VGGContent:
     """
 
     def __init__(self, vgg: Module, scale: float | None = None) -> None:
-        self.vgg = vgg.eval().requires_grad_(False)
-        self.scale = scale if scale is not None else 1 / 12.75 if getattr(vgg, "convention", "") == "caffe" else 1.0
+        self.vgg = require_module("VGGContent", vgg).eval().requires_grad_(False)
+        usual = 1 / 12.75 if getattr(vgg, "convention", "") == "caffe" else 1.0
+        self.scale = usual if scale is None else setting("VGGContent", "scale", scale, positive=True)
 
     def __call__(self, generated: Tensor, original: Tensor) -> Tensor:
         """Compare two batches (N, H, W, 3) in [-1, 1]."""
         with no_grad():
             target = self.vgg(original)
-        features = self.vgg(generated)
+        features = require_images("VGGContent", self.vgg(generated), "features")
         # mse divides by the channels too, which eq. 5 does not.
         return ops.mse(features, target) * (features.shape[3] * self.scale**2)
 
@@ -72,7 +76,7 @@ def grid_penalty(generated: Tensor, original: Tensor, period: int = 4) -> Tensor
                 penalty = (1/N) sum_{n,i,j,c} (m[n,i,j,c] - mean_{i,j} m[n,i,j,c])^2
     Gradient    for every pixel (2/N) (m - mean m) / (number of pixels that share its i and j): a lattice itself
     Shapes      two batches (N, H, W, C), H and W multiples of the period; a scalar, in squared units of the images
-    Errors      ShapeError if H or W is no multiple of the period, or the shapes differ
+    Errors      ShapeError if H or W is no multiple of the period, or the shapes differ; ArgumentError if it is below 1
     Source      not in SRGAN. The artefact is that of Odena et al. 2016, Deconvolution and checkerboard artifacts.
 
     >>> import numpy as np
@@ -98,7 +102,7 @@ def consistency_loss(generated: Tensor, original: Tensor, scale: int = 4) -> Ten
                 loss = (scale^2 / (N H W C)) sum s^2
     Gradient    (2 / (N H W C)) s for each pixel of the square
     Shapes      two batches (N, H, W, C), H and W multiples of the scale; a scalar
-    Errors      ShapeError if H or W is no multiple of the scale, or the shapes differ
+    Errors      ShapeError if H or W is no multiple of the scale, or the shapes differ; ArgumentError if it is below 1
     Source      not in SRGAN. That the enlarged image must reproduce the small one is the constraint of iterative
                 back-projection (Irani and Peleg 1991).
 
@@ -114,7 +118,8 @@ def consistency_loss(generated: Tensor, original: Tensor, scale: int = 4) -> Ten
 
 def _squares(what: str, generated: Tensor, original: Tensor, side: int) -> Tensor:
     """Return generated - original, cut into squares: (N, H/side, side, W/side, side, C)."""
-    require_images(what, generated)
+    generated, original = require_images(what, generated), require_images(what, original, "original")
+    require_integer(what, "the period or scale", side, 1)
     count, height, width, channels = generated.shape
     if height % side or width % side or generated.shape != original.shape:
         expected = f"two batches of one shape, with height and width a multiple of {side}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
+from minisrgan.autograd.arguments import setting
 from minisrgan.losses.adversarial import generator_loss
 from minisrgan.losses.content import consistency_loss, grid_penalty
 
@@ -21,6 +22,7 @@ class PerceptualLoss:
     consistency_weight  weight of `consistency_loss`, against a drift of the colours; 0 in SRGAN
     grid_weight         weight of `grid_penalty`, against a lattice with the period of the pixel shuffles; 0 in SRGAN
     scale               the generator's scale, used by these two losses
+    Errors    ArgumentError for weights below 0, or that are not finite numbers
     Source    SRGAN eq. 3, and sec. 3.4 for the total variation.
 
     >>> from minisrgan.losses import MSEContent
@@ -36,6 +38,11 @@ class PerceptualLoss:
     consistency_weight: float = 0.0
     grid_weight: float = 0.0
     scale: int = 4
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        for name in ("adversarial_weight", "tv_weight", "consistency_weight", "grid_weight"):
+            setattr(self, name, setting("PerceptualLoss", name, getattr(self, name)))
 
     def __call__(
         self, generated: Tensor, original: Tensor, fake_logits: Tensor | None = None

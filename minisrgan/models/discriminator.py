@@ -49,7 +49,7 @@ class Discriminator(Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of a batch of crops."""
-        require_images("Discriminator", images)
+        images = require_images("Discriminator", images)
         if images.shape[1:] != (self.crop, self.crop, 3):
             expected = f"crops (N, {self.crop}, {self.crop}, 3), as its dense layer is made for this size"
             fix = f"build it with Discriminator(crop={images.shape[1]}), or cut other crops"

@@ -89,7 +89,7 @@ class Generator(Module):
 
     def forward(self, low: Tensor) -> Tensor:
         """Enlarge a batch."""
-        require_images("Generator", low)
+        low = require_images("Generator", low)
         require_channels("Generator", low, 3, "photographs are RGB")
         return self.head(self.trunk(low))
 

@@ -58,7 +58,7 @@ class VGG19(Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the feature map phi_{i,j} of a batch."""
-        require_images("VGG19", images)
+        images = require_images("VGG19", images)
         require_channels("VGG19", images, 3, "photographs are RGB")
         x = self.prepare(images)
         for block, number in self.places:

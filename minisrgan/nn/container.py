@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from minisrgan.autograd import Tensor
+from minisrgan.autograd.arguments import is_integer
 from minisrgan.errors import ArgumentError
 from minisrgan.nn.module import Module
 
@@ -11,7 +12,7 @@ from minisrgan.nn.module import Module
 class ModuleList(Module):
     """A list of modules, named 0, 1, 2 ..., which the module that contains it calls one by one.
 
-    Errors  ArgumentError for anything that is not a module: a class, a function, a list.
+    Errors  ArgumentError for anything that is not a module: a class, a function, a list; or a position out of range.
 
     >>> from minisrgan import nn
     >>> layers = nn.ModuleList([nn.ReLU()])
@@ -36,6 +37,8 @@ class ModuleList(Module):
             if isinstance(module, list | tuple):
                 fix = "give its layers one by one: nn.Sequential(*layers)"
             raise ArgumentError(type(self).__name__, expected=f"a module as {position}", got=got, fix=fix)
+        if not is_integer(position) or not -len(self) <= position <= len(self):
+            raise ArgumentError(type(self).__name__, expected="a position in it", got=repr(position), fix="use append")
         setattr(self, str(position if position >= 0 else len(self) + position), module)
 
     def __iter__(self) -> Iterator[Any]:

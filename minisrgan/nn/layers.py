@@ -6,11 +6,11 @@ import numpy as np
 
 from minisrgan import ops
 from minisrgan.autograd import Tensor
-from minisrgan.autograd.arguments import require_flag, require_integer, require_number, setting
+from minisrgan.autograd.arguments import LARGEST, require_flag, require_integer, setting
 from minisrgan.backend import Array
 from minisrgan.nn.init import he_normal
 from minisrgan.nn.module import Module, Parameter
-from minisrgan.ops.conv import Pair
+from minisrgan.ops.conv import Pair, frame_of
 
 
 class Conv2d(Module):
@@ -21,6 +21,7 @@ class Conv2d(Module):
     stride, padding             as in conv2d; at stride 1, "same" keeps the size, or size // 2 for an odd kernel
     bias                        whether a number is added to each output channel
     rng                         draws the weight, as in `he_normal`; the bias starts at 0
+    Errors                      ArgumentError for sizes, a stride or a padding out of range, or an rng that is a seed
 
     >>> import numpy as np
     >>> layer = Conv2d(3, 64, 9, padding="same")
@@ -34,6 +35,7 @@ class Conv2d(Module):
     ) -> None:  # fmt: skip
         self.stride, self.padding = stride, padding
         self.weight = Parameter(he_normal((kernel_size, kernel_size, in_channels, out_channels), rng))
+        frame_of(self.weight.shape[:2], stride, padding)
         self.bias = Parameter(np.zeros(out_channels, np.float32)) if require_flag("Conv2d", "bias", bias) else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,7 +113,8 @@ class PReLU(Module):
 
     def __init__(self, channels: int = 1, slope: float = 0.25) -> None:
         require_integer("PReLU", "channels", channels, 1)
-        self.weight = Parameter(np.full(channels, require_number("PReLU", "slope", slope), np.float32))
+        slope = setting("PReLU", "slope", slope, LARGEST, least=-LARGEST)
+        self.weight = Parameter(np.full(channels, slope, np.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply to (..., C)."""
@@ -145,6 +148,7 @@ class PixelShuffle(Module):
     description = "x{0.factor}"
 
     def __init__(self, factor: int) -> None:
+        require_integer("PixelShuffle", "factor", factor, 1)
         self.factor = factor
 
     def forward(self, x: Tensor) -> Tensor:
@@ -159,6 +163,8 @@ class MaxPool2d(Module):
 
     def __init__(self, size: int, stride: int | None = None) -> None:
         self.size, self.stride = size, size if stride is None else stride
+        require_integer("MaxPool2d", "size", self.size, 1)
+        require_integer("MaxPool2d", "stride", self.stride, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (N, H, W, C) into (N, (H - size) // stride + 1, (W - size) // stride + 1, C)."""

@@ -7,20 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Set, ValuesView
 from types import GeneratorType
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
 from minisrgan.autograd import Tensor, mark_changed
 from minisrgan.autograd.arguments import require_flag
-from minisrgan.autograd.checks import require_output, state_of
+from minisrgan.autograd.checks import require_output, require_state
 from minisrgan.autograd.modes import add_hook
-from minisrgan.backend import Array, array_module, is_array, to_device, to_numpy
-from minisrgan.errors import ArgumentError, MinisrganError, WeightsError
+from minisrgan.backend import Array, array_module, is_array, to_device
+from minisrgan.errors import ArgumentError, MinisrganError
 
 _OTHERS, _ONCE = Set | ValuesView | deque, GeneratorType | map | filter | zip  # _ONCE: can be read only once
 
 
 class Parameter(Tensor):
-    """A tensor that is learned: it belongs to a module, and requires a gradient.
+    """A tensor that is learned: it belongs to a module, and requires a gradient. Its array is a copy, as it changes.
 
     >>> Parameter([1.0, 2.0]).requires_grad
     True
@@ -30,6 +28,7 @@ class Parameter(Tensor):
 
     def __init__(self, array: Any, requires_grad: bool = True) -> None:
         super().__init__(array, requires_grad)
+        self._array = self._array.copy()
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Module | Parameter]]:
@@ -113,6 +112,8 @@ class Module:
             expected, fix = "an array", f"change it in place: module.{name}[...] = values"
         elif isinstance(value, _ONCE) or (isinstance(value, _OTHERS) and [*_parts(name, [*value])]):
             expected, fix = "modules in an order that gives them their names, in a list, tuple or dict", "use a list"
+        elif isinstance(value, Module) and any(part is self for _, part in value.named_modules()):
+            expected, fix = "a module that does not contain this one", "pass what it needs to forward instead"
         else:
             return
         raise ArgumentError(f"{type(self).__name__}.{name}", expected=expected, got=type(value).__name__, fix=fix)
@@ -167,29 +168,14 @@ class Module:
         """Return every parameter and buffer by its path. The arrays are shared with the module, not copied."""
         return {name: parameter.data for name, parameter in self.named_parameters()} | dict(self.named_buffers())
 
-    @np.errstate(over="ignore")  # 1e300 is infinite in float32
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Copy values into every parameter and buffer.
 
         Errors  WeightsError that lists all entries that are missing, unexpected, of the wrong shape, or not finite
                 floats; nothing is changed then. WeightsError too for what is no dict: a path, a module, a list.
         """
-        ours, state = self.state_dict(), state_of(f"load_state_dict of {type(self).__name__}", state)
-        problems = [f"missing: {name} {value.shape}" for name, value in ours.items() if name not in state]
-        problems += [f"unexpected: {name} {np.shape(value)}" for name, value in state.items() if name not in ours]
-        for name in ours.keys() & state.keys():
-            value, dtype = state[name], ours[name].dtype
-            if not is_array(value):
-                problems.append(f"values of {name}: {type(value).__name__}, not a plain array")
-            elif value.shape != ours[name].shape:
-                problems.append(f"shape of {name}: {value.shape}, but the model has {ours[name].shape}")
-            elif value.dtype.kind != "f" or not np.isfinite(to_numpy(value).astype(dtype, copy=False)).all():
-                problems.append(f"values of {name}: {value.dtype}, not all of them finite floats in {dtype}")
-        if problems:
-            shown = sorted(problems)[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
-            expected = f"one entry for each of {len(ours)} parameters and buffers"
-            fix = "build the model with the settings that the weights were saved with"
-            raise WeightsError(f"load_state_dict of {type(self).__name__}", expected=expected, got=shown, fix=fix)
+        ours = self.state_dict()
+        state = require_state(f"load_state_dict of {type(self).__name__}", state, ours)
         for name, array in ours.items():
             array[...] = array_module(array).asarray(state[name])
             mark_changed(array)

@@ -2,9 +2,9 @@
 
 from minisrgan import kernels
 from minisrgan.autograd import Function, Gradients, Tensor
-from minisrgan.autograd.arguments import require_number
+from minisrgan.autograd.arguments import setting
 from minisrgan.backend import Array, array_module
-from minisrgan.errors import ArgumentError, ShapeError
+from minisrgan.errors import ShapeError
 from minisrgan.ops.broadcast import sum_to
 from minisrgan.ops.checks import as_tensor
 from minisrgan.ops.select import where
@@ -94,7 +94,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     Formula     y = max(x, 0) + a * min(x, 0), a the negative slope
     Gradient    dy/dx = 1 where x > 0, else a. At x = 0 the function has a kink; we take the left slope, a.
     Shapes      any x; y has the shape of x.
-    Errors      ArgumentError if the slope is negative.
+    Errors      ArgumentError if the slope is negative or not finite; `prelu` takes any slope.
     Source      SRGAN sec. 2.1, a = 0.2, throughout the discriminator.
 
     >>> x = Tensor([-2.0, 3.0], requires_grad=True)
@@ -103,11 +103,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
     >>> y.sum().backward(); x.grad.numpy()
     array([0.2, 1. ], dtype=float32)
     """
-    negative_slope = require_number("leaky_relu", "negative_slope", negative_slope)
-    if not negative_slope >= 0:
-        expected, fix = "negative_slope >= 0", "prelu takes any slope"
-        raise ArgumentError("leaky_relu", expected=expected, got=str(negative_slope), fix=fix)
-    return LeakyReLU.apply(x, negative_slope=float(negative_slope))
+    return LeakyReLU.apply(x, negative_slope=setting("leaky_relu", "negative_slope", negative_slope))
 
 
 class ReLU(LeakyReLU):

@@ -5,6 +5,7 @@ gradients in closed form, and the tests compare the two.
 """
 
 from minisrgan.autograd import Operand, Tensor
+from minisrgan.autograd.arguments import setting
 from minisrgan.backend import as_number
 from minisrgan.errors import ShapeError
 from minisrgan.ops.activation import softplus
@@ -55,7 +56,7 @@ def binary_cross_entropy_with_logits(logits: Tensor, targets: Operand) -> Tensor
                 The shorter form softplus(z) - t z would subtract two large numbers if z is large and correct.
     Gradient    dy/dz_i = (s(z_i) - t_i) / n, and dy/dt_i = -z_i / n
     Shapes      logits and targets of one shape, or one number as the target of all logits; y a scalar.
-    Errors      ShapeError if the shapes differ.
+    Errors      ShapeError if the shapes differ; ArgumentError for a number that is not from 0 to 1.
     Source      SRGAN eq. 2: t = 1 for original images, 0 for generated ones.
 
     >>> z = Tensor([0.0], requires_grad=True)
@@ -67,6 +68,8 @@ def binary_cross_entropy_with_logits(logits: Tensor, targets: Operand) -> Tensor
     targets = as_number(targets)
     if not isinstance(targets, int | float):
         logits, targets = _pair("binary_cross_entropy_with_logits", logits=logits, targets=targets)
+    else:
+        setting("binary_cross_entropy_with_logits", "targets", float(targets), 1, closed=True)
     return (softplus(logits) * (1.0 - targets) + softplus(-logits) * targets).mean()
 
 

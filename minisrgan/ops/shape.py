@@ -2,6 +2,7 @@
 
 import math
 from itertools import accumulate
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -100,16 +101,18 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     array([2., 3.], dtype=float32)
     """
     x = as_tensor("getitem", "x", x)
-    parts = tuple(_index_part(part) for part in (index if isinstance(index, tuple) else (index,)))
+    index = _checked_index("getitem", index)
     try:
-        return Getitem.apply(x, index=parts if isinstance(index, tuple) else parts[0])
+        return Getitem.apply(x, index=index)
     except (IndexError, TypeError, ValueError) as error:  # TypeError for x[0.5:], ValueError for x[::0]
         fix = "positions begin at 0, or at -1 from the end; a mask has the lengths of the axes that it stands for"
         raise ShapeError("getitem", expected=f"an index into {x.shape}", got=str(error), fix=fix) from None
 
 
-def _index_part(part: Any) -> Any:
-    """Check a part of an index, and copy an array, as it may be changed before the backward pass."""
+def _checked_index(op: str, part: Any) -> Any:
+    """Check an index or a part of it, and copy an array, as it may be changed before the backward pass."""
+    if isinstance(part, tuple):
+        return tuple(_checked_index(op, each) for each in part)
     if isinstance(part, list) or (is_array(part) and part.dtype.kind in "iub"):
         return part.copy()
     if isinstance(part, Tensor | np.ndarray):
@@ -120,7 +123,7 @@ def _index_part(part: Any) -> Any:
         elif ((array == 0) | (array == 1)).all():
             fix = f"a mask is a comparison: {code} > 0"
         expected, got = "slices, integers, arrays of integers or of bool", f"{type(part).__name__} of {array.dtype}"
-        raise DTypeError("getitem", expected=expected, got=got, fix=fix)
+        raise DTypeError(op, expected=expected, got=got, fix=fix)
     return part
 
 
@@ -134,10 +137,10 @@ class Scatter(Function):
         if y[index].shape != x.shape:
             raise IndexError(f"y[index] is {y[index].shape}")  # assignment would broadcast x
         parts = index if isinstance(index, tuple) else (index,)
-        if any(is_array(part) or isinstance(part, list) for part in parts):
-            xp.add.at(y, index, x)  # the index may contain a position several times
-        else:
+        if all(part is None or isinstance(part, slice | int | np.integer | EllipsisType) for part in parts):
             y[index] = x
+        else:
+            xp.add.at(y, index, x)  # the index may contain a position several times
         return y
 
     def backward(self, grad_y: Tensor) -> Gradients:
@@ -150,12 +153,13 @@ def scatter(x: Tensor, index: Any, shape: tuple[int, ...]) -> Tensor:
     Formula     y = 0; y[index] += x
     Gradient    grad_x = grad_y[index]
     Shapes      y has the given shape; x has that of y[index].
-    Errors      ShapeError if x does not have the shape of y[index].
+    Errors      ShapeError if x does not have the shape of y[index]; DTypeError for a Tensor as index.
 
     >>> scatter(Tensor([5.0, 7.0]), slice(1, 3), (4,)).numpy()
     array([0., 5., 7., 0.], dtype=float32)
     """
     x, shape = as_tensor("scatter", "x", x), require_sizes("scatter", "shape", shape, 0)
+    index = _checked_index("scatter", index)
     try:
         return Scatter.apply(x, index=index, shape=shape)
     except (IndexError, TypeError, ValueError) as error:

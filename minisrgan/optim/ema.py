@@ -3,9 +3,8 @@
 from minisrgan import kernels
 from minisrgan.autograd import mark_changed
 from minisrgan.autograd.arguments import setting
-from minisrgan.autograd.checks import require_entries
+from minisrgan.autograd.checks import require_entries, require_module
 from minisrgan.backend import Array
-from minisrgan.errors import ArgumentError
 from minisrgan.nn import Module
 
 
@@ -27,9 +26,8 @@ class EMA:
     """
 
     def __init__(self, module: Module, decay: float) -> None:
-        if not isinstance(module, Module):
-            raise ArgumentError("EMA", expected="a module", got=type(module).__name__, fix="pass the network itself")
-        self.module, self.decay, self.steps = module, setting("EMA", "decay", decay, 1), 0
+        self.module = require_module("EMA", module)
+        self.decay, self.steps = setting("EMA", "decay", decay, 1), 0
         self.average: dict[str, Array] = {name: array.copy() for name, array in module.state_dict().items()}
 
     def update(self) -> None:

@@ -1,13 +1,13 @@
 """The base class of optimizers, which checks parameters, counts steps and saves the state; and SGD."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from minisrgan.autograd import Tensor, mark_changed
 from minisrgan.autograd.arguments import require_sizes, setting
-from minisrgan.autograd.checks import state_of
+from minisrgan.autograd.checks import gradients_given, require_state
 from minisrgan.backend import Array, array_module, as_number
-from minisrgan.errors import ArgumentError, GradientError, WeightsError
+from minisrgan.errors import ArgumentError
 from minisrgan.nn import Module, Parameter
 
 
@@ -37,23 +37,13 @@ class Optimizer:
         return max(self.counts)
 
     def step(self) -> None:
-        """Change every parameter by its gradient."""
+        """Change every parameter by its gradient; GradientError if no parameter has one."""
         self.lr = setting(self.name, "lr", self.lr)
-        gradients = {}
-        for position, parameter in enumerate(self.parameters):
-            grad = parameter.grad
-            if grad is None:
-                continue
-            if not isinstance(grad, Tensor) or (grad.shape, grad.dtype) != (parameter.shape, parameter.dtype):
-                expected = f"a .grad like parameter {position}, {parameter.shape}, {parameter.dtype}"
-                got = f"{getattr(grad, 'shape', type(grad).__name__)}, {getattr(grad, 'dtype', '')}"
-                raise GradientError(f"{self.name}.step", expected=expected, got=got, fix="let backward() fill it")
-            gradients[position] = grad.data
+        gradients = gradients_given(f"{self.name}.step", self.parameters, some=True)
         for position in gradients:
             self.counts[position] += 1
             mark_changed(self.parameters[position].data)
-        if gradients:
-            self.update(gradients)
+        self.update(gradients)
 
     def update(self, gradients: Mapping[int, Array]) -> None:
         """Change the parameters at these positions in place, by their gradients."""
@@ -71,17 +61,13 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Array], steps: int | Sequence[int]) -> None:
         """Restore saved running arrays, and the numbers of steps: ``counts``, or one number for all parameters.
 
-        Errors  WeightsError for what is no dict, or for other names, shapes or numbers of counts; ArgumentError unless
-                the counts are integers >= 0.
+        Errors  WeightsError for what is no dict, for other names or shapes, or numbers that are not finite floats;
+                ArgumentError unless there is an integer >= 0 for each parameter.
         """
         what = f"{self.name}.load_state_dict"
-        ours, state, steps = self.state_dict(), state_of(what, state), as_number(steps)
-        counts = [*require_sizes(what, "steps", [steps] * len(self.counts) if isinstance(steps, int) else steps, 0)]
-        shapes = [{name: getattr(array, "shape", None) for name, array in arrays.items()} for arrays in (ours, state)]
-        if shapes[0] != shapes[1] or len(counts) != len(self.counts):
-            expected = f"{len(ours)} running arrays of the parameters' shapes, {len(self.counts)} counts"
-            got, fix = f"{len(state)} others, {len(counts)} counts", "build the model with the settings that were saved"
-            raise WeightsError(what, expected=expected, got=got, fix=fix)
+        ours, steps, count = self.state_dict(), as_number(steps), len(self.counts)
+        state = require_state(what, state, ours)
+        counts = [*require_sizes(what, "steps", [steps] * count if isinstance(steps, int) else steps, 0, count)]
         for name, array in ours.items():
             array[...] = array_module(array).asarray(state[name])
         self.counts = counts
@@ -126,7 +112,7 @@ def parameters_of(what: str, given: Any) -> list[Tensor]:
     def refuse(got: str, fix: str) -> ArgumentError:
         return ArgumentError(what, expected="parameters, each once, or a module", got=got, fix=fix)
 
-    if isinstance(given, Mapping | str) or not isinstance(given, Module | Iterable):
+    if isinstance(given, Mapping | Set | str) or not isinstance(given, Module | Iterable):
         raise refuse(type(given).__name__, "pass model.parameters()")
     given = given.parameters() if isinstance(given, Module) else given
     parameters: list[Any] = [given] if isinstance(given, Tensor) else list(given)

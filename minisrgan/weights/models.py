@@ -34,7 +34,7 @@ _CONVENTIONS = {"Generator": {"input": "RGB, 0..1", "output": "RGB, -1..1"}, "Di
 # The layers that a stack may contain, and the settings of each that do not follow from the shapes of its arrays.
 _LAYERS: dict[str, tuple[type[Module], tuple[str, ...]]] = {
     "Conv2d": (Conv2d, ("stride", "padding")), "LeakyReLU": (LeakyReLU, ("negative_slope",)), "ReLU": (ReLU, ()),
-    "MaxPool2d": (MaxPool2d, ("size",)),
+    "MaxPool2d": (MaxPool2d, ("size", "stride")),
 }  # fmt: skip
 
 # The advice in every error about a missing file.
@@ -53,8 +53,9 @@ def save_model(
     half   store numbers in 16 bits
     layout of convolution weights. "OIHW" is PyTorch's, for generators only; `load_model` and `convert` read both
     about  notes such as steps=500, content="mse", licence="MIT"; stored in the file's metadata
-    Errors WeightsError for another layer in a Sequential, for "OIHW" without a generator, for a number too large for
-           16 bits, or if the file cannot be written
+    Errors WeightsError for another module or another layer in a Sequential, for "OIHW" without a generator, for a
+           number too large for 16 bits, notes with reserved names or without a form in JSON, or if the file cannot be
+           written; ArgumentError unless half is True or False
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -62,6 +63,12 @@ def save_model(
     ...     load_generator(Path(folder, "g.safetensors")).describe()
     'x2, 4 channels, 1 blocks'
     """
+    if type(model) not in (*_SETTINGS, Sequential):
+        expected = f"a {', '.join(_MODELS)} or Sequential"
+        raise WeightsError("save_model", expected=expected, got=type(model).__name__, fix="save_state(path, state, {})")
+    if wrong := RESERVED & about.keys():
+        fix = "give this note another name: the file describes the model by it"
+        raise WeightsError("save_model", expected="notes", got=", ".join(sorted(wrong)), fix=fix)
     arrays = torch_layout(model) if layout == "OIHW" else model.state_dict()
     kind = type(model).__name__
     conventions = {"input": CONVENTIONS[model.convention]} if isinstance(model, VGG19) else _CONVENTIONS.get(kind, {})

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from minisrgan.backend import Array, to_numpy
+from minisrgan.autograd.arguments import require_flag
+from minisrgan.autograd.checks import state_of
+from minisrgan.backend import Array, is_array, to_numpy
 from minisrgan.errors import WeightsError, turned_into
 from minisrgan.images import replacing
 
@@ -27,7 +29,8 @@ def save_state(
     state     as from `Module.state_dict`
     metadata  values that JSON can represent; `load_state` returns them
     half      store floats in 16 bits: half the size, with three significant digits; models convert them back
-    Errors    WeightsError if the file cannot be written, or a number is too large for 16 bits
+    Errors    WeightsError if the file cannot be written, what is given cannot be stored, or a number is too large for
+              16 bits; ArgumentError unless half is True or False
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -37,17 +40,24 @@ def save_state(
     """
     from safetensors.numpy import save
 
+    state = state_of("save_state", state)
+    if wrong := [f"{name}: {type(array).__name__}" for name, array in state.items() if not is_array(array)]:
+        raise WeightsError("save_state", expected="arrays by name", got=wrong[:5], fix="np.asarray(values)")
     arrays = {name: np.ascontiguousarray(to_numpy(array)) for name, array in state.items()}
-    if half:
+    if require_flag("save_state", "half", half):
         arrays = {name: halved(name, array) for name, array in arrays.items()}
-    words = {key: json.dumps(value) for key, value in metadata.items()}
+    fix = "notes are texts, numbers, lists and dicts; arrays are of floats, integers or bool"
+    with turned_into(WeightsError, "save_state", expected="what safetensors can store", fix=fix, of=(Exception,)):
+        content = save(arrays, {key: json.dumps(value) for key, value in metadata.items()})
     full_disk = turned_into(WeightsError, "save_state", expected=f"to write {path}", fix="check the disk")
     with full_disk, replacing(path) as temporary:  # safetensors would write a file that nobody else may read
-        temporary.write_bytes(save(arrays, words))
+        temporary.write_bytes(content)
 
 
 def halved(name: str, array: Array) -> Array:
-    """Return an array in 16 bits; WeightsError if a number is too large for them, which would become infinite."""
+    """Return floats in 16 bits; WeightsError if a number is too large for them, which would become infinite."""
+    if array.dtype.kind != "f":
+        return array
     if (largest := float(np.abs(array).max(initial=0))) > 65504:
         got = f"{name}, which reaches {largest:g}"
         raise WeightsError("16 bits", expected="numbers up to 65,504", got=got, fix="leave out --half (half=True)")

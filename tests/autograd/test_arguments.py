@@ -125,3 +125,23 @@ def test_inputs_of_grad_may_come_one_by_one():
     assert weight.numpy().tolist() == [[1], [2]]
     assert bias.numpy().tolist() == [1]
     assert len(grad(loss, dict(layer.named_parameters()).values())) == 2
+
+
+def test_a_result_keeps_its_gradient():
+    """y.requires_grad = False cut off everything that was computed from y afterwards."""
+    x = leaf()
+    y = x * x
+    with pytest.raises(GradientError, match=r"(?s)result of multiply.*detach"):
+        y.requires_grad = False
+    y.requires_grad = True
+    y.sum().backward()
+    assert x.grad is not None
+    x.requires_grad = False
+    assert not x.requires_grad
+
+
+def test_a_set_of_inputs_has_no_order():
+    """The gradients come as a tuple, and nobody knows which is whose."""
+    x = leaf()
+    with pytest.raises(DTypeError, match=r"(?s)grad.*set.*give a list"):
+        grad(x.sum(), {x})

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from minisrgan import Tensor, losses, models, ops
+from minisrgan import Tensor, losses, models, nn, ops
 from minisrgan.autograd import gradcheck
-from minisrgan.errors import ShapeError
+from minisrgan.errors import MinisrganError, ShapeError
 
 
 def pictures(seed: int, requires_grad: bool = False) -> Tensor:
@@ -186,3 +188,40 @@ def test_balance_averages_the_ratio_of_the_norms():
     assert balance.weight(content * 3.0, adversarial).item() == pytest.approx(0.25 * (0.95 * 2.5 + 0.05 * 7.5))
     before = balance.weight(content, adversarial).item()
     assert balance.weight(content, adversarial * 0.0).item() == pytest.approx((0.95 + 0.5) * before)
+
+
+LOGITS, PICTURES = Tensor(np.zeros((2, 1), np.float32)), Tensor(np.zeros((2, 8, 8, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda: losses.generator_loss(PICTURES), "logits, such as"),
+        (lambda: losses.generator_loss(None), "logits, such as"),
+        (lambda: losses.discriminator_loss(LOGITS, PICTURES), "logits, such as"),
+        (lambda: losses.discriminator_loss(PICTURES, LOGITS), "logits, such as"),
+        (lambda: losses.discriminator_loss(LOGITS, LOGITS, 255), "targets >= 0 and <= 1"),
+        (lambda: losses.discriminator_loss(LOGITS, LOGITS, math.nan), "targets >= 0 and <= 1"),
+        (lambda: losses.VGGContent(models.VGG19), "a module"),
+        (lambda: losses.VGGContent(lambda x: x), "a module"),
+        (lambda: losses.VGGContent(nn.ReLU(), math.nan), "scale > 0"),
+        (lambda: losses.VGGContent(nn.Flatten())(PICTURES, PICTURES), "a batch of images"),
+        (lambda: losses.PerceptualLoss(losses.MSEContent(), math.nan), "adversarial_weight >= 0"),
+        (lambda: losses.PerceptualLoss(losses.MSEContent(), tv_weight=-1.0), "tv_weight >= 0"),
+        (lambda: losses.PerceptualLoss(losses.MSEContent(), "1e-3"), "adversarial_weight as a number"),
+        (lambda: losses.grid_penalty(PICTURES, PICTURES, 0), "an integer >= 1"),
+        (lambda: losses.consistency_loss(PICTURES, PICTURES, 2.0), "an integer >= 1"),
+        (lambda: losses.grid_penalty(PICTURES, [1]), "original"),
+    ],
+)
+def test_what_a_loss_refuses(call: Callable[[], Any], expected: str):
+    """Images in place of their logits gave a plausible number from which the discriminator learned nothing."""
+    with pytest.raises(MinisrganError, match=expected):
+        call()
+
+
+def test_losses_take_arrays():
+    """VGG19 alone ended in KeyError: 'cupy' for them."""
+    vgg, image = models.VGG19("1,1"), PICTURES.numpy()
+    assert losses.VGGContent(vgg)(image, image + np.float32(1)).item() > 0
+    assert isinstance(losses.grid_penalty(image, image), Tensor)

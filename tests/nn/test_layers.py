@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minisrgan import Tensor, nn, ops
-from minisrgan.errors import ArgumentError
+from minisrgan.errors import ArgumentError, MinisrganError
 
 
 @pytest.fixture
@@ -113,3 +113,28 @@ def test_settings_at_the_ends_of_their_ranges(x: Tensor):
     assert layer.eps == 0.5
     assert isinstance(layer.eps, float)
     nn.BatchNorm2d(4, momentum=0, eps=0)(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: nn.Conv2d(3, 2, 3, stride=0), "stride as an integer >= 1"),
+        (lambda: nn.Conv2d(3, 2, 3, stride=(1, 2, 3)), "stride as a tuple of 2"),
+        (lambda: nn.Conv2d(3, 2, 3, padding=-1), "padding as an integer >= 0"),
+        (lambda: nn.Conv2d(3, 2, 3, padding="valid"), '"same" at stride 1'),
+        (lambda: nn.Conv2d(3, 2, 3, padding="same", stride=2), '"same" at stride 1'),
+        (lambda: nn.PixelShuffle(2.0), "factor as an integer >= 1"),
+        (lambda: nn.MaxPool2d((2, 2)), "size as an integer >= 1"),
+        (lambda: nn.MaxPool2d(2, 0), "stride as an integer >= 1"),
+        (lambda: nn.PReLU(slope=math.nan), "slope >= -3.4"),
+        (lambda: nn.PReLU(slope=1e300), "slope >= -3.4"),
+        (lambda: nn.PReLU(slope=True), "slope as a number"),
+        (lambda: nn.he_normal((3, 3), None, math.nan), "slope >= 0"),
+        (lambda: nn.icnr((3, 3, 1, 4), None, 0), "factor as an integer >= 1"),
+        (lambda: nn.icnr((3, 3, 1, 5), None, 2), r"a multiple of 2\*2 channels"),
+    ],
+)
+def test_a_setting_is_refused_where_the_layer_is_made(make: Callable[[], Any], expected: str):
+    """At the first call, the line that is wrong is far away; five channels for a pixel shuffle became four."""
+    with pytest.raises(MinisrganError, match=expected):
+        make()

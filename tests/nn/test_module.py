@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minisrgan import Tensor, models, nn, no_grad
-from minisrgan.errors import DTypeError, ShapeError, WeightsError
+from minisrgan import Tensor, models, nn, no_grad, optim
+from minisrgan.errors import ArgumentError, DTypeError, ShapeError, WeightsError
 
 
 def small_generator() -> models.Generator:
@@ -308,3 +308,37 @@ def test_to_cpu_keeps_parameters():
     parameters = model.parameters()
     with no_grad():
         assert model.to("cpu").parameters() == parameters
+
+
+def test_a_parameter_has_an_array_of_its_own():
+    """Training changed the array of the caller, and two parameters of one array moved together."""
+    start = np.ones(3, np.float32)
+    p, q = nn.Parameter(start), nn.Parameter(start)
+    spread = nn.Parameter(np.broadcast_to(np.float32(1), (3,)))
+    optimizer = optim.SGD([p, spread], lr=0.5)
+    (p * spread * Tensor([1.0, 2.0, 3.0])).sum().backward()
+    optimizer.step()
+    for moved in (p, spread):
+        np.testing.assert_array_equal(moved.numpy(), [0.5, 0, -0.5])
+    assert start.tolist() == q.numpy().tolist() == [1, 1, 1]
+
+
+def test_a_module_that_contains_itself_is_refused():
+    """Every walk over it would end in a RecursionError."""
+    net, part = nn.Sequential(nn.ReLU()), nn.ReLU()
+    with pytest.raises(ArgumentError, match="does not contain this one"):
+        net.append(net)
+    net.append(part)
+    with pytest.raises(ArgumentError, match=r"(?s)ReLU.parent.*does not contain this one"):
+        part.parent = net
+    assert len(net) == 2
+
+
+@pytest.mark.parametrize("position", [3, -3, True, 1.0, "0"], ids=repr)
+def test_a_position_out_of_range(position: Any):
+    """Layer 5 of two was a third one named 5, and layer "True" ran, too."""
+    net = nn.Sequential(nn.ReLU(), nn.PReLU())
+    with pytest.raises(ArgumentError, match=r"(?s)Sequential.*a position in it.*append"):
+        net[position] = nn.ReLU()
+    net[-1], net[2] = nn.ReLU(), nn.PReLU()
+    assert [type(layer).__name__ for layer in net] == ["ReLU", "ReLU", "PReLU"]

@@ -30,6 +30,11 @@ def batch_norm(x: Any = IMAGES, **changed: Any) -> Tensor:
 
 # what is wrong, the call, its error, and words of the message: the operation, what was expected, what was given
 MISTAKES: list[tuple[str, Callable[[], Any], type[MinisrganError], list[str]]] = [
+    ("hook called", lambda: Tensor([1.0], True).register_hook(1.0), ArgumentError, ["a hook", "1.0"]),
+    ("hook a class", lambda: Tensor([1.0], True).register_hook(Tensor), ArgumentError, ["a hook", "without calling"]),
+    ("label of 255", lambda: ops.binary_cross_entropy_with_logits(IMAGES, 255), ArgumentError, ["targets >= 0 and <= 1"]),
+    ("label below 0", lambda: ops.binary_cross_entropy_with_logits(IMAGES, -1.0), ArgumentError, ["targets", "-1.0"]),
+    ("masked index of scatter", lambda: ops.scatter(ones(2), np.ma.array([0, 0]), (3,)), DTypeError, ["scatter", "plain"]),
     ("photo without batch", lambda: ops.conv2d(ones(4, 5, 3), WEIGHT), ShapeError, ["conv2d", "(4, 5, 3)", "[None]"]),
     ("too many axes", lambda: ops.conv2d(ones(1, 2, 4, 5, 3), WEIGHT), ShapeError, ["conv2d", "5 axes"]),
     ("wrong channels", lambda: ops.conv2d(ones(2, 4, 5, 7), WEIGHT), ShapeError, ["conv2d", "3 channels", "(2, 4, 5, 7)"]),

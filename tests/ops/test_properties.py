@@ -751,3 +751,14 @@ def test_generator_moves_with_the_picture(scale: int, down: int, right: int, rng
     there = picture[:, scale * down :, scale * right :][:, inside, inside]
     close(tile[:, inside, inside], there)
     assert tile[:, inside, inside].shape == (1, 2 * scale, 2 * scale, 3)
+
+
+@pytest.mark.parametrize("index", [((0, 0, 2),), ((1, 1), (0, 2)), ((0, 0), slice(None))], ids=str)
+def test_positions_in_a_tuple_add_up(index: Any):
+    """An inner tuple is a list of positions; one that came twice got the gradient of its last element only."""
+    x = Tensor(np.ones((3, 3) if len(index) > 1 else 3, np.float32), requires_grad=True)
+    x[index].sum().backward()
+    expected = np.zeros(x.shape, np.float32)
+    np.add.at(expected, index, 1)
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.numpy(), expected)
