@@ -32,7 +32,7 @@ from minisrgan.autograd import Tensor
 from minisrgan.cli.common import require_new, say, to_path
 from minisrgan.errors import ConfigError
 from minisrgan.explain import inspect
-from minisrgan.images import imresize, read_image, replacing
+from minisrgan.images import imresize, read_image, write_whole
 from minisrgan.losses import MSEContent, VGGContent, generator_loss
 from minisrgan.models import Discriminator
 from minisrgan.nn import Module
@@ -97,8 +97,7 @@ def run(args: argparse.Namespace) -> None:
         title=f"{args.network} {' and '.join(names)}, {args.photo.name} at {left},{top},{size}"
         + (f", loss {args.loss}" if args.loss else ""),
     )  # fmt: skip
-    with replacing(args.out) as temporary:
-        page.save(temporary)
+    write_whole(args.out, page.html)
     say(f"wrote {args.out}, {args.out.stat().st_size / 1e6:.1f} MB: open it in a browser")
 
 

@@ -51,10 +51,10 @@ def replacing(path: str | Path, durable: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: str | Path, text: str, durable: bool = False) -> None:
-    """Write a text in UTF-8 by `replacing`; "?" replaces what UTF-8 cannot hold, as in some file names."""
+def write_whole(path: str | Path, content: str | bytes, durable: bool = False) -> None:
+    """Write bytes, or a text in UTF-8, by `replacing`; "?" replaces what UTF-8 cannot hold, as in some file names."""
     with replacing(path, durable) as temporary:
-        temporary.write_text(text, "utf-8", errors="replace")
+        temporary.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
 
 
 def _sync(path: Path) -> None:

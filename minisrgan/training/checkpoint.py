@@ -18,7 +18,7 @@ from minisrgan.autograd import mark_changed
 from minisrgan.backend import Array, array_module, is_array, to_numpy
 from minisrgan.data import CropSampler
 from minisrgan.errors import CheckpointError, RanksError, turned_into
-from minisrgan.images import replacing, write_whole
+from minisrgan.images import write_whole
 from minisrgan.losses import VGGContent
 from minisrgan.training.parallel import Ranks
 from minisrgan.training.stages import Stage
@@ -65,8 +65,7 @@ class Checkpoints:
         weights = self._manifest(step).with_suffix(".safetensors")
         fix = "free space or mend the disk, then go on with --resume: the checkpoint before is whole"
         with turned_into(CheckpointError, f"checkpoint of step {step}", expected=f"to write {weights}", fix=fix):
-            with replacing(weights, durable=True) as temporary:
-                temporary.write_bytes(data)
+            write_whole(weights, data, durable=True)
             write_whole(self._manifest(step), text, durable=True)
         self._prune(step)
 

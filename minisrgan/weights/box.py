@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from minisrgan.errors import WeightsError, turned_into
-from minisrgan.images import replacing
+from minisrgan.images import write_whole
 from minisrgan.weights.store import digest, load_state
 
 BOX = Path(__file__).parent / "boxed"
@@ -69,8 +69,7 @@ def write_manifest(folder: str | Path = BOX) -> Path:
         for path in sorted(Path(folder).glob("*.safetensors"))
     }
     manifest = Path(folder, "manifest.json")
-    with replacing(manifest) as temporary:
-        temporary.write_text(json.dumps(models, indent=1) + "\n", encoding="utf-8")
+    write_whole(manifest, json.dumps(models, indent=1) + "\n")
     return manifest
 
 

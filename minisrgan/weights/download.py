@@ -5,12 +5,11 @@ import sys
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import copyfile
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
 from minisrgan.errors import WeightsError
-from minisrgan.images import replacing, write_whole
+from minisrgan.images import write_whole
 from minisrgan.weights.box import cache_folder as cache_folder
 from minisrgan.weights.box import downloaded as downloaded
 from minisrgan.weights.box import read_manifest, write_manifest
@@ -54,8 +53,7 @@ def fetch(name: str, folder: str | Path | None = None, source: str | Path | None
                 _keep_generators(file, folder, Path(temporary), licence)
             elif name == "niqe":
                 _keep_card(out)
-                with replacing(out) as whole:
-                    copyfile(file, whole)
+                write_whole(out, file.read_bytes())
             else:
                 convert(file, out, sha256=sha256, licence=licence)
         write_manifest(folder)

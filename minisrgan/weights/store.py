@@ -14,7 +14,7 @@ from minisrgan.autograd.arguments import require_flag
 from minisrgan.autograd.checks import state_of
 from minisrgan.backend import Array, is_array, to_numpy
 from minisrgan.errors import WeightsError, turned_into
-from minisrgan.images import replacing
+from minisrgan.images import write_whole
 
 _KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}
 _KINDS |= {f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)}
@@ -49,9 +49,8 @@ def save_state(
     fix = "notes are texts, numbers, lists and dicts; arrays are of floats, integers or bool"
     with turned_into(WeightsError, "save_state", expected="what safetensors can store", fix=fix, of=(Exception,)):
         content = save(arrays, {key: json.dumps(value) for key, value in metadata.items()})
-    full_disk = turned_into(WeightsError, "save_state", expected=f"to write {path}", fix="check the disk")
-    with full_disk, replacing(path) as temporary:  # safetensors would write a file that nobody else may read
-        temporary.write_bytes(content)
+    with turned_into(WeightsError, "save_state", expected=f"to write {path}", fix="check the disk"):
+        write_whole(path, content)  # safetensors would write a file that nobody else may read
 
 
 def halved(name: str, array: Array) -> Array:

@@ -134,9 +134,14 @@ def is_manifest(source: Any, target: Any) -> bool:
     return str(target).endswith(".json")
 
 
+def is_text(path: Path, data: bytes) -> bool:
+    """Tell the writing of a manifest from that of the arrays."""
+    return data.startswith(b"{")
+
+
 FAULTS: dict[str, tuple[Any, str, Any]] = {
     "disk full while the arrays are written": (Path, "write_bytes", failing(errno.ENOSPC)),
-    "disk full while the manifest is written": (Path, "write_text", failing(errno.ENOSPC)),
+    "disk full while the manifest is written": (Path, "write_bytes", failing(errno.ENOSPC, is_text)),
     "disk full at the renaming": (os, "replace", failing(errno.ENOSPC)),
     "disk full at the renaming of the manifest": (os, "replace", failing(errno.ENOSPC, is_manifest)),
     "no permission": (Path, "write_bytes", failing(errno.EACCES)),

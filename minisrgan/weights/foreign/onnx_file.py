@@ -11,7 +11,7 @@ import numpy as np
 
 from minisrgan import __version__
 from minisrgan.backend import Array
-from minisrgan.images import replacing
+from minisrgan.images import write_whole
 from minisrgan.models import Generator
 from minisrgan.weights.foreign.convert import torch_layout
 from minisrgan.weights.store import halved, need
@@ -54,8 +54,7 @@ def save_onnx(path: str | Path, generator: Generator, *, half: bool = False, cli
     words = {key: value if isinstance(value, str) else json.dumps(value) for key, value in told.items()}
     onnx.helper.set_model_props(model, words)
     onnx.checker.check_model(model, full_check=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(model.SerializeToString())
+    write_whole(path, model.SerializeToString())
 
 
 def _generator(graph: _Graph, generator: Generator, clip: bool) -> None:
