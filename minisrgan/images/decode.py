@@ -9,12 +9,13 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from minisrgan.backend import Array
 from minisrgan.images import jpeg, png, tiff
@@ -23,7 +24,6 @@ from minisrgan.images.pixels import Photo, to_8_bits, upright
 
 Tell: TypeAlias = Callable[[str], None]
 
-_ORIENTATION, _XMP, _PROFILE, _DPI, _DPI_UNIT, _EXIF_IFD, _GPS_IFD = 0x0112, 700, 34675, (282, 283), 296, 0x8769, 0x8825
 # EXIF tags that describe the photo. Other tags describe how the file stores it: a TIFF has both in one table, and
 # offsets or a bit depth copied from one file would damage another. In this order: description, make, model;
 # resolution (3); software, date, artist, copyright; title, comment, author, keywords, subject.
@@ -138,7 +138,7 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
     for tags in pages:
         if tags.get(tiff.COMPRESSION) == 32771:  # 1-bit pixels: libtiff returns wrong pixels, without an error
             raise ValueError(tiff.describe(tags))
-        page, found_here = tiff.beginning_with(data, tags), {"icc_profile": tags.get(_PROFILE), "xmp": tags.get(_XMP)}
+        page, profile = tiff.beginning_with(data, tags), tags.get(tiff.PROFILE)
         if turned := not tiff.pillow_cannot(tags):
             try:
                 image = open_raster(page, load=True)  # Pillow applies the orientation of a TIFF, and of no other format
@@ -146,19 +146,20 @@ def _tiff_pages(data: bytes, tell: Tell, limit: float, every: bool) -> Iterator[
                 raise ValueError(tiff.describe(tags)) from None
             tiff.check(image, tags)
             pixels, alpha = _planes(image, tell)
-            found_here["icc_profile"] = image.info.get("icc_profile")
+            profile = image.info.get("icc_profile")
         else:
             grey = (np.array(open_raster(plane, load=True)) for plane in tiff.as_grey(page, tags))
             pixels, alpha = tiff.assemble(grey, tags)
             if pixels.shape[2] == 4:
                 inks = Image.fromarray(to_8_bits(pixels), "CMYK")
                 tell("of its 16 bits a channel 8 are read") if pixels.dtype == np.uint16 else None
-                pixels = np.array(to_srgb(inks, found_here.pop("icc_profile"), tell))
+                pixels, profile = np.array(to_srgb(inks, profile, tell)), None
                 alpha = None if alpha is None else to_8_bits(alpha)
         tiff.require_parts(data, tags, _decoded)
-        unit = {2: 1, 3: 2.54}.get(tags.get(_DPI_UNIT, 2), 0)  # inches, centimetres, or an unknown unit
-        found_here["dpi"] = [float(tags.get(tag, 0)) * unit for tag in _DPI]
-        yield _photo(pixels, alpha, partial(_tiff_exif, data, tags, turned), found_here)
+        unit = {2: 1, 3: 2.54}.get(tags.get(tiff.DPI_UNIT, 2), 0)  # inches, centimetres, or an unknown unit
+        dpi = [float(tags.get(tag, 0)) * unit for tag in tiff.DPI]
+        about = {"icc_profile": profile, "xmp": tags.get(tiff.XMP), "dpi": dpi}
+        yield _photo(pixels, alpha, partial(_tiff_exif, data, tags, turned), about)
 
 
 def _tiff_exif(data: bytes, tags: tiff.Tags, turned: bool) -> Image.Exif:
@@ -167,7 +168,7 @@ def _tiff_exif(data: bytes, tags: tiff.Tags, turned: bool) -> Image.Exif:
     exif.endian, exif.bigtiff = tiff.order(data), tiff.is_big(data)
     exif.load_from_fp(io.BytesIO(data), tags.offset)
     if turned:
-        exif[_ORIENTATION] = 1
+        exif[tiff.ORIENTATION] = 1
     return exif
 
 
@@ -262,14 +263,12 @@ def _photo(pixels: Array, alpha: Array | None, read_exif: Callable[[], Image.Exi
 def _read_exif(read: Callable[[], Image.Exif]) -> tuple[Any, bytes | None]:
     """Return the orientation from EXIF (or else XMP), and the EXIF tags that describe the photo."""
     turn, kept = 1, Image.Exif()
-    try:
+    with suppress(Exception):  # exceptions of many types, as above, but the picture is intact
         exif = read()
-        turn = exif.get(_ORIENTATION, 1)
+        turn = exif.get(tiff.ORIENTATION, 1)
         kept.update({tag: exif[tag] for tag in exif if tag in _DESCRIBING})
-        for ifd in (_EXIF_IFD, _GPS_IFD):
-            inner = {tag: value for tag, value in exif.get_ifd(ifd).items() if tag not in _UNTRUE}
-            if inner:
+        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            if inner := {tag: value for tag, value in exif.get_ifd(ifd).items() if tag not in _UNTRUE}:
                 kept[ifd] = inner
         return turn, kept.tobytes() if len(kept) else None
-    except Exception:  # exceptions of many types, as above, but the picture is intact
-        return turn, None
+    return turn, None

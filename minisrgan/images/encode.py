@@ -18,7 +18,6 @@ from minisrgan.images.pixels import Photo, over_white, to_8_bits
 
 Subsampling: TypeAlias = Literal["auto", "444", "422", "420"]
 
-_XMP = 700  # the tag in a TIFF
 # How many bytes of EXIF, XMP and text a format can hold; in a JPEG, one segment of XMP and one of text. BMP holds none.
 _ROOM = {"PNG": (inf, inf, inf), "TIFF": (inf, inf, 0), "WEBP": (inf, inf, 0), "JPEG": (inf, 65_500, 65_500)}
 _GAMMA = 1 / 2.2  # of a picture without gAMA, in PNG's notation
@@ -113,7 +112,7 @@ def _beside(kind: str, photo: Photo, tell: Tell) -> dict[str, Any]:
     elif kind == "TIFF" and xmp:
         tags = Image.Exif()
         tags.load(exif or b"")
-        tags[_XMP] = xmp
+        tags[tiff.XMP] = xmp
         exif = tags.tobytes()
     found = ("exif", exif, "EXIF"), ("xmp", xmp, "XMP"), ("comment", lines, "text")
     for (option, value, name), room in zip(found, _ROOM.get(kind, (0, 0, 0)), strict=True):

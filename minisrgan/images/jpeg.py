@@ -65,7 +65,7 @@ def require_tiles(data: bytes) -> None:
     right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", data, at + 6)
     count = -(-(right - left) // width) * -(-(bottom - top) // height)
     there, parts = Counter[int](), dict.fromkeys(range(count), 1)
-    while data[at : at + 2] != b"\xff\xd9":
+    while at < len(data) and data[at : at + 2] != b"\xff\xd9":
         kind, size = struct.unpack_from(">HH", data, at)
         if kind == 0xFF90:
             tile, length, _, count = struct.unpack_from(">HLBB", data, at + 4)
@@ -73,7 +73,5 @@ def require_tiles(data: bytes) -> None:
             parts[tile] = max(parts.get(tile, 1), count)
             size = length - 2 if length else len(data)  # a length of 0 means up to the end
         at += 2 + size
-        if at >= len(data):
-            break
     if any(there[tile] < count for tile, count in parts.items()):
         raise ValueError(f"{there.total()} of {sum(parts.values())} parts of its tiles are there")
