@@ -51,7 +51,7 @@ from minisrgan.training import PRESETS, Config, Options, Run
 from minisrgan.training.config import read_settings
 from minisrgan.training.parallel import Ranks, started
 from minisrgan.weights import load_generator
-from minisrgan.weights.download import downloaded
+from minisrgan.weights.box import downloaded
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

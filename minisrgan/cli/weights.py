@@ -29,8 +29,8 @@ from typing import Any
 from minisrgan.cli.common import require_new, say, to_path
 from minisrgan.errors import WeightsError
 from minisrgan.models.vgg import CONVENTIONS
-from minisrgan.weights.box import BOX, check_manifest, find, write_manifest
-from minisrgan.weights.download import KEPT, SOURCES, cache_folder, fetch
+from minisrgan.weights.box import BOX, cache_folder, check_manifest, find, write_manifest
+from minisrgan.weights.download import KEPT, SOURCES, fetch
 from minisrgan.weights.foreign.convert import read_weights
 from minisrgan.weights.models import RESERVED, convert, load_model
 from minisrgan.weights.store import digest, load_state

@@ -17,7 +17,7 @@ from minisrgan.images.niqe import Natural
 from minisrgan.images.texture import SMALLEST as SMALLEST_GRID
 from minisrgan.losses import VGGContent
 from minisrgan.weights import load_vgg19
-from minisrgan.weights.download import cache_folder, downloaded
+from minisrgan.weights.box import downloaded
 
 LARGEST_VGG = 4_000_000  # pixels; VGG19's first layers need 1 GB per megapixel
 
@@ -27,8 +27,8 @@ def niqe_parameters(path: str | Path | None = None) -> Natural | None:
 
     Errors  WeightsError if a named file is missing, or a file is damaged
     """
-    cached = cache_folder() / "niqe.npz"
-    return read_natural(path or cached) if path or cached.is_file() else None
+    path = path or downloaded("niqe")
+    return read_natural(path) if path else None
 
 
 class Texture:

@@ -10,9 +10,7 @@ from zipfile import ZipFile
 
 from minisrgan.errors import WeightsError
 from minisrgan.images import write_whole
-from minisrgan.weights.box import cache_folder as cache_folder
-from minisrgan.weights.box import downloaded as downloaded
-from minisrgan.weights.box import read_manifest, write_manifest
+from minisrgan.weights.box import cache_folder, read_manifest, write_manifest
 from minisrgan.weights.models import convert
 from minisrgan.weights.store import digest, need
 

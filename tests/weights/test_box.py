@@ -258,9 +258,9 @@ def test_niqe_from_its_address(server: Server, tmp_path: Path, monkeypatch: pyte
     """It is kept as it is, under a name that the measures know."""
     url, sha256, licence = download.SOURCES["vgg19"]
     monkeypatch.setattr(download, "SOURCES", {"niqe": (url, sha256, licence)})
-    assert download.downloaded("niqe") is None
+    assert box_module.downloaded("niqe") is None
     assert download.fetch("niqe").read_bytes() == server.content
-    assert download.downloaded("niqe") == tmp_path / "cache/niqe.npz"
+    assert box_module.downloaded("niqe") == tmp_path / "cache/niqe.npz"
 
 
 # krasserm's package, by pip
