@@ -9,7 +9,7 @@ from minisrgan.backend import Array
 from minisrgan.errors import ArgumentError, ShapeError
 from minisrgan.images import rgb_to_y
 from minisrgan.images.pixels import require_image
-from minisrgan.images.quality import correlate
+from minisrgan.images.quality import correlate, squares
 from minisrgan.inference.evaluate import Score
 from minisrgan.show.scores import shorten
 from minisrgan.show.style import PALETTE, SMALL, TEXT, TITLE, Axes, Figure, new_figure
@@ -123,10 +123,9 @@ def busy_detail(photo: Array, side: int | None = None) -> Zoom:
     shorter = min(photo.shape[:2])
     side = min(side or min(max(shorter // 16 * 4, 32), 160), shorter)
     block = min(4, side)
-    rows, cols, count = photo.shape[0] // block, photo.shape[1] // block, side // block
-    blocks = rgb_to_y(photo)[: rows * block, : cols * block].reshape(rows, block, cols, block)
-    squares = correlate(blocks.std(axis=(1, 3))[None], np.ones(count))[0]  # sums; std is (rows, cols)
-    top, left = np.unravel_index(squares.round(6).argmax(), squares.shape)
+    spreads = squares(rgb_to_y(photo), block).std(axis=(1, 2)).reshape(1, -1, photo.shape[1] // block)
+    sums = correlate(spreads, np.ones(side // block))[0]
+    top, left = np.unravel_index(sums.round(6).argmax(), sums.shape)
     return int(top) * block, int(left) * block, side, side
 
 
