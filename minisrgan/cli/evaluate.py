@@ -72,12 +72,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--border", choices=("replicate", "symmetric"))
     add_method_options(add)
     add("--grey", choices=("y", "rgb"), default="y")
-    add("--vgg", type=to_path)
-    add("--niqe", type=to_path)
     add("--set", choices=tuple(PAPER))
-    add("--json", type=to_path)
-    add("--save-images", type=to_path)
-    add("--figure", type=to_path)
+    for name in ("--vgg", "--niqe", "--json", "--save-images", "--figure"):
+        add(name, type=to_path)
     add("--overwrite", action="store_true")
 
 

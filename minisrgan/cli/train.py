@@ -69,13 +69,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true")
     add("--config", type=to_path)
     add("--set", action="append", default=[], type=_setting)
-    for name in ("--steps", "--batch", "--crop", "--seed"):
+    for name in ("--steps", "--batch", "--crop", "--seed", "--save-every", "--validate-every", "--check-every"):
         add(name, type=int)
-    add("--save-every", type=int)
     add("--validation", type=to_path)
-    add("--validate-every", type=int)
     add("--cache", type=float)
-    add("--check-every", type=int)
     add("--dry-run", action="store_true")
     add("--device", default="cpu")
 
