@@ -174,6 +174,18 @@ def test_a_discriminator(head: str) -> None:
     assert_same(weights.state, discriminator.state_dict())
 
 
+def test_a_discriminator_of_aladdinpersson(tmp_path: Path) -> None:
+    """His generator ends with tanh. A discriminator that was given the same setting could not be built."""
+    discriminator = small_discriminator()
+    rules = [(rf"features\.{3 * k - 1}\.", f"blocks.{k}.cnn.") for k in range(1, 8)]
+    rules += [(rf"features\.{3 * k}\.", f"blocks.{k}.bn.") for k in range(1, 8)]
+    rules += [(r"features\.0\.", "blocks.0.cnn."), (r"head\.1\.", "classifier.2."), (r"head\.3\.", "classifier.4.")]
+    arrays = renamed(torch_layout(discriminator.state_dict()), *rules)
+    np.savez(tmp_path / "d.npz", **arrays)
+    loaded, _ = load_model(tmp_path / "d.npz")
+    assert_same(loaded.state_dict(), discriminator.state_dict())
+
+
 def test_torch_computes_the_same(tmp_path: Path) -> None:
     """The layouts above are undone by the same hand that made them; here PyTorch computes, from its own file."""
     torch = pytest.importorskip("torch", reason="torch is not installed: layouts are compared with hand-made ones only")

@@ -1,5 +1,6 @@
 """The names of other libraries for the parts of our models, read from names.txt: a column per naming scheme."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +13,6 @@ _SIGNS = {
     "Discriminator": {"features.0.weight", "features.3.running_mean", "head.3.weight"},
     "VGG19": {"block1_conv1.weight"},
 }
-# Settings that differ from the paper's; "unit" means an output in [0, 1], while ours is in [-1, 1].
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "krasserm/super-resolution": {"tanh": True, "eps": 1e-3}, "leftthomas/SRGAN": {"tanh": True},
-    "Lornatang/SRGAN-PyTorch": {"unit": True}, "aladdinpersson/SRGAN": {"tanh": True},
-    "torchvision/VGG19": {"convention": "torchvision"}, "Keras/VGG19": {"convention": "caffe"},
-}  # fmt: skip
 # Names of a module's arrays in Keras and in NumPy files, where they differ from ours.
 _PARTS = {
     "kernel": "weight", "W": "weight", "gamma": "weight", "alpha": "weight", "b": "bias", "beta": "bias",
@@ -57,9 +52,8 @@ def _read_table() -> Iterator[Naming]:
     text = Path(__file__).with_name("names.txt").read_text(encoding="utf-8")
     for block in text.split("\n\n")[1:]:
         ours, *columns = zip(*(line.split() for line in block.splitlines()), strict=True)
-        for title, *theirs in columns:
-            settings = next((found for start, found in _SETTINGS.items() if title.startswith(start)), {})
-            yield Naming(title, ours[0], tuple(zip(theirs, ours[1:], strict=True)), settings)
+        for title, *theirs, settings in columns:
+            yield Naming(title, ours[0], tuple(zip(theirs, ours[1:-1], strict=True)), json.loads(settings))
 
 
 NAMINGS = tuple(_read_table())
