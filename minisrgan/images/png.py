@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import putchunk
 
 from minisrgan.backend import Array
 
@@ -34,11 +35,6 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
         at = end
 
 
-def make_chunk(name: bytes, body: bytes) -> bytes:
-    """Return a chunk: its length, name, body and checksum."""
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))
-
-
 def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, Any]]:
     """Remove what would make Pillow refuse the file, but is not part of the picture.
 
@@ -54,7 +50,7 @@ def sound(data: bytes, tell: Callable[[str], None]) -> tuple[bytes, dict[str, An
             width, height, said["depth"], said["kind"] = struct.unpack(">LLBB", body[:10])
             said["shape"], said["laced"] = (height, width, 3 if said["kind"] & 2 else 1), body[12]
         if len(whole) == len(body) + 12:
-            damaged = whole != make_chunk(name, body)
+            damaged = zlib.crc32(name + body) != int.from_bytes(whole[-4:])
             if damaged and (name[:1].isupper() or name in _FRAMES):
                 raise ValueError(f"its {name.decode('latin-1')} chunk is damaged")
             if damaged or len(body) != _SIZES.get(name, len(body)):
@@ -150,12 +146,11 @@ def write_rows(file: IO[bytes], size: tuple[int, ...], bands: Iterable[Array], o
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[first.shape[2]]
     header = struct.pack(">IIBBBBB", size[1], size[0], 8 * first.itemsize, kind, 0, 0, 0)
     file.write(SIGNATURE)
-    for name, _, whole in chunks(stream.getvalue()):
+    for name, body, _ in chunks(stream.getvalue()):
         for band in itertools.chain([first], bands) if name == b"IDAT" else ():
             packed = []
             for row in band.astype(band.dtype.newbyteorder(">")).view(np.uint8).reshape(len(band), -1):
                 packed.append(packer.compress(b"\2" + (row - above).tobytes()))  # filter 2: minus the row above
                 above = row.copy()
-            file.write(make_chunk(name, b"".join(packed)))
-        instead = {b"IHDR": lambda: header, b"IDAT": packer.flush}.get(name)
-        file.write(make_chunk(name, instead()) if instead else whole)
+            putchunk(file, name, *packed)
+        putchunk(file, name, header if name == b"IHDR" else packer.flush() if name == b"IDAT" else body)
