@@ -151,7 +151,7 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
     if jobs and not args.dry_run:
         require_folder(out)
     looks = {name: getattr(args, name) for name in ("quality", "subsampling", "keep_metadata", "strip_metadata")}
-    count, originals = Counter(failed=len(problems)), {os.path.realpath(source) for source in jobs}
+    outcomes, originals = dict[Path, str](), {os.path.realpath(source) for source in jobs}
     try:
         for number, (source, target) in enumerate(jobs.items(), 1):
             try:
@@ -170,15 +170,17 @@ def _upscale(args: argparse.Namespace, words: Sequence[str], out: Path) -> int:
                         note = partial(stack.enter_context, record.making(target, source, settings))
                         bands = _enlarge(args, generator, photo, target, show, note)
                         height, width = write_bands(target, bands, (int(rows * scale), int(cols * scale)), **looks)
+                        outcomes[source] = outcome  # at once, so that the sums are right after Ctrl-C
                     took = time.perf_counter() - start
                     line = f"{source} {cols} x {rows} -> {target} {width} x {height}, {took:.1f} s"
+                outcomes[source] = outcome
             except OF_ONE_FILE as error:
-                outcome = "failed"
+                outcomes[source] = "failed"
                 report(error, args, str(source))
-            count[outcome] += 1  # at once, so that the sums are right after Ctrl-C
-            if outcome != "failed":
+            else:
                 say(line)
     finally:  # after Ctrl-C, too
+        count = Counter(outcomes.values()) + Counter(failed=len(problems))
         told = [f"{count[outcome]} {outcome}" for outcome in ("upscaled", "kept", "failed")]
         told += [f"{len(skipped)} skipped"] if skipped else []
         told += [f"{left} not done"] if (left := len(jobs) + len(problems) - count.total()) else []
