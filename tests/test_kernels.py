@@ -10,7 +10,7 @@ import pytest
 
 from minisrgan import Tensor, backend, kernels, ops
 from minisrgan.backend import Array, thread_count
-from minisrgan.kernels import blocks, conv, winograd
+from minisrgan.kernels import blocks, conv, schemes, winograd
 
 
 def layer(
@@ -45,8 +45,26 @@ def errors(arrays: tuple[Array, Array, Array], algorithm: str | None) -> list[fl
     return [float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(ours, right, strict=True)]
 
 
+@pytest.mark.parametrize(
+    ("size", "channels", "side"),
+    [((9, 9), 64, 3), ((18, 21), 64, 6), ((16, 32), 64, 4), ((20, 20), 64, 4), ((24, 24), 128, 6), ((24, 24), 256, 4)],
+)
+def test_the_tiles_that_take_the_fewest_products(size: tuple[int, int], channels: int, side: int) -> None:
+    """Large tiles that hang over the border compute much for nothing; many large matrices leave the cache."""
+    assert len(schemes.plain_scheme(*size, channels**2).at) == side
+
+
+@pytest.mark.parametrize("points", [(0, 1, -1, 2), (0, 1, -1, 2, -2), (0, 1, -1, 2, -2, 0.5, -0.5)])
+def test_a_scheme_is_exact_but_for_rounding(points: tuple[float, ...]) -> None:
+    """In float32 a wrong digit of a constant could hide among the digits that are lost anyway."""
+    bt, g, at = schemes.toom_cook(points, taps=3)
+    rng = np.random.default_rng(0)
+    d, w = rng.standard_normal(len(bt)), rng.standard_normal(3)
+    np.testing.assert_allclose(at @ ((g @ w) * (bt @ d)), np.correlate(d, w), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [(48, 48), (49, 51), (47, 54)])
+@pytest.mark.parametrize("size", [(48, 48), (49, 51), (47, 54), (32, 32)])
 def test_winograd_is_accurate_where_it_is_chosen(size: tuple[int, int], stride: int) -> None:
     """Interpolation at 2 and -2 loses digits: a wrong constant may lose all of them and still train a little."""
     arrays = layer(size, 64, 64, stride=stride)

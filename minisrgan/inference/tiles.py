@@ -6,10 +6,10 @@ from typing import TypeAlias
 
 Part: TypeAlias = tuple[slice, slice]  # rows and columns of an image
 
-SMALLEST = 16
-# The computed part of a tile starts at a multiple of 4, as Winograd's squares of 4x4 pixels do in the whole image, so
+SMALLEST = 18
+# The computed part of a tile starts at a multiple of 6, as Winograd's squares of 6x6 pixels do in the whole image, so
 # that rounding errors are the same in both as far as possible.
-GRID = 4
+GRID = 6
 
 
 def cut(part: Part, sides: tuple[int, int]) -> list[Part]:
@@ -28,8 +28,8 @@ def _pieces(whole: slice, side: int) -> list[slice]:
 def around(part: Part, margin: int, size: tuple[int, ...]) -> Part:
     """Return a part extended by a margin, within the image, that starts on the grid.
 
-    >>> around((slice(8, 16), slice(0, 16)), 3, (100, 18))
-    (slice(4, 19, None), slice(0, 18, None))
+    >>> around((slice(24, 36), slice(0, 16)), 3, (100, 18))
+    (slice(18, 39, None), slice(0, 18, None))
     """
     return _wider(part[0], margin, size[0]), _wider(part[1], margin, size[1])
 
@@ -55,10 +55,10 @@ def best_sides(height: int, width: int, margin: int, pixels: int, tallest: float
     """Return (rows, columns) of the tiles for which the fewest pixels are computed, margins included.
 
     A tile has at most ``tallest`` rows, and at most ``pixels`` pixels with its margins. The whole image is used if it
-    fits, and 16 x 16 if nothing larger fits.
+    fits, and 18 x 18 if nothing larger fits.
 
     >>> best_sides(270, 480, 40, 130_000), best_sides(270, 480, 40, 80_000), best_sides(270, 480, 40, 100)
-    ((270, 480), (270, 240), (16, 16))
+    ((270, 480), (270, 240), (18, 18))
     """
     fitting = [
         (all_rows * all_cols, tall, wide)

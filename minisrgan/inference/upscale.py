@@ -57,7 +57,7 @@ def upscale(
     The layers up to the last residual block need memory for 5 feature maps of the input's size, the later layers for
     2.25 of the output's size, which is 7 times as much for x4. Therefore the first layers are computed in large tiles,
     and the later layers from their result in small tiles, which need a margin of only 3 pixels. If memory runs out
-    nevertheless, tiles are halved, down to 16 pixels.
+    nevertheless, tiles are halved, down to 18 pixels.
 
     >>> upscale(Generator(scale=2, channels=4, blocks=1), np.zeros((3, 5, 3), np.uint8)).shape
     (6, 10, 3)

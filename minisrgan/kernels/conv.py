@@ -13,8 +13,9 @@ from minisrgan.kernels import im2col, schemes, thin, winograd
 from minisrgan.kernels.blocks import Pair
 
 
-def _scheme(stride: int, size: Pair) -> schemes.Scheme:
-    return schemes.plain_scheme(*size) if stride == 1 else schemes.strided_schemes()[0]
+def _scheme(stride: int, size: Pair, weight_shape: tuple[int, ...]) -> schemes.Scheme:
+    numbers = weight_shape[2] * weight_shape[3]
+    return schemes.plain_scheme(*size, numbers) if stride == 1 else schemes.strided_schemes()[0]
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -29,7 +30,7 @@ def choose(x: Array, size: Pair, weight_shape: tuple[int, ...], stride: int, pad
     size      rows and columns of the convolution's result
     winograd  3x3, stride 1 or 2, float32, at least 32 input and output channels, and at least 64 tiles of 4x4 results,
               which share the transform of the weight: 36 products per tile and channel pair instead of 144 (81 at
-              stride 2), at ten times the rounding error
+              stride 2), or 64 instead of 324 in tiles of 6x6, at 10 to 40 times the rounding error
     thin      few output channels: the last layer of the generator, 9x9, and the input gradients of the first layers of
               D and VGG, where the columns of im2col would be 81 or 9 times the input, for matrix products 3 wide
     im2col    everything else
@@ -49,7 +50,7 @@ def choose(x: Array, size: Pair, weight_shape: tuple[int, ...], stride: int, pad
         return forced if forced in possible else "im2col"
     half, tiles = workspace_bytes() // 2, len(x) * -(-size[0] // 4) * -(-size[1] // 4)
     wide_enough = min(in_channels, out_channels) >= 32 and tiles >= 64
-    transformed = 4 * len(_scheme(stride, size).gg) * in_channels * out_channels  # bytes
+    transformed = 4 * len(_scheme(stride, size, weight_shape).gg) * in_channels * out_channels  # bytes
     if "winograd" in possible and wide_enough and transformed <= half:
         return "winograd"
     few_outputs = kh * kw >= 9 and out_channels <= 8 and in_channels >= 32
@@ -71,7 +72,7 @@ def _convolve(by: str, x: Array, weight: Array, bias: Array | None, stride: int,
     """Write a convolution into y by one of the algorithms, and return y; the first window begins at origin."""
     match by:
         case "winograd":
-            winograd.convolve(_scheme(stride, y.shape[1:3]), x, weight, bias, origin, y)
+            winograd.convolve(_scheme(stride, y.shape[1:3], weight.shape), x, weight, bias, origin, y)
         case "thin":
             thin.convolve(x, weight, bias, origin, y)
         case _:
@@ -125,15 +126,15 @@ def conv2d_weight_gradient(x: Array, grad_y: Array, kernel: Pair, *, stride: int
     """Return the gradient with respect to the weight (kh, kw, C, O), summed over all outputs.
 
     With stride 1 the roles of x and grad_y can be exchanged, since x[h + i - p] grad_y[h] = x[u] grad_y[u - i + p]; the
-    columns are then made from the array with fewer channels. Winograd sums 36 matrices (C, O), or 81: if they do not
+    columns are then made from the array with fewer channels. Winograd sums 36, 64 or 81 matrices (C, O): if they do not
     fit the cache, adding them up takes longer than the products that it saves.
     """
     kh, kw = kernel
-    in_channels, out_channels = x.shape[3], grad_y.shape[3]
-    algorithm = choose(x, grad_y.shape[1:3], (kh, kw, in_channels, out_channels), stride, padding)
-    few = stride == 1 and in_channels * out_channels <= 256 * 512
+    size, shape = grad_y.shape[1:3], (kh, kw, x.shape[3], grad_y.shape[3])
+    algorithm = choose(x, size, shape, stride, padding)
+    few = stride == 1 and shape[2] * shape[3] <= 256 * 512
     if algorithm == "winograd" and (forced_algorithm() or few):
-        return winograd.weight_gradient(_scheme(stride, grad_y.shape[1:3]), x, grad_y, (-padding, -padding))
+        return winograd.weight_gradient(_scheme(stride, size, shape), x, grad_y, (-padding, -padding))
     if algorithm == "thin":
         turned = im2col.weight_gradient(grad_y, x, kernel, 1, (padding + 1 - kh, padding + 1 - kw))  # (kh, kw, O, C)
         return np.ascontiguousarray(turned[::-1, ::-1].swapaxes(2, 3))

@@ -163,9 +163,9 @@ def test_out_of_memory_for_the_smallest_tile(monkeypatch: pytest.MonkeyPatch) ->
         raise MemoryError
 
     monkeypatch.setattr(generator.conv_first, "forward", fail)
-    with pytest.raises(ImageError, match=r"(?s)MB of memory for a tile of 16 x 16 pixels and 12 around.*MINISRGAN_THR"):
+    with pytest.raises(ImageError, match=r"(?s)MB of memory for a tile of 18 x 18 pixels and 12 around.*MINISRGAN_THR"):
         upscale(generator, noise(90, 70))
-    assert len(tried) == 4  # 90, 45, 22, 16
+    assert len(tried) == 4  # 90, 45, 22, 18
 
 
 def test_progress_rises_to_the_end() -> None:

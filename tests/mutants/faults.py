@@ -300,12 +300,12 @@ REDUCTION_AND_SHAPE = [
     ),
     Fault(
         "an index is kept as it is, and changed by the user before backward",
-        "ops.shape._checked_index", "part.copy()", "part",
+        "ops._checked_index", "part.copy()", "part",
         "ops.test_index::test_an_index_that_is_changed_later",
     ),
     Fault(
         "a mask is taken for positions",
-        "ops.shape._checked_index", "part.copy()", "part * 1",
+        "ops._checked_index", "part.copy()", "part * 1",
         "ops.test_index::test_a_mask_takes_what_is_true",
     ),
     Fault(
