@@ -37,7 +37,7 @@ CORE_FILES = (
 # the work that is open: until then the count may exceed it by OVER, which is what it does today. A change that adds
 # lines has to say so here, in its own commit.
 CORE_BUDGET, PACKAGE_BUDGET = 2200, 8000
-OVER = {"core": 0, "package": 3178}
+OVER = {"core": 0, "package": 3184}
 FILE_LIMIT, KERNEL_LIMIT = 300, 250
 
 # What a room must do without, although it lies further up.

@@ -1,7 +1,7 @@
 """Checks of arguments that are not arrays: switches, integers, numbers, random generators."""
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def require_pair(op: str, name: str, value: Any, least: int) -> tuple[int, ...]:
     return int(value), int(value)
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> TypeGuard[int]:
     """Return whether a value is an integer of Python or NumPy; True and False are not."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 

@@ -88,16 +88,25 @@ def upscale_bands(
     least = max(least, 2 * min(_HEAD_PIXELS, height * width) * _head_bytes(generator)) * 3 // 2
     xp = backend.array_module(generator.conv_first.weight.data)
     threads = backend.thread_count() if xp is np else 1
-    columns = max(1, min(backend.workspace_bytes(xp), memory // (8 * threads)))
     weights = sum(parameter.data.nbytes for parameter in generator.parameters())  # for a copy without batch norms
     row = image.nbytes // height * scale**2  # of the result, for a row of the image
-    fixed = columns * threads + weights
-    # A band takes an eighth of the memory, and as much again while it is written.
-    tallest = height if whole else min(height, max(SMALLEST, (memory - fixed) // 8 // row // GRID * GRID))
-    fixed += row * tallest * (1 if whole else 2)
+
+    def plan(memory: int) -> tuple[int, int, int]:
+        """Return the bytes of columns for each thread, the rows of a band, and all bytes that no tile can have."""
+        columns = max(1, min(backend.workspace_bytes(xp), memory // (8 * threads)))
+        fixed = columns * threads + weights
+        # A band takes an eighth of the memory, and as much again while it is written.
+        tallest = height if whole else min(height, max(SMALLEST, (memory - fixed) // 8 // row // GRID * GRID))
+        return columns, tallest, fixed + row * tallest * (1 if whole else 2)
+
+    columns, tallest, fixed = plan(memory)
     if memory < fixed + least:
-        expected = f"{_mb(fixed + least)} for a photograph of {width} x {height} pixels, or more"
-        raise ImageError("upscale", expected=expected, got=_mb(memory), fix="allow more memory, or enlarge a part")
+        needed = memory
+        while needed < (more := plan(needed)[2] + least):  # columns and bands grow with the memory
+            needed = more
+        expected = f"{_mb(needed)} for a photograph of {width} x {height} pixels, or more"
+        got = f"{memory // 10**6:,} MB of memory"  # rounded down, so that it differs from what is expected
+        raise ImageError("upscale", expected=expected, got=got, fix="allow more memory, or enlarge a part")
     room = (memory - fixed) * 2 // 3
     sides = best_sides(height, width, margin, room // pixel, tallest)
     if is_integer(tile):

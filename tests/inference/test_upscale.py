@@ -15,7 +15,7 @@ from minisrgan.autograd import Tensor, no_grad
 from minisrgan.errors import ArgumentError, ImageError
 from minisrgan.inference import upscale
 from minisrgan.inference.tiles import cut
-from minisrgan.inference.upscale import enlarge_tile
+from minisrgan.inference.upscale import enlarge_tile, upscale_bands
 from minisrgan.models import Generator
 
 ROOM = 10**9
@@ -124,6 +124,18 @@ def test_a_memory_that_is_too_small_is_refused() -> None:
     """The result alone may be more than allowed; to begin all the same would end in the system's killing us."""
     with pytest.raises(ImageError, match=r"(?s)1\d MB of memory for a photograph of 400 x 300.*8 MB of memory"):
         upscale(trained_looking(), noise(300, 400), memory=8 * 10**6)
+
+
+@pytest.mark.parametrize("size", [(300, 400), (2000, 300)])
+def test_the_memory_that_is_expected_is_enough(size: tuple[int, int]) -> None:
+    """Who gives what one error asks for should not be asked for more; "expected 14 MB, got 14 MB" helps nobody."""
+    generator, image = trained_looking(), noise(*size)
+    with pytest.raises(ImageError) as told:
+        next(upscale_bands(generator, image, memory=10**6))
+    needed = int(str(told.value).split("expected  ")[1].split(" MB")[0])
+    with pytest.raises(ImageError, match=f"(?s)expected  {needed} MB.*got       {needed - 1} MB"):
+        next(upscale_bands(generator, image, memory=(needed - 1) * 10**6))
+    assert next(upscale_bands(generator, image, memory=needed * 10**6)).shape[1] == 4 * size[1]
 
 
 class OutOfMemoryError(MemoryError):
