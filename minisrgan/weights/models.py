@@ -54,8 +54,8 @@ def save_model(
     layout of convolution weights. "OIHW" is PyTorch's, for generators only; `load_model` and `convert` read both
     about  notes such as steps=500, content="mse", licence="MIT"; stored in the file's metadata
     Errors WeightsError for another module or another layer in a Sequential, for "OIHW" without a generator, for a
-           number too large for 16 bits, notes with reserved names or without a form in JSON, or if the file cannot be
-           written; ArgumentError unless half is True or False
+           number too large for 16 bits, for notes that describe another model or have no form in JSON, or if the file
+           cannot be written; ArgumentError unless half is True or False
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -63,19 +63,19 @@ def save_model(
     ...     load_generator(Path(folder, "g.safetensors")).describe()
     'x2, 4 channels, 1 blocks'
     """
-    if type(model) not in (*_SETTINGS, Sequential):
-        expected = f"a {', '.join(_MODELS)} or Sequential"
-        raise WeightsError("save_model", expected=expected, got=type(model).__name__, fix="save_state(path, state, {})")
-    if wrong := RESERVED & about.keys():
-        fix = "give this note another name: the file describes the model by it"
-        raise WeightsError("save_model", expected="notes", got=", ".join(sorted(wrong)), fix=fix)
-    arrays = torch_layout(model) if layout == "OIHW" else model.state_dict()
     kind = type(model).__name__
+    if layout != "OIHW" and type(model) not in (*_SETTINGS, Sequential):
+        expected = f"a {', '.join(_MODELS)} or Sequential"
+        raise WeightsError("save_model", expected=expected, got=kind, fix="save_state(path, state, {})")
+    arrays = torch_layout(model) if layout == "OIHW" else model.state_dict()
     conventions = {"input": CONVENTIONS[model.convention]} if isinstance(model, VGG19) else _CONVENTIONS.get(kind, {})
     settings: dict[str, Any] = {name: getattr(model, where) for name, where in _SETTINGS.get(type(model), {}).items()}
     settings = settings or {"layers": [_layer(layer) for layer in model.children().values()]}
-    told = {"model": kind, "settings": settings, **conventions, **about}
-    save_state(path, arrays, told | ({"layout": layout} if layout == "OIHW" else {}), half=half)
+    told = {"model": kind, "settings": settings, **conventions} | ({"layout": layout} if layout == "OIHW" else {})
+    if wrong := sorted(key for key in RESERVED & about.keys() if about[key] != told.get(key)):
+        fix = "give this note another name: the file describes the model by it"
+        raise WeightsError("save_model", expected="notes", got=", ".join(wrong), fix=fix)
+    save_state(path, arrays, told | about, half=half)
 
 
 def _layer(layer: Module) -> list[Any]:

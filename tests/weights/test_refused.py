@@ -52,6 +52,15 @@ def test_what_could_not_be_read_back_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("layout", ["HWIO", "OIHW"])
+def test_a_model_is_written_again_with_its_notes(layout: Any, tmp_path: Path) -> None:
+    """The notes of a file say what its input and output are, too: they are no other model's."""
+    save_model(tmp_path / "a.safetensors", SMALL, layout=layout, licence="MIT")
+    model, about = load_model(tmp_path / "a.safetensors")
+    save_model(tmp_path / "b.safetensors", model, layout=layout, **about)
+    assert load_state(tmp_path / "b.safetensors")[1] == load_state(tmp_path / "a.safetensors")[1]
+
+
 def test_only_floats_are_halved(tmp_path: Path) -> None:
     """A count of 40,001 came back as 40,000.0; and a Tensor is an array to whoever saves it."""
     save_state(tmp_path / "a", {"a": Tensor([1.5]), "count": np.array([40001])}, {}, half=True)
