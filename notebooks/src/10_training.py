@@ -173,7 +173,8 @@ class Detached(PerceptualLoss):
 stages["grid"].loss.grid_weight = 0.0
 stages["colour cast"].loss.consistency_weight = 0.0
 stages["mode collapse"].balance.balance = 1000.0
-stages["D at chance"].discriminator = Discriminator(32, 8)  # not the one its optimizer has
+slow = replace(tiny, d_lr=1e-9)
+stages["D at chance"] = SRGANStage(deepcopy(start), Discriminator(32, 8), features, slow)
 stages["wrong VGG input"].loss.content = lambda y, x: features((y + 1) * 127.5, (x + 1) * 127.5)
 stages["detached"].loss = Detached(**vars(stages["detached"].loss))
 
@@ -212,8 +213,8 @@ images_figure(gallery | {"original": cat}, columns=5, width=1.5)
 # - **mode collapse:** content rises several times: G paints one texture over everything, and D cannot tell.
 # - **D won:** above 0.95 for originals, below 0.05 for generated images: the package warns. D sees the same crops in each
 #   step, and knows them by heart.
-# - **D at chance:** the same for both: the optimizer has another network's weights. Its gradient is noise, which
-#   the balance makes loud.
+# - **D at chance:** the same for both: its learning rate is a billionth. Its gradient is noise, which the balance
+#   makes loud.
 # - **wrong VGG input:** content is thousands of times larger, and the balance does not keep up.
 # - **detached:** the adversarial gradient is exactly 0. The losses look plausible.
 # - **train() left on:** nothing. The training is the healthy one; afterwards batch norm averages over the cat and
