@@ -122,9 +122,9 @@ def _named(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
 
 
 def _setting(words: str) -> tuple[str, Any]:
-    """Split KEY=VALUE; a value that is neither JSON nor a number such as .5 is a word."""
+    """Split KEY=VALUE; a value that is neither JSON nor a number such as .5 or 08 is a word."""
     name, _, value = words.partition("=")
-    for read in (json.loads, float):
+    for read in (json.loads, int, float):
         with suppress(ValueError):
             return name, read(value)
     return name, value
@@ -155,7 +155,7 @@ def _initial(args: argparse.Namespace) -> Generator:
     network: dict[str, Any] = {"channels": generator.width, "blocks": generator.depth, "start": "random"}
     network |= {"tanh": generator.tanh, "eps": generator.eps}
     file = read_settings(args.config) if args.config else {}
-    # The start is not the network's: the settings of stage srresnet serve stage srgan as well.
+    # A file may say how an untrained network starts: the settings of stage srresnet serve stage srgan as well.
     given = {f"--config {args.config}": [*(file | {"start": "random"}).items()], "--set": args.set}
     for where, settings in given.items():
         if lost := [f"{name}={value}" for name, value in settings if network.get(name, value) != value]:

@@ -92,7 +92,7 @@ def upscale_bands(
     row = image.nbytes // height * scale**2  # of the result, for a row of the image
 
     def plan(memory: int) -> tuple[int, int, int]:
-        """Return the bytes of columns for each thread, the rows of a band, and all bytes that no tile can have."""
+        """Return the bytes of columns for each thread, the rows of a band, and the bytes that are not for tiles."""
         columns = max(1, min(backend.workspace_bytes(xp), memory // (8 * threads)))
         fixed = columns * threads + weights
         # A band takes an eighth of the memory, and as much again while it is written.

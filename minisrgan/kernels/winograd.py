@@ -1,4 +1,4 @@
-"""Winograd's minimal filtering: a 3x3 convolution with a fifth of the multiplications, or half of them at stride 2.
+"""Winograd's minimal filtering: a 3x3 convolution with a quarter of the multiplications or less, half at stride 2.
 
 One dimension first. A tile of 4 outputs of a 3-tap filter w needs 6 inputs d: 12 products. A product of two polynomials
 with 4 and 3 coefficients needs the same 12 products, but can be computed with 6: a polynomial is determined by its

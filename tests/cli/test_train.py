@@ -97,7 +97,7 @@ def test_initial_weights_and_none(capsys: pytest.CaptureFixture[str]) -> None:
         (["--config", "nearest.toml", "--init", "init.safetensors", *SMALL], {"channels": 4}),
         (["--config", "some.toml", "--preset", "small", *SMALL], {"preset": "small", "channels": 4}),
         ([*TINY, "--set", "batch=1"], {"batch": 1}),
-        ([*TINY, "--set", "real_label=.7", "--set", "ema=+.5"], {"real_label": 0.7, "ema": 0.5}),
+        ([*TINY, "--set", "real_label=.7", "--set", "seed=08"], {"real_label": 0.7, "seed": 8}),
         ([*TINY, "--set", "channels=3"], {"channels": 3}),  # the last counts, as for every option
     ],
 )
